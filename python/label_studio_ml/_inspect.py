@@ -1,0 +1,91 @@
+"""What can be told about a script and its class by looking at them."""
+
+import ast
+import inspect
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from label_studio_ml.model import LabelStudioMLBase
+
+_FIRST_GENERATION_ARGUMENTS = {"model_dir", "redis_queue", "redis_host", "redis_port"}
+
+
+def default_model_dir(wsgi: str | Path, cwd: str | Path) -> str:
+    """Return MODEL_DIR for a project whose user chose none, before its class is imported.
+
+    A `_wsgi.py` of the first generation tells `init_app` where models lie, and defaults to its own
+    folder; models of the second generation use the working folder.
+    """
+    wsgi = Path(wsgi)
+    try:
+        tree = ast.parse(wsgi.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        # Importing it will say what is wrong.
+        return str(cwd)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "init_app":
+            names = {keyword.arg for keyword in node.keywords}
+            if names & _FIRST_GENERATION_ARGUMENTS:
+                return str(wsgi.parent)
+    return str(cwd)
+
+
+def accepted_kwargs(cls: type, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of `kwargs` that the constructor of `cls` names."""
+    names = set(inspect.signature(cls).parameters)
+    return {name: value for name, value in kwargs.items() if name in names}
+
+
+def training_events(cls: type) -> tuple[list[str], bool]:
+    """Return the webhook actions that train `cls`, and whether it wants to see every action.
+
+    A class without a `fit` of its own trains on nothing. A class that overrides `process_event`
+    decides for itself.
+    """
+    wants_all = getattr(cls, "process_event", None) is not LabelStudioMLBase.process_event
+    has_fit = getattr(cls, "fit", None) is not LabelStudioMLBase.fit
+    return (list(getattr(cls, "TRAIN_EVENTS", ())) if has_fit else [], wants_all)
+
+
+def siblings(script: str | Path) -> list[str]:
+    """Return modules and packages beside `script` that it imports, also by way of each other.
+
+    Paths are relative to the script's folder: `helpers.py` for a module, `nets` for a package.
+    The imports are read, not run, so those inside functions count too.
+    """
+    script = Path(script)
+    folder = script.parent
+    found: set[str] = set()
+    waiting = [script]
+    while waiting:
+        for name in _imported_names(waiting.pop()):
+            module, package = folder / f"{name}.py", folder / name
+            if package.is_dir() and any(package.rglob("*.py")):
+                relative, sources = name, list(package.rglob("*.py"))
+            elif module.is_file() and module != script:
+                relative, sources = module.name, [module]
+            else:
+                continue
+            if relative not in found:
+                found.add(relative)
+                waiting.extend(sources)
+    return sorted(found)
+
+
+def _imported_names(source: Path) -> Iterator[str]:
+    """Yield the first component of every name that a file imports."""
+    try:
+        tree = ast.parse(source.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name.split(".")[0]
+        elif isinstance(node, ast.ImportFrom):
+            if node.module:
+                yield node.module.split(".")[0]
+            elif node.level:
+                for alias in node.names:
+                    yield alias.name

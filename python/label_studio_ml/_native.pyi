@@ -1,0 +1,23 @@
+"""The part of the package that is written in Rust."""
+
+from typing import Any, Literal
+
+def main(argv: list[str]) -> int:
+    """Run the command line `argv`, the program first; return the exit status."""
+
+def worker_main(channel: int) -> None:
+    """Serve the server at the other end of the socket `channel` until it says to end."""
+
+def parse_config(
+    config: str | None, dialect: Literal["tools", "sdk"] = "tools"
+) -> dict[str, dict[str, Any]]:
+    """Parse a labelling config; see `label_studio_ml.label_config.parse_config`."""
+
+def detect_generation(class_: type, /) -> tuple[int, str]:
+    """Tell for which generation of the API a class is written, 1 or 2, and why."""
+
+def log_text(stream: int, text: str) -> None:
+    """Take text written to stdout (1) or stderr (2); whole lines go to the server's log."""
+
+def log_line(level: str, text: str) -> None:
+    """Take one record of `logging`."""

@@ -1,0 +1,92 @@
+"""Base classes that take over the shape of tasks and predictions (generation 1)."""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+from label_studio_ml.model import LabelStudioMLBase
+
+
+class LabelStudioMLBaseHelper(LabelStudioMLBase):
+    """Splits prediction and training into preparing tasks, the model proper, and converting back.
+
+    `predict2` gets what `prepare_tasks` makes of the tasks, `convert_predictions` makes predictions
+    of what it returns; `fit2` trains on the same form.
+    """
+
+    @abstractmethod
+    def prepare_tasks(
+        self, tasks: Iterable[dict[str, Any]], workdir: str | None = None, **kwargs: Any
+    ) -> tuple[Any, Any]:
+        """Return inputs and, where tasks are annotated, targets: one of each for a task."""
+
+    @abstractmethod
+    def convert_predictions(self, predictions: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        """Return predictions in Label Studio's format."""
+
+    @abstractmethod
+    def predict2(self, X: Any, y: Any = None, **kwargs: Any) -> Any:
+        """Return what the model says to the inputs."""
+
+    @abstractmethod
+    def fit2(self, X: Any, y: Any, **kwargs: Any) -> Any:
+        """Train the model; what it returns becomes `self.train_output`."""
+
+    def predict(self, tasks: list[dict[str, Any]], **kwargs: Any) -> list[dict[str, Any]]:  # type: ignore[override]
+        inputs, targets = self.prepare_tasks(tasks, **kwargs)
+        return self.convert_predictions(self.predict2(inputs, targets, **kwargs), **kwargs)
+
+    def fit(  # type: ignore[override]
+        self, completions: Iterable[dict[str, Any]], workdir: str | None = None, **kwargs: Any
+    ) -> Any:
+        inputs, targets = self.prepare_tasks(completions, workdir=workdir, **kwargs)
+        return self.fit2(inputs, targets, **kwargs)
+
+    def _has_annotation(self, task: dict[str, Any]) -> bool:
+        return "completions" in task
+
+
+class LabelStudioMLChoices(LabelStudioMLBaseHelper):
+    """A model for configs with one Choices tag over one object tag.
+
+    Attributes: `from_name`, `to_name`, `value` (key in the task's data) and `info` (the control
+    tag's description).
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        assert len(self.parsed_label_config) == 1, "the labelling config must have one control tag"
+        self.from_name, self.info = next(iter(self.parsed_label_config.items()))
+        assert self.info["type"] == "Choices", "the control tag must be <Choices>"
+        assert len(self.info["to_name"]) == 1, "the control tag must name one object tag"
+        assert len(self.info["inputs"]) == 1, "the control tag must have one object tag"
+        self.to_name = self.info["to_name"][0]
+        self.value = self.info["inputs"][0]["value"]
+
+    def prepare_tasks(
+        self, tasks: Iterable[dict[str, Any]], workdir: str | None = None, **kwargs: Any
+    ) -> tuple[list[Any], list[Any]]:
+        inputs, targets = [], []
+        for task in tasks:
+            inputs.append(task["data"][self.value])
+            annotated = self._has_annotation(task)
+            targets.append(
+                task["completions"][0]["result"][0]["value"]["choices"] if annotated else None
+            )
+        return inputs, targets
+
+    def convert_predictions(self, predictions: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        return [
+            {
+                "result": [
+                    {
+                        "from_name": self.from_name,
+                        "to_name": self.to_name,
+                        "type": "choices",
+                        "value": {"choices": choices},
+                    }
+                ],
+                "score": score,
+            }
+            for choices, score in zip(*predictions, strict=False)
+        ]

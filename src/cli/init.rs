@@ -1,0 +1,135 @@
+//! `label-studio-ml init`: a project folder from a model script.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+
+use super::say;
+use crate::project::find::DEFAULT_NAME;
+use crate::project::scaffold::{self, Plan};
+use crate::workers::output::Origin;
+use crate::workers::process::Launch;
+use crate::workers::protocol::{ClassInfo, Configure, Role, Source};
+use crate::workers::supervision::start_worker;
+use crate::workers::worker::StartError;
+
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// Folder to make
+    #[arg(default_value = DEFAULT_NAME)]
+    name: String,
+    /// Model script, or script and class: path/to/script.py:ModelClass
+    #[arg(
+        long,
+        visible_alias = "from",
+        value_name = "PATH[:CLASS]",
+        default_value = "model.py"
+    )]
+    script: String,
+    /// Folder in which the project folder is made
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    root_dir: PathBuf,
+    /// Write into the folder if it exists; other files in it stay
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) fn run(args: &InitArgs, launch: &Launch) -> Result<i32> {
+    let (script, class) = split(&args.script);
+    if !script.is_file() {
+        bail!("there is no script {}", script.display());
+    }
+    let script = std::path::absolute(&script).context("the path of the script")?;
+    let folder = args.root_dir.join(&args.name);
+    if folder.exists() && !args.force {
+        return Err(scaffold::ScaffoldError::Exists(folder).into());
+    }
+    let found = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(inspect(&script, class.as_deref(), launch))?;
+    let report = scaffold::create(&Plan {
+        folder: folder.clone(),
+        script,
+        class: found.class.clone(),
+        generation: found.generation,
+        siblings: found.inspection.unwrap_or_default().siblings,
+        force: args.force,
+    })?;
+    for (file, line) in report.removed {
+        say(&format!(
+            "{file}: commented out `{line}`, which would replace the installed label-studio-ml"
+        ));
+    }
+    let shown = folder.display();
+    say(&format!(
+        "Congratulations! {} (API v{}) is now an ML backend in {shown}. Start it with:\n\n    label-studio-ml start {shown}\n",
+        found.class, found.generation
+    ));
+    Ok(0)
+}
+
+/// Splits `path:Class`. A colon that belongs to the path stays there.
+fn split(argument: &str) -> (PathBuf, Option<String>) {
+    if !Path::new(argument).exists()
+        && let Some((path, class)) = argument.rsplit_once(':')
+        && !class.is_empty()
+        && !class.contains(['/', '\\', '.'])
+    {
+        return (path.into(), Some(class.to_owned()));
+    }
+    (argument.into(), None)
+}
+
+/// Imports the script in a process of its own and asks what is in it.
+async fn inspect(script: &Path, class: Option<&str>, launch: &Launch) -> Result<ClassInfo> {
+    let configure = Configure {
+        role: Role::Inspect,
+        source: Source::Script {
+            path: script.to_owned(),
+            class: class.map(str::to_owned),
+        },
+        cwd: std::env::current_dir().context("the working folder")?,
+        model_dir: None,
+        init_kwargs: serde_json::Map::new(),
+        threads: 1,
+        log_level: "WARNING".into(),
+        check: false,
+    };
+    let origin = Origin {
+        worker: "init".into(),
+        job: None,
+        project: None,
+    };
+    match start_worker(launch, configure, origin).await {
+        Ok((mut process, worker)) => {
+            worker.shut_down().await;
+            process.end(crate::workers::STOP_GRACE).await;
+            Ok(worker.class.clone())
+        }
+        Err(StartError::Import(failure)) => {
+            let traceback = failure
+                .traceback
+                .map(|t| format!("\n{t}"))
+                .unwrap_or_default();
+            Err(anyhow!("{}{traceback}", failure.message))
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_may_follow_the_path() {
+        assert_eq!(split("a/model.py"), ("a/model.py".into(), None));
+        assert_eq!(
+            split("a/model.py:My"),
+            ("a/model.py".into(), Some("My".into()))
+        );
+        assert_eq!(split("a:b/model.py"), ("a:b/model.py".into(), None));
+    }
+}

@@ -1,0 +1,64 @@
+//! The command line `label-studio-ml`. One file a command.
+
+mod init;
+mod kwargs;
+mod listen;
+mod start;
+
+use std::io::Write;
+
+use clap::{Parser, Subcommand};
+
+use crate::workers::process::Launch;
+
+/// Exit status for what the user can mend: a wrong path, a taken port, a script that fails.
+const USAGE: i32 = 2;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "label-studio-ml",
+    version,
+    about = "Serve a machine learning model to Label Studio"
+)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a project folder from a model script
+    #[command(visible_alias = "create")]
+    Init(init::InitArgs),
+    /// Start the server for a project folder
+    Start(start::StartArgs),
+}
+
+/// Runs a command line, `argv[0]` being the program; returns the exit status.
+pub fn run(argv: &[String], launch: &Launch) -> i32 {
+    let args = match Args::try_parse_from(argv) {
+        Ok(args) => args,
+        Err(error) => {
+            // The terminal may be gone, which is no reason for another status.
+            let _ = error.print();
+            return error.exit_code();
+        }
+    };
+    let done = match args.command {
+        Command::Init(args) => init::run(&args, launch),
+        Command::Start(args) => start::run(args, launch),
+    };
+    match done {
+        Ok(status) => status,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            USAGE
+        }
+    }
+}
+
+/// Prints a line for the user.
+fn say(line: &str) {
+    // A closed pipe (`label-studio-ml init … | head`) is no error.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

@@ -1,0 +1,253 @@
+//! `label-studio-ml start`: the server, from the command line to its end.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use clap::builder::PossibleValuesParser;
+use clap::{ArgAction, Args};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use super::{kwargs, listen};
+use crate::http::router::{App, HttpOptions, router};
+use crate::http::serve::serve;
+use crate::project::find::{self, WSGI};
+use crate::serving::models::Models;
+use crate::serving::{Serving, prepare};
+use crate::training::queue::Queue;
+use crate::training::runner::Runner;
+use crate::workers::pool::Pool;
+use crate::workers::process::Launch;
+use crate::workers::protocol::{Configure, ImportFailure, Role, Source};
+use crate::workers::supervision::{Class, Supervisor};
+
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // they are switches of a command line
+pub(super) struct StartArgs {
+    /// Project folder; may be left out where only one can be meant
+    name: Option<String>,
+    /// Folder in which the project folder lies
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    root_dir: PathBuf,
+    #[arg(short, long, env = "PORT", default_value_t = 9090)]
+    port: u16,
+    /// Address to listen on
+    #[arg(long, default_value = "0.0.0.0")]
+    host: String,
+    /// Keyword arguments for the model class
+    #[arg(long = "with", visible_alias = "kwargs", value_name = "KEY=VALUE", num_args = 1.., action = ArgAction::Append)]
+    with: Vec<String>,
+    /// Log everything
+    #[arg(short, long)]
+    debug: bool,
+    #[arg(long, env = "LOG_LEVEL", default_value = "INFO", ignore_case = true,
+          value_parser = PossibleValuesParser::new(["DEBUG", "INFO", "WARNING", "ERROR"]))]
+    log_level: String,
+    /// Folder for trained models [default: the project for API v1, the working folder for API v2]
+    #[arg(long, env = "MODEL_DIR", value_name = "DIR")]
+    model_dir: Option<PathBuf>,
+    /// Construct the model class once before serving, and stop if that fails
+    #[arg(long)]
+    check: bool,
+    /// Processes that answer predictions
+    #[arg(long, env = "WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: u16,
+    /// Predictions that one process answers at a time
+    #[arg(long, env = "THREADS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
+    /// Leave tracebacks of user code out of error answers
+    #[arg(long)]
+    hide_tracebacks: bool,
+    /// Largest request body in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    max_body: usize,
+    /// Longest time in seconds that /setup waits for a model to load
+    #[arg(long, value_name = "S", default_value_t = 2.0)]
+    setup_timeout: f64,
+    /// Longest time in seconds that running predictions may take when the server stops
+    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    drain_timeout: f64,
+}
+
+pub(super) fn run(args: StartArgs, launch: &Launch) -> Result<i32> {
+    init_log(if args.debug { "DEBUG" } else { &args.log_level });
+    let project = find::project(&args.root_dir, args.name.as_deref())?;
+    let project = std::path::absolute(&project).context("the path of the project")?;
+    let configure = configure(&args, &project)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let status = runtime.block_on(run_server(&args, configure, launch));
+    // What blocks in the background must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    status
+}
+
+fn configure(args: &StartArgs, project: &Path) -> Result<Configure> {
+    let absolute = |path: &PathBuf| std::path::absolute(expand_user(path));
+    Ok(Configure {
+        role: Role::Predict,
+        source: Source::Wsgi {
+            path: project.join(WSGI),
+        },
+        cwd: std::env::current_dir().context("the working folder")?,
+        model_dir: args
+            .model_dir
+            .as_ref()
+            .map(absolute)
+            .transpose()
+            .context("--model-dir")?,
+        init_kwargs: kwargs::gather(project, &args.with)?,
+        threads: args.threads.into(),
+        log_level: if args.debug {
+            "DEBUG".into()
+        } else {
+            args.log_level.to_uppercase()
+        },
+        check: args.check,
+    })
+}
+
+/// `MODEL_DIR=~/models` in an environment file is not expanded by a shell.
+fn expand_user(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), std::env::home_dir()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path.to_owned(),
+    }
+}
+
+fn init_log(level: &str) {
+    let level = match level.to_uppercase().as_str() {
+        "DEBUG" => "debug",
+        "WARNING" => "warn",
+        "ERROR" => "error",
+        _ => "info",
+    };
+    let filter = EnvFilter::new(format!("warn,label_studio_ml={level},model={level}"));
+    // A second server in one process keeps the first one's log.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .try_init();
+}
+
+async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> Result<i32> {
+    let mut signals = Signals::new()?;
+    let listener = listen::listen(&args.host, args.port).await?;
+    let address = listener.local_addr()?;
+
+    let pool = Pool::new(args.workers.into(), args.threads.into());
+    let models = Arc::new(Models::default());
+    let (class, known) = watch::channel(Class::Unknown);
+    let queue = Arc::new(Queue::default());
+    let serving = Arc::new(Serving::new(
+        Arc::clone(&pool),
+        Arc::clone(&models),
+        known.clone(),
+    ));
+    let app = App {
+        serving: Arc::clone(&serving),
+        queue: Arc::clone(&queue),
+        options: Arc::new(HttpOptions {
+            hide_tracebacks: args.hide_tracebacks,
+            max_body: args.max_body << 20,
+            setup_wait: Duration::from_secs_f64(args.setup_timeout.clamp(0.0, 3600.0)),
+        }),
+        metrics: PrometheusBuilder::new().install_recorder()?,
+    };
+    let grace = Duration::from_secs_f64(args.drain_timeout.clamp(0.0, 3600.0));
+    let (stop, mut stopping) = watch::channel(false);
+    let http = tokio::spawn(serve(
+        listener,
+        router(app),
+        async move {
+            let _ = stopping.wait_for(|stop| *stop).await;
+        },
+        grace,
+    ));
+    info!(
+        "listening on http://{address}; Label Studio on this machine connects to http://localhost:{}",
+        address.port()
+    );
+
+    let supervisor = Supervisor::start(launch, &configure, &pool, &prepare(&models), &class);
+    let runner = Runner {
+        queue,
+        serving,
+        launch: launch.clone(),
+        configure,
+    };
+    let runner = tokio::spawn(runner.run());
+
+    let outcome = tokio::select! {
+        failure = import_failure(known) => Err(explain(&failure)),
+        name = signals.next() => {
+            info!("{name}: stopping; running predictions may end within {} s", grace.as_secs_f64());
+            Ok(0)
+        }
+    };
+    let _ = stop.send(true);
+    let wound_up = async {
+        let _ = http.await;
+        runner.abort();
+        supervisor.stop().await;
+    };
+    tokio::select! {
+        () = wound_up => {}
+        name = signals.next() => {
+            warn!("{name} again: stopping at once");
+            return Ok(130);
+        }
+    }
+    outcome
+}
+
+/// Resolves if the very first import fails: then nothing was ever served, and the user is still
+/// at the terminal.
+async fn import_failure(mut class: watch::Receiver<Class>) -> Arc<ImportFailure> {
+    match class
+        .wait_for(|class| !matches!(class, Class::Unknown))
+        .await
+        .map(|c| c.clone())
+    {
+        Ok(Class::Failed(failure)) => failure,
+        _ => std::future::pending().await,
+    }
+}
+
+fn explain(failure: &ImportFailure) -> anyhow::Error {
+    let traceback = failure
+        .traceback
+        .as_ref()
+        .map(|t| format!("\n{t}"))
+        .unwrap_or_default();
+    anyhow!("{}{traceback}", failure.message)
+}
+
+/// The signals that ask the server to end.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}

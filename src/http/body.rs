@@ -1,0 +1,211 @@
+//! Request bodies: reading them within bounds, and the fields that the server itself needs.
+//!
+//! Out comes the body as it was sent; the server looks only at what it must know to pass it on.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+
+use super::error::ApiError;
+
+/// A client that sends nothing for this long is given up.
+const STALL: Duration = Duration::from_secs(30);
+/// Capacity is reserved ahead for at most this much of an announced length.
+const RESERVE: usize = 8 << 20;
+
+/// Reads a JSON body of at most `limit` bytes.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    mut body: Body,
+    limit: usize,
+) -> Result<Bytes, ApiError> {
+    require_json(headers)?;
+    let too_large = || {
+        let detail = format!("the body is larger than the limit of {limit} bytes (--max-body)");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    };
+    let announced: usize = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok())
+        .unwrap_or(0);
+    if announced > limit {
+        return Err(too_large());
+    }
+    let mut received = BytesMut::with_capacity(announced.min(RESERVE));
+    loop {
+        let frame = timeout(STALL, body.frame()).await.map_err(|_| {
+            let detail = format!(
+                "the rest of the body did not come within {} s",
+                STALL.as_secs()
+            );
+            ApiError::new(StatusCode::REQUEST_TIMEOUT, detail)
+        })?;
+        match frame {
+            None => return Ok(received.freeze()),
+            Some(Err(error)) => {
+                let detail = format!("the body could not be read: {error}");
+                return Err(ApiError::new(StatusCode::BAD_REQUEST, detail));
+            }
+            Some(Ok(frame)) => {
+                let Ok(data) = frame.into_data() else {
+                    continue;
+                };
+                if received.len() + data.len() > limit {
+                    return Err(too_large());
+                }
+                received.extend_from_slice(&data);
+            }
+        }
+    }
+}
+
+fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    let given = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
+    let media = given
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim()
+        .to_ascii_lowercase();
+    let json = media == "application/json"
+        || (media.starts_with("application/") && media.ends_with("+json"));
+    if json {
+        return Ok(());
+    }
+    let detail = format!("the content type must be application/json, not {given:?}");
+    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
+}
+
+/// Reads the fields that `T` names; 400 for what is no JSON, 422 for another shape.
+pub(super) fn scan<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| {
+        if error.is_data() {
+            let detail = format!("the body must be a JSON object of another shape: {error}");
+            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+        } else {
+            ApiError::new(
+                StatusCode::BAD_REQUEST,
+                format!("the body is no valid JSON: {error}"),
+            )
+        }
+    })
+}
+
+/// The project key: a string, an integer, or nothing, which is one default project.
+pub(super) fn project(raw: Option<&RawValue>) -> Result<String, ApiError> {
+    let Some(raw) = raw else {
+        return Ok(String::new());
+    };
+    match serde_json::from_str(raw.get()) {
+        Ok(serde_json::Value::String(key)) => Ok(key),
+        Ok(serde_json::Value::Number(key)) if !key.is_f64() => Ok(key.to_string()),
+        _ => Err(ApiError::field("project", "must be a string or an integer")),
+    }
+}
+
+/// A field that is a string or absent.
+pub(super) fn text(name: &str, raw: Option<&RawValue>) -> Result<Option<String>, ApiError> {
+    let Some(raw) = raw else { return Ok(None) };
+    serde_json::from_str(raw.get())
+        .map(Some)
+        .map_err(|_| ApiError::field(name, "must be a string"))
+}
+
+/// A field that is true, false or absent.
+pub(super) fn flag(name: &str, raw: Option<&RawValue>, absent: bool) -> Result<bool, ApiError> {
+    let Some(raw) = raw else { return Ok(absent) };
+    serde_json::from_str(raw.get()).map_err(|_| ApiError::field(name, "must be true or false"))
+}
+
+/// A field that must be there and be a list.
+pub(super) fn list<'a>(name: &str, raw: Option<&'a RawValue>) -> Result<&'a RawValue, ApiError> {
+    let raw = raw.ok_or_else(|| ApiError::field(name, "is missing; it must be a list"))?;
+    if raw.get().starts_with('[') {
+        return Ok(raw);
+    }
+    Err(ApiError::field(name, "must be a list"))
+}
+
+/// A field that is an object or absent.
+pub(super) fn object<'a>(
+    name: &str,
+    raw: Option<&'a RawValue>,
+) -> Result<Option<&'a RawValue>, ApiError> {
+    match raw {
+        Some(raw) if !raw.get().starts_with('{') => Err(ApiError::field(name, "must be an object")),
+        raw => Ok(raw),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(content_type: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn only_json_is_taken() {
+        for good in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/x+json",
+        ] {
+            assert!(require_json(&headers(good)).is_ok(), "{good}");
+        }
+        for bad in ["text/plain", "application/x-www-form-urlencoded", "json"] {
+            assert_eq!(
+                require_json(&headers(bad)).unwrap_err().status,
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "{bad}"
+            );
+        }
+        assert!(require_json(&HeaderMap::new()).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_body_over_the_limit_is_refused_announced_or_not() {
+        let mut announced = headers("application/json");
+        announced.insert(CONTENT_LENGTH, "11".parse().unwrap());
+        let unread = read(&announced, Body::empty(), 10).await.unwrap_err();
+        assert_eq!(unread.status, StatusCode::PAYLOAD_TOO_LARGE);
+        let json = headers("application/json");
+        let counted = read(&json, Body::from("x".repeat(11)), 10)
+            .await
+            .unwrap_err();
+        assert_eq!(counted.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(
+            read(&json, Body::from("[1, 2, 3]"), 10).await.unwrap(),
+            "[1, 2, 3]"
+        );
+    }
+
+    fn raw(json: &str) -> Box<RawValue> {
+        RawValue::from_string(json.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_project_is_a_string_an_integer_or_absent() {
+        assert_eq!(project(None).unwrap(), "");
+        assert_eq!(project(Some(&raw("7"))).unwrap(), "7");
+        assert_eq!(project(Some(&raw(r#""2.179""#))).unwrap(), "2.179");
+        for bad in ["2.5", "true", "[]", "{}"] {
+            let error = project(Some(&raw(bad))).unwrap_err();
+            assert_eq!(error.status, StatusCode::UNPROCESSABLE_ENTITY);
+            assert!(error.detail.contains("`project`"), "{}", error.detail);
+        }
+    }
+}

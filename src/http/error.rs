@@ -1,0 +1,342 @@
+//! The one place that turns errors into HTTP answers.
+//!
+//! A handler returns [`ApiError`]; [`finish`] gives it its body and its reason phrase. The body is
+//! `{"detail", "status", "request", "result": {"traceback"?, "request_id"}}`, as clients of the
+//! original know it. Label Studio shows its user none of that, but it shows the reason phrase, so
+//! that says in one line what was wrong.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::body::Body;
+use axum::extract::{Query, Request, State};
+use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use hyper::ext::ReasonPhrase;
+use serde::Serialize;
+
+use super::router::App;
+use crate::serving::ServingError;
+use crate::store::versions::StoreError;
+use crate::workers::frame::FrameError;
+use crate::workers::protocol::{ModelError, ModelErrorKind};
+
+const REASON_LENGTH: usize = 120;
+const REQUEST_ID: &str = "x-request-id";
+
+static REQUESTS: AtomicU64 = AtomicU64::new(1);
+
+/// An error as a client sees it.
+#[derive(Debug, Clone)]
+pub(super) struct ApiError {
+    pub(super) status: StatusCode,
+    pub(super) detail: String,
+    pub(super) traceback: Option<String>,
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            detail: detail.into(),
+            traceback: None,
+        }
+    }
+
+    /// A field that is missing or has the wrong type.
+    pub(super) fn field(name: &str, wrong: &str) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            format!("`{name}` {wrong}"),
+        )
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<ServingError> for ApiError {
+    fn from(error: ServingError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ServingError::NotReady(_) | ServingError::Busy(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            }
+            ServingError::NoModel(_) => Self::new(StatusCode::NOT_FOUND, detail),
+            ServingError::Died { .. } => Self::new(StatusCode::BAD_GATEWAY, detail),
+            ServingError::Model(error) => Self::from(error),
+            ServingError::Frame(FrameError::HeaderTooLong(_) | FrameError::BodyTooLong(_)) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+            }
+            ServingError::Frame(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail),
+            ServingError::Store(error) => Self::from(error),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let status = match error {
+            StoreError::Project(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            StoreError::Io { .. } | StoreError::Json(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<ModelError> for ApiError {
+    fn from(error: ModelError) -> Self {
+        let said = format!("{}: {}", error.class, error.message);
+        let (status, detail) = match error.kind {
+            ModelErrorKind::Construct
+            | ModelErrorKind::Raised
+            | ModelErrorKind::Result
+            | ModelErrorKind::Unloaded => (StatusCode::INTERNAL_SERVER_ERROR, said),
+            ModelErrorKind::ConfigMissing => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!(
+                    "`label_config` is missing, no /setup brought one, and the model needs it ({said})"
+                ),
+            ),
+            ModelErrorKind::ConfigMalformed => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!("`label_config` is not well-formed ({said})"),
+            ),
+            ModelErrorKind::Request => (StatusCode::BAD_REQUEST, said),
+        };
+        let status = error
+            .status
+            .and_then(|s| StatusCode::from_u16(s).ok())
+            .unwrap_or(status);
+        Self {
+            status,
+            detail,
+            traceback: error.traceback,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    detail: &'a str,
+    request: BTreeMap<String, String>,
+    result: ErrorResult<'a>,
+    status: u16,
+}
+
+#[derive(Serialize)]
+struct ErrorResult<'a> {
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceback: Option<&'a str>,
+}
+
+/// Gives every answer its request id, and every error its body and reason phrase.
+pub(super) async fn finish(State(app): State<App>, request: Request, next: Next) -> Response {
+    let id = request_id(&request);
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let mut response = next.run(request).await;
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        log(&method, &uri, &error, &id);
+        response = describe(&app, response, &error, &uri, &id);
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// The client's own id if it is a plain word, else a new one.
+fn request_id(request: &Request) -> String {
+    let given = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|id| id.to_str().ok());
+    let plain = |id: &&str| {
+        (1..=64).contains(&id.len())
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    match given.filter(plain) {
+        Some(id) => id.to_owned(),
+        None => format!(
+            "{:x}-{:x}",
+            std::process::id(),
+            REQUESTS.fetch_add(1, Ordering::Relaxed)
+        ),
+    }
+}
+
+fn log(method: &Method, uri: &Uri, error: &ApiError, id: &str) {
+    let (status, path, detail) = (error.status.as_u16(), uri.path(), &error.detail);
+    if error.status.is_server_error() {
+        let traceback = error
+            .traceback
+            .as_ref()
+            .map(|t| format!("\n{t}"))
+            .unwrap_or_default();
+        tracing::error!(
+            request = id,
+            "{method} {path} → {status} {detail}{traceback}"
+        );
+    } else {
+        tracing::warn!(request = id, "{method} {path} → {status} {detail}");
+    }
+}
+
+fn describe(app: &App, response: Response, error: &ApiError, uri: &Uri, id: &str) -> Response {
+    let traceback = error
+        .traceback
+        .as_deref()
+        .filter(|_| !app.options.hide_tracebacks);
+    let body = ErrorBody {
+        detail: &error.detail,
+        request: query(uri),
+        result: ErrorResult {
+            request_id: id,
+            traceback,
+        },
+        status: error.status.as_u16(),
+    };
+    let mut body = serde_json::to_vec(&body).unwrap_or_default();
+    body.push(b'\n');
+    let (mut parts, _) = response.into_parts();
+    parts.status = error.status;
+    parts.headers.remove(CONTENT_LENGTH);
+    parts
+        .headers
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if error.status == StatusCode::SERVICE_UNAVAILABLE {
+        parts
+            .headers
+            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if let Some(reason) = reason_phrase(&error.detail) {
+        parts.extensions.insert(reason);
+    }
+    Response::from_parts(parts, Body::from(body))
+}
+
+/// Query arguments, the first value of each.
+fn query(uri: &Uri) -> BTreeMap<String, String> {
+    let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri)
+        .map(|Query(pairs)| pairs)
+        .unwrap_or_default();
+    let mut first = BTreeMap::new();
+    for (key, value) in pairs {
+        first.entry(key).or_insert(value);
+    }
+    first
+}
+
+/// The start of the detail, as far as it is safe in a status line.
+fn reason_phrase(detail: &str) -> Option<ReasonPhrase> {
+    let line = detail.lines().next().unwrap_or_default();
+    let mut reason = String::new();
+    for character in line.chars() {
+        let room = REASON_LENGTH - reason.len();
+        if character == ' ' || character.is_ascii_graphic() {
+            if room == 0 {
+                break;
+            }
+            reason.push(character);
+        } else {
+            let mut escaped = String::new();
+            // Writing to a string cannot fail.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
+            if escaped.len() > room {
+                break;
+            }
+            reason.push_str(&escaped);
+        }
+    }
+    ReasonPhrase::try_from(reason.into_bytes()).ok()
+}
+
+pub(super) async fn not_found(uri: Uri) -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        format!("no such path: {}", uri.path()),
+    )
+}
+
+/// Wrong method for a known path; `OPTIONS` asks which ones are right.
+pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::OK.into_response();
+    }
+    let detail = format!("{method} is not allowed for {}", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, detail).into_response()
+}
+
+/// Names `HEAD` and `OPTIONS` too, which every route answers.
+pub(super) async fn complete_allow(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let allowed = response
+        .headers()
+        .get(ALLOW)
+        .and_then(|allow| allow.to_str().ok());
+    if let Some(allowed) = allowed
+        && let Ok(complete) = HeaderValue::from_str(&format!("{allowed},OPTIONS"))
+    {
+        response.headers_mut().insert(ALLOW, complete);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(detail: &str) -> String {
+        String::from_utf8(reason_phrase(detail).unwrap().as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_reason_phrase_is_one_short_ascii_line() {
+        assert_eq!(
+            reason("KeyError: 'sentiment'\nmore"),
+            "KeyError: 'sentiment'"
+        );
+        assert_eq!(reason("KeyError: 'é'\u{0}"), "KeyError: '\\u00e9'\\u0000");
+        assert_eq!(reason(&"x".repeat(500)).len(), REASON_LENGTH);
+        assert!(reason(&"é".repeat(500)).len() <= REASON_LENGTH);
+        assert_eq!(reason("a\r\nX-Evil: 1"), "a");
+    }
+
+    #[test]
+    fn the_first_of_several_query_values_counts() {
+        let uri = "/is_training?project=1&project=2&a=%C3%A9"
+            .parse::<Uri>()
+            .unwrap();
+        let expected = [("a", "é"), ("project", "1")];
+        assert_eq!(
+            query(&uri),
+            expected
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .into_iter()
+                .collect()
+        );
+    }
+
+    #[test]
+    fn a_status_that_user_code_asks_for_is_given() {
+        let error = ApiError::from(ModelError {
+            kind: ModelErrorKind::Raised,
+            class: "AnswerException".into(),
+            message: "teapot".into(),
+            traceback: None,
+            status: Some(418),
+        });
+        assert_eq!(error.status, StatusCode::IM_A_TEAPOT);
+    }
+}

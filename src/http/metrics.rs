@@ -1,0 +1,43 @@
+//! `/metrics`: counters and gauges for Prometheus.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use metrics::{counter, gauge, histogram};
+
+use super::router::App;
+
+pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    let pool = app.serving.pool();
+    set("label_studio_ml_workers_ready", pool.workers().len());
+    set("label_studio_ml_predictions_running", pool.in_flight());
+    set("label_studio_ml_predictions_waiting", pool.waiting());
+    set("label_studio_ml_jobs", app.queue.len());
+    let content_type = "text/plain; version=0.0.4; charset=utf-8";
+    ([(CONTENT_TYPE, content_type)], app.metrics.render())
+}
+
+#[allow(clippy::cast_precision_loss)] // counts stay far below 2^52
+fn set(name: &'static str, value: usize) {
+    gauge!(name).set(value as f64);
+}
+
+/// Counts answers and their duration by route and status. Unknown paths share one label, since a
+/// scanner must not be able to make labels without end.
+pub(super) async fn count(State(_): State<App>, request: Request, next: Next) -> Response {
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
+    let began = Instant::now();
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    counter!("label_studio_ml_requests_total", "route" => route.clone(), "status" => status)
+        .increment(1);
+    histogram!("label_studio_ml_request_seconds", "route" => route)
+        .record(began.elapsed().as_secs_f64());
+    response
+}

@@ -1,0 +1,12 @@
+//! The HTTP side: one file a route family, one place that turns errors into answers.
+
+mod body;
+mod error;
+mod health;
+mod metrics;
+mod predict;
+pub mod router;
+pub mod serve;
+mod setup;
+mod training;
+mod versions;

@@ -1,0 +1,157 @@
+//! `/train`, `/webhook` and `/is_training`: what asks for training, and whether it goes on.
+//!
+//! Training never happens while a client waits: a job is queued and its id answered at once, since
+//! Label Studio hangs up on a webhook after one second.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::body;
+use super::error::ApiError;
+use super::router::App;
+use crate::training::events::{EventProject, Payload, ignored_because};
+use crate::training::queue::{Queued, Work};
+
+#[derive(Deserialize)]
+struct TrainRequest<'a> {
+    #[serde(borrow)]
+    annotations: Option<&'a RawValue>,
+    #[serde(borrow)]
+    project: Option<&'a RawValue>,
+    #[serde(borrow)]
+    label_config: Option<&'a RawValue>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+}
+
+/// The answer to a request that is going to train.
+#[derive(Serialize)]
+struct Accepted {
+    /// Label Studio keeps this one.
+    job: String,
+    /// Clients of the original's webhook read this one.
+    job_id: String,
+    status: &'static str,
+}
+
+/// The answer to a request that trains nobody.
+#[derive(Serialize)]
+struct Ignored {
+    status: &'static str,
+    detail: String,
+}
+
+fn accepted(queued: Queued) -> Response {
+    let answer = Accepted {
+        job: queued.id.to_string(),
+        job_id: queued.id.to_string(),
+        status: if queued.merged { "merged" } else { "queued" },
+    };
+    (StatusCode::CREATED, Json(answer)).into_response()
+}
+
+fn ignored(detail: String) -> Response {
+    Json(Ignored {
+        status: "ignored",
+        detail,
+    })
+    .into_response()
+}
+
+pub(super) async fn train(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let bytes = body::read(&headers, body, app.options.max_body).await?;
+    let request: TrainRequest<'_> = body::scan(&bytes)?;
+    let annotations = body::list("annotations", request.annotations)?;
+    if annotations.get()[1..].trim_start().starts_with(']') {
+        return Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "No annotations found.",
+        ));
+    }
+    let project = body::project(request.project)?;
+    let label_config = body::text("label_config", request.label_config)?;
+    body::object("params", request.params)?;
+    let (class, versions) = app.serving.ready().await?;
+    if class.train_events.is_empty() && !class.wants_every_event {
+        return Ok(ignored(format!(
+            "{} has no fit method, so nothing is trained",
+            class.class
+        )));
+    }
+    let work = Work::Tasks(bytes.clone());
+    let queued = app
+        .queue
+        .add(&project, label_config, work, || versions.next_id(&project))?;
+    Ok(accepted(queued))
+}
+
+pub(super) async fn webhook(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let bytes = body::read(&headers, body, app.options.max_body).await?;
+    let payload: Payload<'_> = body::scan(&bytes)?;
+    let action = body::text("action", payload.action)?
+        .ok_or_else(|| ApiError::field("action", "is missing; it must be a string"))?;
+    let label_config = body::text("label_config", payload.label_config)?;
+    let (class, versions) = app.serving.ready().await?;
+    if let Some(reason) = ignored_because(&action, &class) {
+        tracing::debug!(action, "webhook ignored: {reason}");
+        return Ok(ignored(reason));
+    }
+    let event = EventProject::read(payload.project);
+    let project = event.key(|id| app.serving.project_key(id));
+    let label_config = label_config.or(event.label_config);
+    let work = Work::Event {
+        action,
+        body: bytes.clone(),
+    };
+    let queued = app
+        .queue
+        .add(&project, label_config, work, || versions.next_id(&project))?;
+    Ok(accepted(queued))
+}
+
+#[derive(Deserialize)]
+pub(super) struct TrainingQuery {
+    project: Option<String>,
+}
+
+/// Clients of the original read `is_training`, `backend` and `model_version`; `backend` names
+/// where it kept its queue.
+#[derive(Serialize)]
+pub(super) struct TrainingState {
+    is_training: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backend: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_version: Option<String>,
+}
+
+pub(super) async fn is_training(
+    State(app): State<App>,
+    Query(query): Query<TrainingQuery>,
+) -> Json<TrainingState> {
+    let project = query.project.unwrap_or_default();
+    let job = app.queue.of_project(&project);
+    let model_version = app.serving.version(&project);
+    let known = job.is_some() || model_version.is_some();
+    Json(TrainingState {
+        is_training: job.is_some(),
+        backend: known.then_some("none"),
+        job_id: job.map(|(id, _)| id.to_string()),
+        model_version,
+    })
+}

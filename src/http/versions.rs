@@ -1,0 +1,79 @@
+//! `/versions`: the versions that can be served.
+//!
+//! Label Studio asks with `GET` and names no project; the original answers only `POST` with one.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::body;
+use super::error::ApiError;
+use super::router::App;
+
+#[derive(Serialize)]
+pub(super) struct Answer {
+    model_dir: String,
+    /// Newest first.
+    versions: Vec<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct VersionsQuery {
+    project: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Request<'a> {
+    #[serde(borrow)]
+    project: Option<&'a RawValue>,
+}
+
+pub(super) async fn of_all(
+    State(app): State<App>,
+    Query(query): Query<VersionsQuery>,
+) -> Result<Json<Answer>, ApiError> {
+    let projects = match query.project {
+        Some(project) => vec![project],
+        None => app.serving.projects(),
+    };
+    answer(&app, projects).await
+}
+
+pub(super) async fn of_project(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Answer>, ApiError> {
+    let bytes = body::read(&headers, body, app.options.max_body).await?;
+    let request: Request<'_> = body::scan(&bytes)?;
+    if request.project.is_none() {
+        return Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "No project provided",
+        ));
+    }
+    let project = body::project(request.project)?;
+    answer(&app, vec![project]).await
+}
+
+async fn answer(app: &App, projects: Vec<String>) -> Result<Json<Answer>, ApiError> {
+    let (class, versions) = app.serving.ready().await?;
+    let listed = tokio::task::spawn_blocking(move || {
+        let mut ids = Vec::new();
+        for project in projects {
+            ids.extend(versions.list(&project)?);
+        }
+        ids.sort_unstable_by_key(|id| std::cmp::Reverse(*id));
+        ids.dedup();
+        Ok::<_, crate::store::versions::StoreError>(ids)
+    })
+    .await
+    .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))??;
+    Ok(Json(Answer {
+        model_dir: class.model_dir.display().to_string(),
+        versions: listed.into_iter().map(|id| id.to_string()).collect(),
+    }))
+}

@@ -1,0 +1,16 @@
+//! A Label Studio ML backend: a Rust server around Python models.
+//!
+//! The server owns HTTP, the labelling config, the training queue and the folders of trained
+//! models; user code runs in worker processes. Arrows point down: `cli` → `http` → `serving` and
+//! `training` → `workers` and `store` → `label_config`. `python` is the only module that names
+//! the interpreter; it implements `workers::host::ModelHost` and imports nothing above that.
+
+pub mod cli;
+pub mod http;
+pub mod label_config;
+pub mod project;
+mod python;
+pub mod serving;
+pub mod store;
+pub mod training;
+pub mod workers;

@@ -1,0 +1,123 @@
+//! Which folder does `start` mean?
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// The file that makes a folder a project.
+pub const WSGI: &str = "_wsgi.py";
+/// The name that is used when the user gives none.
+pub const DEFAULT_NAME: &str = "my_ml_backend";
+
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum FindError {
+    #[error("there is no folder {}", .0.display())]
+    NoFolder(PathBuf),
+    #[error("{} is no project: it holds no {WSGI}", .0.display())]
+    NoProject(PathBuf),
+    #[error(
+        "no project was named, and {} holds none; make one with \
+         `label-studio-ml init {DEFAULT_NAME} --script my_model.py`", .0.display()
+    )]
+    None(PathBuf),
+    #[error("no project was named, and {} holds several: {}; name one", .root.display(), .names.join(", "))]
+    Several { root: PathBuf, names: Vec<String> },
+}
+
+/// The project folder for `name` below `root`. Without a name: `root` itself if it is a project,
+/// else `my_ml_backend` in it, else the only project in it.
+pub fn project(root: &Path, name: Option<&str>) -> Result<PathBuf, FindError> {
+    let is_project = |dir: &Path| dir.join(WSGI).is_file();
+    if let Some(name) = name {
+        let dir = root.join(name);
+        return match (dir.is_dir(), is_project(&dir)) {
+            (_, true) => Ok(dir),
+            (true, false) => Err(FindError::NoProject(dir)),
+            (false, false) => Err(FindError::NoFolder(dir)),
+        };
+    }
+    for dir in [root.to_owned(), root.join(DEFAULT_NAME)] {
+        if is_project(&dir) {
+            return Ok(dir);
+        }
+    }
+    // A folder that cannot be read holds no project that could be started.
+    let entries = root.read_dir().into_iter().flatten().flatten();
+    let mut projects: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|dir| is_project(dir))
+        .collect();
+    projects.sort();
+    match projects.len() {
+        0 => Err(FindError::None(root.to_owned())),
+        1 => Ok(projects.remove(0)),
+        _ => {
+            let name = |dir: &PathBuf| dir.file_name().map(|n| n.to_string_lossy().into_owned());
+            let names = projects.iter().filter_map(name).collect();
+            Err(FindError::Several {
+                root: root.to_owned(),
+                names,
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn with_projects(names: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("other")).unwrap();
+        for name in names {
+            fs::create_dir_all(root.path().join(name)).unwrap();
+            fs::write(root.path().join(name).join(WSGI), "").unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn a_named_project_must_be_one() {
+        let root = with_projects(&["a"]);
+        let dir = root.path();
+        assert_eq!(project(dir, Some("a")), Ok(dir.join("a")));
+        assert_eq!(
+            project(dir, Some("b")),
+            Err(FindError::NoFolder(dir.join("b")))
+        );
+        assert_eq!(
+            project(dir, Some("other")),
+            Err(FindError::NoProject(dir.join("other")))
+        );
+    }
+
+    #[test]
+    fn without_a_name_the_obvious_one_is_meant() {
+        let root = with_projects(&["a"]);
+        assert_eq!(project(root.path(), None), Ok(root.path().join("a")));
+        let root = with_projects(&["a", DEFAULT_NAME]);
+        assert_eq!(
+            project(root.path(), None),
+            Ok(root.path().join(DEFAULT_NAME))
+        );
+        let root = with_projects(&["a", "."]);
+        assert_eq!(project(root.path(), None), Ok(root.path().to_owned()));
+    }
+
+    #[test]
+    fn otherwise_it_says_what_it_found() {
+        let root = with_projects(&[]);
+        assert_eq!(
+            project(root.path(), None),
+            Err(FindError::None(root.path().to_owned()))
+        );
+        let root = with_projects(&["b", "a"]);
+        let error = project(root.path(), None).unwrap_err();
+        assert!(
+            error.to_string().ends_with("holds several: a, b; name one"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,5 @@
+//! A project folder: what `init` writes and `start` finds.
+
+pub mod find;
+pub mod requirements;
+pub mod scaffold;

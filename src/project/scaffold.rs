@@ -1,0 +1,218 @@
+//! Writing a project folder.
+//!
+//! In: a script and what its inspection found. Out: the folder, whole or not at all: it is made
+//! aside and renamed into place. With `force` an existing folder gets the new files; whatever else
+//! lies in it, trained models above all, stays.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::find::WSGI;
+use super::requirements;
+use crate::store::durable_fs;
+
+const DOCKERFILE: &str = include_str!("templates/Dockerfile");
+const COMPOSE: &str = include_str!("templates/docker-compose.yml");
+const DOCKERIGNORE: &str = include_str!("templates/dockerignore");
+const README: &str = include_str!("templates/README.md");
+const WSGI_FIRST: &str = include_str!("templates/wsgi_v1.py");
+const WSGI_SECOND: &str = include_str!("templates/wsgi_v2.py");
+
+/// Files that are taken along when they lie beside the script.
+const COMPANIONS: [&str; 3] = ["README.md", "test_api.py", "start.sh"];
+
+#[derive(Debug, Error)]
+pub enum ScaffoldError {
+    #[error("{} exists already; use --force to write into it", .0.display())]
+    Exists(PathBuf),
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> ScaffoldError + '_ {
+    |source| ScaffoldError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// What a project is made from.
+#[derive(Debug)]
+pub struct Plan {
+    /// The folder to make.
+    pub folder: PathBuf,
+    pub script: PathBuf,
+    pub class: String,
+    /// Generation of the API that the class is written for.
+    pub generation: u8,
+    /// Modules and packages beside the script that it imports, relative to its folder.
+    pub siblings: Vec<PathBuf>,
+    pub force: bool,
+}
+
+/// What the user is told afterwards.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Requirements that were commented out: file and line.
+    pub removed: Vec<(String, String)>,
+}
+
+pub fn create(plan: &Plan) -> Result<Report, ScaffoldError> {
+    let folder = &plan.folder;
+    if folder.exists() {
+        if !plan.force {
+            return Err(ScaffoldError::Exists(folder.clone()));
+        }
+        return fill(plan, folder);
+    }
+    let parent = match folder.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(parent).map_err(at(parent))?;
+    let staged = tempfile::Builder::new()
+        .prefix(".label-studio-ml-init-")
+        .tempdir_in(parent)
+        .map_err(at(parent))?;
+    let report = fill(plan, staged.path())?;
+    make_readable(staged.path()).map_err(at(staged.path()))?;
+    let staged = staged.keep();
+    fs::rename(&staged, folder).map_err(at(folder))?;
+    durable_fs::sync_parent(folder).map_err(at(folder))?;
+    Ok(report)
+}
+
+/// Temporary folders are private to the owner; a project follows the usual mode.
+fn make_readable(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755))
+}
+
+fn fill(plan: &Plan, into: &Path) -> Result<Report, ScaffoldError> {
+    let mut report = Report::default();
+    let from = plan.script.parent().unwrap_or(Path::new(""));
+    let name = plan
+        .script
+        .file_name()
+        .map(Path::new)
+        .unwrap_or(&plan.script);
+    copy(&plan.script, &into.join(name))?;
+    for sibling in &plan.siblings {
+        copy(&from.join(sibling), &into.join(sibling))?;
+    }
+    for companion in COMPANIONS {
+        let path = from.join(companion);
+        if path.is_file() {
+            copy(&path, &into.join(companion))?;
+        }
+    }
+    copy_requirements(from, into, &mut report)?;
+    write(&into.join(WSGI), &wsgi(plan))?;
+    write(&into.join("Dockerfile"), DOCKERFILE)?;
+    write(&into.join("docker-compose.yml"), COMPOSE)?;
+    write(&into.join(".dockerignore"), DOCKERIGNORE)?;
+    let readme = into.join("README.md");
+    if !readme.exists() {
+        let shown = plan
+            .folder
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
+        write(
+            &readme,
+            &README
+                .replace("{class}", &plan.class)
+                .replace("{folder}", &shown),
+        )?;
+    }
+    Ok(report)
+}
+
+fn copy_requirements(from: &Path, into: &Path, report: &mut Report) -> Result<(), ScaffoldError> {
+    let dir = if from.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        from
+    };
+    for entry in fs::read_dir(dir).map_err(at(dir))? {
+        let entry = entry.map_err(at(dir))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let text_file = Path::new(&name)
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("txt"));
+        if !(name.starts_with("requirements") && text_file) {
+            continue;
+        }
+        let text = fs::read_to_string(entry.path()).map_err(at(&entry.path()))?;
+        let cleaned = requirements::clean(&text);
+        write(&into.join(&name), &cleaned.text)?;
+        report
+            .removed
+            .extend(cleaned.removed.into_iter().map(|line| (name.clone(), line)));
+    }
+    report.removed.sort();
+    Ok(())
+}
+
+/// The file that `start` imports. A script whose name is no Python word is imported by its name as
+/// a string.
+fn wsgi(plan: &Plan) -> String {
+    let module = plan
+        .script
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy();
+    let class = &plan.class;
+    let word = module.chars().all(|c| c.is_alphanumeric() || c == '_')
+        && !module.starts_with(|c: char| c.is_ascii_digit());
+    let import = if word {
+        format!("from {module} import {class}")
+    } else {
+        format!("{class} = __import__({module:?}).{class}")
+    };
+    let template = if plan.generation == 1 {
+        WSGI_FIRST
+    } else {
+        WSGI_SECOND
+    };
+    template
+        .replace("from script import Model", &import)
+        .replace("Model", class)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), ScaffoldError> {
+    fs::write(path, text).map_err(at(path))
+}
+
+/// Copies a file or a folder; onto itself, it stays as it is.
+fn copy(from: &Path, to: &Path) -> Result<(), ScaffoldError> {
+    let same = fs::canonicalize(from)
+        .ok()
+        .zip(fs::canonicalize(to).ok())
+        .is_some_and(|(a, b)| a == b);
+    if same {
+        return Ok(());
+    }
+    if from.is_dir() {
+        fs::create_dir_all(to).map_err(at(to))?;
+        for entry in fs::read_dir(from).map_err(at(from))? {
+            let entry = entry.map_err(at(from))?;
+            let name = entry.file_name();
+            if name != "__pycache__" {
+                copy(&entry.path(), &to.join(name))?;
+            }
+        }
+        return Ok(());
+    }
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).map_err(at(parent))?;
+    }
+    fs::copy(from, to).map(|_| ()).map_err(at(from))
+}
+
+#[cfg(test)]
+#[path = "scaffold_tests.rs"]
+mod tests;

@@ -1,0 +1,17 @@
+"""Hands Model to its server: `label-studio-ml start` imports this file."""
+
+import os
+import sys
+
+from label_studio_ml.api import init_app
+from label_studio_ml.server import main
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+if __name__ == "__main__":
+    # `python _wsgi.py -p 9091` is the same as `label-studio-ml start HERE -p 9091`.
+    sys.exit(main(["start", HERE, *sys.argv[1:]]))
+
+from script import Model
+
+app = init_app(model_class=Model)

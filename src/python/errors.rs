@@ -1,0 +1,108 @@
+//! Python exceptions as the server's errors, and back.
+//!
+//! An exception crosses the process border as text only: pickling it would run user code, and
+//! many cannot be pickled.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyTraceback, PyType};
+
+use crate::label_config::{ErrorKind, LabelConfigError};
+use crate::workers::protocol::{ModelError, ModelErrorKind};
+
+/// What user code raised, as text.
+pub(super) fn model_error(py: Python<'_>, error: &PyErr, kind: ModelErrorKind) -> ModelError {
+    ModelError {
+        kind,
+        class: class_name(&error.get_type(py)),
+        message: message(py, error),
+        traceback: Some(traceback(py, error)),
+        status: status(py, error),
+    }
+}
+
+/// An error of ours about a request or a result.
+pub(super) fn own_error(kind: ModelErrorKind, class: &str, message: String) -> ModelError {
+    ModelError {
+        kind,
+        class: class.to_owned(),
+        message,
+        traceback: None,
+        status: None,
+    }
+}
+
+pub(super) fn class_name(class: &Bound<'_, PyType>) -> String {
+    class
+        .qualname()
+        .map_or_else(|_| "Exception".to_owned(), |name| name.to_string())
+}
+
+/// `str(exception)`, also where that raises.
+pub(super) fn message(py: Python<'_>, error: &PyErr) -> String {
+    match error.value(py).str() {
+        Ok(text) => text.to_string_lossy().into_owned(),
+        Err(_) => "(its message could not be made)".into(),
+    }
+}
+
+/// The formatted traceback without the frames of the import machinery and of this package, which
+/// tell a user nothing about their own code.
+pub(super) fn traceback(py: Python<'_>, error: &PyErr) -> String {
+    let shortened = skip_foreign_frames(py, error);
+    let formatted = format(py, error, shortened.as_ref());
+    formatted.unwrap_or_else(|_| message(py, error))
+}
+
+fn format(py: Python<'_>, error: &PyErr, frames: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
+    let lines = py.import("traceback")?.call_method1(
+        "format_exception",
+        (error.get_type(py), error.value(py), frames),
+    )?;
+    let lines: Vec<String> = lines.extract()?;
+    Ok(lines.concat().trim_end().to_owned())
+}
+
+/// The first frame that is the user's; all frames if none is.
+fn skip_foreign_frames<'py>(py: Python<'py>, error: &PyErr) -> Option<Bound<'py, PyAny>> {
+    let all: Bound<'py, PyTraceback> = error.traceback(py)?;
+    let mut frame = all.clone().into_any();
+    loop {
+        let file: Option<String> = frame
+            .getattr("tb_frame")
+            .and_then(|frame| frame.getattr("f_code")?.getattr("co_filename")?.extract())
+            .ok();
+        let foreign = file.is_some_and(|file| {
+            file.starts_with("<frozen importlib") || file.contains("/label_studio_ml/_")
+        });
+        if !foreign {
+            return Some(frame);
+        }
+        frame = match frame.getattr("tb_next") {
+            Ok(next) if !next.is_none() => next,
+            _ => return Some(all.into_any()),
+        };
+    }
+}
+
+/// The status that `AnswerException` carries.
+fn status(py: Python<'_>, error: &PyErr) -> Option<u16> {
+    let class = error.get_type(py);
+    let ours = class.name().is_ok_and(|name| name == "AnswerException");
+    let status: u16 = error.value(py).getattr("status").ok()?.extract().ok()?;
+    (ours && (400..=599).contains(&status)).then_some(status)
+}
+
+/// The exception that `parse_config` of the dialect's own package raises. Its module is imported
+/// only now: a model that never meets a malformed config does not pay for it.
+pub(super) fn label_config_error(py: Python<'_>, error: &LabelConfigError, module: &str) -> PyErr {
+    let message = error.to_string();
+    match error.kind() {
+        ErrorKind::XmlSyntax => py
+            .import(module)
+            .and_then(|module| module.getattr("LabelStudioXMLSyntaxErrorSentryIgnored"))
+            .and_then(|class| class.call1((message,)))
+            .map_or_else(|error| error, PyErr::from_value),
+        ErrorKind::Value => PyValueError::new_err(message),
+    }
+}

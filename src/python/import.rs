@@ -1,0 +1,337 @@
+//! Importing the user's script and finding the model class in it.
+//!
+//! The import happens on the main thread, under the script's own name (pickles of the original
+//! load again), with its folder first on `sys.path` and the caller's working folder kept. A
+//! project's `_wsgi.py` is imported as `_wsgi`; its `init_app` only notes class and arguments.
+
+use std::path::{Path, PathBuf};
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyType};
+use pythonize::pythonize;
+
+use super::{errors, generation};
+use crate::workers::protocol::{
+    ClassInfo, Configure, ImportFailure, ImportFailureKind, Inspection, Role, Source,
+};
+
+/// What came of an import.
+pub(super) struct Imported {
+    pub(super) class: Py<PyType>,
+    /// Keyword arguments for the class from `_wsgi.py`, config.json and `--with`.
+    pub(super) init_kwargs: Py<PyDict>,
+    pub(super) info: ClassInfo,
+}
+
+type Outcome<T> = Result<T, ImportFailure>;
+
+/// Prepares the interpreter and imports what `configure` names.
+pub(super) fn import(py: Python<'_>, configure: &Configure) -> Outcome<Imported> {
+    prepare(py, configure).map_err(|error| raised(py, &error))?;
+    check_package(py)?;
+    let found = match &configure.source {
+        Source::Script { path, class } => from_script(py, path, class.as_deref())?,
+        Source::Wsgi { path } => from_wsgi(py, path)?,
+    };
+    finish(py, configure, &found).map_err(|error| raised(py, &error))
+}
+
+struct Found<'py> {
+    class: Bound<'py, PyType>,
+    /// What `_wsgi.py` gave to `init_app` besides the class.
+    init_app: Bound<'py, PyDict>,
+}
+
+fn raised(py: Python<'_>, error: &PyErr) -> ImportFailure {
+    failure_of(py, error, ImportFailureKind::Raised)
+}
+
+pub(super) fn failure_of(py: Python<'_>, error: &PyErr, kind: ImportFailureKind) -> ImportFailure {
+    let class = errors::class_name(&error.get_type(py));
+    ImportFailure {
+        kind,
+        message: format!("{class}: {}", errors::message(py, error)),
+        traceback: Some(errors::traceback(py, error)),
+    }
+}
+
+fn failure(kind: ImportFailureKind, message: String) -> ImportFailure {
+    ImportFailure {
+        kind,
+        message,
+        traceback: None,
+    }
+}
+
+fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
+    // An ignored SIGINT would be inherited by ffmpeg, pools and data loaders of the model.
+    let signal = py.import("signal")?;
+    signal.call_method1(
+        "signal",
+        (
+            signal.getattr("SIGINT")?,
+            signal.getattr("default_int_handler")?,
+        ),
+    )?;
+    let os = py.import("os")?;
+    os.call_method1("chdir", (&configure.cwd,))?;
+    let script = match &configure.source {
+        Source::Script { path, .. } | Source::Wsgi { path } => path,
+    };
+    let sys = py.import("sys")?;
+    sys.setattr("argv", PyList::new(py, [script])?)?;
+    // The first entry is the folder that the process was started in, which is not the user's.
+    let path = sys.getattr("path")?;
+    path.call_method1(
+        "__setitem__",
+        (0, script.parent().unwrap_or(Path::new("."))),
+    )?;
+    let environment = os.getattr("environ")?;
+    let model_dir = match (&configure.model_dir, &configure.source) {
+        (Some(model_dir), _) => Some(model_dir.clone()),
+        (None, Source::Wsgi { path }) => Some(default_model_dir(py, path, &configure.cwd)?),
+        (None, Source::Script { .. }) => None,
+    };
+    if let Some(model_dir) = model_dir {
+        environment.set_item("MODEL_DIR", model_dir)?;
+    }
+    py.import("label_studio_ml._output")?
+        .call_method1("install", (&configure.log_level,))?;
+    Ok(())
+}
+
+/// `MODEL_DIR` must be there when the script is imported, before the class is known.
+fn default_model_dir(py: Python<'_>, wsgi: &Path, cwd: &Path) -> PyResult<PathBuf> {
+    py.import("label_studio_ml._inspect")?
+        .call_method1("default_model_dir", (wsgi, cwd))?
+        .extract()
+}
+
+/// Another package of this name may have been installed over ours.
+fn check_package(py: Python<'_>) -> Outcome<()> {
+    let marker = py.import("label_studio_ml.model").and_then(|module| {
+        module
+            .getattr("LabelStudioMLBase")?
+            .getattr("HOSTED_IN_RUST")
+    });
+    if marker.is_ok_and(|marker| marker.is_truthy().unwrap_or(false)) {
+        return Ok(());
+    }
+    let file = py
+        .import("label_studio_ml")
+        .and_then(|module| module.getattr("__file__")?.extract::<String>())
+        .unwrap_or_default();
+    Err(failure(
+        ImportFailureKind::ForeignPackage,
+        format!(
+            "the package label_studio_ml in {file} is not the one that this command belongs to; \
+             reinstall it (a requirements file of the model may have replaced it)"
+        ),
+    ))
+}
+
+fn from_script<'py>(py: Python<'py>, path: &Path, class: Option<&str>) -> Outcome<Found<'py>> {
+    let name = path
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let module = execute(py, path, &name)?;
+    let classes = model_classes(py, &module).map_err(|error| raised(py, &error))?;
+    let names = || {
+        classes
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let shown = path.display();
+    let found = match class {
+        Some(wanted) => classes
+            .iter()
+            .find(|(name, _)| name == wanted)
+            .ok_or_else(|| {
+                let message = if classes.is_empty() {
+                    format!("{shown} has no model class {wanted}, nor any other")
+                } else {
+                    format!("{shown} has no model class {wanted}; it has {}", names())
+                };
+                failure(ImportFailureKind::NoClass, message)
+            })?,
+        None => match classes.as_slice() {
+            [only] => only,
+            [] => {
+                let message = format!("{shown} holds no subclass of LabelStudioMLBase");
+                return Err(failure(ImportFailureKind::NoClass, message));
+            }
+            [first, ..] => {
+                let message = format!(
+                    "{shown} holds several model classes: {}; name one, as in {shown}:{}",
+                    names(),
+                    first.0
+                );
+                return Err(failure(ImportFailureKind::SeveralClasses, message));
+            }
+        },
+    };
+    Ok(Found {
+        class: found.1.clone(),
+        init_app: PyDict::new(py),
+    })
+}
+
+fn from_wsgi<'py>(py: Python<'py>, path: &Path) -> Outcome<Found<'py>> {
+    let calls = py
+        .import("label_studio_ml.api")
+        .and_then(|api| api.call_method0("record_init_app"))
+        .map_err(|error| raised(py, &error))?;
+    execute(py, path, "_wsgi")?;
+    let last = calls.call_method0("pop").map_err(|_| {
+        let message = format!("{} does not call init_app(model_class=...)", path.display());
+        failure(ImportFailureKind::NoClass, message)
+    })?;
+    let (class, init_app): (Bound<'py, PyType>, Bound<'py, PyDict>) =
+        last.extract().map_err(|_| {
+            let message = format!("{} gives init_app no class", path.display());
+            failure(ImportFailureKind::NoClass, message)
+        })?;
+    Ok(Found { class, init_app })
+}
+
+/// Runs a file as the module `name`.
+fn execute<'py>(py: Python<'py>, path: &Path, name: &str) -> Outcome<Bound<'py, PyAny>> {
+    if !path.is_file() {
+        let message = format!("there is no script {}", path.display());
+        return Err(failure(ImportFailureKind::Missing, message));
+    }
+    let run = || -> PyResult<Bound<'py, PyAny>> {
+        let util = py.import("importlib.util")?;
+        let spec = util.call_method1("spec_from_file_location", (name, path))?;
+        if spec.is_none() {
+            let message = format!("{} is no Python file", path.display());
+            return Err(PyRuntimeError::new_err(message));
+        }
+        let module = util.call_method1("module_from_spec", (&spec,))?;
+        py.import("sys")?
+            .getattr("modules")?
+            .set_item(name, &module)?;
+        spec.getattr("loader")?
+            .call_method1("exec_module", (&module,))?;
+        Ok(module)
+    };
+    run().map_err(|error| raised(py, &error))
+}
+
+/// Subclasses of the base class in a module, without those of this package itself.
+fn model_classes<'py>(
+    py: Python<'py>,
+    module: &Bound<'py, PyAny>,
+) -> PyResult<Vec<(String, Bound<'py, PyType>)>> {
+    let base = py
+        .import("label_studio_ml.model")?
+        .getattr("LabelStudioMLBase")?;
+    let base = base.cast::<PyType>()?;
+    let mut classes = Vec::new();
+    for pair in module
+        .getattr("__dict__")?
+        .call_method0("items")?
+        .try_iter()?
+    {
+        let (name, value): (String, Bound<'py, PyAny>) = pair?.extract()?;
+        let Ok(class) = value.cast_into::<PyType>() else {
+            continue;
+        };
+        let from: String = class.getattr("__module__")?.extract()?;
+        let ours = from == "label_studio_ml" || from.starts_with("label_studio_ml.");
+        let known = classes
+            .iter()
+            .any(|(_, known): &(String, Bound<'py, PyType>)| known.is(&class));
+        if !ours && !known && class.is_subclass(base)? {
+            classes.push((name, class));
+        }
+    }
+    Ok(classes)
+}
+
+fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<Imported> {
+    let names: Vec<String> = found.init_app.keys().extract()?;
+    let verdict = generation::detect(&found.class, &names)?;
+    found.class.setattr("_generation", verdict.generation)?;
+    let model_dir = model_dir(py, configure, found, verdict.generation)?;
+    py.import("os")?
+        .getattr("environ")?
+        .set_item("MODEL_DIR", &model_dir)?;
+
+    let init_kwargs = PyDict::new(py);
+    for (name, value) in found.init_app.iter() {
+        let name: String = name.extract()?;
+        if !["model_dir", "redis_queue", "redis_host", "redis_port"].contains(&name.as_str()) {
+            init_kwargs.set_item(name, value)?;
+        }
+    }
+    let configured = pythonize(py, &configure.init_kwargs)?;
+    init_kwargs.update(configured.cast::<PyDict>()?.as_mapping())?;
+    let inspect = py.import("label_studio_ml._inspect")?;
+    if verdict.generation == 2 {
+        // A second-generation model is often kept beside a Hugging Face config.json, which is
+        // none of its arguments.
+        let accepted = inspect.call_method1("accepted_kwargs", (&found.class, &init_kwargs))?;
+        init_kwargs.clear();
+        init_kwargs.update(accepted.cast::<PyDict>()?.as_mapping())?;
+    }
+    let events = inspect.call_method1("training_events", (&found.class,))?;
+    let (train_events, wants_every_event): (Vec<String>, bool) = events.extract()?;
+    let inspection = match (&configure.role, &configure.source) {
+        (Role::Inspect, Source::Script { path, .. }) => Some(Inspection {
+            siblings: inspect.call_method1("siblings", (path,))?.extract()?,
+        }),
+        _ => None,
+    };
+    let thread_safe = match found.class.getattr("THREAD_SAFE") {
+        Ok(flag) => flag.is_truthy()?,
+        Err(_) => true,
+    };
+    Ok(Imported {
+        class: found.class.clone().unbind(),
+        init_kwargs: init_kwargs.unbind(),
+        info: ClassInfo {
+            class: found.class.name()?.to_string(),
+            generation: verdict.generation,
+            reason: verdict.reason,
+            model_dir,
+            thread_safe,
+            train_events,
+            wants_every_event,
+            inspection,
+        },
+    })
+}
+
+/// The user's choice; else what `_wsgi.py` says; else the project folder for the first generation
+/// and the working folder for the second, as in the original.
+fn model_dir(
+    py: Python<'_>,
+    configure: &Configure,
+    found: &Found<'_>,
+    generation: u8,
+) -> PyResult<PathBuf> {
+    if let Some(model_dir) = &configure.model_dir {
+        return Ok(model_dir.clone());
+    }
+    let said = found
+        .init_app
+        .get_item("model_dir")?
+        .filter(|said| !said.is_none());
+    if let Some(said) = said {
+        let path = py.import("os.path")?;
+        let expanded = path.call_method1("expanduser", (said,))?;
+        return path.call_method1("abspath", (expanded,))?.extract();
+    }
+    Ok(match &configure.source {
+        Source::Script { path, .. } | Source::Wsgi { path } if generation == 1 => {
+            path.parent().unwrap_or(&configure.cwd).to_owned()
+        }
+        _ => configure.cwd.clone(),
+    })
+}

@@ -1,0 +1,42 @@
+//! Request bodies as Python objects, parsed once.
+
+use jiter::{PythonParse, StringCacheMode};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::errors::own_error;
+use crate::workers::protocol::{ModelError, ModelErrorKind};
+
+/// Parses a body that must be a JSON object. Keys repeat from task to task, so they are shared.
+/// What the fast parser refuses and Python's own accepts (lone surrogates, for instance) is
+/// parsed by that one.
+pub(super) fn object<'py>(py: Python<'py>, body: &[u8]) -> Result<Bound<'py, PyDict>, ModelError> {
+    let fast = PythonParse {
+        allow_inf_nan: true,
+        cache_mode: StringCacheMode::Keys,
+        ..PythonParse::default()
+    };
+    let parsed = match fast.python_parse(py, body) {
+        Ok(parsed) => parsed,
+        Err(_) => slow(py, body).map_err(|error| {
+            let message = format!("the body cannot be parsed: {}", error.value(py));
+            own_error(ModelErrorKind::Request, "JSONDecodeError", message)
+        })?,
+    };
+    parsed.cast_into::<PyDict>().map_err(|_| {
+        let message = "the body must be a JSON object".to_owned();
+        own_error(ModelErrorKind::Request, "TypeError", message)
+    })
+}
+
+/// Parses a JSON value of our own making or from a model folder; None for no bytes.
+pub(super) fn value<'py>(py: Python<'py>, json: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    if json.is_empty() {
+        return Ok(py.None().into_bound(py));
+    }
+    slow(py, json)
+}
+
+fn slow<'py>(py: Python<'py>, json: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    py.import("json")?.call_method1("loads", (json,))
+}

@@ -1,0 +1,149 @@
+//! What becomes of Python values in an answer.
+
+use pyo3::types::PyDict;
+
+use super::*;
+
+/// Evaluates an expression and writes its value.
+fn written(expression: &str) -> Result<String, ModelError> {
+    written_by(expression, value)
+}
+
+fn written_by(
+    expression: &str,
+    write: impl FnOnce(&Bound<'_, PyAny>) -> Result<Vec<u8>, ModelError>,
+) -> Result<String, ModelError> {
+    Python::initialize();
+    Python::attach(|py| {
+        let globals = PyDict::new(py);
+        py.run(
+            c"import uuid, decimal, datetime, pathlib, dataclasses, collections, enum, math
+class Text(str): pass
+class Whole(int): pass
+class Real(float): pass
+class Color(enum.IntEnum):
+    RED = 3
+@dataclasses.dataclass
+class Region:
+    x: int
+class Model:
+    def model_dump(self): return {'result': []}
+class Scalar:
+    def item(self): return 7
+Scalar.__module__ = 'numpy'
+cycle = []
+cycle.append(cycle)
+",
+            Some(&globals),
+            None,
+        )
+        .unwrap();
+        let code = std::ffi::CString::new(expression).unwrap();
+        let value = py.eval(&code, Some(&globals), None).unwrap();
+        write(&value).map(|bytes| String::from_utf8(bytes).unwrap())
+    })
+}
+
+#[test]
+fn plain_values() {
+    let cases = [
+        (
+            "{'a': [1, -2.5, 'é\"\\n', True, None]}",
+            "{\"a\":[1,-2.5,\"é\\\"\\n\",true,null]}",
+        ),
+        ("()", "[]"),
+        (
+            "{1: 2, None: 3, True: 4, 1.5: 5}",
+            r#"{"1":4,"null":3,"1.5":5}"#,
+        ),
+        ("2**70", "1180591620717411303424"),
+        ("-2**63", "-9223372036854775808"),
+        ("[math.nan, math.inf]", "[null,null]"),
+        ("'\\ud800'", "\"\\ud800\""),
+    ];
+    for (expression, expected) in cases {
+        assert_eq!(written(expression).unwrap(), expected, "{expression}");
+    }
+}
+
+#[test]
+fn subclasses_are_what_they_extend() {
+    let cases = [
+        ("Text('a')", "\"a\""),
+        ("[Whole(1), Real(0.5), Color.RED]", "[1,0.5,3]"),
+        ("collections.OrderedDict(b=1, a=2)", "{\"b\":1,\"a\":2}"),
+        ("collections.namedtuple('P', 'x y')(1, 2)", "[1,2]"),
+    ];
+    for (expression, expected) in cases {
+        assert_eq!(written(expression).unwrap(), expected, "{expression}");
+    }
+}
+
+#[test]
+fn what_json_does_not_know() {
+    let cases = [
+        (
+            "uuid.UUID(int=1)",
+            "\"00000000-0000-0000-0000-000000000001\"",
+        ),
+        ("decimal.Decimal('1.50')", "\"1.50\""),
+        (
+            "datetime.date(2026, 11, 23)",
+            "\"Mon, 23 Nov 2026 00:00:00 GMT\"",
+        ),
+        ("pathlib.PurePosixPath('/a')", "\"/a\""),
+        ("Region(1)", "{\"x\":1}"),
+        ("Model()", "{\"result\":[]}"),
+        ("Scalar()", "7"),
+    ];
+    for (expression, expected) in cases {
+        assert_eq!(written(expression).unwrap(), expected, "{expression}");
+    }
+}
+
+#[test]
+fn an_error_names_the_place() {
+    let error =
+        written_by("[{'result': [{'score': {1, 2}}]}]", |v| predictions(v, "7")).unwrap_err();
+    assert_eq!(error.class, "TypeError");
+    assert_eq!(
+        error.message,
+        "results[0].result[0].score: Object of type set is not JSON serializable"
+    );
+    let error = written("{'a': {(1, 2): 3}}").unwrap_err();
+    assert!(
+        error.message.starts_with("a: keys must be"),
+        "{}",
+        error.message
+    );
+}
+
+#[test]
+fn a_cycle_is_an_error_and_no_overflow() {
+    let error = written("cycle").unwrap_err();
+    assert!(
+        error.message.ends_with("or contains itself"),
+        "{}",
+        error.message
+    );
+}
+
+#[test]
+fn predictions_carry_the_version_that_made_them() {
+    let cases = [
+        ("[]", r#"{"model_version":"7","results":[]}"#),
+        (
+            "[{'result': []}, {}]",
+            r#"{"model_version":"7","results":[{"result":[],"model_version":"7"},{"model_version":"7"}]}"#,
+        ),
+        (
+            "[{'model_version': 'mine'}, [{'score': 1}]]",
+            r#"{"model_version":"7","results":[{"model_version":"mine"},[{"score":1,"model_version":"7"}]]}"#,
+        ),
+        ("None", r#"{"model_version":"7","results":null}"#),
+    ];
+    for (expression, expected) in cases {
+        let body = written_by(expression, |v| predictions(v, "7")).unwrap();
+        assert_eq!(body, format!("{expected}\n"), "{expression}");
+    }
+}

@@ -1,0 +1,137 @@
+//! What user code prints and logs, written to the worker's own stdout and stderr as records that
+//! name the project (see [`crate::workers::output`]).
+//!
+//! The streams in `_output.py` call in here. Which project a line belongs to is known by the
+//! thread that prints it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use pyo3::prelude::*;
+
+use crate::workers::output::{FIELD, RECORD};
+
+/// A line that never ends is cut here.
+const LONGEST: usize = 16 << 10;
+
+thread_local! {
+    static PROJECT: RefCell<String> = const { RefCell::new(String::new()) };
+    /// Text after the last line end, for each stream.
+    static PARTIAL: RefCell<HashMap<i32, String>> = RefCell::new(HashMap::new());
+}
+
+/// Lines of this thread belong to `project` until the guard is dropped.
+#[must_use]
+pub(super) struct ProjectScope(String);
+
+pub(super) fn enter(project: &str) -> ProjectScope {
+    PROJECT.with_borrow_mut(|current| {
+        let before = std::mem::replace(current, project.to_owned());
+        ProjectScope(before)
+    })
+}
+
+impl Drop for ProjectScope {
+    fn drop(&mut self) {
+        PROJECT.with_borrow_mut(|current| std::mem::swap(current, &mut self.0));
+    }
+}
+
+/// Takes text that was written to `sys.stdout` (1) or `sys.stderr` (2); passes on whole lines.
+#[pyfunction]
+pub(super) fn log_text(py: Python<'_>, stream: i32, text: &str) -> PyResult<()> {
+    let records = PARTIAL.with_borrow_mut(|partial| {
+        complete_lines(partial.entry(stream).or_default(), text)
+            .into_iter()
+            .map(|line| record("INFO", &line))
+            .collect::<String>()
+    });
+    py.detach(|| write(stream, &records))?;
+    Ok(())
+}
+
+/// Takes one record of `logging`.
+#[pyfunction]
+pub(super) fn log_line(py: Python<'_>, level: &str, text: &str) -> PyResult<()> {
+    let records: String = text.lines().map(|line| record(level, line)).collect();
+    py.detach(|| write(2, &records))?;
+    Ok(())
+}
+
+/// Adds `text` to what was left over and takes out the lines that are complete. A carriage return
+/// starts the line anew, as on a terminal: of a progress bar the last state stays.
+fn complete_lines(partial: &mut String, text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for piece in text.split_inclusive('\n') {
+        let (body, ended) = match piece.strip_suffix('\n') {
+            Some(body) => (body.strip_suffix('\r').unwrap_or(body), true),
+            None => (piece, false),
+        };
+        match body.rsplit_once('\r') {
+            Some((_, last)) => last.clone_into(partial),
+            None => partial.push_str(body),
+        }
+        if ended || partial.len() >= LONGEST {
+            lines.push(std::mem::take(partial));
+        }
+    }
+    lines
+}
+
+fn record(level: &str, line: &str) -> String {
+    PROJECT.with_borrow(|project| format!("{RECORD}{project}{FIELD}{level}{FIELD}{line}\n"))
+}
+
+fn write(stream: i32, records: &str) -> io::Result<()> {
+    // SAFETY: descriptors 1 and 2 are open for the whole life of a worker; user code that closes
+    // them gets an error from the write.
+    let stream = unsafe { BorrowedFd::borrow_raw(stream) };
+    let mut rest = records.as_bytes();
+    while !rest.is_empty() {
+        match rustix::io::write(stream, rest) {
+            Ok(written) => rest = &rest[written..],
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_put_together_from_pieces() {
+        let mut partial = String::new();
+        assert!(complete_lines(&mut partial, "load").is_empty());
+        assert_eq!(
+            complete_lines(&mut partial, "ed\nnext\r\nla"),
+            ["loaded", "next"]
+        );
+        assert_eq!(complete_lines(&mut partial, "st\n\n"), ["last", ""]);
+    }
+
+    #[test]
+    fn of_a_progress_bar_the_last_state_stays() {
+        let mut partial = String::new();
+        assert!(complete_lines(&mut partial, "\r 10%").is_empty());
+        assert!(complete_lines(&mut partial, "\r 50%\r100%").is_empty());
+        assert_eq!(complete_lines(&mut partial, "\n"), ["100%"]);
+    }
+
+    #[test]
+    fn a_record_names_the_project_of_its_thread() {
+        assert_eq!(record("INFO", "a"), "\u{1e}\u{1f}INFO\u{1f}a\n");
+        let outer = enter("1.2");
+        {
+            let _inner = enter("3.4");
+            assert_eq!(record("INFO", "b"), "\u{1e}3.4\u{1f}INFO\u{1f}b\n");
+        }
+        assert_eq!(record("ERROR", "c"), "\u{1e}1.2\u{1f}ERROR\u{1f}c\n");
+        drop(outer);
+        assert_eq!(record("INFO", "d"), "\u{1e}\u{1f}INFO\u{1f}d\n");
+    }
+}

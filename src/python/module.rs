@@ -1,0 +1,63 @@
+//! The extension module `label_studio_ml._native`.
+//!
+//! `main` is the console script, `worker_main` the inside of a worker process; the rest serves the
+//! Python part of the package. Typed in `python/label_studio_ml/_native.pyi`.
+
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError};
+use pyo3::prelude::*;
+
+use super::host::PythonHost;
+use crate::cli;
+use crate::workers::process::Launch;
+use crate::workers::runtime;
+
+#[pymodule(name = "_native")]
+mod native {
+    #[pymodule_export]
+    use super::super::generation::detect_generation;
+    #[pymodule_export]
+    use super::super::label_config::parse_config;
+    #[pymodule_export]
+    use super::super::logs::{log_line, log_text};
+    #[pymodule_export]
+    use super::{main, worker_main};
+}
+
+/// Runs the command line; returns the exit status.
+#[pyfunction]
+fn main(py: Python<'_>, argv: Vec<String>) -> PyResult<i32> {
+    let python: PathBuf = py.import("sys")?.getattr("executable")?.extract()?;
+    let package: PathBuf = py
+        .import("label_studio_ml")?
+        .getattr("__file__")?
+        .extract()?;
+    let package_root = package
+        .parent()
+        .and_then(std::path::Path::parent)
+        .ok_or_else(|| PyRuntimeError::new_err("label_studio_ml lies in no folder"))?
+        .to_owned();
+    let launch = Launch {
+        python,
+        package_root,
+    };
+    Ok(py.detach(|| cli::run(&argv, &launch)))
+}
+
+/// Serves the server at the other end of the socket `channel`; returns when it says so.
+#[pyfunction]
+fn worker_main(channel: i32) -> PyResult<()> {
+    if channel < 3 {
+        return Err(PyOSError::new_err(
+            "the channel must not be a standard stream",
+        ));
+    }
+    // SAFETY: the server passes this descriptor to the process for this one use; nothing else in
+    // the process owns it, since it is above the standard streams and was inherited.
+    let channel = unsafe { OwnedFd::from_raw_fd(channel) };
+    let host = Arc::new(PythonHost::default());
+    runtime::run(&host, channel).map_err(|error| PyRuntimeError::new_err(error.to_string()))
+}

@@ -1,0 +1,55 @@
+//! Why a prediction or a setup could not be served.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::store::versions::StoreError;
+use crate::workers::frame::FrameError;
+use crate::workers::protocol::ModelError;
+use crate::workers::worker::WorkerError;
+
+#[derive(Debug, Error)]
+pub enum ServingError {
+    /// No worker has the class: still importing, or the import failed.
+    #[error("the model is not ready: {0}")]
+    NotReady(String),
+    /// Every worker was busy for as long as a request may wait.
+    #[error("no worker was free within {} s", .0.as_secs())]
+    Busy(Duration),
+    /// `try_fetch` was false and no model of the project is in use.
+    #[error("no model is loaded for project {0:?}, and `try_fetch` is false")]
+    NoModel(String),
+    /// The worker died with the request.
+    #[error("worker {worker} (pid {pid}) {reason}")]
+    Died {
+        worker: String,
+        pid: u32,
+        reason: String,
+    },
+    /// User code failed.
+    #[error("{}: {}", .0.class, .0.message)]
+    Model(ModelError),
+    #[error("the request does not fit the channel to the worker: {0}")]
+    Frame(FrameError),
+    #[error("model folder: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl From<WorkerError> for ServingError {
+    fn from(error: WorkerError) -> Self {
+        match error {
+            WorkerError::Died {
+                worker,
+                pid,
+                reason,
+            } => Self::Died {
+                worker,
+                pid,
+                reason,
+            },
+            WorkerError::Model(error) => Self::Model(error),
+            WorkerError::Frame(error) => Self::Frame(error),
+        }
+    }
+}

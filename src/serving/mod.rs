@@ -1,0 +1,324 @@
+//! Serving predictions: which model answers for a project, and on which worker.
+//!
+//! [`models`] holds what is in use, [`Serving`] brings requests and workers together. Nothing here
+//! knows HTTP, nothing here runs Python.
+
+pub mod error;
+pub mod models;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+pub use error::ServingError;
+use models::{Load, ModelInUse, Models, Setup};
+
+use crate::store::versions::{Version, Versions};
+use crate::workers::pool::{Pool, Priority};
+use crate::workers::protocol::ClassInfo;
+use crate::workers::supervision::{Class, Prepare};
+use crate::workers::worker::{Predicted, Worker, WorkerError};
+
+/// How long a request waits for a worker: the time that Label Studio waits for predictions.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(100);
+/// How long a request waits for the script to be imported, right after the start.
+const IMPORT_TIMEOUT: Duration = Duration::from_secs(100);
+
+/// One request for predictions.
+#[derive(Debug)]
+pub struct PredictRequest {
+    pub project: String,
+    /// The labelling config that came with the request; without one, that of /setup is used.
+    pub label_config: Option<String>,
+    pub priority: Priority,
+    /// Make a new instance first.
+    pub force_reload: bool,
+    /// Make an instance if there is none yet; else that is an error.
+    pub try_fetch: bool,
+    /// The body of the HTTP request, unparsed.
+    pub body: Bytes,
+}
+
+/// Brings requests, models and workers together.
+#[derive(Debug)]
+pub struct Serving {
+    pool: Arc<Pool>,
+    models: Arc<Models>,
+    class: watch::Receiver<Class>,
+    versions: OnceLock<Arc<Versions>>,
+}
+
+impl Serving {
+    pub fn new(pool: Arc<Pool>, models: Arc<Models>, class: watch::Receiver<Class>) -> Self {
+        Self {
+            pool,
+            models,
+            class,
+            versions: OnceLock::new(),
+        }
+    }
+
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// The class, once a worker has imported it.
+    pub fn class(&self) -> Option<Arc<ClassInfo>> {
+        match &*self.class.borrow() {
+            Class::Ready(class) => Some(Arc::clone(class)),
+            Class::Unknown | Class::Failed(_) => None,
+        }
+    }
+
+    /// Waits until the class is known: its generation says what MODEL_DIR is.
+    pub async fn ready(&self) -> Result<(Arc<ClassInfo>, Arc<Versions>), ServingError> {
+        let mut class = self.class.clone();
+        let known = timeout(IMPORT_TIMEOUT, async move {
+            class
+                .wait_for(|class| !matches!(class, Class::Unknown))
+                .await
+                .map(|class| class.clone())
+        })
+        .await;
+        match known {
+            Ok(Ok(Class::Ready(class))) => {
+                let versions = self.versions(&class)?;
+                Ok((class, versions))
+            }
+            Ok(Ok(Class::Failed(failure))) => Err(ServingError::NotReady(failure.message.clone())),
+            Ok(Ok(Class::Unknown) | Err(_)) => {
+                Err(ServingError::NotReady("the server is stopping".into()))
+            }
+            Err(_) => Err(ServingError::NotReady(
+                "the script is still being imported".into(),
+            )),
+        }
+    }
+
+    fn versions(&self, class: &ClassInfo) -> Result<Arc<Versions>, ServingError> {
+        if let Some(versions) = self.versions.get() {
+            return Ok(Arc::clone(versions));
+        }
+        let opened = Arc::new(Versions::open(&class.model_dir)?);
+        Ok(Arc::clone(self.versions.get_or_init(|| opened)))
+    }
+
+    /// The model that answers for a project now, and whether it was in use before.
+    async fn resolve(
+        &self,
+        project: &str,
+        label_config: Option<&str>,
+    ) -> Result<Arc<ModelInUse>, ServingError> {
+        let (class, versions) = self.ready().await?;
+        if !self.models.knows_version(project) {
+            let newest = {
+                let project = project.to_owned();
+                tokio::task::spawn_blocking(move || versions.newest(&project))
+                    .await
+                    .map_err(|error| ServingError::NotReady(error.to_string()))??
+            };
+            self.models.set_version_once(project, newest);
+        }
+        let (model, surplus) = self.models.resolve(project, label_config, class.generation);
+        self.unload(&surplus).await;
+        Ok(model)
+    }
+
+    /// Takes what /setup brought, loads the model ahead of the first prediction and waits for it at
+    /// most `wait`: Label Studio gives up on /setup after 3 s and then shows the backend as broken,
+    /// so a slow load goes on in the background. Returns the version to be served.
+    pub async fn setup(
+        self: &Arc<Self>,
+        project: &str,
+        setup: Setup,
+        force_reload: bool,
+        wait: Duration,
+    ) -> Result<String, ServingError> {
+        let known = self.models.set_up(project, setup);
+        let model = self.resolve(project, None).await?;
+        let version = model.model.spec.version.clone();
+        if known && !force_reload && model.load_state() == Load::Loaded {
+            return Ok(version);
+        }
+        let mut load = model.start_load();
+        tokio::spawn({
+            let (serving, model) = (Arc::clone(self), Arc::clone(&model));
+            async move { serving.load_everywhere(&model).await }
+        });
+        let loaded = timeout(wait, load.wait_for(|load| *load != Load::Pending)).await;
+        match loaded {
+            Ok(Ok(load)) => match &*load {
+                Load::Failed(error) => Err(ServingError::Model(error.clone())),
+                Load::Loaded | Load::Pending => Ok(version),
+            },
+            Ok(Err(_)) => Ok(version),
+            Err(_) => {
+                info!(
+                    project,
+                    "/setup answered before the model was loaded; loading goes on"
+                );
+                Ok(version)
+            }
+        }
+    }
+
+    /// Loads a model on every ready worker. A worker that becomes ready later loads it then.
+    async fn load_everywhere(&self, model: &Arc<ModelInUse>) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for worker in self.pool.workers() {
+            let model = Arc::clone(model);
+            tasks.spawn(async move { load_on(&worker, &model).await });
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    pub async fn predict(&self, request: PredictRequest) -> Result<Predicted, ServingError> {
+        if !request.try_fetch && !self.models.in_use(&request.project) {
+            return Err(ServingError::NoModel(request.project));
+        }
+        let model = self
+            .resolve(&request.project, request.label_config.as_deref())
+            .await?;
+        let permit = timeout(
+            QUEUE_TIMEOUT,
+            self.pool.acquire(request.priority, &request.project),
+        )
+        .await
+        .map_err(|_| ServingError::Busy(QUEUE_TIMEOUT))?;
+        let answer = permit
+            .worker()
+            .predict(&model.model, request.force_reload, request.body)
+            .await;
+        match answer {
+            Ok(predicted) => {
+                model.set_loaded();
+                explain_shape(&request.project, &predicted);
+                Ok(predicted)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The model that a training job starts from.
+    pub async fn model_for_training(
+        &self,
+        project: &str,
+        label_config: Option<&str>,
+    ) -> Result<Arc<ModelInUse>, ServingError> {
+        self.resolve(project, label_config).await
+    }
+
+    /// Serves a newly published version. The old one answers until the new one is loaded; if no
+    /// worker can load it, the old one stays and the reason is kept for /health.
+    pub async fn switch(&self, project: &str, version: Version) {
+        let id = version.id;
+        if let Some(next) = self.models.prepare_switch(project, &version) {
+            self.load_everywhere(&next).await;
+            if let Load::Failed(error) = next.load_state() {
+                let reason = format!("{}: {}", error.class, error.message);
+                warn!(
+                    project,
+                    version = id,
+                    "this version cannot be loaded, the one before stays: {reason}"
+                );
+                self.models.refuse_switch(project, id, reason);
+                self.unload(&[next]).await;
+                return;
+            }
+            let old = self.models.switch(project, version, Some(next));
+            self.unload(&old).await;
+        } else {
+            self.models.switch(project, version, None);
+        }
+        info!(project, version = id, "this version is served now");
+    }
+
+    async fn unload(&self, models: &[Arc<ModelInUse>]) {
+        for model in models {
+            for worker in self.pool.workers() {
+                worker.unload(model.model.spec.id).await;
+            }
+        }
+    }
+
+    /// Version that is served for a project; none while nothing is known of it.
+    pub fn version(&self, project: &str) -> Option<String> {
+        self.models.served_version(project)
+    }
+
+    /// Versions that were published and could not be loaded: project, version, reason.
+    pub fn refused(&self) -> Vec<(String, u64, String)> {
+        self.models.refused()
+    }
+
+    /// Projects seen since the start.
+    pub fn projects(&self) -> Vec<String> {
+        self.models.projects()
+    }
+
+    /// The project key of /setup and /predict for the id that a webhook names.
+    pub fn project_key(&self, id: &str) -> Option<String> {
+        self.models.project_key(id)
+    }
+}
+
+/// What a new worker does before it takes requests: it loads every model in use.
+pub fn prepare(models: &Arc<Models>) -> Prepare {
+    let models = Arc::clone(models);
+    Arc::new(move |worker| {
+        let models = models.all();
+        Box::pin(async move {
+            for model in models {
+                load_on(&worker, &model).await;
+            }
+        })
+    })
+}
+
+/// Loads a model on one worker and notes how it went.
+async fn load_on(worker: &Worker, model: &ModelInUse) {
+    match worker.load(&model.model).await {
+        Ok(()) => model.set_loaded(),
+        Err(WorkerError::Model(error)) => {
+            warn!(
+                project = model.model.spec.project,
+                version = model.model.spec.version,
+                "the model cannot be loaded: {}: {}",
+                error.class,
+                error.message
+            );
+            model.set_failed(error);
+        }
+        // The worker is gone; its successor loads the model.
+        Err(_) => {}
+    }
+}
+
+/// Label Studio stores nothing, and says nothing, when the number of results is wrong.
+fn explain_shape(project: &str, predicted: &Predicted) {
+    match predicted.results {
+        None => warn!(
+            project,
+            "predict returned no list: Label Studio will store no prediction"
+        ),
+        Some(0) if predicted.tasks > 0 => {
+            warn!(
+                project,
+                "predict returned an empty list for {} tasks: Label Studio will store no prediction",
+                predicted.tasks
+            );
+        }
+        Some(results) if results != predicted.tasks && results != 1 => {
+            warn!(
+                project,
+                "predict returned {results} results for {} tasks: Label Studio will store no prediction",
+                predicted.tasks
+            );
+        }
+        Some(_) => {}
+    }
+}

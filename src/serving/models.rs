@@ -1,0 +1,389 @@
+//! The models in use: for each project its newest /setup, its version, and the instances that
+//! workers are asked to hold.
+//!
+//! An instance is identified by (project, labelling config, version, connection). A project keeps
+//! a few of them, so that two labelling configs in turn do not reload at every request; the
+//! surplus is handed back to be unloaded.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::store::versions::Version;
+use crate::workers::protocol::{Connection, ModelError, ModelSpec};
+use crate::workers::worker::Model;
+
+/// Instances of one project that are kept at a time.
+const INSTANCES_PER_PROJECT: usize = 4;
+
+/// What /setup says of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setup {
+    pub label_config: Option<String>,
+    pub connection: Connection,
+    pub extra_params: Value,
+}
+
+/// Whether the instance of a model stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Load {
+    Pending,
+    Loaded,
+    Failed(ModelError),
+}
+
+/// A model that requests are sent to.
+#[derive(Debug)]
+pub struct ModelInUse {
+    pub model: Model,
+    load: watch::Sender<Load>,
+}
+
+impl ModelInUse {
+    fn new(spec: ModelSpec, train_output: Bytes) -> Arc<Self> {
+        let (load, _) = watch::channel(Load::Pending);
+        Arc::new(Self {
+            model: Model { spec, train_output },
+            load,
+        })
+    }
+
+    pub fn load_state(&self) -> Load {
+        self.load.borrow().clone()
+    }
+
+    pub fn set_loaded(&self) {
+        self.load.send_if_modified(|load| {
+            let news = *load != Load::Loaded;
+            *load = Load::Loaded;
+            news
+        });
+    }
+
+    /// One worker that holds an instance is enough for the model to count as loaded.
+    pub fn set_failed(&self, error: ModelError) {
+        self.load.send_if_modified(|load| {
+            let news = *load != Load::Loaded;
+            if news {
+                *load = Load::Failed(error);
+            }
+            news
+        });
+    }
+
+    /// Forgets how an earlier load went; the receiver learns how the next one goes.
+    pub fn start_load(&self) -> watch::Receiver<Load> {
+        self.load.send_replace(Load::Pending);
+        self.load.subscribe()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Project {
+    setup: Option<Setup>,
+    /// Outer none: the model folder was not read yet. Inner none: never trained.
+    version: Option<Option<Version>>,
+    /// Most recently used first.
+    models: Vec<Arc<ModelInUse>>,
+    refused: Option<(u64, String)>,
+}
+
+/// All projects seen since the start.
+#[derive(Debug, Default)]
+pub struct Models {
+    projects: Mutex<HashMap<String, Project>>,
+    ids: AtomicU64,
+}
+
+impl Models {
+    /// Keeps a /setup; true if it says what the one before said.
+    pub fn set_up(&self, project: &str, setup: Setup) -> bool {
+        let mut projects = self.table();
+        let project = projects.entry(project.to_owned()).or_default();
+        let known = project.setup.as_ref() == Some(&setup);
+        project.setup = Some(setup);
+        known
+    }
+
+    pub fn knows_version(&self, project: &str) -> bool {
+        self.table()
+            .get(project)
+            .is_some_and(|project| project.version.is_some())
+    }
+
+    /// Notes what the model folder holds, unless training was faster.
+    pub fn set_version_once(&self, project: &str, version: Option<Version>) {
+        self.table()
+            .entry(project.to_owned())
+            .or_default()
+            .version
+            .get_or_insert(version);
+    }
+
+    pub fn in_use(&self, project: &str) -> bool {
+        self.table()
+            .get(project)
+            .is_some_and(|project| !project.models.is_empty())
+    }
+
+    /// The model that answers for a project, and those that are no longer kept.
+    pub fn resolve(
+        &self,
+        key: &str,
+        label_config: Option<&str>,
+        generation: u8,
+    ) -> (Arc<ModelInUse>, Vec<Arc<ModelInUse>>) {
+        let mut projects = self.table();
+        let project = projects.entry(key.to_owned()).or_default();
+        let label_config = label_config.or(project
+            .setup
+            .as_ref()
+            .and_then(|s| s.label_config.as_deref()));
+        let connection = project.setup.as_ref().map(|setup| &setup.connection);
+        let version = project.version.as_ref().and_then(Option::as_ref);
+        let name = version_name(version, generation);
+        let found = project.models.iter().position(|model| {
+            let spec = &model.model.spec;
+            spec.label_config.as_deref() == label_config
+                && spec.version == name
+                && spec.connection.as_ref() == connection
+        });
+        if let Some(position) = found {
+            project.models[..=position].rotate_right(1);
+            return (Arc::clone(&project.models[0]), Vec::new());
+        }
+        let spec = ModelSpec {
+            id: self.next_id(),
+            project: key.to_owned(),
+            label_config: label_config.map(str::to_owned),
+            version: name,
+            connection: connection.cloned(),
+        };
+        let train_output = version
+            .map(|version| version.train_output.clone())
+            .unwrap_or_default();
+        let model = ModelInUse::new(spec, train_output);
+        project.models.insert(0, Arc::clone(&model));
+        let surplus = project
+            .models
+            .split_off(project.models.len().min(INSTANCES_PER_PROJECT));
+        (model, surplus)
+    }
+
+    /// The successor of the model used last, to be loaded before it is switched to; none if no
+    /// model of the project is in use.
+    pub fn prepare_switch(&self, project: &str, version: &Version) -> Option<Arc<ModelInUse>> {
+        let spec = self.table().get(project)?
+            .models
+            .first()?
+            .model
+            .spec
+            .clone();
+        let spec = ModelSpec {
+            id: self.next_id(),
+            version: version.id.to_string(),
+            ..spec
+        };
+        Some(ModelInUse::new(spec, version.train_output.clone()))
+    }
+
+    /// From now on `version` is served; returns the models of older versions.
+    pub fn switch(
+        &self,
+        project: &str,
+        version: Version,
+        next: Option<Arc<ModelInUse>>,
+    ) -> Vec<Arc<ModelInUse>> {
+        let mut projects = self.table();
+        let project = projects.entry(project.to_owned()).or_default();
+        project.version = Some(Some(version));
+        project.refused = None;
+        std::mem::replace(&mut project.models, next.into_iter().collect())
+    }
+
+    pub fn refuse_switch(&self, project: &str, version: u64, reason: String) {
+        self.table()
+            .entry(project.to_owned())
+            .or_default()
+            .refused = Some((version, reason));
+    }
+
+    pub fn refused(&self) -> Vec<(String, u64, String)> {
+        let projects = self.table();
+        let refused = projects.iter().filter_map(|(key, project)| {
+            let (version, reason) = project.refused.as_ref()?;
+            Some((key.clone(), *version, reason.clone()))
+        });
+        refused.collect()
+    }
+
+    pub fn served_version(&self, project: &str) -> Option<String> {
+        let projects = self.table();
+        let model = projects.get(project)?.models.first()?;
+        Some(model.model.spec.version.clone())
+    }
+
+    pub fn projects(&self) -> Vec<String> {
+        self.table().keys().cloned().collect()
+    }
+
+    /// The key `{id}.{created_at}` under which Label Studio set up the project with this id.
+    pub fn project_key(&self, id: &str) -> Option<String> {
+        let projects = self.table();
+        let keys = projects.iter().filter(|(key, project)| {
+            project.setup.is_some() && key.split_once('.').is_some_and(|(known, _)| known == id)
+        });
+        keys.map(|(key, _)| key.clone()).max()
+    }
+
+    /// Every model in use, for a worker that starts.
+    pub fn all(&self) -> Vec<Arc<ModelInUse>> {
+        let projects = self.table();
+        projects
+            .values()
+            .flat_map(|project| project.models.iter().map(Arc::clone))
+            .collect()
+    }
+
+    fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn table(&self) -> MutexGuard<'_, HashMap<String, Project>> {
+        self.projects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The version of an untrained model is what the original says for its generation.
+fn version_name(version: Option<&Version>, generation: u8) -> String {
+    match (version, generation) {
+        (Some(version), _) => version.id.to_string(),
+        (None, 1) => "INITIAL".into(),
+        (None, _) => "0.0.1".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "2.1795430965";
+
+    fn setup(label_config: &str, token: &str) -> Setup {
+        Setup {
+            label_config: Some(label_config.into()),
+            connection: Connection {
+                hostname: "http://127.0.0.1".into(),
+                access_token: token.into(),
+            },
+            extra_params: Value::Null,
+        }
+    }
+
+    fn version(id: u64) -> Version {
+        Version {
+            id,
+            train_output: Bytes::from_static(b"{}"),
+        }
+    }
+
+    #[test]
+    fn a_setup_is_known_until_something_in_it_changes() {
+        let models = Models::default();
+        assert!(!models.set_up(KEY, setup("<View/>", "a")));
+        assert!(models.set_up(KEY, setup("<View/>", "a")));
+        assert!(!models.set_up(KEY, setup("<View/>", "b")));
+        assert!(!models.set_up(KEY, setup("<View></View>", "b")));
+    }
+
+    #[test]
+    fn requests_of_one_kind_share_a_model() {
+        let models = Models::default();
+        models.set_up(KEY, setup("<View/>", "a"));
+        let (first, _) = models.resolve(KEY, None, 1);
+        let (same, _) = models.resolve(KEY, Some("<View/>"), 1);
+        assert_eq!(first.model.spec.id, same.model.spec.id);
+        assert_eq!(first.model.spec.version, "INITIAL");
+        models.set_up(KEY, setup("<View/>", "another token"));
+        let (other, _) = models.resolve(KEY, None, 1);
+        assert_ne!(first.model.spec.id, other.model.spec.id);
+        assert_eq!(models.resolve("3.1", None, 2).0.model.spec.version, "0.0.1");
+    }
+
+    #[test]
+    fn the_models_used_longest_ago_go() {
+        let models = Models::default();
+        let ids: Vec<u64> = (0..INSTANCES_PER_PROJECT)
+            .map(|n| {
+                models
+                    .resolve(KEY, Some(&format!("<View a='{n}'/>")), 1)
+                    .0
+                    .model
+                    .spec
+                    .id
+            })
+            .collect();
+        models.resolve(KEY, Some("<View a='0'/>"), 1);
+        let (_, surplus) = models.resolve(KEY, Some("<View a='new'/>"), 1);
+        assert_eq!(
+            surplus.iter().map(|m| m.model.spec.id).collect::<Vec<_>>(),
+            [ids[1]]
+        );
+    }
+
+    #[test]
+    fn a_switch_replaces_all_models_of_the_project() {
+        let models = Models::default();
+        models.set_version_once(KEY, None);
+        assert!(models.prepare_switch(KEY, &version(7)).is_none());
+        let (old, _) = models.resolve(KEY, Some("<View/>"), 1);
+        let next = models.prepare_switch(KEY, &version(7)).unwrap();
+        assert_eq!(models.served_version(KEY).unwrap(), "INITIAL");
+        let gone = models.switch(KEY, version(7), Some(Arc::clone(&next)));
+        assert_eq!(gone[0].model.spec.id, old.model.spec.id);
+        let (now, _) = models.resolve(KEY, Some("<View/>"), 1);
+        assert_eq!(now.model.spec.id, next.model.spec.id);
+        assert_eq!(models.served_version(KEY).unwrap(), "7");
+    }
+
+    #[test]
+    fn a_refused_version_is_reported_until_a_better_one_is_served() {
+        let models = Models::default();
+        models.resolve(KEY, None, 1);
+        models.refuse_switch(KEY, 7, "KeyError: 'x'".into());
+        assert_eq!(
+            models.refused(),
+            [(KEY.to_owned(), 7, "KeyError: 'x'".to_owned())]
+        );
+        models.switch(KEY, version(8), None);
+        assert!(models.refused().is_empty());
+    }
+
+    #[test]
+    fn the_id_of_a_webhook_finds_the_key_of_a_setup() {
+        let models = Models::default();
+        models.set_up(KEY, setup("<View/>", "a"));
+        models.set_up("22.1795430965", setup("<View/>", "a"));
+        assert_eq!(models.project_key("2").as_deref(), Some(KEY));
+        assert_eq!(models.project_key("3"), None);
+    }
+
+    #[test]
+    fn one_worker_that_holds_the_model_is_enough() {
+        let models = Models::default();
+        let (model, _) = models.resolve(KEY, None, 1);
+        model.set_loaded();
+        model.set_failed(ModelError {
+            kind: crate::workers::protocol::ModelErrorKind::Construct,
+            class: "MemoryError".into(),
+            message: String::new(),
+            traceback: None,
+            status: None,
+        });
+        assert_eq!(model.load_state(), Load::Loaded);
+    }
+}

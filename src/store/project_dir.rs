@@ -1,0 +1,74 @@
+//! The folder name of a project.
+//!
+//! A project key comes from the network (`2.1795430965` from Label Studio, anything from others),
+//! so it must never be a path: whatever is not a plain character of a file name is escaped as
+//! `%XX`, and different keys keep different folders.
+
+use std::fmt::Write;
+
+use thiserror::Error;
+
+/// Longest folder name that is made; file systems allow 255.
+const LONGEST: usize = 200;
+
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("a project key of {0} characters is too long to name a folder")]
+pub struct TooLong(usize);
+
+/// The folder of `project` below MODEL_DIR; empty, which is MODEL_DIR itself, for no project.
+pub fn name(project: &str) -> Result<String, TooLong> {
+    let mut name = String::with_capacity(project.len());
+    for (position, byte) in project.bytes().enumerate() {
+        let plain = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'_' | b'-')
+            || (byte == b'.' && position > 0);
+        if plain {
+            name.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(name, "%{byte:02X}");
+        }
+    }
+    if name.len() > LONGEST {
+        return Err(TooLong(project.len()));
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn keys_of_label_studio_stay_as_they_are() {
+        for key in ["2.1795430965", "7", "", "my_project-1"] {
+            assert_eq!(name(key).unwrap(), key);
+        }
+    }
+
+    #[test]
+    fn a_key_is_never_a_path() {
+        assert_eq!(name("../../etc/x").unwrap(), "%2E.%2F..%2Fetc%2Fx");
+        assert_eq!(name("..").unwrap(), "%2E.");
+        assert_eq!(name(".staging").unwrap(), "%2Estaging");
+        assert_eq!(name("/etc").unwrap(), "%2Fetc");
+        assert!(name(&"x".repeat(201)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_one_plain_component(key in any::<String>()) {
+            if let Ok(name) = name(&key) {
+                prop_assert!(!name.contains('/') && !name.starts_with('.') && !name.contains('\0'));
+                prop_assert_eq!(name.is_empty(), key.is_empty());
+            }
+        }
+
+        #[test]
+        fn different_keys_have_different_names(a in ".{0,20}", b in ".{0,20}") {
+            prop_assert_eq!(a == b, name(&a) == name(&b));
+        }
+    }
+}

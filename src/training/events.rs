@@ -1,0 +1,155 @@
+//! Webhook payloads of Label Studio, and which of them train.
+//!
+//! In: the body of `POST /webhook`. Out: the action, the project key and the labelling config.
+//! Label Studio sends the project as an object; its key, as /setup and /predict send it, is
+//! `{id}.{created_at as unix time}`.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::workers::protocol::ClassInfo;
+
+/// What is read of a payload; everything else goes to user code unread.
+#[derive(Debug, Deserialize)]
+pub struct Payload<'a> {
+    #[serde(borrow)]
+    pub action: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub project: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub label_config: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ProjectObject {
+    id: Option<serde_json::Value>,
+    created_at: Option<String>,
+    label_config: Option<String>,
+}
+
+/// The project that an event is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventProject {
+    /// `2`, without the time of creation; empty if the event names no project.
+    pub id: String,
+    /// Time of creation in unix seconds.
+    pub created: Option<i64>,
+    pub label_config: Option<String>,
+}
+
+impl EventProject {
+    /// Reads the `project` of a payload. What is no object of Label Studio's shape names nothing.
+    pub fn read(raw: Option<&RawValue>) -> Self {
+        let Some(raw) = raw else {
+            return Self::default();
+        };
+        let Ok(project) = serde_json::from_str::<ProjectObject>(raw.get()) else {
+            return Self::default();
+        };
+        let id = match project.id {
+            Some(serde_json::Value::Number(number)) => number.to_string(),
+            Some(serde_json::Value::String(text)) => text,
+            _ => String::new(),
+        };
+        let created = project
+            .created_at
+            .and_then(|text| text.parse::<Timestamp>().ok())
+            .map(Timestamp::as_second);
+        Self {
+            id,
+            created,
+            label_config: project.label_config,
+        }
+    }
+
+    /// The key under which /setup and /predict know the project. `known` finds the key of an id
+    /// that came without its time of creation.
+    pub fn key(&self, known: impl FnOnce(&str) -> Option<String>) -> String {
+        match self.created {
+            Some(created) => format!("{}.{created}", self.id),
+            None => known(&self.id).unwrap_or_else(|| self.id.clone()),
+        }
+    }
+}
+
+/// Why an action trains nobody, or none if it does train.
+pub fn ignored_because(action: &str, class: &ClassInfo) -> Option<String> {
+    if class.wants_every_event || class.train_events.iter().any(|event| event == action) {
+        return None;
+    }
+    Some(if class.train_events.is_empty() {
+        format!("{} has no fit method, so nothing is trained", class.class)
+    } else {
+        format!(
+            "{action} does not train; these actions do: {}",
+            class.train_events.join(", ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project(json: &str) -> EventProject {
+        let raw = RawValue::from_string(json.to_owned()).unwrap();
+        EventProject::read(Some(&raw))
+    }
+
+    #[test]
+    fn the_key_equals_that_of_setup() {
+        let event = project(
+            r#"{"id": 23, "created_at": "2026-11-23T11:09:48.123456Z", "label_config": "<View/>", "title": "t"}"#,
+        );
+        assert_eq!(event.key(|_| None), "23.1795432188");
+        assert_eq!(event.label_config.as_deref(), Some("<View/>"));
+        let offset = project(r#"{"id": 23, "created_at": "2026-11-23T12:09:48+01:00"}"#);
+        assert_eq!(offset.key(|_| None), "23.1795432188");
+    }
+
+    #[test]
+    fn an_id_alone_is_joined_to_the_known_key() {
+        let event = project(r#"{"id": 23}"#);
+        assert_eq!(
+            event.key(|id| Some(format!("{id}.1795432188"))),
+            "23.1795432188"
+        );
+        assert_eq!(event.key(|_| None), "23");
+    }
+
+    #[test]
+    fn other_shapes_name_no_project() {
+        for json in ["23", "null", "\"23\"", "[]", "{}", r#"{"id": null}"#] {
+            assert_eq!(project(json).key(|_| None), "", "{json}");
+        }
+        assert_eq!(EventProject::read(None).key(|_| None), "");
+    }
+
+    #[test]
+    fn an_ignored_action_says_why() {
+        let mut class = ClassInfo {
+            class: "Model".into(),
+            generation: 1,
+            reason: String::new(),
+            model_dir: "/m".into(),
+            thread_safe: true,
+            train_events: vec!["ANNOTATION_CREATED".into()],
+            wants_every_event: false,
+            inspection: None,
+        };
+        assert_eq!(ignored_because("ANNOTATION_CREATED", &class), None);
+        assert_eq!(
+            ignored_because("TASKS_CREATED", &class).unwrap(),
+            "TASKS_CREATED does not train; these actions do: ANNOTATION_CREATED"
+        );
+        class.wants_every_event = true;
+        assert_eq!(ignored_because("TASKS_CREATED", &class), None);
+        class.wants_every_event = false;
+        class.train_events.clear();
+        assert_eq!(
+            ignored_because("ANNOTATION_CREATED", &class).unwrap(),
+            "Model has no fit method, so nothing is trained"
+        );
+    }
+}

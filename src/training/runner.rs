@@ -1,0 +1,205 @@
+//! Runs training jobs, each in a process of its own that ends with it: GPU memory comes back, and
+//! whatever `fit` does to its process does not touch a prediction.
+//!
+//! In: jobs of [`super::queue`]. Out: a published version below MODEL_DIR that is served from then
+//! on, or a line in the log that says why not; then the version before stays.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use thiserror::Error;
+use tracing::{error, info, warn};
+
+use super::queue::{Job, Queue, Work};
+use crate::serving::{Serving, ServingError};
+use crate::store::versions::{Input, StoreError, Version, Versions};
+use crate::workers::output::Origin;
+use crate::workers::process::Launch;
+use crate::workers::protocol::{Configure, FitJob, Role};
+use crate::workers::supervision::start_worker;
+use crate::workers::worker::{StartError, WorkerError};
+
+/// Why a job made no version.
+#[derive(Debug, Error)]
+pub enum TrainingError {
+    #[error(transparent)]
+    Serving(#[from] ServingError),
+    #[error("the training worker could not start: {0}")]
+    Start(#[from] StartError),
+    #[error("{0}")]
+    Worker(#[from] WorkerError),
+    #[error("the training worker {0}")]
+    Died(String),
+    #[error("model folder: {0}")]
+    Store(#[from] StoreError),
+    #[error("the payload of the job cannot be read: {0}")]
+    Payload(#[from] serde_json::Error),
+    #[error("fit returned {0}, not a dict: there is nothing to serve")]
+    NoDict(&'static str),
+    #[error("a thread of the server ended early: {0}")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+/// Runs the jobs of one queue.
+#[derive(Debug)]
+pub struct Runner {
+    pub queue: Arc<Queue>,
+    pub serving: Arc<Serving>,
+    pub launch: Launch,
+    /// How model workers are configured; training workers differ in their role.
+    pub configure: Configure,
+}
+
+#[derive(Deserialize)]
+struct TrainBody<'a> {
+    #[serde(borrow)]
+    annotations: &'a RawValue,
+}
+
+impl Runner {
+    /// Takes job after job; never returns.
+    pub async fn run(self) {
+        loop {
+            let job = self.queue.next().await;
+            let (project, id) = (job.project.clone(), job.id);
+            let began = Instant::now();
+            info!(project, job = id, merged = job.merged, "training begins");
+            match self.run_one(job, began).await {
+                Ok(version) => {
+                    info!(
+                        project,
+                        job = id,
+                        "trained in {:.1} s",
+                        began.elapsed().as_secs_f64()
+                    );
+                    metrics::counter!("label_studio_ml_jobs_total", "state" => "succeeded")
+                        .increment(1);
+                    self.serving.switch(&project, version).await;
+                }
+                Err(TrainingError::NoDict(what)) => {
+                    info!(project, job = id, "fit returned {what}: no new version");
+                }
+                Err(failure) => {
+                    metrics::counter!("label_studio_ml_jobs_total", "state" => "failed")
+                        .increment(1);
+                    error!(
+                        project,
+                        job = id,
+                        "training failed: {failure}{}",
+                        traceback(&failure)
+                    );
+                }
+            }
+            self.queue.done();
+        }
+    }
+
+    async fn run_one(&self, job: Job, began: Instant) -> Result<Version, TrainingError> {
+        let (class, versions) = self.serving.ready().await?;
+        let model = self
+            .serving
+            .model_for_training(&job.project, job.label_config.as_deref())
+            .await?;
+        let (event, body) = match &job.work {
+            Work::Tasks(body) => (None, body.clone()),
+            Work::Event { action, body } => (Some(action.clone()), body.clone()),
+        };
+        let project = job.project.clone();
+        let workdir = {
+            let versions = Arc::clone(&versions);
+            tokio::task::spawn_blocking(move || begin(&versions, &job)).await??
+        };
+        let id: u64 = workdir.1;
+        let fit = FitJob {
+            id: id.to_string(),
+            workdir: workdir.0,
+            event,
+        };
+
+        let configure = Configure {
+            role: Role::Train,
+            // A folder for all: the class decided where it is when it was first imported.
+            model_dir: Some(class.model_dir.clone()),
+            threads: 1,
+            check: false,
+            ..self.configure.clone()
+        };
+        let origin = Origin {
+            worker: "train".into(),
+            job: Some(fit.id.clone()),
+            project: Some(project.clone()),
+        };
+        let (mut process, worker) = start_worker(&self.launch, configure, origin).await?;
+        let output: Result<Bytes, TrainingError> = tokio::select! {
+            output = worker.fit(&model.model, fit, body) => output.map_err(TrainingError::from),
+            end = process.wait() => Err(TrainingError::Died(end)),
+        };
+        // Answers may arrive together with the end of the process; what was answered counts.
+        worker.shut_down().await;
+        tokio::spawn(async move {
+            let end = process.end(Duration::from_secs(30)).await;
+            if !end.ends_with("status 0") {
+                warn!("the training worker {end} after its job");
+            }
+        });
+        let output = output?;
+        check_dict(&output)?;
+        let took = began.elapsed();
+        let published =
+            tokio::task::spawn_blocking(move || versions.publish(&project, id, &output, took));
+        Ok(published.await??)
+    }
+}
+
+/// Makes the folder of a job and writes down what it starts from.
+fn begin(versions: &Versions, job: &Job) -> Result<(std::path::PathBuf, u64), TrainingError> {
+    let dir = match &job.work {
+        Work::Tasks(body) => {
+            let TrainBody { annotations } = serde_json::from_slice(body)?;
+            let count = serde_json::from_str::<Vec<&RawValue>>(annotations.get())?.len();
+            versions.begin(
+                &job.project,
+                job.id,
+                &Input::Tasks {
+                    json: annotations,
+                    count,
+                },
+            )?
+        }
+        Work::Event { action, body } => {
+            let data = serde_json::from_slice(body)?;
+            versions.begin(&job.project, job.id, &Input::Event { action, data })?
+        }
+    };
+    Ok((dir, job.id))
+}
+
+/// The original keeps only dicts: anything else would be no `train_output`.
+fn check_dict(output: &[u8]) -> Result<(), TrainingError> {
+    match output.first() {
+        Some(b'{') => Ok(()),
+        Some(b'n') => Err(TrainingError::NoDict("None")),
+        Some(b'[') => Err(TrainingError::NoDict("a list")),
+        Some(b'"') => Err(TrainingError::NoDict("a string")),
+        _ => Err(TrainingError::NoDict("a number")),
+    }
+}
+
+fn traceback(failure: &TrainingError) -> String {
+    match failure {
+        TrainingError::Worker(WorkerError::Model(error)) => error
+            .traceback
+            .as_ref()
+            .map(|text| format!("\n{text}"))
+            .unwrap_or_default(),
+        TrainingError::Start(StartError::Import(failure)) => failure
+            .traceback
+            .as_ref()
+            .map(|text| format!("\n{text}"))
+            .unwrap_or_default(),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,261 @@
+//! The workers that are ready, and who may use which of them next.
+//!
+//! A worker takes as many calls at once as it has threads. Whoever finds none free waits in line:
+//! interactive requests, where a person waits, before batch ones, first come first served within
+//! each. A place in line is given up by dropping the future.
+
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::worker::Worker;
+
+/// Who waits for a prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    /// A person in front of the labelling editor.
+    Interactive,
+    Batch,
+}
+
+/// What a worker slot is doing, for /health and the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SlotState {
+    Starting,
+    Ready { pid: u32 },
+    Failed { reason: String },
+    Stopped,
+}
+
+/// The pool; shared by the supervisor, which fills it, and the dispatcher, which uses it.
+#[derive(Debug)]
+pub struct Pool {
+    state: Mutex<State>,
+    threads: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    ready: Vec<Seat>,
+    interactive: VecDeque<oneshot::Sender<Permit>>,
+    batch: VecDeque<oneshot::Sender<Permit>>,
+    slots: Vec<SlotState>,
+    restarts: u64,
+}
+
+#[derive(Debug)]
+struct Seat {
+    worker: Arc<Worker>,
+    in_flight: usize,
+    /// Calls at once: `threads`, or 1 for a class that is not thread-safe.
+    limit: usize,
+}
+
+/// The right to make one call on a worker; dropping it lets the next one in.
+#[derive(Debug)]
+pub struct Permit {
+    pool: Arc<Pool>,
+    worker: Arc<Worker>,
+}
+
+impl Permit {
+    pub fn worker(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        {
+            let mut state = self.pool.state();
+            let incarnation = self.worker.incarnation;
+            if let Some(seat) = state
+                .ready
+                .iter_mut()
+                .find(|seat| seat.worker.incarnation == incarnation)
+            {
+                seat.in_flight -= 1;
+            }
+        }
+        self.pool.admit();
+    }
+}
+
+impl Pool {
+    pub fn new(workers: usize, threads: usize) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State {
+                ready: Vec::new(),
+                interactive: VecDeque::new(),
+                batch: VecDeque::new(),
+                slots: vec![SlotState::Starting; workers],
+                restarts: 0,
+            }),
+            threads,
+        })
+    }
+
+    /// Threads of each worker.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Waits for a worker. Interactive requests of one project go to the same worker while it has
+    /// a thread free: it holds what was computed at the last click.
+    pub async fn acquire(self: &Arc<Self>, priority: Priority, project: &str) -> Permit {
+        let waiting = {
+            let mut state = self.state();
+            let free = match priority {
+                Priority::Interactive => state.preferred(project),
+                Priority::Batch => state.least_busy(),
+            };
+            if let Some(index) = free {
+                return self.seat(&mut state, index);
+            }
+            let (sender, receiver) = oneshot::channel();
+            match priority {
+                Priority::Interactive => state.interactive.push_back(sender),
+                Priority::Batch => state.batch.push_back(sender),
+            }
+            receiver
+        };
+        match waiting.await {
+            Ok(permit) => permit,
+            // The pool holds the sender until it sends, and outlives its waiters: they hold it.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// A worker is ready.
+    pub fn add(self: &Arc<Self>, slot: usize, worker: Arc<Worker>) {
+        {
+            let mut state = self.state();
+            state.slots[slot] = SlotState::Ready { pid: worker.pid };
+            let limit = if worker.class.thread_safe {
+                self.threads
+            } else {
+                1
+            };
+            state.ready.push(Seat {
+                worker,
+                in_flight: 0,
+                limit,
+            });
+        }
+        self.admit();
+    }
+
+    /// A worker is gone, or about to go.
+    pub fn remove(&self, slot: usize, worker: &Worker, state_after: SlotState) {
+        let mut state = self.state();
+        state
+            .ready
+            .retain(|seat| seat.worker.incarnation != worker.incarnation);
+        state.slots[slot] = state_after;
+    }
+
+    pub fn set_slot(&self, slot: usize, slot_state: SlotState) {
+        self.state().slots[slot] = slot_state;
+    }
+
+    pub fn count_restart(&self) {
+        self.state().restarts += 1;
+    }
+
+    /// All ready workers.
+    pub fn workers(&self) -> Vec<Arc<Worker>> {
+        self.state()
+            .ready
+            .iter()
+            .map(|seat| Arc::clone(&seat.worker))
+            .collect()
+    }
+
+    pub fn slots(&self) -> Vec<SlotState> {
+        self.state().slots.clone()
+    }
+
+    /// Workers that had to be started again since the server started.
+    pub fn restarts(&self) -> u64 {
+        self.state().restarts
+    }
+
+    /// Requests that wait for a worker.
+    pub fn waiting(&self) -> usize {
+        let state = self.state();
+        state.interactive.len() + state.batch.len()
+    }
+
+    /// Requests that run on a worker.
+    pub fn in_flight(&self) -> usize {
+        self.state().ready.iter().map(|seat| seat.in_flight).sum()
+    }
+
+    /// Gives free threads to those who wait.
+    fn admit(self: &Arc<Self>) {
+        loop {
+            let granted = {
+                let mut state = self.state();
+                let Some(index) = state.least_busy() else {
+                    return;
+                };
+                let next = state
+                    .interactive
+                    .pop_front()
+                    .or_else(|| state.batch.pop_front());
+                let Some(waiting) = next else { return };
+                let permit = self.seat(&mut state, index);
+                (waiting, permit)
+            };
+            // Outside the lock: a permit that nobody wants any more frees its seat when dropped.
+            let (waiting, permit) = granted;
+            let _ = waiting.send(permit);
+        }
+    }
+
+    fn seat(self: &Arc<Self>, state: &mut State, index: usize) -> Permit {
+        let seat = &mut state.ready[index];
+        seat.in_flight += 1;
+        Permit {
+            pool: Arc::clone(self),
+            worker: Arc::clone(&seat.worker),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn least_busy(&self) -> Option<usize> {
+        self.free()
+            .min_by_key(|(_, seat)| seat.in_flight)
+            .map(|(index, _)| index)
+    }
+
+    /// Rendezvous hashing: each project has its own order of the workers, stable when one goes.
+    fn preferred(&self, project: &str) -> Option<usize> {
+        let weight = |seat: &Seat| {
+            let mut hasher = DefaultHasher::new();
+            (project, &seat.worker.name).hash(&mut hasher);
+            hasher.finish()
+        };
+        self.free()
+            .max_by_key(|(_, seat)| weight(seat))
+            .map(|(index, _)| index)
+    }
+
+    fn free(&self) -> impl Iterator<Item = (usize, &Seat)> {
+        self.ready
+            .iter()
+            .enumerate()
+            .filter(|(_, seat)| seat.in_flight < seat.limit)
+    }
+}
+
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;

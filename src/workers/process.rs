@@ -1,0 +1,135 @@
+//! One worker process: spawning it with its channel, and ending it with all its children.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::time::timeout;
+
+/// Number under which a worker finds its end of the channel.
+const CHANNEL: i32 = 3;
+
+/// How worker processes are started: with the user's own interpreter.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// `sys.executable` of the process that runs the server.
+    pub python: PathBuf,
+    /// Folder that holds our package. The worker starts there, so that neither a
+    /// `label_studio_ml` in the caller's folder nor one on `PYTHONPATH` is imported instead.
+    pub package_root: PathBuf,
+}
+
+/// A running worker process. Dropping it kills it and everything in its process group.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    group: Pid,
+    pub pid: u32,
+}
+
+/// A fresh process and its open ends.
+#[derive(Debug)]
+pub struct Spawned {
+    pub process: Process,
+    pub channel: UnixStream,
+    pub stdout: Option<ChildStdout>,
+    pub stderr: Option<ChildStderr>,
+}
+
+impl Launch {
+    pub fn spawn(&self) -> io::Result<Spawned> {
+        let (server, worker) = StdStream::pair()?;
+        server.set_nonblocking(true)?;
+        let mut command = Command::new(&self.python);
+        command
+            .args([
+                "-u",
+                "-m",
+                "label_studio_ml._worker",
+                "--channel",
+                &CHANNEL.to_string(),
+            ])
+            .current_dir(&self.package_root)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Ctrl-C in the terminal must reach the server alone, which then drains.
+            .process_group(0)
+            .kill_on_drop(true);
+        command
+            .fd_mappings(vec![FdMapping {
+                parent_fd: OwnedFd::from(worker),
+                child_fd: CHANNEL,
+            }])
+            .map_err(io::Error::other)?;
+        let mut child = command.spawn()?;
+        let pid = child
+            .id()
+            .ok_or_else(|| io::Error::other("the worker ended at once"))?;
+        let group = i32::try_from(pid)
+            .ok()
+            .and_then(Pid::from_raw)
+            .ok_or_else(|| io::Error::other(format!("the system gave a worker the pid {pid}")))?;
+        Ok(Spawned {
+            stdout: child.stdout.take(),
+            stderr: child.stderr.take(),
+            process: Process { child, group, pid },
+            channel: UnixStream::from_std(server)?,
+        })
+    }
+}
+
+impl Process {
+    /// Waits for the process to end; says how it ended in words.
+    pub async fn wait(&mut self) -> String {
+        let end = self.child.wait().await;
+        // Children of the model (pools, data loaders, ffmpeg) go with it.
+        self.kill_group();
+        match end {
+            Ok(status) => describe(status),
+            Err(error) => format!("could not be waited for: {error}"),
+        }
+    }
+
+    /// Waits at most `grace` for the process to end by itself, then kills its group.
+    pub async fn end(&mut self, grace: Duration) -> String {
+        if let Ok(end) = timeout(grace, self.wait()).await {
+            return end;
+        }
+        self.kill_group();
+        self.wait().await
+    }
+
+    fn kill_group(&self) {
+        // The group may be empty already, which is what is wanted.
+        let _ = kill_process_group(self.group, Signal::KILL);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill_group();
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with status {code}"),
+        (None, Some(signal)) => {
+            let name = Signal::from_named_raw(signal).map(|signal| format!("{signal:?}"));
+            match name {
+                Some(name) => format!("was killed by signal {signal} ({name})"),
+                None => format!("was killed by signal {signal}"),
+            }
+        }
+        (None, None) => "ended for an unknown reason".into(),
+    }
+}

@@ -1,0 +1,134 @@
+//! One snapshot for each message, so that no change of the wire goes unseen.
+
+use serde_json::json;
+
+use super::*;
+
+fn spec() -> ModelSpec {
+    ModelSpec {
+        id: 3,
+        project: "2.1795430965".into(),
+        label_config: Some("<View/>".into()),
+        version: "1795431326".into(),
+        connection: Some(Connection {
+            hostname: "http://127.0.0.1:8080".into(),
+            access_token: "secret".into(),
+        }),
+    }
+}
+
+#[test]
+fn messages_to_a_worker() {
+    let messages = [
+        ToWorker::Configure(Configure {
+            role: Role::Predict,
+            source: Source::Script {
+                path: "p/model.py".into(),
+                class: Some("Model".into()),
+            },
+            cwd: "/home/user".into(),
+            model_dir: Some("/models".into()),
+            init_kwargs: json!({"n": 1}).as_object().cloned().unwrap_or_default(),
+            threads: 8,
+            log_level: "INFO".into(),
+            check: false,
+        }),
+        ToWorker::Configure(Configure {
+            role: Role::Train,
+            source: Source::Wsgi {
+                path: "p/_wsgi.py".into(),
+            },
+            cwd: "/home/user".into(),
+            model_dir: None,
+            init_kwargs: serde_json::Map::new(),
+            threads: 1,
+            log_level: "DEBUG".into(),
+            check: true,
+        }),
+        ToWorker::Load {
+            request: 1,
+            model: spec(),
+        },
+        ToWorker::Unload { model: 3 },
+        ToWorker::Predict {
+            request: 2,
+            model: 3,
+            force_reload: false,
+        },
+        ToWorker::Fit {
+            request: 3,
+            model: 3,
+            job: FitJob {
+                id: "1795431327".into(),
+                workdir: "/models/2.1795430965/1795431327".into(),
+                event: Some("ANNOTATION_CREATED".into()),
+            },
+        },
+        ToWorker::Shutdown,
+    ];
+    insta::assert_json_snapshot!("to_worker", messages);
+    for message in messages {
+        let wire = serde_json::to_vec(&message).unwrap();
+        assert_eq!(serde_json::from_slice::<ToWorker>(&wire).unwrap(), message);
+    }
+}
+
+#[test]
+fn messages_from_a_worker() {
+    let messages = [
+        FromWorker::Hello {
+            protocol: PROTOCOL,
+            pid: 42,
+            python: "3.11.7".into(),
+        },
+        FromWorker::ClassReady(ClassInfo {
+            class: "Model".into(),
+            generation: 1,
+            reason: "fit(tasks, workdir, ...)".into(),
+            model_dir: "/models".into(),
+            thread_safe: true,
+            train_events: vec!["ANNOTATION_CREATED".into()],
+            wants_every_event: false,
+            inspection: Some(Inspection {
+                siblings: vec!["helpers.py".into()],
+            }),
+        }),
+        FromWorker::ClassFailed(ImportFailure {
+            kind: ImportFailureKind::Raised,
+            message: "ModuleNotFoundError: No module named 'torch'".into(),
+            traceback: Some("  File \"model.py\", line 1".into()),
+        }),
+        FromWorker::Loaded { request: 1 },
+        FromWorker::Predicted {
+            request: 2,
+            tasks: 4,
+            results: Some(4),
+        },
+        FromWorker::Fitted { request: 3 },
+        FromWorker::Failed {
+            request: 4,
+            error: ModelError {
+                kind: ModelErrorKind::Raised,
+                class: "KeyError".into(),
+                message: "'sentiment'".into(),
+                traceback: None,
+                status: None,
+            },
+        },
+        FromWorker::Heartbeat { interpreter_ms: 0 },
+    ];
+    insta::assert_json_snapshot!("from_worker", messages);
+    for message in messages {
+        let wire = serde_json::to_vec(&message).unwrap();
+        assert_eq!(
+            serde_json::from_slice::<FromWorker>(&wire).unwrap(),
+            message
+        );
+    }
+}
+
+#[test]
+fn a_token_is_not_printed() {
+    let printed = format!("{:?}", spec());
+    assert!(!printed.contains("secret"), "{printed}");
+}

@@ -1,0 +1,98 @@
+//! A blocking queue between the thread that reads the channel and the threads that run the model.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// First in, first out; closing it lets the consumers take what is left and then end.
+#[derive(Debug)]
+pub struct WorkQueue<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    items: VecDeque<T>,
+    closed: bool,
+}
+
+impl<T> Default for WorkQueue<T> {
+    fn default() -> Self {
+        Self {
+            state: Mutex::new(State {
+                items: VecDeque::new(),
+                closed: false,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+}
+
+impl<T> WorkQueue<T> {
+    pub fn push(&self, item: T) {
+        self.lock().items.push_back(item);
+        self.changed.notify_one();
+    }
+
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// The next item; none once the queue is closed and empty.
+    pub fn pop(&self) -> Option<T> {
+        let mut state = self.lock();
+        loop {
+            if let Some(item) = state.items.pop_front() {
+                return Some(item);
+            }
+            if state.closed {
+                return None;
+            }
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// A panic elsewhere leaves a queue of whole items, so a poisoned lock is as good as a clean one.
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_closed_queue_is_emptied_and_then_ends() {
+        let queue = WorkQueue::default();
+        queue.push(1);
+        queue.push(2);
+        queue.close();
+        assert_eq!(
+            [queue.pop(), queue.pop(), queue.pop()],
+            [Some(1), Some(2), None]
+        );
+    }
+
+    #[test]
+    fn every_waiting_consumer_learns_of_the_end() {
+        let queue = Arc::new(WorkQueue::<u8>::default());
+        let consumers: Vec<_> = (0..4)
+            .map(|_| {
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || queue.pop())
+            })
+            .collect();
+        queue.close();
+        for consumer in consumers {
+            assert_eq!(consumer.join().unwrap(), None);
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! The server's handle of one worker: calls with answers, and what the worker said of itself.
+//!
+//! Every call has exactly one end: its answer, or [`WorkerError::Died`] when the process is gone.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use super::channel::{Receiver, Sender};
+use super::frame::FrameError;
+use super::protocol::{
+    ClassInfo, FitJob, FromWorker, ImportFailure, ModelError, ModelErrorKind, ModelId, ModelSpec,
+    PROTOCOL, RequestId, ToWorker,
+};
+
+/// A model that workers can be asked to load.
+#[derive(Debug)]
+pub struct Model {
+    pub spec: ModelSpec,
+    /// What `fit` returned when this version was made, as JSON; empty for an untrained model.
+    pub train_output: Bytes,
+}
+
+/// Why a worker gave no answer, or a bad one.
+#[derive(Debug, Error)]
+pub enum WorkerError {
+    #[error("worker {worker} (pid {pid}) {reason}")]
+    Died {
+        worker: String,
+        pid: u32,
+        reason: String,
+    },
+    #[error("{}: {}", .0.class, .0.message)]
+    Model(ModelError),
+    #[error("the request does not fit the channel to the worker: {0}")]
+    Frame(#[from] FrameError),
+}
+
+/// Why a worker never became ready.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error("{}", .0.message)]
+    Import(ImportFailure),
+    #[error("the worker speaks version {0} of the protocol, the server {PROTOCOL}")]
+    Protocol(u32),
+    #[error("it closed its channel before the script was imported")]
+    Closed,
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+/// An answer and its body.
+#[derive(Debug)]
+struct Answer {
+    message: FromWorker,
+    body: Bytes,
+}
+
+/// A prediction as the model made it.
+#[derive(Debug)]
+pub struct Predicted {
+    pub body: Bytes,
+    pub tasks: usize,
+    pub results: Option<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Calls {
+    next: RequestId,
+    open: HashMap<RequestId, oneshot::Sender<Result<Answer, WorkerError>>>,
+    ended: Option<String>,
+}
+
+/// A worker process that imported its class.
+#[derive(Debug)]
+pub struct Worker {
+    /// Unique in one server process, also across respawns.
+    pub incarnation: u64,
+    /// `1`, `2`, … or `train`.
+    pub name: String,
+    pub pid: u32,
+    pub class: ClassInfo,
+    sender: Sender,
+    calls: Mutex<Calls>,
+    /// Models that the worker was told of, in channel order before any use of them.
+    known: Mutex<HashSet<ModelId>>,
+    introducing: tokio::sync::Mutex<()>,
+    interpreter_ms: AtomicU64,
+}
+
+/// Goes through `hello`, `configure` and the import.
+pub async fn greet(
+    sender: &Sender,
+    receiver: &mut Receiver,
+    configure: super::protocol::Configure,
+) -> Result<ClassInfo, StartError> {
+    match receiver.next().await? {
+        Some((
+            FromWorker::Hello {
+                protocol: PROTOCOL, ..
+            },
+            _,
+        )) => {}
+        Some((FromWorker::Hello { protocol, .. }, _)) => {
+            return Err(StartError::Protocol(protocol));
+        }
+        _ => return Err(StartError::Closed),
+    }
+    sender
+        .send(&ToWorker::Configure(configure), Bytes::new())
+        .await?;
+    loop {
+        match receiver.next().await? {
+            Some((FromWorker::ClassReady(class), _)) => return Ok(class),
+            Some((FromWorker::ClassFailed(failure), _)) => return Err(StartError::Import(failure)),
+            Some(_) => {}
+            None => return Err(StartError::Closed),
+        }
+    }
+}
+
+impl Worker {
+    pub fn new(incarnation: u64, name: String, pid: u32, class: ClassInfo, sender: Sender) -> Self {
+        Self {
+            incarnation,
+            name,
+            pid,
+            class,
+            sender,
+            calls: Mutex::default(),
+            known: Mutex::default(),
+            introducing: tokio::sync::Mutex::default(),
+            interpreter_ms: AtomicU64::default(),
+        }
+    }
+
+    /// Hands answers to their callers until the channel ends.
+    pub async fn receive(&self, mut receiver: Receiver) {
+        loop {
+            match receiver.next().await {
+                Ok(Some((message, body))) => self.take(message, body),
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::error!(
+                        worker = self.name,
+                        pid = self.pid,
+                        "worker channel: {error}"
+                    );
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take(&self, message: FromWorker, body: Bytes) {
+        let request = match &message {
+            FromWorker::Loaded { request }
+            | FromWorker::Predicted { request, .. }
+            | FromWorker::Fitted { request }
+            | FromWorker::Failed { request, .. } => *request,
+            FromWorker::Heartbeat { interpreter_ms } => {
+                self.interpreter_ms
+                    .store(*interpreter_ms, Ordering::Relaxed);
+                return;
+            }
+            FromWorker::Hello { .. } | FromWorker::ClassReady(_) | FromWorker::ClassFailed(_) => {
+                return;
+            }
+        };
+        if let Some(caller) = self.calls().open.remove(&request) {
+            let answer = match message {
+                FromWorker::Failed { error, .. } => Err(WorkerError::Model(error)),
+                message => Ok(Answer { message, body }),
+            };
+            // A caller that hung up does not want the answer any more.
+            let _ = caller.send(answer);
+        }
+    }
+
+    /// Says that the process is gone: ends every open call, and every later one.
+    pub fn died(&self, reason: &str) {
+        let open = {
+            let mut calls = self.calls();
+            calls.ended = Some(reason.to_owned());
+            std::mem::take(&mut calls.open)
+        };
+        for caller in open.into_values() {
+            let _ = caller.send(Err(self.dead(reason)));
+        }
+    }
+
+    /// How long the interpreter of the worker has kept every thread waiting, in milliseconds.
+    pub fn interpreter_ms(&self) -> u64 {
+        self.interpreter_ms.load(Ordering::Relaxed)
+    }
+
+    /// Asks for an instance of `model` and waits until it stands.
+    pub async fn load(&self, model: &Model) -> Result<(), WorkerError> {
+        self.known().remove(&model.spec.id);
+        let loaded = self.introduce(model).await?;
+        match loaded {
+            Some(answer) => self.answer(answer).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes sure that the worker has heard of `model`.
+    async fn introduce(
+        &self,
+        model: &Model,
+    ) -> Result<Option<oneshot::Receiver<Result<Answer, WorkerError>>>, WorkerError> {
+        if self.known().contains(&model.spec.id) {
+            return Ok(None);
+        }
+        // Sending may have to wait, and no use of the model may overtake its introduction.
+        let _order = self.introducing.lock().await;
+        if self.known().contains(&model.spec.id) {
+            return Ok(None);
+        }
+        let (request, answer) = self.open_call()?;
+        let message = ToWorker::Load {
+            request,
+            model: model.spec.clone(),
+        };
+        self.sender
+            .send(&message, model.train_output.clone())
+            .await?;
+        self.known().insert(model.spec.id);
+        Ok(Some(answer))
+    }
+
+    /// Tells the worker to forget a model.
+    pub async fn unload(&self, model: ModelId) {
+        if self.known().remove(&model) {
+            // Only a dead worker cannot be told, and it needs no telling.
+            let _ = self
+                .sender
+                .send(&ToWorker::Unload { model }, Bytes::new())
+                .await;
+        }
+    }
+
+    pub async fn predict(
+        &self,
+        model: &Model,
+        force_reload: bool,
+        body: Bytes,
+    ) -> Result<Predicted, WorkerError> {
+        let mut asked = self.ask_predict(model, force_reload, body.clone()).await;
+        // A switch of versions may unload the model between its introduction and its use.
+        if let Err(WorkerError::Model(ModelError {
+            kind: ModelErrorKind::Unloaded,
+            ..
+        })) = asked
+        {
+            self.known().remove(&model.spec.id);
+            asked = self.ask_predict(model, force_reload, body).await;
+        }
+        match asked? {
+            Answer {
+                message: FromWorker::Predicted { tasks, results, .. },
+                body,
+            } => Ok(Predicted {
+                body,
+                tasks,
+                results,
+            }),
+            other => Err(self.confused(&other)),
+        }
+    }
+
+    async fn ask_predict(
+        &self,
+        model: &Model,
+        force_reload: bool,
+        body: Bytes,
+    ) -> Result<Answer, WorkerError> {
+        self.introduce(model).await?;
+        let (request, answer) = self.open_call()?;
+        let message = ToWorker::Predict {
+            request,
+            model: model.spec.id,
+            force_reload,
+        };
+        self.sender.send(&message, body).await?;
+        self.answer(answer).await
+    }
+
+    pub async fn fit(&self, model: &Model, job: FitJob, body: Bytes) -> Result<Bytes, WorkerError> {
+        self.introduce(model).await?;
+        let (request, answer) = self.open_call()?;
+        let message = ToWorker::Fit {
+            request,
+            model: model.spec.id,
+            job,
+        };
+        self.sender.send(&message, body).await?;
+        match self.answer(answer).await? {
+            Answer {
+                message: FromWorker::Fitted { .. },
+                body,
+            } => Ok(body),
+            other => Err(self.confused(&other)),
+        }
+    }
+
+    /// Asks the worker to end after what it is doing.
+    pub async fn shut_down(&self) {
+        let _ = self.sender.send(&ToWorker::Shutdown, Bytes::new()).await;
+    }
+
+    fn open_call(
+        &self,
+    ) -> Result<(RequestId, oneshot::Receiver<Result<Answer, WorkerError>>), WorkerError> {
+        let (caller, answer) = oneshot::channel();
+        let mut calls = self.calls();
+        if let Some(reason) = &calls.ended {
+            return Err(self.dead(reason));
+        }
+        calls.next += 1;
+        let request = calls.next;
+        calls.open.insert(request, caller);
+        Ok((request, answer))
+    }
+
+    async fn answer(
+        &self,
+        answer: oneshot::Receiver<Result<Answer, WorkerError>>,
+    ) -> Result<Answer, WorkerError> {
+        answer
+            .await
+            .unwrap_or_else(|_| Err(self.dead("was given up")))
+    }
+
+    fn dead(&self, reason: &str) -> WorkerError {
+        WorkerError::Died {
+            worker: self.name.clone(),
+            pid: self.pid,
+            reason: reason.to_owned(),
+        }
+    }
+
+    fn confused(&self, answer: &Answer) -> WorkerError {
+        self.dead(&format!(
+            "gave an answer of another kind: {:?}",
+            answer.message
+        ))
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashSet<ModelId>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

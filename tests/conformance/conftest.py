@@ -1,0 +1,90 @@
+"""The two servers under test: upstream 1.0.9 from its own environment, and ours.
+
+Ours is the `label-studio-ml` of the environment that runs pytest.  Upstream's environment is made
+at the first run; LABEL_STUDIO_ML_UPSTREAM_VENV names one that is there already.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from backends import Answer, Backend, settled_at_once, settled_by_asking, settled_by_file
+from scenarios import Play, Scenario, play
+from services import Service, free_port
+from upstream import Mode, init_project, upstream_service, upstream_venv
+
+ECHO_V1 = Path(__file__).parent / "models" / "echo_v1.py"
+
+
+@pytest.fixture(scope="session")
+def project_ids() -> Iterator[int]:
+    """Ids of projects that no other scenario uses."""
+    return itertools.count(101)
+
+
+@pytest.fixture(scope="session")
+def upstream_answers(
+    project_ids: Iterator[int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Play]:
+    """What upstream answers to the steps of a scenario; each scenario is played once.
+
+    In its "events" design upstream gives every project the newest model of its folder, so each of
+    those scenarios gets a server and a folder of its own.
+    """
+    played: dict[str, list[Answer]] = {}
+    running: dict[Mode, Backend] = {}
+
+    def start(mode: Mode) -> Backend:
+        root = tmp_path_factory.mktemp("upstream")
+        service = upstream_service(upstream_venv(), root, ECHO_V1, mode)
+        service.start()
+        settle = settled_at_once if mode == "projects" else settled_by_file
+        running[mode] = Backend("upstream", service, root / "upstream", settle)
+        return running[mode]
+
+    def stop(mode: Mode) -> None:
+        if mode in running:
+            running.pop(mode).service.stop()
+
+    def answers(scenario: Scenario) -> list[Answer]:
+        if scenario.name not in played:
+            if scenario.mode == "events":
+                stop("events")
+            backend = running.get(scenario.mode) or start(scenario.mode)
+            # Upstream names a version by the clock, to the second.
+            played[scenario.name] = play(backend, scenario, next(project_ids), pause=1.1)
+        return played[scenario.name]
+
+    yield answers
+    for mode in tuple(running):
+        stop(mode)
+
+
+@pytest.fixture(scope="session")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """Our server, made and started by the commands that a user types."""
+    script = Path(sys.prefix) / "bin" / "label-studio-ml"
+    if not script.exists():
+        pytest.fail(f"label-studio-ml is not installed in {sys.prefix}")
+    root = tmp_path_factory.mktemp("ours")
+    project = init_project(script, "ours", root, ECHO_V1)
+    port = free_port()
+    command = [str(script), "start", project.name, "--root-dir", str(root)]
+    service = Service(
+        [*command, "-p", str(port), "--host", "127.0.0.1"],
+        port=port,
+        log=root / "ours.log",
+        env={"MODEL_DIR": str(project)},
+    )
+    with service:
+        yield Backend("ours", service, project, settled_by_asking)
+
+
+@pytest.fixture(scope="session")
+def our_answers(ours: Backend, project_ids: Iterator[int]) -> Play:
+    """What our server answers to the steps of a scenario."""
+    return lambda scenario: play(ours, scenario, next(project_ids))

@@ -1,0 +1,570 @@
+"""The sequences of requests that are sent to both servers, and what upstream answers to each.
+
+Each scenario uses a project of its own (`@project`, `@id`), so scenarios do not see each other.
+The status is upstream's: it pins that a step tests what its name says, rather than that both
+servers refuse it for some other reason.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from backends import NO_ANSWER, Answer, Backend, Request
+from upstream import Mode
+
+CONFIG = """<View>
+  <Text name="text" value="$text"/>
+  <Choices name="mood" toName="text" choice="single">
+    <Choice value="Good"/><Choice value="Bad"/>
+  </Choices>
+</View>"""
+
+OTHER_CONFIG = """<View>
+  <Text name="review" value="$text"/>
+  <Choices name="topic" toName="review"><Choice value="Price"/><Choice value="Size"/></Choices>
+</View>"""
+
+BROKEN_CONFIG = "<View><Text name='text'"
+
+NOBODY = {"login": None, "password": None, "context": None}
+
+
+Trains = Literal["no", "result", "nothing"]
+"""What an event leaves behind on upstream: "nothing" where no fit runs, or none succeeds."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One request of a scenario."""
+
+    name: str
+    request: Request
+    status: int = 200
+    trains: Trains = "no"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A sequence of requests on one project."""
+
+    name: str
+    steps: tuple[Step, ...]
+    mode: Mode = "projects"
+    """Which of its two designs upstream is started in."""
+
+
+Play = Callable[[Scenario], list[Answer]]
+"""Sends the steps of a scenario to a server; the answers, in order."""
+
+
+def play(backend: Backend, scenario: Scenario, project_id: int, pause: float = 0) -> list[Answer]:
+    """Send the steps in order, with a pause between two trainings, each awaited."""
+    answers = []
+    trained = False
+    for step in scenario.steps:
+        if step.trains != "no" and trained:
+            time.sleep(pause)
+        answer = backend.send(step.request.bound_to(project_id))
+        answers.append(answer)
+        if step.trains != "no" and answer.status in (200, 201):
+            trained = True
+            backend.settle(backend, project_id, answer, step.trains == "result")
+    return answers
+
+
+def task(text: str = "a text", **data: object) -> dict[str, Any]:
+    """A task as Label Studio sends it, in short."""
+    return {"id": 1, "data": {"text": text, **data}, "annotations": [], "predictions": []}
+
+
+def annotated(text: str, label: str, **data: object) -> dict[str, Any]:
+    """An exported task with one annotation, as the client of 2022 sends to /train."""
+    value = {"choices": [label]}
+    result = [{"from_name": "mood", "to_name": "text", "type": "choices", "value": value}]
+    return {**task(text, **data), "annotations": [{"id": 11, "result": result}]}
+
+
+def without(body: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """The body less some of its keys."""
+    return {key: value for key, value in body.items() if key not in keys}
+
+
+SETUP: dict[str, Any] = {
+    "project": "@project",
+    "schema": CONFIG,
+    "hostname": "http://127.0.0.1:8080",
+    "access_token": "a-token",
+    "extra_params": None,
+}
+PREDICT: dict[str, Any] = {
+    "tasks": [task("one"), task("two")],
+    "project": "@project",
+    "label_config": CONFIG,
+    "params": NOBODY,
+}
+TRAIN: dict[str, Any] = {
+    "annotations": [annotated("fine", "Good"), annotated("poor", "Bad")],
+    "project": "@project",
+    "label_config": CONFIG,
+    "params": {"login": None, "password": None},
+}
+ANNOTATION: dict[str, Any] = {"id": 31, "result": [], "was_cancelled": False, "task": 1}
+
+
+def post(path: str, body: object, **changes: Any) -> Request:
+    """A JSON request; `changes` are put over the body."""
+    return Request("POST", path, json={**body, **changes} if isinstance(body, dict) else body)
+
+
+def setup(name: str = "setup", status: int = 200, **changes: Any) -> Step:
+    """Label Studio's /setup, or a variant of it."""
+    return Step(name, post("/setup", SETUP, **changes), status)
+
+
+def predict(name: str = "predict", status: int = 200, **changes: Any) -> Step:
+    """Label Studio's /predict, or a variant of it."""
+    return Step(name, post("/predict", PREDICT, **changes), status)
+
+
+def ordered(order: str, status: int = 200) -> Step:
+    """A /predict that tells the echo model what to do."""
+    return predict(order, status, tasks=[task("one", do=order), task("two")])
+
+
+def instance(name: str, **changes: Any) -> Step:
+    """A /predict that is answered by what the model instance knows of itself."""
+    return predict(name, tasks=[task("one", do="self")], **changes)
+
+
+def train(name: str = "train", status: int = 201, **changes: Any) -> Step:
+    """A /train of the client of 2022."""
+    trains: Trains = "result" if status == 201 else "nothing"
+    return Step(name, post("/train", TRAIN, **changes), status, trains)
+
+
+def event(action: str, payload: dict[str, Any], trains: Trains = "result") -> Step:
+    """A webhook event; upstream answers 201 whatever it is."""
+    project = {"id": "@id", "title": "a title", "label_config": CONFIG, "model_version": "a title"}
+    body = {"action": action, "project": project, **payload}
+    return Step(action, Request("POST", "/webhook", json=body), 201, trains)
+
+
+def raw(name: str, path: str, body: bytes, status: int, content_type: str | None = None) -> Step:
+    """A body that is sent as it is."""
+    kind = content_type if content_type is not None else "application/json"
+    return Step(name, Request("POST", path, raw=body, content_type=kind or None), status)
+
+
+IS_TRAINING = Step("is_training", Request("GET", "/is_training?project=@project"))
+VERSIONS = Step("versions", Request("POST", "/versions", json={"project": "@project"}))
+
+ROUTES = {
+    "/": "GET",
+    "/health": "GET",
+    "/metrics": "GET",
+    "/is_training": "GET",
+    "/setup": "POST",
+    "/predict": "POST",
+    "/train": "POST",
+    "/webhook": "POST",
+    "/versions": "POST",
+}
+
+
+def service() -> Scenario:
+    """What does not depend on a project: health, methods, unknown paths."""
+    steps = [
+        Step("root", Request("GET", "/")),
+        Step("health", Request("GET", "/health")),
+        Step("health with a query", Request("GET", "/health?x=1")),
+        Step("metrics", Request("GET", "/metrics")),
+        Step("is_training of nothing", Request("GET", "/is_training")),
+        Step("unknown path", Request("GET", "/nothing"), 404),
+        Step("unknown path, POST", Request("POST", "/nothing", json={}), 404),
+        Step("trailing slash", Request("GET", "/health/"), 404),
+        Step("favicon", Request("GET", "/favicon.ico"), 404),
+    ]
+    for path, method in ROUTES.items():
+        steps.append(Step(f"OPTIONS {path}", Request("OPTIONS", path)))
+        head = 200 if method == "GET" else 405
+        steps.append(Step(f"HEAD {path}", Request("HEAD", path), head))
+        other = "POST" if method == "GET" else "GET"
+        steps.append(Step(f"{other} {path}", Request(other, path, json=None), 405))
+        steps.append(Step(f"DELETE {path}", Request("DELETE", path), 405))
+    return Scenario("service", tuple(steps))
+
+
+def before_setup() -> Scenario:
+    """A server that never saw /setup for the project."""
+    return Scenario(
+        "before setup",
+        (
+            IS_TRAINING,
+            VERSIONS,
+            predict(),
+            instance("instance"),
+            instance("the same instance"),
+            Step("is_training of a loaded model", IS_TRAINING.request),
+            setup(),
+            instance("instance after setup"),
+        ),
+    )
+
+
+def after_setup() -> Scenario:
+    """The order in which Label Studio asks, then each way to say the same."""
+    return Scenario(
+        "after setup",
+        (
+            setup(),
+            setup("setup again"),
+            predict(),
+            instance("instance"),
+            setup("setup once more"),
+            instance("the same instance"),
+            Step("no label_config", Request("POST", "/predict", without(PREDICT, "label_config"))),
+            Step("no params", Request("POST", "/predict", without(PREDICT, "params"))),
+            predict("params null", params=None),
+            predict("params empty list", params=[]),
+            predict("params of one's own", params={"threshold": 0.5, "names": ["a", None]}),
+            predict("context", params={**NOBODY, "context": {"result": [{"id": "r1"}]}}),
+            predict("model_version in the request", model_version="1700000000"),
+            predict("no tasks", tasks=[]),
+            predict("one task", tasks=[task("one")]),
+            predict("a whole task", tasks=[{**task("one"), "meta": {"a": 1}, "inner_id": 7}]),
+            predict("known project, try_fetch false", try_fetch=False),
+            instance("instance, try_fetch false", try_fetch=False),
+            instance("instance, force_reload", force_reload=True),
+            instance("instance, force_reload false", force_reload=False),
+            setup("setup with force_reload", force_reload=True),
+            instance("a new instance after it"),
+            VERSIONS,
+        ),
+    )
+
+
+def small_setups() -> list[Scenario]:
+    """/setup with less in it, and a /predict that shows what the model got."""
+    predict_plain = Step("predict", Request("POST", "/predict", without(PREDICT, "label_config")))
+    return [
+        Scenario(
+            f"setup without {key}",
+            (Step("setup", Request("POST", "/setup", without(SETUP, key))), predict_plain),
+        )
+        for key in ("schema", "hostname", "access_token", "extra_params")
+    ] + [
+        Scenario("setup with an empty schema", (setup(schema=""), predict_plain)),
+        Scenario("setup with a null schema", (setup(schema=None), predict_plain)),
+        Scenario("setup with extra_params", (setup(extra_params={"a": 1}), predict_plain)),
+    ]
+
+
+def unknown_project() -> Scenario:
+    """A project that nobody loaded, and no permission to load it."""
+    return Scenario("unknown project", (predict("try_fetch false", 500, try_fetch=False),))
+
+
+def config_change() -> Scenario:
+    """The labelling config is edited while the server runs."""
+    return Scenario(
+        "config change",
+        (
+            setup(),
+            predict(),
+            predict("predict with another config", label_config=OTHER_CONFIG),
+            setup("setup with another config", schema=OTHER_CONFIG),
+            predict("predict after it", label_config=OTHER_CONFIG),
+            predict("force_reload", label_config=OTHER_CONFIG, force_reload=True),
+        ),
+    )
+
+
+def token_change() -> Scenario:
+    """The host name and the token of a project change while the server runs."""
+    return Scenario(
+        "token change",
+        (
+            setup(),
+            instance("instance"),
+            setup("setup with another token", hostname="http://other", access_token="b-token"),
+            instance("instance after it"),
+        ),
+    )
+
+
+def results() -> Scenario:
+    """Every shape a model may return."""
+    shapes = (
+        "none empty short long dict tuple text list_per_task empty_list_per_task null_item"
+        " no_result result_null result_dict no_score score_null score_text score_nan"
+        " score_infinite own_version version_null extra unicode large_int floats int_keys"
+        " datetime uuid"
+    )
+    steps = [setup(), *(ordered(shape) for shape in shapes.split())]
+    steps += [ordered("set", 500), ordered("bytes", 500)]
+    return Scenario("results", tuple(steps))
+
+
+def failures() -> Scenario:
+    """A model that raises; the next request is answered as if nothing had happened."""
+    orders = (
+        "raise raise_key raise_odd raise_assertion raise_not_found raise_lines raise_unicode"
+        " raise_deep"
+    )
+    body = {**PREDICT, "tasks": [task("one", do="raise")]}
+    return Scenario(
+        "failures",
+        (
+            setup(),
+            *(ordered(order, 500) for order in orders.split()),
+            Step("query", Request("POST", "/predict?x=1&x=2&y=", json=body), 500),
+            predict("predict after failures"),
+        ),
+    )
+
+
+def leaving() -> Scenario:
+    """A model that calls sys.exit."""
+    return Scenario("leaving", (setup(), ordered("exit", NO_ANSWER), predict("predict after it")))
+
+
+def training() -> Scenario:
+    """/train, then what /setup, /predict, /is_training and /versions make of it."""
+    return Scenario(
+        "training",
+        (
+            setup(),
+            predict("untrained"),
+            train("no annotations", 400, annotations=[]),
+            train(),
+            IS_TRAINING,
+            predict("trained"),
+            setup("setup of a trained model"),
+            predict("trained, after setup"),
+            instance("instance"),
+            VERSIONS,
+            train("train again", params={"batch_size": 8, "labels": ["a"]}),
+            predict("trained again"),
+            Step("two versions", VERSIONS.request),
+            train("another config", label_config=OTHER_CONFIG),
+            predict("trained once more"),
+        ),
+    )
+
+
+def train_first() -> Scenario:
+    """/train for a project the server never heard of."""
+    return Scenario("train first", (train(), predict()))
+
+
+def failed_training() -> Scenario:
+    """A fit that fails changes nothing."""
+    failing = [annotated("fine", "Good", do="raise")]
+    return Scenario(
+        "failed training",
+        (
+            setup(),
+            Step("fit raises", post("/train", TRAIN, annotations=failing), 500, "nothing"),
+            IS_TRAINING,
+            predict("predict as before"),
+            train(),
+            predict("trained"),
+            Step("fit raises again", post("/train", TRAIN, annotations=failing), 500, "nothing"),
+            predict("predict with the last good one"),
+            Step(
+                "fit returns a set",
+                post("/train", TRAIN, annotations=[annotated("fine", "Good", do="set")]),
+                500,
+                "nothing",
+            ),
+            predict("predict with the last good one still"),
+            VERSIONS,
+        ),
+    )
+
+
+def empty_training() -> Scenario:
+    """A fit that returns nothing."""
+    nothing = [annotated("fine", "Good", do="nothing")]
+    return Scenario("empty training", (setup(), train(annotations=nothing), predict(), VERSIONS))
+
+
+def bad_input() -> list[Scenario]:
+    """Bodies that are no request at all, for every route that reads one."""
+    bodies: dict[str, dict[str, Any]] = {
+        "/setup": SETUP,
+        "/predict": PREDICT,
+        "/train": TRAIN,
+        "/versions": {"project": "@project"},
+        "/webhook": {"action": "ANNOTATION_CREATED", "project": {"id": "@id"}},
+    }
+    scenarios = []
+    for path, body in bodies.items():
+        good = json.dumps(body).encode()
+        bad = 400 if path == "/webhook" else 500
+        steps = [
+            raw("broken JSON", path, b'{"project": "@project", ', bad),
+            raw("no JSON", path, b"hello", bad),
+            raw("invalid UTF-8", path, b'{"project": "\xff"}', bad),
+            raw("trailing garbage", path, good + b"]", bad),
+            Step("empty body", Request("POST", path), 500),
+            raw("a form", path, b"project=1", 500, "application/x-www-form-urlencoded"),
+            raw("plain text", path, good, 500, "text/plain"),
+            raw("no content type", path, good, 500, ""),
+            Step("a list", Request("POST", path, raw=b"[]"), 500),
+            Step("null", Request("POST", path, raw=b"null"), 500),
+            Step("a string", Request("POST", path, raw=b'"project"'), 500),
+            Step("a number", Request("POST", path, raw=b"1"), 500),
+        ]
+        scenarios.append(Scenario(f"bad input {path}", tuple(steps)))
+    return scenarios
+
+
+def missing_fields() -> Scenario:
+    """Objects that lack a field, or have a wrong one."""
+    return Scenario(
+        "missing fields",
+        (
+            Step("setup {}", Request("POST", "/setup", json={}), 500),
+            Step("setup, no project", Request("POST", "/setup", without(SETUP, "project")), 500),
+            setup("setup, project null", 500, project=None),
+            setup("setup, project a number", 500, project=7),
+            setup("setup, broken schema", 500, schema=BROKEN_CONFIG),
+            Step("predict {}", Request("POST", "/predict", json={}), 500),
+            Step(
+                "predict, no project", Request("POST", "/predict", without(PREDICT, "project")), 500
+            ),
+            predict("predict, project a number", 500, project=7),
+            Step("predict, no tasks", Request("POST", "/predict", without(PREDICT, "tasks")), 500),
+            predict("predict, tasks null", 500, tasks=None),
+            predict("predict, tasks a string", 500, tasks="text"),
+            predict("predict, params a string", 500, params="text"),
+            predict("predict, params a list", 500, params=[1]),
+            Step(
+                "train, no annotations",
+                Request("POST", "/train", without(TRAIN, "annotations")),
+                500,
+            ),
+            train("train, annotations null", 500, annotations=None),
+            train("train, no project", 500, project=None),
+            train("train, params null", 500, params=None),
+            Step("versions {}", Request("POST", "/versions", json={}), 400),
+            Step("webhook {}", Request("POST", "/webhook", json={}), 500),
+        ),
+    )
+
+
+def lenient_json() -> Scenario:
+    """JSON that Python reads although a strict parser need not, and awkward amounts of it."""
+    body = json.dumps({**PREDICT, "tasks": [task("@text")]})
+    nested = "[" * 200 + "]" * 200
+
+    def variant(name: str, text: str) -> Step:
+        return raw(name, "/predict", body.replace('"@text"', text).encode(), 200)
+
+    unicode = json.dumps(
+        {**PREDICT, "tasks": [task("nicht möglich: 日本 \U0001f600")]}, ensure_ascii=False
+    )
+    big = [task("x" * 550, do="brief") for _ in range(5000)]
+    return Scenario(
+        "lenient JSON",
+        (
+            setup(),
+            variant("NaN", "NaN"),
+            variant("Infinity", "-Infinity"),
+            variant("number out of range", "1e999"),
+            variant("huge integer", "1" + "0" * 40),
+            variant("minus zero", "-0.0"),
+            variant("lone surrogate", r'"\ud800"'),
+            variant("surrogate pair", r'"\ud83d\ude00"'),
+            variant("NUL in a string", r'"a\u0000b"'),
+            variant("nested lists", nested),
+            variant("a key twice", '"first", "text": "second"'),
+            raw("project twice", "/predict", b'{"project": "x",' + body.encode()[1:], 200),
+            raw("UTF-8", "/predict", unicode.encode(), 200),
+            raw("byte order mark", "/predict", b"\xef\xbb\xbf" + body.encode(), 200),
+            raw("white space", "/predict", b" \r\n\t" + body.encode() + b"\n\n", 200),
+            raw("charset", "/predict", body.encode(), 200, "application/json; charset=utf-8"),
+            raw("a JSON dialect", "/predict", body.encode(), 200, "application/vnd.api+json"),
+            raw("capitals", "/predict", body.encode(), 200, "Application/JSON"),
+            predict("3 MB of tasks", tasks=big),
+        ),
+    )
+
+
+TRAINING_EVENTS: dict[str, dict[str, Any]] = {
+    "ANNOTATION_CREATED": {"annotation": ANNOTATION, "task": task()},
+    "ANNOTATION_UPDATED": {"annotation": ANNOTATION, "task": task()},
+    "ANNOTATION_DELETED": {"annotation": {"id": 31}, "task": task()},
+    "PROJECT_UPDATED": {},
+}
+OTHER_EVENTS: dict[str, dict[str, Any]] = {
+    "ANNOTATIONS_CREATED": {"annotation": [ANNOTATION], "task": [task()]},
+    "ANNOTATIONS_DELETED": {"annotations": [{"id": 31}]},
+    "START_TRAINING": {},
+    "TASKS_CREATED": {"tasks": [task()]},
+    "TASKS_DELETED": {"tasks": [{"id": 1}]},
+    "LABEL_LINK_CREATED": {"label_link": {"id": 1}, "label": {"id": 1}},
+    "PROJECT_CREATED": {},
+    "NO_SUCH_ACTION": {},
+}
+
+
+def events() -> list[Scenario]:
+    """Webhook actions, then /setup and /predict as Label Studio sends them."""
+    good = TRAINING_EVENTS["ANNOTATION_CREATED"]
+    failing = {"annotation": {**ANNOTATION, "do": "raise"}, "task": task()}
+    empty = {"annotation": {**ANNOTATION, "do": "nothing"}, "task": task()}
+    skipped = {"annotation": {**ANNOTATION, "was_cancelled": True}, "task": task()}
+    created = event("ANNOTATION_CREATED", good)
+
+    def scenario(name: str, *steps: Step) -> Scenario:
+        asked = (setup(), predict("untrained"), *steps, setup("setup again"), predict())
+        return Scenario(name, asked, "events")
+
+    return [
+        *(scenario(f"event {action}", event(action, p)) for action, p in TRAINING_EVENTS.items()),
+        *(
+            scenario(f"event {action}", event(action, payload, "nothing"))
+            for action, payload in OTHER_EVENTS.items()
+        ),
+        scenario("event, skipped task", event("ANNOTATION_CREATED", skipped)),
+        scenario("event, fit raises", event("ANNOTATION_CREATED", failing, "nothing")),
+        scenario(
+            "event, fit raises after a good one",
+            created,
+            event("ANNOTATION_UPDATED", failing, "nothing"),
+        ),
+        scenario(
+            "event, fit returns nothing after a good one",
+            created,
+            event("ANNOTATION_UPDATED", empty, "nothing"),
+        ),
+        Scenario("event first", (created, setup(), predict()), "events"),
+    ]
+
+
+SCENARIOS: tuple[Scenario, ...] = (
+    service(),
+    before_setup(),
+    after_setup(),
+    *small_setups(),
+    unknown_project(),
+    config_change(),
+    token_change(),
+    results(),
+    failures(),
+    leaving(),
+    training(),
+    train_first(),
+    failed_training(),
+    empty_training(),
+    *bad_input(),
+    missing_fields(),
+    lenient_json(),
+    *events(),
+)
