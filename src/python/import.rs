@@ -80,12 +80,12 @@ fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
         Source::Script { path, .. } | Source::Wsgi { path } => path,
     };
     let sys = py.import("sys")?;
-    sys.setattr("argv", PyList::new(py, [script])?)?;
+    sys.setattr("argv", PyList::new(py, [script.as_os_str()])?)?;
     // The first entry is the folder that the process was started in, which is not the user's.
     let path = sys.getattr("path")?;
     path.call_method1(
         "__setitem__",
-        (0, script.parent().unwrap_or(Path::new("."))),
+        (0, script.parent().unwrap_or(Path::new(".")).as_os_str()),
     )?;
     let environment = os.getattr("environ")?;
     let model_dir = match (&configure.model_dir, &configure.source) {
@@ -94,7 +94,7 @@ fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
         (None, Source::Script { .. }) => None,
     };
     if let Some(model_dir) = model_dir {
-        environment.set_item("MODEL_DIR", model_dir)?;
+        environment.set_item("MODEL_DIR", model_dir.as_os_str())?;
     }
     py.import("label_studio_ml._output")?
         .call_method1("install", (&configure.log_level,))?;
@@ -261,7 +261,7 @@ fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<
     let model_dir = model_dir(py, configure, found, verdict.generation)?;
     py.import("os")?
         .getattr("environ")?
-        .set_item("MODEL_DIR", &model_dir)?;
+        .set_item("MODEL_DIR", model_dir.as_os_str())?;
 
     let init_kwargs = PyDict::new(py);
     for (name, value) in found.init_app.iter() {

@@ -7,9 +7,9 @@ summary of its arguments, or follows the order of the first task or of the event
 """
 
 import datetime
-import os
 import sys
 import uuid
+from pathlib import Path
 
 from label_studio_ml.model import LabelStudioMLBase
 
@@ -61,13 +61,13 @@ class EchoModel(LabelStudioMLBase):
                 "tasks": len(tasks),
                 "given": sorted(kwargs),
                 "job": kwargs["job_id"],
-                "workdir": bool(workdir) and os.path.isdir(workdir),
+                "workdir": bool(workdir) and Path(workdir).is_dir(),
             }
         return {
             "texts": [task["data"]["text"] for task in tasks],
             "labels": [task["annotations"][0]["result"] for task in tasks],
             "params": kwargs,
-            "workdir": bool(workdir) and os.path.isdir(workdir),
+            "workdir": bool(workdir) and Path(workdir).is_dir(),
             "before": self.train_output.get("texts"),
             "config": self.label_config,
             7: "an integer key",

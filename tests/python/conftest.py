@@ -1,0 +1,37 @@
+"""Fixtures: a server for each test that changes it, one for all tests that only ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hosting import CONSOLE_SCRIPT, ECHO, Server, make_project
+
+
+def pytest_sessionstart() -> None:
+    assert CONSOLE_SCRIPT.exists(), f"install the wheel first: there is no {CONSOLE_SCRIPT}"
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start servers from the source of a script, or for a project folder; stop them afterwards."""
+    servers: list[Server] = []
+
+    def start(source: str | Path, *arguments: str, **options: Any) -> Server:
+        project = source if isinstance(source, Path) else make_project(tmp_path, source)
+        servers.append(Server(project, *arguments, **options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server with the echo model for a whole file."""
+    server = Server(make_project(tmp_path_factory.mktemp("echo"), ECHO))
+    yield server
+    assert server.stop() == 0

@@ -1,0 +1,224 @@
+"""`label-studio-ml start`: finding the project, options, and failing before anything is served."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+from hosting import CHOICES, ECHO, Server, free_port, make_project, run, wait_for, write_script
+
+Serve = Callable[..., Server]
+
+
+def test_a_named_project_must_be_one(tmp_path: Path) -> None:
+    done = run("start", "nowhere", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "error: there is no folder ./nowhere\n")
+    (tmp_path / "empty").mkdir()
+    done = run("start", "empty", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: ./empty is no project: it holds no _wsgi.py\n",
+    )
+
+
+def test_without_a_name_it_says_what_it_found(tmp_path: Path) -> None:
+    done = run("start", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "holds none; make one with" in done.stderr
+    for name in ("b", "a"):
+        write_script(tmp_path / name, "", "_wsgi.py")
+    done = run("start", cwd=tmp_path)
+    assert "holds several: a, b; name one" in done.stderr
+
+
+def test_a_taken_port_is_explained(tmp_path: Path) -> None:
+    project = make_project(tmp_path, ECHO)
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        done = run("start", project, "-p", str(port))
+    assert done.returncode == 2
+    assert f"port {port} is taken: another program listens on 127.0.0.1:{port}" in done.stderr
+
+
+def test_a_failing_import_ends_the_start(tmp_path: Path) -> None:
+    project = make_project(tmp_path, ECHO)
+    (project / "model.py").write_text("import no_such_package\n")
+    done = run("start", project, "-p", str(free_port()))
+    assert done.returncode == 2
+    assert "ModuleNotFoundError: No module named 'no_such_package'" in done.stderr
+    assert "import no_such_package" in done.stderr
+
+
+def test_check_constructs_the_class_first(tmp_path: Path) -> None:
+    source = ECHO.replace("self.kwargs = kwargs", "self.kwargs = kwargs; assert kwargs.get('a') == 1")
+    project = make_project(tmp_path, source)
+    done = run("start", project, "-p", str(free_port()), "--check")
+    assert done.returncode == 2
+    assert "AssertionError" in done.stderr
+
+
+def test_kwargs_come_from_the_file_and_the_command_line(tmp_path: Path, serve: Serve) -> None:
+    project = make_project(tmp_path, ECHO.replace('"init": sorted(self.kwargs)', '"init": self.kwargs'))
+    (project / "config.json").write_text('{"from_file": [1], "both": "file"}')
+    server = serve(project, "--check", "--with", "both=line", "url=http://h/?a=b", "n=3", "f=0.5", "t=True")
+    init = server.first()["init"]
+    assert {name: init[name] for name in ("from_file", "both", "url", "n", "f", "t")} == {
+        "from_file": [1],
+        "both": "line",
+        "url": "http://h/?a=b",
+        "n": 3,
+        "f": 0.5,
+        "t": True,
+    }
+
+
+WHERE = """
+    import os, sys
+    from label_studio_ml.model import LabelStudioMLBase
+    AT_IMPORT = os.environ.get("MODEL_DIR")
+    class Where(LabelStudioMLBase):
+        {more}
+        def predict(self, tasks, **kwargs):
+            return [{{
+                "result": [], "at_import": AT_IMPORT, "now": os.environ["MODEL_DIR"],
+                "cwd": os.getcwd(), "argv": sys.argv, "path": sys.path[0], "name": __name__,
+            }}]
+"""
+
+
+def test_a_first_generation_model_lives_in_its_project(tmp_path: Path, serve: Serve) -> None:
+    source = WHERE.format(more="def fit(self, tasks, workdir=None, **kwargs): return {}")
+    project = make_project(tmp_path, source)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    seen = serve(project, cwd=elsewhere).first()
+    assert seen["at_import"] == seen["now"] == str(project)
+    assert seen["cwd"] == str(elsewhere)
+    assert seen["path"] == str(project)
+    assert seen["argv"] == [str(project / "_wsgi.py")]
+    assert seen["name"] == "model"
+
+
+def test_a_second_generation_model_lives_in_the_working_folder(tmp_path: Path, serve: Serve) -> None:
+    source = WHERE.format(more="def setup(self): ...")
+    project = make_project(tmp_path, source)
+    # A Hugging Face config beside the model is none of its arguments.
+    (project / "config.json").write_text('{"architectures": ["BertModel"], "hidden_size": 768}')
+    seen = serve(project, cwd=tmp_path).first()
+    assert seen["at_import"] == seen["now"] == str(tmp_path)
+
+
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_the_model_dir_can_be_chosen(tmp_path: Path, serve: Serve, how: str) -> None:
+    project = make_project(tmp_path, WHERE.format(more="def fit(self, tasks, workdir=None): ..."))
+    chosen = tmp_path / "models"
+    if how == "option":
+        server = serve(project, "--model-dir", "models", cwd=tmp_path)
+    else:
+        server = serve(project, env={"MODEL_DIR": str(chosen)})
+    seen = server.first()
+    assert seen["at_import"] == seen["now"] == str(chosen)
+    assert server.get("/health").json()["model_dir"] == str(chosen)
+
+
+UPSTREAM_WSGI = """
+    import os, argparse, logging.config
+    logging.config.dictConfig({
+      "version": 1,
+      "handlers": {"console": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}},
+      "root": {"level": "ERROR", "handlers": ["console"], "propagate": True},
+    })
+    from label_studio_ml.api import init_app
+    from model import Echo
+    if __name__ == "__main__":
+        raise SystemExit("this is for a process of its own")
+    else:
+        app = init_app(
+            model_class=Echo,
+            model_dir=os.environ.get("MODEL_DIR", os.path.dirname(__file__)),
+            redis_queue=os.environ.get("RQ_QUEUE_NAME", "default"),
+            redis_host=os.environ.get("REDIS_HOST", "localhost"),
+            redis_port=os.environ.get("REDIS_PORT", 6379),
+            own="kwarg",
+        )
+"""
+
+
+def test_a_folder_of_the_original_starts_unchanged(tmp_path: Path, serve: Serve) -> None:
+    folder = tmp_path / "theirs"
+    write_script(folder, ECHO)
+    write_script(folder, UPSTREAM_WSGI, "_wsgi.py")
+    server = serve(folder, cwd=tmp_path)
+    assert server.get("/health").json()["model_dir"] == str(folder)
+    init = server.first()["init"]
+    assert "own" in init
+    assert not [name for name in init if name.startswith("redis")]
+
+
+def test_wsgi_py_runs_by_itself(tmp_path: Path) -> None:
+    project = make_project(tmp_path, ECHO)
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, project / "_wsgi.py", "-p", str(port), "--host", "127.0.0.1"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+
+        def healthy() -> bool:
+            try:
+                return requests.get(f"http://127.0.0.1:{port}/health", timeout=5).ok
+            except requests.ConnectionError:
+                return False
+
+        wait_for(healthy, "the server answers")
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+
+
+def test_another_package_of_this_name_is_noticed(tmp_path: Path) -> None:
+    """Installing a model's requirements may overwrite files of this package."""
+    import label_studio_ml
+
+    project = make_project(tmp_path, ECHO)
+    installed = Path(label_studio_ml.__file__).parent
+    copy = tmp_path / "site" / "label_studio_ml"
+    shutil.copytree(installed, copy)
+    (copy / "model.py").write_text("class LabelStudioMLBase: ...\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "label_studio_ml.server", "start", project, "-p", str(free_port())],
+        cwd=copy.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "is not the one that this command belongs to; reinstall it" in done.stderr
+
+
+def test_options_can_come_from_the_environment(tmp_path: Path, serve: Serve) -> None:
+    server = serve(ECHO, env={"WORKERS": "2", "THREADS": "3"})
+    wait_for(lambda: server.get("/health").json()["workers"]["ready"] == 2, "both are ready")
+    assert len(server.workers()) == 2
+
+
+def test_no_worker_outlives_a_stopped_server(serve: Serve) -> None:
+    server = serve(ECHO, "--workers", "2")
+    wait_for(lambda: len(server.workers()) == 2, "both workers run")
+    pids = server.workers()
+    assert server.setup(config=CHOICES).ok
+    assert server.stop() == 0
+    from hosting import is_running
+
+    assert not [pid for pid in pids if is_running(pid)]
