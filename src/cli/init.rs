@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 
 use super::say;
-use crate::project::find::DEFAULT_NAME;
+use crate::project::find::{DEFAULT_NAME, below};
 use crate::project::scaffold::{self, Plan};
 use crate::workers::output::Origin;
 use crate::workers::process::Launch;
@@ -20,12 +20,7 @@ pub(super) struct InitArgs {
     #[arg(default_value = DEFAULT_NAME)]
     name: String,
     /// Model script, or script and class: path/to/script.py:ModelClass
-    #[arg(
-        long,
-        visible_alias = "from",
-        value_name = "PATH[:CLASS]",
-        default_value = "model.py"
-    )]
+    #[arg(long, visible_alias = "from", value_name = "PATH[:CLASS]", default_value = "model.py")]
     script: String,
     /// Folder in which the project folder is made
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -41,7 +36,7 @@ pub(super) fn run(args: &InitArgs, launch: &Launch) -> Result<i32> {
         bail!("there is no script {}", script.display());
     }
     let script = std::path::absolute(&script).context("the path of the script")?;
-    let folder = args.root_dir.join(&args.name);
+    let folder = below(&args.root_dir, &args.name);
     if folder.exists() && !args.force {
         return Err(scaffold::ScaffoldError::Exists(folder).into());
     }
@@ -86,10 +81,7 @@ fn split(argument: &str) -> (PathBuf, Option<String>) {
 async fn inspect(script: &Path, class: Option<&str>, launch: &Launch) -> Result<ClassInfo> {
     let configure = Configure {
         role: Role::Inspect,
-        source: Source::Script {
-            path: script.to_owned(),
-            class: class.map(str::to_owned),
-        },
+        source: Source::Script { path: script.to_owned(), class: class.map(str::to_owned) },
         cwd: std::env::current_dir().context("the working folder")?,
         model_dir: None,
         init_kwargs: serde_json::Map::new(),
@@ -97,11 +89,7 @@ async fn inspect(script: &Path, class: Option<&str>, launch: &Launch) -> Result<
         log_level: "WARNING".into(),
         check: false,
     };
-    let origin = Origin {
-        worker: "init".into(),
-        job: None,
-        project: None,
-    };
+    let origin = Origin { worker: "init".into(), job: None, project: None };
     match start_worker(launch, configure, origin).await {
         Ok((mut process, worker)) => {
             worker.shut_down().await;
@@ -109,10 +97,7 @@ async fn inspect(script: &Path, class: Option<&str>, launch: &Launch) -> Result<
             Ok(worker.class.clone())
         }
         Err(StartError::Import(failure)) => {
-            let traceback = failure
-                .traceback
-                .map(|t| format!("\n{t}"))
-                .unwrap_or_default();
+            let traceback = failure.traceback.map(|t| format!("\n{t}")).unwrap_or_default();
             Err(anyhow!("{}{traceback}", failure.message))
         }
         Err(other) => Err(other.into()),
@@ -126,10 +111,7 @@ mod tests {
     #[test]
     fn a_class_may_follow_the_path() {
         assert_eq!(split("a/model.py"), ("a/model.py".into(), None));
-        assert_eq!(
-            split("a/model.py:My"),
-            ("a/model.py".into(), Some("My".into()))
-        );
+        assert_eq!(split("a/model.py:My"), ("a/model.py".into(), Some("My".into())));
         assert_eq!(split("a:b/model.py"), ("a:b/model.py".into(), None));
     }
 }

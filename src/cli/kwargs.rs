@@ -90,10 +90,6 @@ mod tests {
         assert_eq!(error.to_string(), "--with takes KEY=VALUE, not `a`");
         fs::write(dir.path().join("config.json"), "[1]").unwrap();
         let error = gather(dir.path(), &[]).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .ends_with("config.json must hold a JSON object")
-        );
+        assert!(error.to_string().ends_with("config.json must hold a JSON object"));
     }
 }

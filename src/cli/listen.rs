@@ -12,11 +12,7 @@ pub(super) async fn listen(host: &str, port: u16) -> Result<TcpListener> {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             let holders = holders(port);
-            let by = if holders.is_empty() {
-                format!("{host}:{port}")
-            } else {
-                holders.join(", ")
-            };
+            let by = if holders.is_empty() { format!("{host}:{port}") } else { holders.join(", ") };
             Err(anyhow!(
                 "port {port} is taken: another program listens on {by}; choose another port with -p"
             ))
@@ -30,13 +26,7 @@ fn holders(port: u16) -> Vec<String> {
     let mut holders: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .into_iter()
         .filter_map(|table| std::fs::read_to_string(table).ok())
-        .flat_map(|table| {
-            table
-                .lines()
-                .skip(1)
-                .filter_map(listening)
-                .collect::<Vec<_>>()
-        })
+        .flat_map(|table| table.lines().skip(1).filter_map(listening).collect::<Vec<_>>())
         .filter(|address| address.port() == port)
         .map(|address| address.to_string())
         .collect();
@@ -78,10 +68,7 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = taken.local_addr().unwrap().port();
         let error = listen("127.0.0.1", port).await.unwrap_err().to_string();
-        assert!(
-            error.contains(&format!("listens on 127.0.0.1:{port}")),
-            "{error}"
-        );
+        assert!(error.contains(&format!("listens on 127.0.0.1:{port}")), "{error}");
     }
 
     #[test]

@@ -79,9 +79,7 @@ pub(super) fn run(args: StartArgs, launch: &Launch) -> Result<i32> {
     let project = find::project(&args.root_dir, args.name.as_deref())?;
     let project = std::path::absolute(&project).context("the path of the project")?;
     let configure = configure(&args, &project)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let status = runtime.block_on(run_server(&args, configure, launch));
     // What blocks in the background must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -92,23 +90,12 @@ fn configure(args: &StartArgs, project: &Path) -> Result<Configure> {
     let absolute = |path: &PathBuf| std::path::absolute(expand_user(path));
     Ok(Configure {
         role: Role::Predict,
-        source: Source::Wsgi {
-            path: project.join(WSGI),
-        },
+        source: Source::Wsgi { path: project.join(WSGI) },
         cwd: std::env::current_dir().context("the working folder")?,
-        model_dir: args
-            .model_dir
-            .as_ref()
-            .map(absolute)
-            .transpose()
-            .context("--model-dir")?,
+        model_dir: args.model_dir.as_ref().map(absolute).transpose().context("--model-dir")?,
         init_kwargs: kwargs::gather(project, &args.with)?,
         threads: args.threads.into(),
-        log_level: if args.debug {
-            "DEBUG".into()
-        } else {
-            args.log_level.to_uppercase()
-        },
+        log_level: if args.debug { "DEBUG".into() } else { args.log_level.to_uppercase() },
         check: args.check,
     })
 }
@@ -146,16 +133,13 @@ async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> 
     let models = Arc::new(Models::default());
     let (class, known) = watch::channel(Class::Unknown);
     let queue = Arc::new(Queue::default());
-    let serving = Arc::new(Serving::new(
-        Arc::clone(&pool),
-        Arc::clone(&models),
-        known.clone(),
-    ));
+    let serving = Arc::new(Serving::new(Arc::clone(&pool), Arc::clone(&models), known.clone()));
     let app = App {
         serving: Arc::clone(&serving),
         queue: Arc::clone(&queue),
         options: Arc::new(HttpOptions {
             hide_tracebacks: args.hide_tracebacks,
+            model_dir: configure.model_dir.clone(),
             max_body: args.max_body << 20,
             setup_wait: Duration::from_secs_f64(args.setup_timeout.clamp(0.0, 3600.0)),
         }),
@@ -177,12 +161,7 @@ async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> 
     );
 
     let supervisor = Supervisor::start(launch, &configure, &pool, &prepare(&models), &class);
-    let runner = Runner {
-        queue,
-        serving,
-        launch: launch.clone(),
-        configure,
-    };
+    let runner = Runner { queue, serving, launch: launch.clone(), configure };
     let runner = tokio::spawn(runner.run());
 
     let outcome = tokio::select! {
@@ -211,22 +190,14 @@ async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> 
 /// Resolves if the very first import fails: then nothing was ever served, and the user is still
 /// at the terminal.
 async fn import_failure(mut class: watch::Receiver<Class>) -> Arc<ImportFailure> {
-    match class
-        .wait_for(|class| !matches!(class, Class::Unknown))
-        .await
-        .map(|c| c.clone())
-    {
+    match class.wait_for(|class| !matches!(class, Class::Unknown)).await.map(|c| c.clone()) {
         Ok(Class::Failed(failure)) => failure,
         _ => std::future::pending().await,
     }
 }
 
 fn explain(failure: &ImportFailure) -> anyhow::Error {
-    let traceback = failure
-        .traceback
-        .as_ref()
-        .map(|t| format!("\n{t}"))
-        .unwrap_or_default();
+    let traceback = failure.traceback.as_ref().map(|t| format!("\n{t}")).unwrap_or_default();
     anyhow!("{}{traceback}", failure.message)
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Out comes the body as it was sent; the server looks only at what it must know to pass it on.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -9,7 +11,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
@@ -41,10 +43,7 @@ pub(super) async fn read(
     let mut received = BytesMut::with_capacity(announced.min(RESERVE));
     loop {
         let frame = timeout(STALL, body.frame()).await.map_err(|_| {
-            let detail = format!(
-                "the rest of the body did not come within {} s",
-                STALL.as_secs()
-            );
+            let detail = format!("the rest of the body did not come within {} s", STALL.as_secs());
             ApiError::new(StatusCode::REQUEST_TIMEOUT, detail)
         })?;
         match frame {
@@ -67,16 +66,8 @@ pub(super) async fn read(
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
-    let given = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("");
-    let media = given
-        .split(';')
-        .next()
-        .unwrap_or("")
-        .trim()
-        .to_ascii_lowercase();
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let media = given.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     let json = media == "application/json"
         || (media.starts_with("application/") && media.ends_with("+json"));
     if json {
@@ -86,64 +77,76 @@ fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
 }
 
-/// Reads the fields that `T` names; 400 for what is no JSON, 422 for another shape.
-pub(super) fn scan<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| {
-        if error.is_data() {
-            let detail = format!("the body must be a JSON object of another shape: {error}");
-            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
-        } else {
-            ApiError::new(
-                StatusCode::BAD_REQUEST,
-                format!("the body is no valid JSON: {error}"),
-            )
+/// The top-level fields of a request, unparsed. Of a key that occurs twice the last value counts,
+/// and null is the same as absent, as in the original.
+#[derive(Debug)]
+pub(super) struct Fields<'a>(HashMap<Cow<'a, str>, &'a RawValue>);
+
+impl<'a> Fields<'a> {
+    /// 400 for what is no JSON, 422 for JSON that is no object.
+    pub(super) fn read(body: &'a [u8]) -> Result<Self, ApiError> {
+        serde_json::from_slice(body).map(Self).map_err(|error| {
+            if error.is_data() {
+                let detail = "the body must be a JSON object";
+                ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+            } else {
+                let detail = format!("the body is no valid JSON: {error}");
+                ApiError::new(StatusCode::BAD_REQUEST, detail)
+            }
+        })
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.get(name).copied().filter(|raw| raw.get() != "null")
+    }
+
+    /// The project key: a string, an integer, or nothing, which is one default project.
+    pub(super) fn project(&self) -> Result<String, ApiError> {
+        let Some(raw) = self.get("project") else {
+            return Ok(String::new());
+        };
+        match serde_json::from_str(raw.get()) {
+            Ok(Value::String(key)) => Ok(key),
+            Ok(Value::Number(key)) if !key.is_f64() => Ok(key.to_string()),
+            _ => Err(ApiError::field("project", "must be a string or an integer")),
         }
-    })
-}
-
-/// The project key: a string, an integer, or nothing, which is one default project.
-pub(super) fn project(raw: Option<&RawValue>) -> Result<String, ApiError> {
-    let Some(raw) = raw else {
-        return Ok(String::new());
-    };
-    match serde_json::from_str(raw.get()) {
-        Ok(serde_json::Value::String(key)) => Ok(key),
-        Ok(serde_json::Value::Number(key)) if !key.is_f64() => Ok(key.to_string()),
-        _ => Err(ApiError::field("project", "must be a string or an integer")),
     }
-}
 
-/// A field that is a string or absent.
-pub(super) fn text(name: &str, raw: Option<&RawValue>) -> Result<Option<String>, ApiError> {
-    let Some(raw) = raw else { return Ok(None) };
-    serde_json::from_str(raw.get())
-        .map(Some)
-        .map_err(|_| ApiError::field(name, "must be a string"))
-}
-
-/// A field that is true, false or absent.
-pub(super) fn flag(name: &str, raw: Option<&RawValue>, absent: bool) -> Result<bool, ApiError> {
-    let Some(raw) = raw else { return Ok(absent) };
-    serde_json::from_str(raw.get()).map_err(|_| ApiError::field(name, "must be true or false"))
-}
-
-/// A field that must be there and be a list.
-pub(super) fn list<'a>(name: &str, raw: Option<&'a RawValue>) -> Result<&'a RawValue, ApiError> {
-    let raw = raw.ok_or_else(|| ApiError::field(name, "is missing; it must be a list"))?;
-    if raw.get().starts_with('[') {
-        return Ok(raw);
+    /// A field that is a string or absent.
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, ApiError> {
+        let Some(raw) = self.get(name) else {
+            return Ok(None);
+        };
+        let text = serde_json::from_str(raw.get()).map(Some);
+        text.map_err(|_| ApiError::field(name, "must be a string"))
     }
-    Err(ApiError::field(name, "must be a list"))
-}
 
-/// A field that is an object or absent.
-pub(super) fn object<'a>(
-    name: &str,
-    raw: Option<&'a RawValue>,
-) -> Result<Option<&'a RawValue>, ApiError> {
-    match raw {
-        Some(raw) if !raw.get().starts_with('{') => Err(ApiError::field(name, "must be an object")),
-        raw => Ok(raw),
+    /// A field that is true, false or absent.
+    pub(super) fn flag(&self, name: &str, absent: bool) -> Result<bool, ApiError> {
+        let Some(raw) = self.get(name) else {
+            return Ok(absent);
+        };
+        let flag = serde_json::from_str(raw.get());
+        flag.map_err(|_| ApiError::field(name, "must be true or false"))
+    }
+
+    /// A field that must be there and be a list.
+    pub(super) fn list(&self, name: &str) -> Result<&'a RawValue, ApiError> {
+        match self.get(name) {
+            Some(raw) if raw.get().starts_with('[') => Ok(raw),
+            Some(_) => Err(ApiError::field(name, "must be a list")),
+            None => Err(ApiError::field(name, "is missing; it must be a list")),
+        }
+    }
+
+    /// A field that is an object or absent.
+    pub(super) fn object(&self, name: &str) -> Result<Option<&'a RawValue>, ApiError> {
+        match self.get(name) {
+            Some(raw) if !raw.get().starts_with('{') => {
+                Err(ApiError::field(name, "must be an object"))
+            }
+            raw => Ok(raw),
+        }
     }
 }
 
@@ -159,11 +162,7 @@ mod tests {
 
     #[test]
     fn only_json_is_taken() {
-        for good in [
-            "application/json",
-            "Application/JSON; charset=utf-8",
-            "application/x+json",
-        ] {
+        for good in ["application/json", "Application/JSON; charset=utf-8", "application/x+json"] {
             assert!(require_json(&headers(good)).is_ok(), "{good}");
         }
         for bad in ["text/plain", "application/x-www-form-urlencoded", "json"] {
@@ -183,29 +182,37 @@ mod tests {
         let unread = read(&announced, Body::empty(), 10).await.unwrap_err();
         assert_eq!(unread.status, StatusCode::PAYLOAD_TOO_LARGE);
         let json = headers("application/json");
-        let counted = read(&json, Body::from("x".repeat(11)), 10)
-            .await
-            .unwrap_err();
+        let counted = read(&json, Body::from("x".repeat(11)), 10).await.unwrap_err();
         assert_eq!(counted.status, StatusCode::PAYLOAD_TOO_LARGE);
-        assert_eq!(
-            read(&json, Body::from("[1, 2, 3]"), 10).await.unwrap(),
-            "[1, 2, 3]"
-        );
+        assert_eq!(read(&json, Body::from("[1, 2, 3]"), 10).await.unwrap(), "[1, 2, 3]");
     }
 
-    fn raw(json: &str) -> Box<RawValue> {
-        RawValue::from_string(json.to_owned()).unwrap()
+    fn project(body: &str) -> Result<String, ApiError> {
+        Fields::read(body.as_bytes()).unwrap().project()
     }
 
     #[test]
     fn a_project_is_a_string_an_integer_or_absent() {
-        assert_eq!(project(None).unwrap(), "");
-        assert_eq!(project(Some(&raw("7"))).unwrap(), "7");
-        assert_eq!(project(Some(&raw(r#""2.179""#))).unwrap(), "2.179");
+        assert_eq!(project("{}").unwrap(), "");
+        assert_eq!(project(r#"{"project": null}"#).unwrap(), "");
+        assert_eq!(project(r#"{"project": 7}"#).unwrap(), "7");
+        assert_eq!(project(r#"{"project": 1, "project": "2.179"}"#).unwrap(), "2.179");
         for bad in ["2.5", "true", "[]", "{}"] {
-            let error = project(Some(&raw(bad))).unwrap_err();
+            let error = project(&format!(r#"{{"project": {bad}}}"#)).unwrap_err();
             assert_eq!(error.status, StatusCode::UNPROCESSABLE_ENTITY);
             assert!(error.detail.contains("`project`"), "{}", error.detail);
+        }
+    }
+
+    #[test]
+    fn no_json_and_no_object_are_told_apart() {
+        let status = |body: &[u8]| Fields::read(body).unwrap_err().status;
+        for bad in ["", "{", "{\"a\": NaN}", "{\"a\": 1,}", "{} x"] {
+            assert_eq!(status(bad.as_bytes()), StatusCode::BAD_REQUEST, "{bad}");
+        }
+        assert_eq!(status(b"{\"a\": \"\xff\"}"), StatusCode::BAD_REQUEST);
+        for bad in ["[]", "1", "null", "\"a\""] {
+            assert_eq!(status(bad.as_bytes()), StatusCode::UNPROCESSABLE_ENTITY, "{bad}");
         }
     }
 }

@@ -39,19 +39,12 @@ pub(super) struct ApiError {
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            detail: detail.into(),
-            traceback: None,
-        }
+        Self { status, detail: detail.into(), traceback: None }
     }
 
     /// A field that is missing or has the wrong type.
     pub(super) fn field(name: &str, wrong: &str) -> Self {
-        Self::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            format!("`{name}` {wrong}"),
-        )
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("`{name}` {wrong}"))
     }
 }
 
@@ -112,15 +105,8 @@ impl From<ModelError> for ApiError {
             ),
             ModelErrorKind::Request => (StatusCode::BAD_REQUEST, said),
         };
-        let status = error
-            .status
-            .and_then(|s| StatusCode::from_u16(s).ok())
-            .unwrap_or(status);
-        Self {
-            status,
-            detail,
-            traceback: error.traceback,
-        }
+        let status = error.status.and_then(|s| StatusCode::from_u16(s).ok()).unwrap_or(status);
+        Self { status, detail, traceback: error.traceback }
     }
 }
 
@@ -156,55 +142,33 @@ pub(super) async fn finish(State(app): State<App>, request: Request, next: Next)
 
 /// The client's own id if it is a plain word, else a new one.
 fn request_id(request: &Request) -> String {
-    let given = request
-        .headers()
-        .get(REQUEST_ID)
-        .and_then(|id| id.to_str().ok());
+    let given = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
     let plain = |id: &&str| {
         (1..=64).contains(&id.len())
-            && id
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
     match given.filter(plain) {
         Some(id) => id.to_owned(),
-        None => format!(
-            "{:x}-{:x}",
-            std::process::id(),
-            REQUESTS.fetch_add(1, Ordering::Relaxed)
-        ),
+        None => format!("{:x}-{:x}", std::process::id(), REQUESTS.fetch_add(1, Ordering::Relaxed)),
     }
 }
 
 fn log(method: &Method, uri: &Uri, error: &ApiError, id: &str) {
     let (status, path, detail) = (error.status.as_u16(), uri.path(), &error.detail);
     if error.status.is_server_error() {
-        let traceback = error
-            .traceback
-            .as_ref()
-            .map(|t| format!("\n{t}"))
-            .unwrap_or_default();
-        tracing::error!(
-            request = id,
-            "{method} {path} → {status} {detail}{traceback}"
-        );
+        let traceback = error.traceback.as_ref().map(|t| format!("\n{t}")).unwrap_or_default();
+        tracing::error!(request = id, "{method} {path} → {status} {detail}{traceback}");
     } else {
         tracing::warn!(request = id, "{method} {path} → {status} {detail}");
     }
 }
 
 fn describe(app: &App, response: Response, error: &ApiError, uri: &Uri, id: &str) -> Response {
-    let traceback = error
-        .traceback
-        .as_deref()
-        .filter(|_| !app.options.hide_tracebacks);
+    let traceback = error.traceback.as_deref().filter(|_| !app.options.hide_tracebacks);
     let body = ErrorBody {
         detail: &error.detail,
         request: query(uri),
-        result: ErrorResult {
-            request_id: id,
-            traceback,
-        },
+        result: ErrorResult { request_id: id, traceback },
         status: error.status.as_u16(),
     };
     let mut body = serde_json::to_vec(&body).unwrap_or_default();
@@ -212,13 +176,9 @@ fn describe(app: &App, response: Response, error: &ApiError, uri: &Uri, id: &str
     let (mut parts, _) = response.into_parts();
     parts.status = error.status;
     parts.headers.remove(CONTENT_LENGTH);
-    parts
-        .headers
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if error.status == StatusCode::SERVICE_UNAVAILABLE {
-        parts
-            .headers
-            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        parts.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     if let Some(reason) = reason_phrase(&error.detail) {
         parts.extensions.insert(reason);
@@ -263,10 +223,7 @@ fn reason_phrase(detail: &str) -> Option<ReasonPhrase> {
 }
 
 pub(super) async fn not_found(uri: Uri) -> ApiError {
-    ApiError::new(
-        StatusCode::NOT_FOUND,
-        format!("no such path: {}", uri.path()),
-    )
+    ApiError::new(StatusCode::NOT_FOUND, format!("no such path: {}", uri.path()))
 }
 
 /// Wrong method for a known path; `OPTIONS` asks which ones are right.
@@ -281,10 +238,7 @@ pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Response {
 /// Names `HEAD` and `OPTIONS` too, which every route answers.
 pub(super) async fn complete_allow(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    let allowed = response
-        .headers()
-        .get(ALLOW)
-        .and_then(|allow| allow.to_str().ok());
+    let allowed = response.headers().get(ALLOW).and_then(|allow| allow.to_str().ok());
     if let Some(allowed) = allowed
         && let Ok(complete) = HeaderValue::from_str(&format!("{allowed},OPTIONS"))
     {
@@ -303,10 +257,7 @@ mod tests {
 
     #[test]
     fn a_reason_phrase_is_one_short_ascii_line() {
-        assert_eq!(
-            reason("KeyError: 'sentiment'\nmore"),
-            "KeyError: 'sentiment'"
-        );
+        assert_eq!(reason("KeyError: 'sentiment'\nmore"), "KeyError: 'sentiment'");
         assert_eq!(reason("KeyError: 'é'\u{0}"), "KeyError: '\\u00e9'\\u0000");
         assert_eq!(reason(&"x".repeat(500)).len(), REASON_LENGTH);
         assert!(reason(&"é".repeat(500)).len() <= REASON_LENGTH);
@@ -315,16 +266,11 @@ mod tests {
 
     #[test]
     fn the_first_of_several_query_values_counts() {
-        let uri = "/is_training?project=1&project=2&a=%C3%A9"
-            .parse::<Uri>()
-            .unwrap();
+        let uri = "/is_training?project=1&project=2&a=%C3%A9".parse::<Uri>().unwrap();
         let expected = [("a", "é"), ("project", "1")];
         assert_eq!(
             query(&uri),
-            expected
-                .map(|(k, v)| (k.to_owned(), v.to_owned()))
-                .into_iter()
-                .collect()
+            expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into_iter().collect()
         );
     }
 

@@ -16,6 +16,7 @@ pub(super) struct Health {
     /// Absent until the script was imported.
     #[serde(skip_serializing_if = "Option::is_none")]
     model_class: Option<String>,
+    /// Absent until the script was imported, unless the user chose it.
     #[serde(skip_serializing_if = "Option::is_none")]
     model_dir: Option<String>,
     status: &'static str,
@@ -37,10 +38,7 @@ pub(super) async fn health(State(app): State<App>) -> Json<Health> {
     let class = app.serving.class();
     let pool = app.serving.pool();
     let slots = pool.slots();
-    let ready = slots
-        .iter()
-        .filter(|slot| matches!(slot, SlotState::Ready { .. }))
-        .count();
+    let ready = slots.iter().filter(|slot| matches!(slot, SlotState::Ready { .. })).count();
     let failed = slots.iter().filter_map(|slot| match slot {
         SlotState::Failed { reason } => Some(reason.clone()),
         SlotState::Starting | SlotState::Ready { .. } | SlotState::Stopped => None,
@@ -48,33 +46,21 @@ pub(super) async fn health(State(app): State<App>) -> Json<Health> {
     let stuck = pool.workers().into_iter().filter_map(|worker| {
         let seconds = worker.interpreter_ms() / 1000;
         (seconds >= 5).then(|| {
-            format!(
-                "worker {}: one thread has kept the interpreter for {seconds} s",
-                worker.name
-            )
+            format!("worker {}: one thread has kept the interpreter for {seconds} s", worker.name)
         })
     });
-    let refused = app
-        .serving
-        .refused()
-        .into_iter()
-        .map(|(project, version, reason)| {
-            format!("project {project}: version {version} cannot be loaded: {reason}")
-        });
+    let refused = app.serving.refused().into_iter().map(|(project, version, reason)| {
+        format!("project {project}: version {version} cannot be loaded: {reason}")
+    });
+    let model_dir = class.as_ref().map(|class| &class.model_dir).or(app.options.model_dir.as_ref());
     let mut problems: Vec<String> = failed.chain(stuck).chain(refused).collect();
     problems.dedup();
     Json(Health {
         model_class: class.as_ref().map(|class| class.class.clone()),
-        model_dir: class
-            .as_ref()
-            .map(|class| class.model_dir.display().to_string()),
+        model_dir: model_dir.map(|dir| dir.display().to_string()),
         status: "UP",
         problems,
-        workers: Workers {
-            ready,
-            total: slots.len(),
-            restarts: pool.restarts(),
-        },
+        workers: Workers { ready, total: slots.len(), restarts: pool.restarts() },
         jobs: app.queue.len(),
     })
 }

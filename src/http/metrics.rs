@@ -27,7 +27,7 @@ fn set(name: &'static str, value: usize) {
 
 /// Counts answers and their duration by route and status. Unknown paths share one label, since a
 /// scanner must not be able to make labels without end.
-pub(super) async fn count(State(_): State<App>, request: Request, next: Next) -> Response {
+pub(super) async fn count(request: Request, next: Next) -> Response {
     let route = request
         .extensions()
         .get::<MatchedPath>()

@@ -1,5 +1,6 @@
 //! Which path leads where.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use crate::training::queue::Queue;
 pub struct HttpOptions {
     /// Leave tracebacks of user code out of error answers.
     pub hide_tracebacks: bool,
+    /// MODEL_DIR where the user chose it; else the class decides once it is imported.
+    pub model_dir: Option<PathBuf>,
     /// Largest request body in bytes. Label Studio sends all selected tasks in one POST.
     pub max_body: usize,
     /// Longest time that /setup waits for a model to load.
@@ -33,7 +36,7 @@ pub struct App {
 }
 
 pub fn router(app: App) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/", get(health::health))
         .route("/health", get(health::health))
         .route("/setup", post(setup::setup))
@@ -41,15 +44,15 @@ pub fn router(app: App) -> Router {
         .route("/train", post(training::train))
         .route("/webhook", post(training::webhook))
         .route("/is_training", get(training::is_training))
-        .route(
-            "/versions",
-            get(versions::of_all).post(versions::of_project),
-        )
+        .route("/versions", get(versions::of_all).post(versions::of_project))
         .route("/metrics", get(metrics::metrics))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(from_fn(metrics::count))
+        .with_state(app.clone());
+    // The header `Allow` is added by the routes as a whole, so what completes it is outside.
+    Router::new()
+        .fallback_service(routes)
         .layer(from_fn(error::complete_allow))
-        .layer(from_fn_with_state(app.clone(), metrics::count))
-        .layer(from_fn_with_state(app.clone(), error::finish))
-        .with_state(app)
+        .layer(from_fn_with_state(app, error::finish))
 }

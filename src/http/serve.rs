@@ -27,8 +27,7 @@ pub async fn serve(
     grace: Duration,
 ) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT);
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     let graceful = GracefulShutdown::new();
     tokio::pin!(stop);
     loop {
@@ -50,10 +49,7 @@ pub async fn serve(
     }
     drop(listener);
     if timeout(grace, graceful.shutdown()).await.is_err() {
-        tracing::warn!(
-            "requests that still ran after {} s were given up",
-            grace.as_secs()
-        );
+        tracing::warn!("requests that still ran after {} s were given up", grace.as_secs());
     }
 }
 

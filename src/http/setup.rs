@@ -4,30 +4,14 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
+use serde_json::Value;
 
-use super::body;
+use super::body::{self, Fields};
 use super::error::ApiError;
 use super::router::App;
 use crate::serving::models::Setup;
 use crate::workers::protocol::Connection;
-
-#[derive(Deserialize)]
-struct Request<'a> {
-    #[serde(borrow)]
-    project: Option<&'a RawValue>,
-    #[serde(borrow)]
-    schema: Option<&'a RawValue>,
-    #[serde(borrow)]
-    hostname: Option<&'a RawValue>,
-    #[serde(borrow)]
-    access_token: Option<&'a RawValue>,
-    #[serde(default)]
-    extra_params: serde_json::Value,
-    #[serde(borrow)]
-    force_reload: Option<&'a RawValue>,
-}
 
 #[derive(Serialize)]
 pub(super) struct Answer {
@@ -41,21 +25,19 @@ pub(super) async fn setup(
     body: Body,
 ) -> Result<Json<Answer>, ApiError> {
     let bytes = body::read(&headers, body, app.options.max_body).await?;
-    let request: Request<'_> = body::scan(&bytes)?;
-    let project = body::project(request.project)?;
+    let fields = Fields::read(&bytes)?;
+    let project = fields.project()?;
+    let extra_params = fields.get("extra_params").map(|raw| serde_json::from_str(raw.get()));
     let setup = Setup {
-        label_config: body::text("schema", request.schema)?.filter(|schema| !schema.is_empty()),
+        label_config: fields.text("schema")?,
         connection: Connection {
-            hostname: body::text("hostname", request.hostname)?.unwrap_or_default(),
-            access_token: body::text("access_token", request.access_token)?.unwrap_or_default(),
+            hostname: fields.text("hostname")?.unwrap_or_default(),
+            access_token: fields.text("access_token")?.unwrap_or_default(),
         },
-        extra_params: request.extra_params,
+        extra_params: extra_params.and_then(Result::ok).unwrap_or(Value::Null),
     };
-    let force_reload = body::flag("force_reload", request.force_reload, false)?;
+    let force_reload = fields.flag("force_reload", false)?;
     let wait = app.options.setup_wait;
-    let model_version = app
-        .serving
-        .setup(&project, setup, force_reload, wait)
-        .await?;
+    let model_version = app.serving.setup(&project, setup, force_reload, wait).await?;
     Ok(Json(Answer { model_version }))
 }

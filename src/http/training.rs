@@ -9,25 +9,12 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
-use super::body;
+use super::body::{self, Fields};
 use super::error::ApiError;
 use super::router::App;
-use crate::training::events::{EventProject, Payload, ignored_because};
+use crate::training::events::{EventProject, ignored_because};
 use crate::training::queue::{Queued, Work};
-
-#[derive(Deserialize)]
-struct TrainRequest<'a> {
-    #[serde(borrow)]
-    annotations: Option<&'a RawValue>,
-    #[serde(borrow)]
-    project: Option<&'a RawValue>,
-    #[serde(borrow)]
-    label_config: Option<&'a RawValue>,
-    #[serde(borrow)]
-    params: Option<&'a RawValue>,
-}
 
 /// The answer to a request that is going to train.
 #[derive(Serialize)]
@@ -56,11 +43,7 @@ fn accepted(queued: Queued) -> Response {
 }
 
 fn ignored(detail: String) -> Response {
-    Json(Ignored {
-        status: "ignored",
-        detail,
-    })
-    .into_response()
+    Json(Ignored { status: "ignored", detail }).into_response()
 }
 
 pub(super) async fn train(
@@ -69,28 +52,20 @@ pub(super) async fn train(
     body: Body,
 ) -> Result<Response, ApiError> {
     let bytes = body::read(&headers, body, app.options.max_body).await?;
-    let request: TrainRequest<'_> = body::scan(&bytes)?;
-    let annotations = body::list("annotations", request.annotations)?;
+    let fields = Fields::read(&bytes)?;
+    let annotations = fields.list("annotations")?;
     if annotations.get()[1..].trim_start().starts_with(']') {
-        return Err(ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "No annotations found.",
-        ));
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "No annotations found."));
     }
-    let project = body::project(request.project)?;
-    let label_config = body::text("label_config", request.label_config)?;
-    body::object("params", request.params)?;
+    let project = fields.project()?;
+    let label_config = fields.text("label_config")?;
+    fields.object("params")?;
     let (class, versions) = app.serving.ready().await?;
     if class.train_events.is_empty() && !class.wants_every_event {
-        return Ok(ignored(format!(
-            "{} has no fit method, so nothing is trained",
-            class.class
-        )));
+        return Ok(ignored(format!("{} has no fit method, so nothing is trained", class.class)));
     }
     let work = Work::Tasks(bytes.clone());
-    let queued = app
-        .queue
-        .add(&project, label_config, work, || versions.next_id(&project))?;
+    let queued = app.queue.add(&project, label_config, work, || versions.next_id(&project))?;
     Ok(accepted(queued))
 }
 
@@ -100,25 +75,21 @@ pub(super) async fn webhook(
     body: Body,
 ) -> Result<Response, ApiError> {
     let bytes = body::read(&headers, body, app.options.max_body).await?;
-    let payload: Payload<'_> = body::scan(&bytes)?;
-    let action = body::text("action", payload.action)?
+    let fields = Fields::read(&bytes)?;
+    let action = fields
+        .text("action")?
         .ok_or_else(|| ApiError::field("action", "is missing; it must be a string"))?;
-    let label_config = body::text("label_config", payload.label_config)?;
+    let label_config = fields.text("label_config")?;
     let (class, versions) = app.serving.ready().await?;
     if let Some(reason) = ignored_because(&action, &class) {
         tracing::debug!(action, "webhook ignored: {reason}");
         return Ok(ignored(reason));
     }
-    let event = EventProject::read(payload.project);
+    let event = EventProject::read(fields.get("project"));
     let project = event.key(|id| app.serving.project_key(id));
     let label_config = label_config.or(event.label_config);
-    let work = Work::Event {
-        action,
-        body: bytes.clone(),
-    };
-    let queued = app
-        .queue
-        .add(&project, label_config, work, || versions.next_id(&project))?;
+    let work = Work::Event { action, body: bytes.clone() };
+    let queued = app.queue.add(&project, label_config, work, || versions.next_id(&project))?;
     Ok(accepted(queued))
 }
 

@@ -7,9 +7,8 @@ use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
-use super::body;
+use super::body::{self, Fields};
 use super::error::ApiError;
 use super::router::App;
 
@@ -23,12 +22,6 @@ pub(super) struct Answer {
 #[derive(Deserialize)]
 pub(super) struct VersionsQuery {
     project: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Request<'a> {
-    #[serde(borrow)]
-    project: Option<&'a RawValue>,
 }
 
 pub(super) async fn of_all(
@@ -48,14 +41,11 @@ pub(super) async fn of_project(
     body: Body,
 ) -> Result<Json<Answer>, ApiError> {
     let bytes = body::read(&headers, body, app.options.max_body).await?;
-    let request: Request<'_> = body::scan(&bytes)?;
-    if request.project.is_none() {
-        return Err(ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "No project provided",
-        ));
+    let fields = Fields::read(&bytes)?;
+    if fields.get("project").is_none() {
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "No project provided"));
     }
-    let project = body::project(request.project)?;
+    let project = fields.project()?;
     answer(&app, vec![project]).await
 }
 

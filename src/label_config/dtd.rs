@@ -46,11 +46,8 @@ impl Dtd {
 
     /// Reads the declaration at `start`; returns the offset after it.
     pub(super) fn read(source: &str, start: usize) -> Result<(Self, usize)> {
-        let mut reader = Reader {
-            cursor: Cursor { source, pos: start },
-            dtd: Self::default(),
-            spent: 0,
-        };
+        let mut reader =
+            Reader { cursor: Cursor { source, pos: start }, dtd: Self::default(), spent: 0 };
         reader.doctype()?;
         Ok((reader.dtd, reader.cursor.pos))
     }
@@ -173,9 +170,7 @@ impl Reader<'_> {
                 default = default.map(|value| AttributeRule::collapse(&value));
             }
             let rules = self.dtd.rules.entry(tag.clone()).or_default();
-            rules
-                .entry(name)
-                .or_insert(AttributeRule { tokenised, default });
+            rules.entry(name).or_insert(AttributeRule { tokenised, default });
         }
     }
 
@@ -226,9 +221,8 @@ fn unread(cursor: &mut Cursor<'_>) -> Result<()> {
 
 /// Tells whether the type is one whose values are tokens.
 fn attribute_type(cursor: &mut Cursor<'_>) -> Result<bool> {
-    const TOKENS: [&str; 7] = [
-        "IDREFS", "IDREF", "ID", "ENTITIES", "ENTITY", "NMTOKENS", "NMTOKEN",
-    ];
+    const TOKENS: [&str; 7] =
+        ["IDREFS", "IDREF", "ID", "ENTITIES", "ENTITY", "NMTOKENS", "NMTOKEN"];
     if cursor.eat("CDATA") {
         return Ok(false);
     }

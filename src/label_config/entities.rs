@@ -82,12 +82,7 @@ impl<'a> Expander<'a> {
         source: &'a str,
         spent: usize,
     ) -> Self {
-        Self {
-            entities,
-            source,
-            at: 0,
-            spent,
-        }
+        Self { entities, source, at: 0, spent }
     }
 
     fn fail(&self, message: impl Into<String>) -> LabelConfigError {

@@ -11,11 +11,7 @@ pub enum LabelConfigError {
     /// The text is not well-formed XML. Line and column count from 1, the
     /// column in characters.
     #[error("{message}, line {line}, column {column}")]
-    Syntax {
-        message: String,
-        line: usize,
-        column: usize,
-    },
+    Syntax { message: String, line: usize, column: usize },
     /// The text, or what it stands for, exceeds a limit of this reader.
     #[error("the labelling configuration is too large: {0}")]
     TooLarge(String),
@@ -49,11 +45,7 @@ impl LabelConfigError {
     /// A syntax error at a byte offset of `text`.
     pub(super) fn at(text: &str, offset: usize, message: impl Into<String>) -> Self {
         let (line, column) = line_and_column(text, offset);
-        Self::Syntax {
-            message: message.into(),
-            line,
-            column,
-        }
+        Self::Syntax { message: message.into(), line, column }
     }
 }
 

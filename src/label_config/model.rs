@@ -24,9 +24,7 @@ impl LabelConfig {
     }
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Control)> {
-        self.controls
-            .iter()
-            .map(|(name, control)| (name.as_str(), control))
+        self.controls.iter().map(|(name, control)| (name.as_str(), control))
     }
 
     pub fn len(&self) -> usize {
@@ -145,11 +143,8 @@ struct LabelAttributes<'a>(&'a IndexMap<String, Attributes>);
 
 impl Serialize for LabelAttributes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(
-            self.0
-                .iter()
-                .map(|(label, attributes)| (label, AttributeMap(attributes))),
-        )
+        serializer
+            .collect_map(self.0.iter().map(|(label, attributes)| (label, AttributeMap(attributes))))
     }
 }
 

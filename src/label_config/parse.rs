@@ -134,11 +134,7 @@ impl Reading {
             self.label(tag)?;
         }
         let control = name.and_then(|name| self.controls.get_index_of(name));
-        self.ancestors.push(Ancestor {
-            node: node.id(),
-            name: name.map(str::to_owned),
-            control,
-        });
+        self.ancestors.push(Ancestor { node: node.id(), name: name.map(str::to_owned), control });
         Ok(())
     }
 
@@ -213,12 +209,7 @@ impl Reading {
             Dialect::Tools => None,
             Dialect::Sdk => tag.get("valueType").map(str::to_owned),
         };
-        let input = Input {
-            dialect: self.dialect,
-            tag: tag.name(),
-            value_type,
-            source,
-        };
+        let input = Input { dialect: self.dialect, tag: tag.name(), value_type, source };
         self.inputs.insert(name.to_owned(), Arc::new(input));
         Ok(())
     }

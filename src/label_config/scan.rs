@@ -38,11 +38,9 @@ impl<'a> Piece<'a> {
             return Self::Text(&rest[..rest.find('<').unwrap_or(rest.len())]);
         }
         let opaque: fn(&'a str) -> Self = Self::Opaque;
-        for (open, close, piece) in [
-            ("<!--", "-->", opaque),
-            ("<![CDATA[", "]]>", opaque),
-            ("<?", "?>", Self::Instruction),
-        ] {
+        for (open, close, piece) in
+            [("<!--", "-->", opaque), ("<![CDATA[", "]]>", opaque), ("<?", "?>", Self::Instruction)]
+        {
             if let Some(inner) = rest.strip_prefix(open) {
                 return match inner.find(close) {
                     Some(length) => piece(&rest[..open.len() + length + close.len()]),
@@ -140,11 +138,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn expect(&mut self, token: &str) -> Result<(), LabelConfigError> {
-        if self.eat(token) {
-            Ok(())
-        } else {
-            Err(self.fail(format!("'{token}' is missing")))
-        }
+        if self.eat(token) { Ok(()) } else { Err(self.fail(format!("'{token}' is missing"))) }
     }
 
     /// Skips white space; tells whether there was any.
@@ -156,18 +150,12 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn expect_space(&mut self) -> Result<(), LabelConfigError> {
-        if self.space() {
-            Ok(())
-        } else {
-            Err(self.fail("white space is missing"))
-        }
+        if self.space() { Ok(()) } else { Err(self.fail("white space is missing")) }
     }
 
     pub(super) fn name(&mut self) -> Result<&'a str, LabelConfigError> {
         let rest = self.rest();
-        let end = rest
-            .find(|char: char| !is_name_char(char))
-            .unwrap_or(rest.len());
+        let end = rest.find(|char: char| !is_name_char(char)).unwrap_or(rest.len());
         if !rest.starts_with(is_name_start) {
             return Err(self.fail("a name is missing"));
         }
@@ -178,11 +166,7 @@ impl<'a> Cursor<'a> {
     /// The text between two equal quotes.
     pub(super) fn quoted(&mut self) -> Result<&'a str, LabelConfigError> {
         let rest = self.rest();
-        let Some(quote) = rest
-            .chars()
-            .next()
-            .filter(|char| matches!(char, '"' | '\''))
-        else {
+        let Some(quote) = rest.chars().next().filter(|char| matches!(char, '"' | '\'')) else {
             return Err(self.fail("a quote is missing"));
         };
         match rest[1..].find(quote) {

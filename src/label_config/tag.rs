@@ -20,11 +20,7 @@ pub(super) struct Tag<'a> {
 
 impl<'a> Tag<'a> {
     pub(super) fn read(node: Node<'a, 'a>, dtd: &'a Dtd) -> Self {
-        let mut tag = Self {
-            node,
-            rules: None,
-            collapsed: Vec::new(),
-        };
+        let mut tag = Self { node, rules: None, collapsed: Vec::new() };
         if dtd.has_rules() {
             tag.rules = dtd.rules(&name_as_written(node));
         }
@@ -101,13 +97,11 @@ impl<'a> Tag<'a> {
 
     /// Number of strings and of bytes in [`Self::attributes`], at most.
     pub(super) fn attributes_size(&self) -> (usize, usize) {
-        self.node
-            .attributes()
-            .fold((0, 0), |(count, bytes), attribute| {
-                let uri = attribute.namespace().map_or(0, str::len);
-                let length = uri + attribute.name().len() + attribute.value().len();
-                (count + 2, bytes + length)
-            })
+        self.node.attributes().fold((0, 0), |(count, bytes), attribute| {
+            let uri = attribute.namespace().map_or(0, str::len);
+            let length = uri + attribute.name().len() + attribute.value().len();
+            (count + 2, bytes + length)
+        })
     }
 
     fn value<'s>(&'s self, name: &str, written: &'s str) -> &'s str {

@@ -31,29 +31,13 @@ fn expands_what_a_document_declares_itself() {
         (r#"<!ENTITY e "hello">"#, &*choice("&e;"), "hello"),
         (r#"<!ENTITY e "<Choice value='q'/>">"#, nested, "q"),
         (r#"<!ENTITY e "&#60;Choice value='q'/>">"#, nested, "q"),
-        (
-            r#"<!ENTITY e "a&f;"><!ENTITY f "b">"#,
-            &choice("&e;&f;"),
-            "abb",
-        ),
+        (r#"<!ENTITY e "a&f;"><!ENTITY f "b">"#, &choice("&e;&f;"), "abb"),
         (r#"<!ENTITY e "1"><!ENTITY e "2">"#, &choice("&e;"), "1"),
-        (
-            "<!ENTITY e \"a&#10;b\n&#38;#10;c\">",
-            &choice("&e;"),
-            "a b \nc",
-        ),
-        (
-            r#"<!ENTITY e "say &#34;x&#34;">"#,
-            &choice("&e;"),
-            "say \"x\"",
-        ),
+        ("<!ENTITY e \"a&#10;b\n&#38;#10;c\">", &choice("&e;"), "a b \nc"),
+        (r#"<!ENTITY e "say &#34;x&#34;">"#, &choice("&e;"), "say \"x\""),
         (r#"<!ENTITY e "&e;">"#, &choice("unused"), "unused"),
         (r#"<!ENTITY e SYSTEM "file:///x">"#, &choice("x"), "x"),
-        (
-            r"<!-- ]> --><?p ]> ?><!ELEMENT View ANY>",
-            &choice("x"),
-            "x",
-        ),
+        (r"<!-- ]> --><?p ]> ?><!ELEMENT View ANY>", &choice("x"), "x"),
         (r#"<!NOTATION n SYSTEM ">">"#, &choice("x"), "x"),
     ];
     for (subset, body, label) in cases {
@@ -65,18 +49,9 @@ fn expands_what_a_document_declares_itself() {
 #[test]
 fn refuses_entities_that_are_not_there_or_not_well_formed() {
     let cases = [
-        (
-            r#"<!ENTITY e SYSTEM "file:///etc/passwd">"#,
-            &*choice("&e;"),
-        ),
-        (
-            r#"<!ENTITY e SYSTEM "file:///etc/passwd">"#,
-            "<View>&e;</View>",
-        ),
-        (
-            r#"<!ENTITY % p SYSTEM "http://localhost/x"> %p;"#,
-            "<View/>",
-        ),
+        (r#"<!ENTITY e SYSTEM "file:///etc/passwd">"#, &*choice("&e;")),
+        (r#"<!ENTITY e SYSTEM "file:///etc/passwd">"#, "<View>&e;</View>"),
+        (r#"<!ENTITY % p SYSTEM "http://localhost/x"> %p;"#, "<View/>"),
         (r#"<!ENTITY e "&e;">"#, &choice("&e;")),
         (r#"<!ENTITY e "&f;"><!ENTITY f "&e;">"#, "<View>&e;</View>"),
         (r#"<!ENTITY e "x<y">"#, &choice("&e;")),
@@ -119,19 +94,13 @@ fn reads_the_xml_declaration_as_lxml() {
     let x = choice("x");
     let cases = [
         (r#"<?xml version="1.0"?>"#, None),
-        (
-            "<?xml\tversion='1.1' standalone=\"yes\" ?>\n<!-- a --><?p q?>",
-            None,
-        ),
+        ("<?xml\tversion='1.1' standalone=\"yes\" ?>\n<!-- a --><?p q?>", None),
         ("\u{FEFF}<?xml version=\"1.0\" encoding=\"utf-8\"?>", None),
         ("\u{FEFF}", None),
         (r#"<?xml version="2.0"?>"#, Some(ErrorKind::XmlSyntax)),
         (r#"<?xml encoding="utf-8"?>"#, Some(ErrorKind::XmlSyntax)),
         ("\n<?xml version=\"1.0\"?>", Some(ErrorKind::XmlSyntax)),
-        (
-            r#"<?xml version="1.0" encoding = 'latin-1'"#,
-            Some(ErrorKind::Value),
-        ),
+        (r#"<?xml version="1.0" encoding = 'latin-1'"#, Some(ErrorKind::Value)),
         (r#"<?xml-model a encoding="b"?>"#, Some(ErrorKind::Value)),
     ];
     for (start, error) in cases {
@@ -178,10 +147,7 @@ fn says_where_and_what() {
             "<View>\n  <Choices></View>",
             "the closing tag </View> does not match <Choices>, line 2, column 12",
         ),
-        (
-            "<View>\n <Text>",
-            "the tag <Text> is never closed, line 2, column 2",
-        ),
+        ("<View>\n <Text>", "the tag <Text> is never closed, line 2, column 2"),
         (
             "<?xml version=\"1.0\"?><é a=b/>",
             "an attribute value must be in quotes, line 1, column 27",

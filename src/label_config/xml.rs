@@ -62,11 +62,7 @@ pub(super) fn prepare(config: &str) -> Result<Prepared<'_>> {
     } else {
         (Cow::Borrowed(&text[start..]), Dtd::default())
     };
-    let prepared = Prepared {
-        text: body,
-        skipped,
-        dtd,
-    };
+    let prepared = Prepared { text: body, skipped, dtd };
     prepared.check()?;
     Ok(prepared)
 }
@@ -237,9 +233,7 @@ fn names_encoding(config: &str) -> bool {
         let mut before = head[..position].chars();
         let spaced = before.next_back().is_some_and(is_python_space) && before.next().is_some();
         let after = inner[position + WORD.len()..].trim_start_matches(is_python_space);
-        let value = after
-            .strip_prefix('=')
-            .map(|value| value.trim_start_matches(is_python_space));
+        let value = after.strip_prefix('=').map(|value| value.trim_start_matches(is_python_space));
         let quoted = value.and_then(|value| value.strip_prefix(['"', '\'']));
         spaced && quoted.is_some_and(|value| value.contains(['"', '\'']))
     })
@@ -253,10 +247,7 @@ fn is_python_space(char: char) -> bool {
 /// it, 0 if there is none. An encoding gets here behind a byte order mark only,
 /// where lxml ignores it.
 fn declaration(text: &str) -> Result<usize> {
-    let mut cursor = Cursor {
-        source: text,
-        pos: 0,
-    };
+    let mut cursor = Cursor { source: text, pos: 0 };
     if !(cursor.eat("<?xml") && cursor.space()) {
         return Ok(0);
     }
@@ -326,8 +317,7 @@ fn attribute_fault(name: &str, value: &str) -> Option<&'static str> {
 
 /// Whether each character given by number is one that XML admits.
 fn has_valid_numbers(text: &str) -> bool {
-    text.match_indices("&#")
-        .all(|(position, _)| reference(&text[position..]).is_some())
+    text.match_indices("&#").all(|(position, _)| reference(&text[position..]).is_some())
 }
 
 /// What libxml2 minds about a processing instruction and the library does not.

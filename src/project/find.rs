@@ -24,29 +24,32 @@ pub enum FindError {
     Several { root: PathBuf, names: Vec<String> },
 }
 
+/// `name` below `root`, without a `./` that would only be in the way when it is shown.
+pub fn below(root: &Path, name: &str) -> PathBuf {
+    if root == Path::new(".") { name.into() } else { root.join(name) }
+}
+
 /// The project folder for `name` below `root`. Without a name: `root` itself if it is a project,
 /// else `my_ml_backend` in it, else the only project in it.
 pub fn project(root: &Path, name: Option<&str>) -> Result<PathBuf, FindError> {
     let is_project = |dir: &Path| dir.join(WSGI).is_file();
     if let Some(name) = name {
-        let dir = root.join(name);
+        let dir = below(root, name);
         return match (dir.is_dir(), is_project(&dir)) {
             (_, true) => Ok(dir),
             (true, false) => Err(FindError::NoProject(dir)),
             (false, false) => Err(FindError::NoFolder(dir)),
         };
     }
-    for dir in [root.to_owned(), root.join(DEFAULT_NAME)] {
+    for dir in [root.to_owned(), below(root, DEFAULT_NAME)] {
         if is_project(&dir) {
             return Ok(dir);
         }
     }
     // A folder that cannot be read holds no project that could be started.
     let entries = root.read_dir().into_iter().flatten().flatten();
-    let mut projects: Vec<PathBuf> = entries
-        .map(|entry| entry.path())
-        .filter(|dir| is_project(dir))
-        .collect();
+    let mut projects: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|dir| is_project(dir)).collect();
     projects.sort();
     match projects.len() {
         0 => Err(FindError::None(root.to_owned())),
@@ -54,10 +57,7 @@ pub fn project(root: &Path, name: Option<&str>) -> Result<PathBuf, FindError> {
         _ => {
             let name = |dir: &PathBuf| dir.file_name().map(|n| n.to_string_lossy().into_owned());
             let names = projects.iter().filter_map(name).collect();
-            Err(FindError::Several {
-                root: root.to_owned(),
-                names,
-            })
+            Err(FindError::Several { root: root.to_owned(), names })
         }
     }
 }
@@ -83,14 +83,8 @@ mod tests {
         let root = with_projects(&["a"]);
         let dir = root.path();
         assert_eq!(project(dir, Some("a")), Ok(dir.join("a")));
-        assert_eq!(
-            project(dir, Some("b")),
-            Err(FindError::NoFolder(dir.join("b")))
-        );
-        assert_eq!(
-            project(dir, Some("other")),
-            Err(FindError::NoProject(dir.join("other")))
-        );
+        assert_eq!(project(dir, Some("b")), Err(FindError::NoFolder(dir.join("b"))));
+        assert_eq!(project(dir, Some("other")), Err(FindError::NoProject(dir.join("other"))));
     }
 
     #[test]
@@ -98,10 +92,7 @@ mod tests {
         let root = with_projects(&["a"]);
         assert_eq!(project(root.path(), None), Ok(root.path().join("a")));
         let root = with_projects(&["a", DEFAULT_NAME]);
-        assert_eq!(
-            project(root.path(), None),
-            Ok(root.path().join(DEFAULT_NAME))
-        );
+        assert_eq!(project(root.path(), None), Ok(root.path().join(DEFAULT_NAME)));
         let root = with_projects(&["a", "."]);
         assert_eq!(project(root.path(), None), Ok(root.path().to_owned()));
     }
@@ -109,15 +100,9 @@ mod tests {
     #[test]
     fn otherwise_it_says_what_it_found() {
         let root = with_projects(&[]);
-        assert_eq!(
-            project(root.path(), None),
-            Err(FindError::None(root.path().to_owned()))
-        );
+        assert_eq!(project(root.path(), None), Err(FindError::None(root.path().to_owned())));
         let root = with_projects(&["b", "a"]);
         let error = project(root.path(), None).unwrap_err();
-        assert!(
-            error.to_string().ends_with("holds several: a, b; name one"),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with("holds several: a, b; name one"), "{error}");
     }
 }

@@ -11,16 +11,11 @@ pub struct Cleaned {
 }
 
 pub fn clean(text: &str) -> Cleaned {
-    let mut cleaned = Cleaned {
-        text: String::with_capacity(text.len()),
-        removed: Vec::new(),
-    };
+    let mut cleaned = Cleaned { text: String::with_capacity(text.len()), removed: Vec::new() };
     for line in text.split_inclusive('\n') {
         if names_this_package(line) {
             cleaned.removed.push(line.trim().to_owned());
-            cleaned
-                .text
-                .push_str("# label-studio-ml is installed already: ");
+            cleaned.text.push_str("# label-studio-ml is installed already: ");
         }
         cleaned.text.push_str(line);
     }
@@ -65,11 +60,7 @@ mod tests {
         ] {
             let cleaned = clean(&format!("numpy\n{line}\nscikit-learn"));
             assert_eq!(cleaned.removed, [line.trim()], "{line}");
-            let kept: Vec<_> = cleaned
-                .text
-                .lines()
-                .filter(|line| !line.starts_with('#'))
-                .collect();
+            let kept: Vec<_> = cleaned.text.lines().filter(|line| !line.starts_with('#')).collect();
             assert_eq!(kept, ["numpy", "scikit-learn"], "{line}");
         }
     }
@@ -77,12 +68,6 @@ mod tests {
     #[test]
     fn other_lines_stay_as_they_are() {
         let text = "label-studio-sdk>=1.0\nlabel-studio\n# label-studio-ml\nlabel-studio-ml-extras\r\n\n-r base.txt";
-        assert_eq!(
-            clean(text),
-            Cleaned {
-                text: text.to_owned(),
-                removed: Vec::new()
-            }
-        );
+        assert_eq!(clean(text), Cleaned { text: text.to_owned(), removed: Vec::new() });
     }
 }

@@ -33,10 +33,7 @@ pub enum ScaffoldError {
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> ScaffoldError + '_ {
-    |source| ScaffoldError::Io {
-        path: path.to_owned(),
-        source,
-    }
+    |source| ScaffoldError::Io { path: path.to_owned(), source }
 }
 
 /// What a project is made from.
@@ -94,11 +91,7 @@ fn make_readable(dir: &Path) -> io::Result<()> {
 fn fill(plan: &Plan, into: &Path) -> Result<Report, ScaffoldError> {
     let mut report = Report::default();
     let from = plan.script.parent().unwrap_or(Path::new(""));
-    let name = plan
-        .script
-        .file_name()
-        .map(Path::new)
-        .unwrap_or(&plan.script);
+    let name = plan.script.file_name().map(Path::new).unwrap_or(&plan.script);
     copy(&plan.script, &into.join(name))?;
     for sibling in &plan.siblings {
         copy(&from.join(sibling), &into.join(sibling))?;
@@ -116,42 +109,25 @@ fn fill(plan: &Plan, into: &Path) -> Result<Report, ScaffoldError> {
     write(&into.join(".dockerignore"), DOCKERIGNORE)?;
     let readme = into.join("README.md");
     if !readme.exists() {
-        let shown = plan
-            .folder
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy();
-        write(
-            &readme,
-            &README
-                .replace("{class}", &plan.class)
-                .replace("{folder}", &shown),
-        )?;
+        let shown = plan.folder.file_name().unwrap_or_default().to_string_lossy();
+        write(&readme, &README.replace("{class}", &plan.class).replace("{folder}", &shown))?;
     }
     Ok(report)
 }
 
 fn copy_requirements(from: &Path, into: &Path, report: &mut Report) -> Result<(), ScaffoldError> {
-    let dir = if from.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        from
-    };
+    let dir = if from.as_os_str().is_empty() { Path::new(".") } else { from };
     for entry in fs::read_dir(dir).map_err(at(dir))? {
         let entry = entry.map_err(at(dir))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let text_file = Path::new(&name)
-            .extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case("txt"));
+        let text_file = Path::new(&name).extension().is_some_and(|e| e.eq_ignore_ascii_case("txt"));
         if !(name.starts_with("requirements") && text_file) {
             continue;
         }
         let text = fs::read_to_string(entry.path()).map_err(at(&entry.path()))?;
         let cleaned = requirements::clean(&text);
         write(&into.join(&name), &cleaned.text)?;
-        report
-            .removed
-            .extend(cleaned.removed.into_iter().map(|line| (name.clone(), line)));
+        report.removed.extend(cleaned.removed.into_iter().map(|line| (name.clone(), line)));
     }
     report.removed.sort();
     Ok(())
@@ -160,11 +136,7 @@ fn copy_requirements(from: &Path, into: &Path, report: &mut Report) -> Result<()
 /// The file that `start` imports. A script whose name is no Python word is imported by its name as
 /// a string.
 fn wsgi(plan: &Plan) -> String {
-    let module = plan
-        .script
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy();
+    let module = plan.script.file_stem().unwrap_or_default().to_string_lossy();
     let class = &plan.class;
     let word = module.chars().all(|c| c.is_alphanumeric() || c == '_')
         && !module.starts_with(|c: char| c.is_ascii_digit());
@@ -173,14 +145,8 @@ fn wsgi(plan: &Plan) -> String {
     } else {
         format!("{class} = __import__({module:?}).{class}")
     };
-    let template = if plan.generation == 1 {
-        WSGI_FIRST
-    } else {
-        WSGI_SECOND
-    };
-    template
-        .replace("from script import Model", &import)
-        .replace("Model", class)
+    let template = if plan.generation == 1 { WSGI_FIRST } else { WSGI_SECOND };
+    template.replace("__IMPORT__", &import).replace("__CLASS__", class)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), ScaffoldError> {
@@ -189,10 +155,8 @@ fn write(path: &Path, text: &str) -> Result<(), ScaffoldError> {
 
 /// Copies a file or a folder; onto itself, it stays as it is.
 fn copy(from: &Path, to: &Path) -> Result<(), ScaffoldError> {
-    let same = fs::canonicalize(from)
-        .ok()
-        .zip(fs::canonicalize(to).ok())
-        .is_some_and(|(a, b)| a == b);
+    let same =
+        fs::canonicalize(from).ok().zip(fs::canonicalize(to).ok()).is_some_and(|(a, b)| a == b);
     if same {
         return Ok(());
     }

@@ -24,7 +24,7 @@ fn plan(scripts: &Path, folder: &Path) -> Plan {
     Plan {
         folder: folder.to_owned(),
         script: scripts.join("model.py"),
-        class: "MyModel".into(),
+        class: "MyEchoModel".into(),
         generation: 1,
         siblings: vec!["helpers.py".into(), "nets".into()],
         force: false,
@@ -50,10 +50,7 @@ fn a_folder_holds_what_the_model_needs() {
     assert_eq!(files(&folder.join("nets")), ["__init__.py"]);
     assert_eq!(
         report.removed,
-        [(
-            "requirements.txt".to_owned(),
-            "label-studio-ml>=1.0.9".to_owned()
-        )]
+        [("requirements.txt".to_owned(), "label-studio-ml>=1.0.9".to_owned())]
     );
     assert_eq!(files(&root.path().join("deep")), ["my_ml_backend"]);
 }
@@ -75,11 +72,7 @@ fn an_existing_folder_is_left_alone_without_force() {
     let folder = root.path().join("p");
     fs::create_dir(&folder).unwrap();
     let error = create(&plan(scripts.path(), &folder)).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .ends_with("exists already; use --force to write into it")
-    );
+    assert!(error.to_string().ends_with("exists already; use --force to write into it"));
     assert!(files(&folder).is_empty());
 }
 
@@ -90,30 +83,16 @@ fn force_keeps_trained_models() {
     let folder = root.path().join("p");
     fs::create_dir_all(folder.join("2.179/1795431326")).unwrap();
     fs::write(folder.join("model.py"), "old").unwrap();
-    create(&Plan {
-        force: true,
-        ..plan(scripts.path(), &folder)
-    })
-    .unwrap();
+    create(&Plan { force: true, ..plan(scripts.path(), &folder) }).unwrap();
     assert!(folder.join("2.179/1795431326").is_dir());
-    assert_eq!(
-        fs::read_to_string(folder.join("model.py")).unwrap(),
-        "class M: ...\n"
-    );
+    assert_eq!(fs::read_to_string(folder.join("model.py")).unwrap(), "class M: ...\n");
 }
 
 #[test]
 fn a_project_can_be_made_where_its_script_lies() {
     let scripts = script_folder();
     let folder = scripts.path().to_owned();
-    create(&Plan {
-        force: true,
-        ..plan(scripts.path(), &folder)
-    })
-    .unwrap();
-    assert_eq!(
-        fs::read_to_string(folder.join("model.py")).unwrap(),
-        "class M: ...\n"
-    );
+    create(&Plan { force: true, ..plan(scripts.path(), &folder) }).unwrap();
+    assert_eq!(fs::read_to_string(folder.join("model.py")).unwrap(), "class M: ...\n");
     assert!(folder.join(WSGI).is_file());
 }

@@ -23,19 +23,11 @@ pub(super) fn model_error(py: Python<'_>, error: &PyErr, kind: ModelErrorKind) -
 
 /// An error of ours about a request or a result.
 pub(super) fn own_error(kind: ModelErrorKind, class: &str, message: String) -> ModelError {
-    ModelError {
-        kind,
-        class: class.to_owned(),
-        message,
-        traceback: None,
-        status: None,
-    }
+    ModelError { kind, class: class.to_owned(), message, traceback: None, status: None }
 }
 
 pub(super) fn class_name(class: &Bound<'_, PyType>) -> String {
-    class
-        .qualname()
-        .map_or_else(|_| "Exception".to_owned(), |name| name.to_string())
+    class.qualname().map_or_else(|_| "Exception".to_owned(), |name| name.to_string())
 }
 
 /// `str(exception)`, also where that raises.
@@ -55,10 +47,9 @@ pub(super) fn traceback(py: Python<'_>, error: &PyErr) -> String {
 }
 
 fn format(py: Python<'_>, error: &PyErr, frames: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
-    let lines = py.import("traceback")?.call_method1(
-        "format_exception",
-        (error.get_type(py), error.value(py), frames),
-    )?;
+    let lines = py
+        .import("traceback")?
+        .call_method1("format_exception", (error.get_type(py), error.value(py), frames))?;
     let lines: Vec<String> = lines.extract()?;
     Ok(lines.concat().trim_end().to_owned())
 }

@@ -68,10 +68,7 @@ pub(super) fn detect(class: &Bound<'_, PyType>, init_app: &[String]) -> PyResult
 }
 
 fn decide(evidence: &Evidence) -> Verdict {
-    let verdict = |generation: u8, reason: &str| Verdict {
-        generation,
-        reason: reason.to_owned(),
-    };
+    let verdict = |generation: u8, reason: &str| Verdict { generation, reason: reason.to_owned() };
     if let Some(generation) = evidence.explicit {
         return verdict(generation, "the class says LABEL_STUDIO_ML_API");
     }
@@ -80,11 +77,7 @@ fn decide(evidence: &Evidence) -> Verdict {
     {
         return verdict(2, "fit(event, data, ...)");
     }
-    if evidence
-        .init
-        .as_ref()
-        .is_some_and(|init| init.has("project_id"))
-    {
+    if evidence.init.as_ref().is_some_and(|init| init.has("project_id")) {
         return verdict(2, "__init__ takes project_id");
     }
     if evidence.helper {
@@ -92,43 +85,21 @@ fn decide(evidence: &Evidence) -> Verdict {
     }
     if let Some(fit) = &evidence.fit
         && (fit.has("workdir")
-            || fit
-                .names
-                .first()
-                .is_some_and(|n| FIRST_FIT.contains(&n.as_str())))
+            || fit.names.first().is_some_and(|n| FIRST_FIT.contains(&n.as_str())))
     {
-        let shown = fit
-            .names
-            .iter()
-            .take(2)
-            .cloned()
-            .collect::<Vec<_>>()
-            .join(", ");
+        let shown = fit.names.iter().take(2).cloned().collect::<Vec<_>>().join(", ");
         return verdict(1, &format!("fit({shown}, ...)"));
     }
-    if evidence
-        .init
-        .as_ref()
-        .is_some_and(|init| init.has("train_output"))
-    {
+    if evidence.init.as_ref().is_some_and(|init| init.has("train_output")) {
         return verdict(1, "__init__ takes train_output");
     }
     if evidence.init_app {
         return verdict(1, "its _wsgi.py gives model_dir or redis_… to init_app");
     }
-    let used = |names: &[&'static str]| {
-        names
-            .iter()
-            .find(|name| evidence.names.contains(**name))
-            .copied()
-    };
+    let used =
+        |names: &[&'static str]| names.iter().find(|name| evidence.names.contains(**name)).copied();
     let (first, second) = (used(&FIRST_ONLY), used(&SECOND_ONLY));
-    if evidence
-        .setup
-        .as_ref()
-        .is_some_and(|setup| setup.required == 0)
-        && first.is_none()
-    {
+    if evidence.setup.as_ref().is_some_and(|setup| setup.required == 0) && first.is_none() {
         return verdict(2, "it overrides setup(self)");
     }
     match (first, second) {
@@ -136,11 +107,7 @@ fn decide(evidence: &Evidence) -> Verdict {
         (None, Some(name)) => return verdict(2, &format!("it uses self.{name}")),
         _ => {}
     }
-    if evidence
-        .predict
-        .as_ref()
-        .is_some_and(|predict| predict.has("context"))
-    {
+    if evidence.predict.as_ref().is_some_and(|predict| predict.has("context")) {
         return verdict(2, "predict(..., context, ...)");
     }
     if evidence.model_response {
@@ -172,15 +139,11 @@ fn gather(class: &Bound<'_, PyType>, init_app: &[String]) -> PyResult<Evidence> 
     }
     let signature = |name: &str| -> PyResult<Option<Signature>> {
         match own.get_item(name)? {
-            Some(member) => function(py, &member)?
-                .map(|f| read_signature(&f))
-                .transpose(),
+            Some(member) => function(py, &member)?.map(|f| read_signature(&f)).transpose(),
             None => Ok(None),
         }
     };
-    let explicit = class
-        .getattr("LABEL_STUDIO_ML_API")
-        .and_then(|value| value.extract::<u8>());
+    let explicit = class.getattr("LABEL_STUDIO_ML_API").and_then(|value| value.extract::<u8>());
     let module = class.getattr("__module__")?;
     let model_response = py
         .import("sys")?
@@ -188,9 +151,7 @@ fn gather(class: &Bound<'_, PyType>, init_app: &[String]) -> PyResult<Evidence> 
         .call_method1("get", (module,))?
         .hasattr("ModelResponse")?;
     Ok(Evidence {
-        explicit: explicit
-            .ok()
-            .filter(|generation| matches!(generation, 1 | 2)),
+        explicit: explicit.ok().filter(|generation| matches!(generation, 1 | 2)),
         helper: class.mro().iter().any(|class| is_helper(&class)),
         fit: signature("fit")?,
         init: signature("__init__")?,
@@ -198,9 +159,7 @@ fn gather(class: &Bound<'_, PyType>, init_app: &[String]) -> PyResult<Evidence> 
         setup: signature("setup")?,
         names,
         model_response,
-        init_app: init_app
-            .iter()
-            .any(|name| FIRST_INIT_APP.contains(&name.as_str())),
+        init_app: init_app.iter().any(|name| FIRST_INIT_APP.contains(&name.as_str())),
     })
 }
 
@@ -212,11 +171,7 @@ fn own_members<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyDict>> 
         if is_of_this_package(class) || class.is(class.py().get_type::<PyAny>()) {
             continue;
         }
-        for pair in class
-            .getattr("__dict__")?
-            .call_method0("items")?
-            .try_iter()?
-        {
+        for pair in class.getattr("__dict__")?.call_method0("items")?.try_iter()? {
             let (name, member): (Bound<'py, PyAny>, Bound<'py, PyAny>) = pair?.extract()?;
             own.set_item(name, member)?;
         }
@@ -225,10 +180,7 @@ fn own_members<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyDict>> 
 }
 
 fn module_of(class: &Bound<'_, PyAny>) -> String {
-    class
-        .getattr("__module__")
-        .and_then(|name| name.extract())
-        .unwrap_or_default()
+    class.getattr("__module__").and_then(|name| name.extract()).unwrap_or_default()
 }
 
 fn is_of_this_package(class: &Bound<'_, PyAny>) -> bool {
@@ -250,10 +202,7 @@ fn function<'py>(
         Ok(function) => function,
         Err(_) => member.clone(),
     };
-    if !inspect
-        .call_method1("isfunction", (&member,))?
-        .is_truthy()?
-    {
+    if !inspect.call_method1("isfunction", (&member,))?.is_truthy()? {
         return Ok(None);
     }
     inspect.call_method1("unwrap", (member,)).map(Some)
@@ -268,11 +217,7 @@ fn read_signature(function: &Bound<'_, PyAny>) -> PyResult<Signature> {
         parameter.getattr("VAR_POSITIONAL")?,
         parameter.getattr("empty")?,
     );
-    let mut signature = Signature {
-        names: Vec::new(),
-        required: 0,
-        takes_any: false,
-    };
+    let mut signature = Signature { names: Vec::new(), required: 0, takes_any: false };
     let parameters = inspect
         .call_method1("signature", (function,))?
         .getattr("parameters")?

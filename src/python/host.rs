@@ -61,7 +61,7 @@ impl Loaded {
                 let class = errors::class_name(&error.get_type(py));
                 let kind = if class == "LabelStudioXMLSyntaxErrorSentryIgnored" {
                     ModelErrorKind::ConfigMalformed
-                } else if slot.spec.label_config.is_none() {
+                } else if slot.spec.label_config.as_deref().unwrap_or_default().is_empty() {
                     ModelErrorKind::ConfigMissing
                 } else {
                     ModelErrorKind::Construct
@@ -124,8 +124,7 @@ fn params<'py>(data: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
 }
 
 fn required<'py>(data: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    data.get_item(name)?
-        .ok_or_else(|| pyo3::exceptions::PyKeyError::new_err(name.to_owned()))
+    data.get_item(name)?.ok_or_else(|| pyo3::exceptions::PyKeyError::new_err(name.to_owned()))
 }
 
 impl ModelHost for PythonHost {
@@ -138,24 +137,13 @@ impl ModelHost for PythonHost {
 
     fn import(&self, configure: &Configure) -> Result<ClassInfo, ImportFailure> {
         Python::attach(|py| {
-            let Imported {
-                class,
-                init_kwargs,
-                info,
-            } = import::import(py, configure)?;
+            let Imported { class, init_kwargs, info } = import::import(py, configure)?;
             if configure.check {
-                class
-                    .bind(py)
-                    .call((), Some(init_kwargs.bind(py)))
-                    .map_err(|error| {
-                        import::failure_of(py, &error, ImportFailureKind::CheckFailed)
-                    })?;
+                class.bind(py).call((), Some(init_kwargs.bind(py))).map_err(|error| {
+                    import::failure_of(py, &error, ImportFailureKind::CheckFailed)
+                })?;
             }
-            let loaded = Loaded {
-                class,
-                init_kwargs,
-                generation: info.generation,
-            };
+            let loaded = Loaded { class, init_kwargs, generation: info.generation };
             // A worker imports once.
             let _ = self.class.set(loaded);
             Ok(info)

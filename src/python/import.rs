@@ -57,11 +57,7 @@ pub(super) fn failure_of(py: Python<'_>, error: &PyErr, kind: ImportFailureKind)
 }
 
 fn failure(kind: ImportFailureKind, message: String) -> ImportFailure {
-    ImportFailure {
-        kind,
-        message,
-        traceback: None,
-    }
+    ImportFailure { kind, message, traceback: None }
 }
 
 fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
@@ -69,10 +65,7 @@ fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
     let signal = py.import("signal")?;
     signal.call_method1(
         "signal",
-        (
-            signal.getattr("SIGINT")?,
-            signal.getattr("default_int_handler")?,
-        ),
+        (signal.getattr("SIGINT")?, signal.getattr("default_int_handler")?),
     )?;
     let os = py.import("os")?;
     os.call_method1("chdir", (&configure.cwd,))?;
@@ -83,10 +76,7 @@ fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
     sys.setattr("argv", PyList::new(py, [script.as_os_str()])?)?;
     // The first entry is the folder that the process was started in, which is not the user's.
     let path = sys.getattr("path")?;
-    path.call_method1(
-        "__setitem__",
-        (0, script.parent().unwrap_or(Path::new(".")).as_os_str()),
-    )?;
+    path.call_method1("__setitem__", (0, script.parent().unwrap_or(Path::new(".")).as_os_str()))?;
     let environment = os.getattr("environ")?;
     let model_dir = match (&configure.model_dir, &configure.source) {
         (Some(model_dir), _) => Some(model_dir.clone()),
@@ -96,25 +86,20 @@ fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
     if let Some(model_dir) = model_dir {
         environment.set_item("MODEL_DIR", model_dir.as_os_str())?;
     }
-    py.import("label_studio_ml._output")?
-        .call_method1("install", (&configure.log_level,))?;
+    py.import("label_studio_ml._output")?.call_method1("install", (&configure.log_level,))?;
     Ok(())
 }
 
 /// `MODEL_DIR` must be there when the script is imported, before the class is known.
 fn default_model_dir(py: Python<'_>, wsgi: &Path, cwd: &Path) -> PyResult<PathBuf> {
-    py.import("label_studio_ml._inspect")?
-        .call_method1("default_model_dir", (wsgi, cwd))?
-        .extract()
+    py.import("label_studio_ml._inspect")?.call_method1("default_model_dir", (wsgi, cwd))?.extract()
 }
 
 /// Another package of this name may have been installed over ours.
 fn check_package(py: Python<'_>) -> Outcome<()> {
-    let marker = py.import("label_studio_ml.model").and_then(|module| {
-        module
-            .getattr("LabelStudioMLBase")?
-            .getattr("HOSTED_IN_RUST")
-    });
+    let marker = py
+        .import("label_studio_ml.model")
+        .and_then(|module| module.getattr("LabelStudioMLBase")?.getattr("HOSTED_IN_RUST"));
     if marker.is_ok_and(|marker| marker.is_truthy().unwrap_or(false)) {
         return Ok(());
     }
@@ -132,33 +117,20 @@ fn check_package(py: Python<'_>) -> Outcome<()> {
 }
 
 fn from_script<'py>(py: Python<'py>, path: &Path, class: Option<&str>) -> Outcome<Found<'py>> {
-    let name = path
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let module = execute(py, path, &name)?;
     let classes = model_classes(py, &module).map_err(|error| raised(py, &error))?;
-    let names = || {
-        classes
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let names = || classes.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
     let shown = path.display();
     let found = match class {
-        Some(wanted) => classes
-            .iter()
-            .find(|(name, _)| name == wanted)
-            .ok_or_else(|| {
-                let message = if classes.is_empty() {
-                    format!("{shown} has no model class {wanted}, nor any other")
-                } else {
-                    format!("{shown} has no model class {wanted}; it has {}", names())
-                };
-                failure(ImportFailureKind::NoClass, message)
-            })?,
+        Some(wanted) => classes.iter().find(|(name, _)| name == wanted).ok_or_else(|| {
+            let message = if classes.is_empty() {
+                format!("{shown} has no model class {wanted}, nor any other")
+            } else {
+                format!("{shown} has no model class {wanted}; it has {}", names())
+            };
+            failure(ImportFailureKind::NoClass, message)
+        })?,
         None => match classes.as_slice() {
             [only] => only,
             [] => {
@@ -175,10 +147,7 @@ fn from_script<'py>(py: Python<'py>, path: &Path, class: Option<&str>) -> Outcom
             }
         },
     };
-    Ok(Found {
-        class: found.1.clone(),
-        init_app: PyDict::new(py),
-    })
+    Ok(Found { class: found.1.clone(), init_app: PyDict::new(py) })
 }
 
 fn from_wsgi<'py>(py: Python<'py>, path: &Path) -> Outcome<Found<'py>> {
@@ -213,11 +182,8 @@ fn execute<'py>(py: Python<'py>, path: &Path, name: &str) -> Outcome<Bound<'py, 
             return Err(PyRuntimeError::new_err(message));
         }
         let module = util.call_method1("module_from_spec", (&spec,))?;
-        py.import("sys")?
-            .getattr("modules")?
-            .set_item(name, &module)?;
-        spec.getattr("loader")?
-            .call_method1("exec_module", (&module,))?;
+        py.import("sys")?.getattr("modules")?.set_item(name, &module)?;
+        spec.getattr("loader")?.call_method1("exec_module", (&module,))?;
         Ok(module)
     };
     run().map_err(|error| raised(py, &error))
@@ -228,25 +194,18 @@ fn model_classes<'py>(
     py: Python<'py>,
     module: &Bound<'py, PyAny>,
 ) -> PyResult<Vec<(String, Bound<'py, PyType>)>> {
-    let base = py
-        .import("label_studio_ml.model")?
-        .getattr("LabelStudioMLBase")?;
+    let base = py.import("label_studio_ml.model")?.getattr("LabelStudioMLBase")?;
     let base = base.cast::<PyType>()?;
     let mut classes = Vec::new();
-    for pair in module
-        .getattr("__dict__")?
-        .call_method0("items")?
-        .try_iter()?
-    {
+    for pair in module.getattr("__dict__")?.call_method0("items")?.try_iter()? {
         let (name, value): (String, Bound<'py, PyAny>) = pair?.extract()?;
         let Ok(class) = value.cast_into::<PyType>() else {
             continue;
         };
         let from: String = class.getattr("__module__")?.extract()?;
         let ours = from == "label_studio_ml" || from.starts_with("label_studio_ml.");
-        let known = classes
-            .iter()
-            .any(|(_, known): &(String, Bound<'py, PyType>)| known.is(&class));
+        let known =
+            classes.iter().any(|(_, known): &(String, Bound<'py, PyType>)| known.is(&class));
         if !ours && !known && class.is_subclass(base)? {
             classes.push((name, class));
         }
@@ -259,9 +218,7 @@ fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<
     let verdict = generation::detect(&found.class, &names)?;
     found.class.setattr("_generation", verdict.generation)?;
     let model_dir = model_dir(py, configure, found, verdict.generation)?;
-    py.import("os")?
-        .getattr("environ")?
-        .set_item("MODEL_DIR", model_dir.as_os_str())?;
+    py.import("os")?.getattr("environ")?.set_item("MODEL_DIR", model_dir.as_os_str())?;
 
     let init_kwargs = PyDict::new(py);
     for (name, value) in found.init_app.iter() {
@@ -283,9 +240,9 @@ fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<
     let events = inspect.call_method1("training_events", (&found.class,))?;
     let (train_events, wants_every_event): (Vec<String>, bool) = events.extract()?;
     let inspection = match (&configure.role, &configure.source) {
-        (Role::Inspect, Source::Script { path, .. }) => Some(Inspection {
-            siblings: inspect.call_method1("siblings", (path,))?.extract()?,
-        }),
+        (Role::Inspect, Source::Script { path, .. }) => {
+            Some(Inspection { siblings: inspect.call_method1("siblings", (path,))?.extract()? })
+        }
         _ => None,
     };
     let thread_safe = match found.class.getattr("THREAD_SAFE") {
@@ -319,10 +276,7 @@ fn model_dir(
     if let Some(model_dir) = &configure.model_dir {
         return Ok(model_dir.clone());
     }
-    let said = found
-        .init_app
-        .get_item("model_dir")?
-        .filter(|said| !said.is_none());
+    let said = found.init_app.get_item("model_dir")?.filter(|said| !said.is_none());
     if let Some(said) = said {
         let path = py.import("os.path")?;
         let expanded = path.call_method1("expanduser", (said,))?;

@@ -96,12 +96,8 @@ pub(super) struct Instances {
 impl Instances {
     pub(super) fn register(&self, spec: ModelSpec, train_output: Vec<u8>) {
         let id = spec.id;
-        let slot = Slot {
-            spec,
-            train_output,
-            state: Mutex::new(State::Empty),
-            changed: Condvar::new(),
-        };
+        let slot =
+            Slot { spec, train_output, state: Mutex::new(State::Empty), changed: Condvar::new() };
         let before = self.slots().insert(id, Arc::new(slot));
         drop(before);
     }

@@ -32,8 +32,7 @@ enum Step {
 /// Writes one value.
 pub(super) fn value(value: &Bound<'_, PyAny>) -> Result<Vec<u8>, ModelError> {
     let mut walk = Walk::default();
-    walk.value(value)
-        .map_err(|failure| walk.fail(value.py(), &failure))?;
+    walk.value(value).map_err(|failure| walk.fail(value.py(), &failure))?;
     Ok(walk.out)
 }
 
@@ -44,15 +43,16 @@ pub(super) fn predictions(
     results: &Bound<'_, PyAny>,
     version: &str,
 ) -> Result<Vec<u8>, ModelError> {
-    let mut walk = Walk {
-        out: b"{\"model_version\":".to_vec(),
-        path: Vec::new(),
-    };
+    let mut walk = Walk { out: b"{\"model_version\":".to_vec(), path: Vec::new() };
     walk.text(version);
     walk.out.extend_from_slice(b",\"results\":");
     walk.path.push(Step::Key("results".into()));
-    walk.results(results, version)
-        .map_err(|failure| walk.fail(results.py(), &failure))?;
+    let walked = match results.cast::<PyDict>() {
+        // Not what Label Studio reads, but the original passes it on.
+        Ok(dict) => walk.dict(dict, None),
+        Err(_) => walk.results(results, version),
+    };
+    walked.map_err(|failure| walk.fail(results.py(), &failure))?;
     walk.out.extend_from_slice(b"}\n");
     Ok(walk.out)
 }
@@ -87,8 +87,7 @@ impl Walk {
             return Ok(());
         }
         if let Ok(flag) = value.cast::<PyBool>() {
-            self.out
-                .extend_from_slice(if flag.is_true() { b"true" } else { b"false" });
+            self.out.extend_from_slice(if flag.is_true() { b"true" } else { b"false" });
             return Ok(());
         }
         if value.is_none() {
@@ -189,12 +188,8 @@ impl Walk {
                 let _ = serde_json::to_writer(&mut self.out, &small);
             }
             Err(_) => {
-                let digits = int
-                    .py()
-                    .get_type::<PyInt>()
-                    .call_method1("__repr__", (int,))?;
-                self.out
-                    .extend_from_slice(digits.cast::<PyString>()?.to_str()?.as_bytes());
+                let digits = int.py().get_type::<PyInt>().call_method1("__repr__", (int,))?;
+                self.out.extend_from_slice(digits.cast::<PyString>()?.to_str()?.as_bytes());
             }
         }
         Ok(())
@@ -215,11 +210,7 @@ impl Walk {
             place.push('…');
         }
         let message = super::errors::message(py, failure);
-        let message = if place.is_empty() {
-            message
-        } else {
-            format!("{place}: {message}")
-        };
+        let message = if place.is_empty() { message } else { format!("{place}: {message}") };
         let class = super::errors::class_name(&failure.get_type(py));
         own_error(ModelErrorKind::Result, &class, message)
     }
@@ -256,10 +247,7 @@ fn key_text(key: &Bound<'_, PyAny>) -> PyResult<String> {
 fn plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = value.py();
     let kind = value.get_type();
-    let module = kind
-        .module()
-        .map(|module| module.to_string())
-        .unwrap_or_default();
+    let module = kind.module().map(|module| module.to_string()).unwrap_or_default();
     let name = kind.name()?.to_string();
     if module == "numpy" || module.starts_with("numpy.") {
         let method = if name == "ndarray" { "tolist" } else { "item" };

@@ -47,15 +47,9 @@ cycle.append(cycle)
 #[test]
 fn plain_values() {
     let cases = [
-        (
-            "{'a': [1, -2.5, 'é\"\\n', True, None]}",
-            "{\"a\":[1,-2.5,\"é\\\"\\n\",true,null]}",
-        ),
+        ("{'a': [1, -2.5, 'é\"\\n', True, None]}", "{\"a\":[1,-2.5,\"é\\\"\\n\",true,null]}"),
         ("()", "[]"),
-        (
-            "{1: 2, None: 3, True: 4, 1.5: 5}",
-            r#"{"1":4,"null":3,"1.5":5}"#,
-        ),
+        ("{1: 2, None: 3, True: 4, 1.5: 5}", r#"{"1":4,"null":3,"1.5":5}"#),
         ("2**70", "1180591620717411303424"),
         ("-2**63", "-9223372036854775808"),
         ("[math.nan, math.inf]", "[null,null]"),
@@ -82,15 +76,9 @@ fn subclasses_are_what_they_extend() {
 #[test]
 fn what_json_does_not_know() {
     let cases = [
-        (
-            "uuid.UUID(int=1)",
-            "\"00000000-0000-0000-0000-000000000001\"",
-        ),
+        ("uuid.UUID(int=1)", "\"00000000-0000-0000-0000-000000000001\""),
         ("decimal.Decimal('1.50')", "\"1.50\""),
-        (
-            "datetime.date(2026, 11, 23)",
-            "\"Mon, 23 Nov 2026 00:00:00 GMT\"",
-        ),
+        ("datetime.date(2026, 11, 23)", "\"Mon, 23 Nov 2026 00:00:00 GMT\""),
         ("pathlib.PurePosixPath('/a')", "\"/a\""),
         ("Region(1)", "{\"x\":1}"),
         ("Model()", "{\"result\":[]}"),
@@ -111,21 +99,13 @@ fn an_error_names_the_place() {
         "results[0].result[0].score: Object of type set is not JSON serializable"
     );
     let error = written("{'a': {(1, 2): 3}}").unwrap_err();
-    assert!(
-        error.message.starts_with("a: keys must be"),
-        "{}",
-        error.message
-    );
+    assert!(error.message.starts_with("a: keys must be"), "{}", error.message);
 }
 
 #[test]
 fn a_cycle_is_an_error_and_no_overflow() {
     let error = written("cycle").unwrap_err();
-    assert!(
-        error.message.ends_with("or contains itself"),
-        "{}",
-        error.message
-    );
+    assert!(error.message.ends_with("or contains itself"), "{}", error.message);
 }
 
 #[test]
@@ -141,6 +121,7 @@ fn predictions_carry_the_version_that_made_them() {
             r#"{"model_version":"7","results":[{"model_version":"mine"},[{"score":1,"model_version":"7"}]]}"#,
         ),
         ("None", r#"{"model_version":"7","results":null}"#),
+        ("{'a': []}", r#"{"model_version":"7","results":{"a":[]}}"#),
     ];
     for (expression, expected) in cases {
         let body = written_by(expression, |v| predictions(v, "7")).unwrap();

@@ -107,10 +107,7 @@ mod tests {
     fn lines_are_put_together_from_pieces() {
         let mut partial = String::new();
         assert!(complete_lines(&mut partial, "load").is_empty());
-        assert_eq!(
-            complete_lines(&mut partial, "ed\nnext\r\nla"),
-            ["loaded", "next"]
-        );
+        assert_eq!(complete_lines(&mut partial, "ed\nnext\r\nla"), ["loaded", "next"]);
         assert_eq!(complete_lines(&mut partial, "st\n\n"), ["last", ""]);
     }
 

@@ -31,19 +31,13 @@ mod native {
 #[pyfunction]
 fn main(py: Python<'_>, argv: Vec<String>) -> PyResult<i32> {
     let python: PathBuf = py.import("sys")?.getattr("executable")?.extract()?;
-    let package: PathBuf = py
-        .import("label_studio_ml")?
-        .getattr("__file__")?
-        .extract()?;
+    let package: PathBuf = py.import("label_studio_ml")?.getattr("__file__")?.extract()?;
     let package_root = package
         .parent()
         .and_then(std::path::Path::parent)
         .ok_or_else(|| PyRuntimeError::new_err("label_studio_ml lies in no folder"))?
         .to_owned();
-    let launch = Launch {
-        python,
-        package_root,
-    };
+    let launch = Launch { python, package_root };
     Ok(py.detach(|| cli::run(&argv, &launch)))
 }
 
@@ -51,9 +45,7 @@ fn main(py: Python<'_>, argv: Vec<String>) -> PyResult<i32> {
 #[pyfunction]
 fn worker_main(channel: i32) -> PyResult<()> {
     if channel < 3 {
-        return Err(PyOSError::new_err(
-            "the channel must not be a standard stream",
-        ));
+        return Err(PyOSError::new_err("the channel must not be a standard stream"));
     }
     // SAFETY: the server passes this descriptor to the process for this one use; nothing else in
     // the process owns it, since it is above the standard streams and was inherited.

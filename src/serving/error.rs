@@ -22,11 +22,7 @@ pub enum ServingError {
     NoModel(String),
     /// The worker died with the request.
     #[error("worker {worker} (pid {pid}) {reason}")]
-    Died {
-        worker: String,
-        pid: u32,
-        reason: String,
-    },
+    Died { worker: String, pid: u32, reason: String },
     /// User code failed.
     #[error("{}: {}", .0.class, .0.message)]
     Model(ModelError),
@@ -39,15 +35,7 @@ pub enum ServingError {
 impl From<WorkerError> for ServingError {
     fn from(error: WorkerError) -> Self {
         match error {
-            WorkerError::Died {
-                worker,
-                pid,
-                reason,
-            } => Self::Died {
-                worker,
-                pid,
-                reason,
-            },
+            WorkerError::Died { worker, pid, reason } => Self::Died { worker, pid, reason },
             WorkerError::Model(error) => Self::Model(error),
             WorkerError::Frame(error) => Self::Frame(error),
         }

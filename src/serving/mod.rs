@@ -54,12 +54,7 @@ pub struct Serving {
 
 impl Serving {
     pub fn new(pool: Arc<Pool>, models: Arc<Models>, class: watch::Receiver<Class>) -> Self {
-        Self {
-            pool,
-            models,
-            class,
-            versions: OnceLock::new(),
-        }
+        Self { pool, models, class, versions: OnceLock::new() }
     }
 
     pub fn pool(&self) -> &Arc<Pool> {
@@ -93,9 +88,7 @@ impl Serving {
             Ok(Ok(Class::Unknown) | Err(_)) => {
                 Err(ServingError::NotReady("the server is stopping".into()))
             }
-            Err(_) => Err(ServingError::NotReady(
-                "the script is still being imported".into(),
-            )),
+            Err(_) => Err(ServingError::NotReady("the script is still being imported".into())),
         }
     }
 
@@ -157,10 +150,7 @@ impl Serving {
             },
             Ok(Err(_)) => Ok(version),
             Err(_) => {
-                info!(
-                    project,
-                    "/setup answered before the model was loaded; loading goes on"
-                );
+                info!(project, "/setup answered before the model was loaded; loading goes on");
                 Ok(version)
             }
         }
@@ -180,19 +170,12 @@ impl Serving {
         if !request.try_fetch && !self.models.in_use(&request.project) {
             return Err(ServingError::NoModel(request.project));
         }
-        let model = self
-            .resolve(&request.project, request.label_config.as_deref())
-            .await?;
-        let permit = timeout(
-            QUEUE_TIMEOUT,
-            self.pool.acquire(request.priority, &request.project),
-        )
-        .await
-        .map_err(|_| ServingError::Busy(QUEUE_TIMEOUT))?;
-        let answer = permit
-            .worker()
-            .predict(&model.model, request.force_reload, request.body)
-            .await;
+        let model = self.resolve(&request.project, request.label_config.as_deref()).await?;
+        let permit = timeout(QUEUE_TIMEOUT, self.pool.acquire(request.priority, &request.project))
+            .await
+            .map_err(|_| ServingError::Busy(QUEUE_TIMEOUT))?;
+        let answer =
+            permit.worker().predict(&model.model, request.force_reload, request.body).await;
         match answer {
             Ok(predicted) => {
                 model.set_loaded();
@@ -301,10 +284,7 @@ async fn load_on(worker: &Worker, model: &ModelInUse) {
 /// Label Studio stores nothing, and says nothing, when the number of results is wrong.
 fn explain_shape(project: &str, predicted: &Predicted) {
     match predicted.results {
-        None => warn!(
-            project,
-            "predict returned no list: Label Studio will store no prediction"
-        ),
+        None => warn!(project, "predict returned no list: Label Studio will store no prediction"),
         Some(0) if predicted.tasks > 0 => {
             warn!(
                 project,

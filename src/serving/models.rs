@@ -46,10 +46,7 @@ pub struct ModelInUse {
 impl ModelInUse {
     fn new(spec: ModelSpec, train_output: Bytes) -> Arc<Self> {
         let (load, _) = watch::channel(Load::Pending);
-        Arc::new(Self {
-            model: Model { spec, train_output },
-            load,
-        })
+        Arc::new(Self { model: Model { spec, train_output }, load })
     }
 
     pub fn load_state(&self) -> Load {
@@ -110,24 +107,16 @@ impl Models {
     }
 
     pub fn knows_version(&self, project: &str) -> bool {
-        self.table()
-            .get(project)
-            .is_some_and(|project| project.version.is_some())
+        self.table().get(project).is_some_and(|project| project.version.is_some())
     }
 
     /// Notes what the model folder holds, unless training was faster.
     pub fn set_version_once(&self, project: &str, version: Option<Version>) {
-        self.table()
-            .entry(project.to_owned())
-            .or_default()
-            .version
-            .get_or_insert(version);
+        self.table().entry(project.to_owned()).or_default().version.get_or_insert(version);
     }
 
     pub fn in_use(&self, project: &str) -> bool {
-        self.table()
-            .get(project)
-            .is_some_and(|project| !project.models.is_empty())
+        self.table().get(project).is_some_and(|project| !project.models.is_empty())
     }
 
     /// The model that answers for a project, and those that are no longer kept.
@@ -139,10 +128,8 @@ impl Models {
     ) -> (Arc<ModelInUse>, Vec<Arc<ModelInUse>>) {
         let mut projects = self.table();
         let project = projects.entry(key.to_owned()).or_default();
-        let label_config = label_config.or(project
-            .setup
-            .as_ref()
-            .and_then(|s| s.label_config.as_deref()));
+        let label_config =
+            label_config.or(project.setup.as_ref().and_then(|s| s.label_config.as_deref()));
         let connection = project.setup.as_ref().map(|setup| &setup.connection);
         let version = project.version.as_ref().and_then(Option::as_ref);
         let name = version_name(version, generation);
@@ -163,31 +150,18 @@ impl Models {
             version: name,
             connection: connection.cloned(),
         };
-        let train_output = version
-            .map(|version| version.train_output.clone())
-            .unwrap_or_default();
+        let train_output = version.map(|version| version.train_output.clone()).unwrap_or_default();
         let model = ModelInUse::new(spec, train_output);
         project.models.insert(0, Arc::clone(&model));
-        let surplus = project
-            .models
-            .split_off(project.models.len().min(INSTANCES_PER_PROJECT));
+        let surplus = project.models.split_off(project.models.len().min(INSTANCES_PER_PROJECT));
         (model, surplus)
     }
 
     /// The successor of the model used last, to be loaded before it is switched to; none if no
     /// model of the project is in use.
     pub fn prepare_switch(&self, project: &str, version: &Version) -> Option<Arc<ModelInUse>> {
-        let spec = self.table().get(project)?
-            .models
-            .first()?
-            .model
-            .spec
-            .clone();
-        let spec = ModelSpec {
-            id: self.next_id(),
-            version: version.id.to_string(),
-            ..spec
-        };
+        let spec = self.table().get(project)?.models.first()?.model.spec.clone();
+        let spec = ModelSpec { id: self.next_id(), version: version.id.to_string(), ..spec };
         Some(ModelInUse::new(spec, version.train_output.clone()))
     }
 
@@ -206,10 +180,7 @@ impl Models {
     }
 
     pub fn refuse_switch(&self, project: &str, version: u64, reason: String) {
-        self.table()
-            .entry(project.to_owned())
-            .or_default()
-            .refused = Some((version, reason));
+        self.table().entry(project.to_owned()).or_default().refused = Some((version, reason));
     }
 
     pub fn refused(&self) -> Vec<(String, u64, String)> {
@@ -243,10 +214,7 @@ impl Models {
     /// Every model in use, for a worker that starts.
     pub fn all(&self) -> Vec<Arc<ModelInUse>> {
         let projects = self.table();
-        projects
-            .values()
-            .flat_map(|project| project.models.iter().map(Arc::clone))
-            .collect()
+        projects.values().flat_map(|project| project.models.iter().map(Arc::clone)).collect()
     }
 
     fn next_id(&self) -> u64 {
@@ -285,10 +253,7 @@ mod tests {
     }
 
     fn version(id: u64) -> Version {
-        Version {
-            id,
-            train_output: Bytes::from_static(b"{}"),
-        }
+        Version { id, train_output: Bytes::from_static(b"{}") }
     }
 
     #[test]
@@ -318,21 +283,11 @@ mod tests {
     fn the_models_used_longest_ago_go() {
         let models = Models::default();
         let ids: Vec<u64> = (0..INSTANCES_PER_PROJECT)
-            .map(|n| {
-                models
-                    .resolve(KEY, Some(&format!("<View a='{n}'/>")), 1)
-                    .0
-                    .model
-                    .spec
-                    .id
-            })
+            .map(|n| models.resolve(KEY, Some(&format!("<View a='{n}'/>")), 1).0.model.spec.id)
             .collect();
         models.resolve(KEY, Some("<View a='0'/>"), 1);
         let (_, surplus) = models.resolve(KEY, Some("<View a='new'/>"), 1);
-        assert_eq!(
-            surplus.iter().map(|m| m.model.spec.id).collect::<Vec<_>>(),
-            [ids[1]]
-        );
+        assert_eq!(surplus.iter().map(|m| m.model.spec.id).collect::<Vec<_>>(), [ids[1]]);
     }
 
     #[test]
@@ -355,10 +310,7 @@ mod tests {
         let models = Models::default();
         models.resolve(KEY, None, 1);
         models.refuse_switch(KEY, 7, "KeyError: 'x'".into());
-        assert_eq!(
-            models.refused(),
-            [(KEY.to_owned(), 7, "KeyError: 'x'".to_owned())]
-        );
+        assert_eq!(models.refused(), [(KEY.to_owned(), 7, "KeyError: 'x'".to_owned())]);
         models.switch(KEY, version(8), None);
         assert!(models.refused().is_empty());
     }

@@ -44,10 +44,7 @@ pub enum StoreError {
 
 /// Names the path that an input or output error is about.
 fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
-    |source| StoreError::Io {
-        path: path.to_owned(),
-        source,
-    }
+    |source| StoreError::Io { path: path.to_owned(), source }
 }
 
 /// A trained version that can be served.
@@ -114,10 +111,7 @@ struct StoredEventProject {
 impl Versions {
     /// Makes the folder if it is not there, and sweeps what a killed server left half-written.
     pub fn open(model_dir: &Path) -> Result<Self, StoreError> {
-        let versions = Self {
-            model_dir: model_dir.to_owned(),
-            last_id: Mutex::new(0),
-        };
+        let versions = Self { model_dir: model_dir.to_owned(), last_id: Mutex::new(0) };
         let staging = versions.staging();
         if staging.exists() {
             fs::remove_dir_all(&staging).map_err(at(&staging))?;
@@ -132,11 +126,7 @@ impl Versions {
 
     /// Ids of the versions of a project, newest first.
     pub fn list(&self, project: &str) -> Result<Vec<u64>, StoreError> {
-        Ok(self
-            .folders(project)?
-            .into_iter()
-            .map(|(id, _)| id)
-            .collect())
+        Ok(self.folders(project)?.into_iter().map(|(id, _)| id).collect())
     }
 
     /// The newest version of a project whose result can be read.
@@ -159,14 +149,8 @@ impl Versions {
     /// A new id for a job and the version that it makes: the time in seconds, unless that is taken
     /// or the clock stepped back.
     pub fn next_id(&self, project: &str) -> Result<u64, StoreError> {
-        let newest = digit_folders(&self.project_dir(project)?)
-            .into_iter()
-            .max()
-            .unwrap_or(0);
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
+        let newest = digit_folders(&self.project_dir(project)?).into_iter().max().unwrap_or(0);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut last = self.last_id.lock().unwrap_or_else(PoisonError::into_inner);
         *last = now.max(*last + 1).max(newest + 1);
         Ok(*last)
@@ -189,11 +173,7 @@ impl Versions {
                     job_id: String,
                     data: &'a RawValue,
                 }
-                let event = Event {
-                    event: action,
-                    job_id: id.to_string(),
-                    data,
-                };
+                let event = Event { event: action, job_id: id.to_string(), data };
                 write(&dir.join(EVENT), &serde_json::to_vec_pretty(&event)?)?;
             }
         }
@@ -223,10 +203,7 @@ impl Versions {
         durable_fs::sync_parent(&dir).map_err(at(&dir))?;
         let target = dir.join(RESULT);
         durable_fs::write_atomic(&self.staging(), &target, &result).map_err(at(&target))?;
-        Ok(Version {
-            id,
-            train_output: train_output.clone(),
-        })
+        Ok(Version { id, train_output: train_output.clone() })
     }
 
     fn staging(&self) -> PathBuf {
@@ -272,9 +249,7 @@ fn digit_folders(dir: &Path) -> Vec<u64> {
         .filter_map(|entry| {
             let name = entry.file_name();
             let name = name.to_str()?;
-            name.bytes()
-                .all(|byte| byte.is_ascii_digit())
-                .then(|| name.parse().ok())?
+            name.bytes().all(|byte| byte.is_ascii_digit()).then(|| name.parse().ok())?
         })
         .collect()
 }
@@ -298,11 +273,9 @@ fn read_result(dir: &Path) -> Result<Bytes, StoreError> {
     let bytes = fs::read(&path).map_err(at(&path))?;
     let stored: StoredResult<'_> = serde_json::from_slice(&bytes)?;
     match stored {
-        StoredResult {
-            train_output: Some(output),
-            workdir: Some(_),
-            version: Some(_),
-        } => Ok(Bytes::copy_from_slice(output.get().as_bytes())),
+        StoredResult { train_output: Some(output), workdir: Some(_), version: Some(_) } => {
+            Ok(Bytes::copy_from_slice(output.get().as_bytes()))
+        }
         _ => Ok(Bytes::from(bytes)),
     }
 }

@@ -17,19 +17,8 @@ fn raw(json: &str) -> Box<RawValue> {
 fn train(versions: &Versions, project: &str, output: &'static str) -> Version {
     let tasks = raw(r#"[{"id": 1}]"#);
     let id = versions.next_id(project).unwrap();
-    versions
-        .begin(
-            project,
-            id,
-            &Input::Tasks {
-                json: &tasks,
-                count: 1,
-            },
-        )
-        .unwrap();
-    versions
-        .publish(project, id, &Bytes::from(output), Duration::from_secs(2))
-        .unwrap()
+    versions.begin(project, id, &Input::Tasks { json: &tasks, count: 1 }).unwrap();
+    versions.publish(project, id, &Bytes::from(output), Duration::from_secs(2)).unwrap()
 }
 
 #[test]
@@ -54,24 +43,14 @@ fn files_are_where_users_of_the_original_look_for_them() {
         serde_json::from_slice(&fs::read(folder.join(name)).unwrap()).unwrap()
     };
     assert_eq!(read("train_data.json"), serde_json::json!([{"id": 1}]));
-    assert_eq!(
-        read("train_data_info.json"),
-        serde_json::json!({"count": 1})
-    );
+    assert_eq!(read("train_data_info.json"), serde_json::json!({"count": 1}));
     insta::assert_json_snapshot!(read("job_result.json"), {
         ".workdir" => "[workdir]", ".version" => "[digits]", ".job_id" => "[digits]",
     });
     let event = raw(r#"{"project":{"id":2}}"#);
     let id = versions.next_id(PROJECT).unwrap();
     let folder = versions
-        .begin(
-            PROJECT,
-            id,
-            &Input::Event {
-                action: "ANNOTATION_CREATED",
-                data: &event,
-            },
-        )
+        .begin(PROJECT, id, &Input::Event { action: "ANNOTATION_CREATED", data: &event })
         .unwrap();
     let event: serde_json::Value =
         serde_json::from_slice(&fs::read(folder.join("event.json")).unwrap()).unwrap();
@@ -86,16 +65,7 @@ fn a_job_that_did_not_end_well_is_no_version() {
     let done = train(&versions, PROJECT, r#"{"n":1}"#);
     let tasks = raw("[]");
     let id = versions.next_id(PROJECT).unwrap();
-    versions
-        .begin(
-            PROJECT,
-            id,
-            &Input::Tasks {
-                json: &tasks,
-                count: 0,
-            },
-        )
-        .unwrap();
+    versions.begin(PROJECT, id, &Input::Tasks { json: &tasks, count: 0 }).unwrap();
     assert_eq!(versions.newest(PROJECT).unwrap(), Some(done));
 }
 
@@ -104,11 +74,7 @@ fn a_damaged_result_gives_way_to_the_version_before() {
     let (dir, versions) = store();
     let good = train(&versions, PROJECT, r#"{"n":1}"#);
     let damaged = train(&versions, PROJECT, r#"{"n":2}"#);
-    let result = dir
-        .path()
-        .join(PROJECT)
-        .join(damaged.id.to_string())
-        .join(RESULT);
+    let result = dir.path().join(PROJECT).join(damaged.id.to_string()).join(RESULT);
     fs::write(result, br#"{"status": "ok", "train_out"#).unwrap();
     assert_eq!(versions.newest(PROJECT).unwrap(), Some(good));
 }
@@ -136,44 +102,23 @@ fn folders_of_the_original_are_read() {
         r#"{"status":"ok","train_output":{"n":1},"project":"2.1795430965","workdir":"/m/2.1795430965/1795431326","version":"1795431326","job_id":null,"time":0.1}"#,
     );
     let newest = versions.newest(PROJECT).unwrap().unwrap();
-    assert_eq!(
-        (newest.id, &newest.train_output[..]),
-        (1_795_431_326, br#"{"n":1}"#.as_slice())
-    );
+    assert_eq!((newest.id, &newest.train_output[..]), (1_795_431_326, br#"{"n":1}"#.as_slice()));
     // webhook jobs of the original, for this project and for another one
-    write(
-        "1795431400/event.json",
-        r#"{"event":"ANNOTATION_CREATED","data":{"project":{"id":2}}}"#,
-    );
+    write("1795431400/event.json", r#"{"event":"ANNOTATION_CREATED","data":{"project":{"id":2}}}"#);
     write("1795431400/job_result.json", r#"{"n":2}"#);
-    write(
-        "1795431500/event.json",
-        r#"{"event":"ANNOTATION_CREATED","data":{"project":{"id":9}}}"#,
-    );
+    write("1795431500/event.json", r#"{"event":"ANNOTATION_CREATED","data":{"project":{"id":9}}}"#);
     write("1795431500/job_result.json", r#"{"n":3}"#);
     let newest = versions.newest(PROJECT).unwrap().unwrap();
-    assert_eq!(
-        (newest.id, &newest.train_output[..]),
-        (1_795_431_400, br#"{"n":2}"#.as_slice())
-    );
-    assert_eq!(
-        versions.list(PROJECT).unwrap(),
-        [1_795_431_400, 1_795_431_326]
-    );
+    assert_eq!((newest.id, &newest.train_output[..]), (1_795_431_400, br#"{"n":2}"#.as_slice()));
+    assert_eq!(versions.list(PROJECT).unwrap(), [1_795_431_400, 1_795_431_326]);
 }
 
 #[test]
 fn a_hostile_project_key_stays_below_the_model_folder() {
     let (dir, versions) = store();
     train(&versions, "../../etc/x", "{}");
-    let names: Vec<_> = fs::read_dir(dir.path())
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
-    assert!(
-        names.iter().any(|name| name == "%2E.%2F..%2Fetc%2Fx"),
-        "{names:?}"
-    );
+    let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(names.iter().any(|name| name == "%2E.%2F..%2Fetc%2Fx"), "{names:?}");
     assert!(!dir.path().parent().unwrap().join("etc").exists());
 }
 

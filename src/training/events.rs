@@ -10,17 +10,6 @@ use serde_json::value::RawValue;
 
 use crate::workers::protocol::ClassInfo;
 
-/// What is read of a payload; everything else goes to user code unread.
-#[derive(Debug, Deserialize)]
-pub struct Payload<'a> {
-    #[serde(borrow)]
-    pub action: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub project: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub label_config: Option<&'a RawValue>,
-}
-
 #[derive(Debug, Deserialize)]
 struct ProjectObject {
     id: Option<serde_json::Value>,
@@ -56,11 +45,7 @@ impl EventProject {
             .created_at
             .and_then(|text| text.parse::<Timestamp>().ok())
             .map(Timestamp::as_second);
-        Self {
-            id,
-            created,
-            label_config: project.label_config,
-        }
+        Self { id, created, label_config: project.label_config }
     }
 
     /// The key under which /setup and /predict know the project. `known` finds the key of an id
@@ -81,10 +66,7 @@ pub fn ignored_because(action: &str, class: &ClassInfo) -> Option<String> {
     Some(if class.train_events.is_empty() {
         format!("{} has no fit method, so nothing is trained", class.class)
     } else {
-        format!(
-            "{action} does not train; these actions do: {}",
-            class.train_events.join(", ")
-        )
+        format!("{action} does not train; these actions do: {}", class.train_events.join(", "))
     })
 }
 
@@ -111,10 +93,7 @@ mod tests {
     #[test]
     fn an_id_alone_is_joined_to_the_known_key() {
         let event = project(r#"{"id": 23}"#);
-        assert_eq!(
-            event.key(|id| Some(format!("{id}.1795432188"))),
-            "23.1795432188"
-        );
+        assert_eq!(event.key(|id| Some(format!("{id}.1795432188"))), "23.1795432188");
         assert_eq!(event.key(|_| None), "23");
     }
 

@@ -72,10 +72,7 @@ impl Queue {
                 job.work = work;
                 job.label_config = label_config;
                 job.merged += 1;
-                return Ok(Queued {
-                    id: job.id,
-                    merged: true,
-                });
+                return Ok(Queued { id: job.id, merged: true });
             }
         }
         let id = next_id()?;
@@ -115,11 +112,7 @@ impl Queue {
         let state = self.state();
         match &state.running {
             Some((running, id)) if running == project => Some((*id, true)),
-            _ => state
-                .waiting
-                .iter()
-                .find(|job| job.project == project)
-                .map(|job| (job.id, false)),
+            _ => state.waiting.iter().find(|job| job.project == project).map(|job| (job.id, false)),
         }
     }
 
@@ -150,46 +143,19 @@ mod tests {
     }
 
     fn event(body: &'static str) -> Work {
-        Work::Event {
-            action: "ANNOTATION_CREATED".into(),
-            body: Bytes::from(body),
-        }
+        Work::Event { action: "ANNOTATION_CREATED".into(), body: Bytes::from(body) }
     }
 
     #[tokio::test]
     async fn waiting_events_of_a_project_become_one_job_with_the_newest_payload() {
         let queue = Queue::default();
-        assert_eq!(
-            add(&queue, "a", event("1"), 10),
-            Queued {
-                id: 10,
-                merged: false
-            }
-        );
-        assert_eq!(
-            add(&queue, "a", event("2"), 11),
-            Queued {
-                id: 10,
-                merged: true
-            }
-        );
-        assert_eq!(
-            add(&queue, "b", event("3"), 12),
-            Queued {
-                id: 12,
-                merged: false
-            }
-        );
+        assert_eq!(add(&queue, "a", event("1"), 10), Queued { id: 10, merged: false });
+        assert_eq!(add(&queue, "a", event("2"), 11), Queued { id: 10, merged: true });
+        assert_eq!(add(&queue, "b", event("3"), 12), Queued { id: 12, merged: false });
         let job = queue.next().await;
         assert_eq!((job.id, job.merged, job.work), (10, 1, event("2")));
         // one runs, so the next event waits as a job of its own
-        assert_eq!(
-            add(&queue, "a", event("4"), 13),
-            Queued {
-                id: 13,
-                merged: false
-            }
-        );
+        assert_eq!(add(&queue, "a", event("4"), 13), Queued { id: 13, merged: false });
         assert_eq!(queue.of_project("a"), Some((10, true)));
         queue.done();
         assert_eq!(queue.of_project("a"), Some((13, false)));

@@ -4,13 +4,16 @@
 //! In: jobs of [`super::queue`]. Out: a published version below MODEL_DIR that is served from then
 //! on, or a line in the log that says why not; then the version before stays.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::queue::{Job, Queue, Work};
@@ -21,6 +24,9 @@ use crate::workers::process::Launch;
 use crate::workers::protocol::{Configure, FitJob, Role};
 use crate::workers::supervision::start_worker;
 use crate::workers::worker::{StartError, WorkerError};
+
+/// How long an answer may lag behind the end of its process.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Why a job made no version.
 #[derive(Debug, Error)]
@@ -37,8 +43,8 @@ pub enum TrainingError {
     Store(#[from] StoreError),
     #[error("the payload of the job cannot be read: {0}")]
     Payload(#[from] serde_json::Error),
-    #[error("fit returned {0}, not a dict: there is nothing to serve")]
-    NoDict(&'static str),
+    #[error("fit returned no dict")]
+    NoDict,
     #[error("a thread of the server ended early: {0}")]
     Thread(#[from] tokio::task::JoinError),
 }
@@ -53,12 +59,6 @@ pub struct Runner {
     pub configure: Configure,
 }
 
-#[derive(Deserialize)]
-struct TrainBody<'a> {
-    #[serde(borrow)]
-    annotations: &'a RawValue,
-}
-
 impl Runner {
     /// Takes job after job; never returns.
     pub async fn run(self) {
@@ -69,28 +69,18 @@ impl Runner {
             info!(project, job = id, merged = job.merged, "training begins");
             match self.run_one(job, began).await {
                 Ok(version) => {
-                    info!(
-                        project,
-                        job = id,
-                        "trained in {:.1} s",
-                        began.elapsed().as_secs_f64()
-                    );
+                    info!(project, job = id, "trained in {:.1} s", began.elapsed().as_secs_f64());
                     metrics::counter!("label_studio_ml_jobs_total", "state" => "succeeded")
                         .increment(1);
                     self.serving.switch(&project, version).await;
                 }
-                Err(TrainingError::NoDict(what)) => {
-                    info!(project, job = id, "fit returned {what}: no new version");
+                Err(TrainingError::NoDict) => {
+                    info!(project, job = id, "fit returned no dict: the version stays");
                 }
                 Err(failure) => {
                     metrics::counter!("label_studio_ml_jobs_total", "state" => "failed")
                         .increment(1);
-                    error!(
-                        project,
-                        job = id,
-                        "training failed: {failure}{}",
-                        traceback(&failure)
-                    );
+                    error!(project, job = id, "training failed: {failure}{}", traceback(&failure));
                 }
             }
             self.queue.done();
@@ -99,25 +89,19 @@ impl Runner {
 
     async fn run_one(&self, job: Job, began: Instant) -> Result<Version, TrainingError> {
         let (class, versions) = self.serving.ready().await?;
-        let model = self
-            .serving
-            .model_for_training(&job.project, job.label_config.as_deref())
-            .await?;
+        let model =
+            self.serving.model_for_training(&job.project, job.label_config.as_deref()).await?;
         let (event, body) = match &job.work {
             Work::Tasks(body) => (None, body.clone()),
             Work::Event { action, body } => (Some(action.clone()), body.clone()),
         };
-        let project = job.project.clone();
+        let is_event = event.is_some();
+        let (project, id) = (job.project.clone(), job.id);
         let workdir = {
             let versions = Arc::clone(&versions);
             tokio::task::spawn_blocking(move || begin(&versions, &job)).await??
         };
-        let id: u64 = workdir.1;
-        let fit = FitJob {
-            id: id.to_string(),
-            workdir: workdir.0,
-            event,
-        };
+        let fit = FitJob { id: id.to_string(), workdir, event };
 
         let configure = Configure {
             role: Role::Train,
@@ -133,11 +117,16 @@ impl Runner {
             project: Some(project.clone()),
         };
         let (mut process, worker) = start_worker(&self.launch, configure, origin).await?;
+        let fitted = worker.fit(&model.model, fit, body);
+        tokio::pin!(fitted);
         let output: Result<Bytes, TrainingError> = tokio::select! {
-            output = worker.fit(&model.model, fit, body) => output.map_err(TrainingError::from),
-            end = process.wait() => Err(TrainingError::Died(end)),
+            output = &mut fitted => output.map_err(TrainingError::from),
+            // The answer may still be on its way; what was answered counts.
+            end = process.wait() => match timeout(LAST_WORDS, &mut fitted).await {
+                Ok(output) => output.map_err(TrainingError::from),
+                Err(_) => Err(TrainingError::Died(end)),
+            },
         };
-        // Answers may arrive together with the end of the process; what was answered counts.
         worker.shut_down().await;
         tokio::spawn(async move {
             let end = process.end(Duration::from_secs(30)).await;
@@ -146,7 +135,10 @@ impl Runner {
             }
         });
         let output = output?;
-        check_dict(&output)?;
+        // As in the original: what a webhook's fit returns is kept only if it is a dict.
+        if is_event && output.first() != Some(&b'{') {
+            return Err(TrainingError::NoDict);
+        }
         let took = began.elapsed();
         let published =
             tokio::task::spawn_blocking(move || versions.publish(&project, id, &output, took));
@@ -155,51 +147,29 @@ impl Runner {
 }
 
 /// Makes the folder of a job and writes down what it starts from.
-fn begin(versions: &Versions, job: &Job) -> Result<(std::path::PathBuf, u64), TrainingError> {
-    let dir = match &job.work {
+fn begin(versions: &Versions, job: &Job) -> Result<PathBuf, TrainingError> {
+    Ok(match &job.work {
         Work::Tasks(body) => {
-            let TrainBody { annotations } = serde_json::from_slice(body)?;
+            let fields: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(body)?;
+            let annotations = fields["annotations"];
             let count = serde_json::from_str::<Vec<&RawValue>>(annotations.get())?.len();
-            versions.begin(
-                &job.project,
-                job.id,
-                &Input::Tasks {
-                    json: annotations,
-                    count,
-                },
-            )?
+            versions.begin(&job.project, job.id, &Input::Tasks { json: annotations, count })?
         }
         Work::Event { action, body } => {
             let data = serde_json::from_slice(body)?;
             versions.begin(&job.project, job.id, &Input::Event { action, data })?
         }
-    };
-    Ok((dir, job.id))
-}
-
-/// The original keeps only dicts: anything else would be no `train_output`.
-fn check_dict(output: &[u8]) -> Result<(), TrainingError> {
-    match output.first() {
-        Some(b'{') => Ok(()),
-        Some(b'n') => Err(TrainingError::NoDict("None")),
-        Some(b'[') => Err(TrainingError::NoDict("a list")),
-        Some(b'"') => Err(TrainingError::NoDict("a string")),
-        _ => Err(TrainingError::NoDict("a number")),
-    }
+    })
 }
 
 fn traceback(failure: &TrainingError) -> String {
     match failure {
-        TrainingError::Worker(WorkerError::Model(error)) => error
-            .traceback
-            .as_ref()
-            .map(|text| format!("\n{text}"))
-            .unwrap_or_default(),
-        TrainingError::Start(StartError::Import(failure)) => failure
-            .traceback
-            .as_ref()
-            .map(|text| format!("\n{text}"))
-            .unwrap_or_default(),
+        TrainingError::Worker(WorkerError::Model(error)) => {
+            error.traceback.as_ref().map(|text| format!("\n{text}")).unwrap_or_default()
+        }
+        TrainingError::Start(StartError::Import(failure)) => {
+            failure.traceback.as_ref().map(|text| format!("\n{text}")).unwrap_or_default()
+        }
         _ => String::new(),
     }
 }

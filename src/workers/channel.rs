@@ -37,9 +37,7 @@ pub struct Sender {
 
 impl std::fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outgoing")
-            .field("head", &self.head.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Outgoing").field("head", &self.head.len()).finish_non_exhaustive()
     }
 }
 
@@ -48,11 +46,8 @@ impl Sender {
     /// its answer learns of the death from the supervisor.
     pub async fn send(&self, message: &ToWorker, body: Bytes) -> Result<(), FrameError> {
         let header = serde_json::to_vec(message)?;
-        let (kind, inline) = if body.len() > INLINE_LIMIT {
-            (Kind::Handoff, 0)
-        } else {
-            (Kind::Inline, body.len())
-        };
+        let (kind, inline) =
+            if body.len() > INLINE_LIMIT { (Kind::Handoff, 0) } else { (Kind::Inline, body.len()) };
         let prefix = Prefix::new(kind, header.len(), inline)?;
         let mut head = Vec::with_capacity(PREFIX + header.len());
         head.extend_from_slice(&prefix.encode());
@@ -69,9 +64,7 @@ impl Sender {
 /// Copying hundreds of megabytes takes tens of milliseconds, too long for a thread that serves
 /// other requests.
 async fn pack(body: Bytes) -> io::Result<OwnedFd> {
-    tokio::task::spawn_blocking(move || handoff::pack(&body))
-        .await
-        .map_err(io::Error::other)?
+    tokio::task::spawn_blocking(move || handoff::pack(&body)).await.map_err(io::Error::other)?
 }
 
 /// The receiving half of the server's end.
@@ -102,12 +95,7 @@ pub fn open(stream: UnixStream) -> (Sender, Receiver) {
     let (read, write) = stream.into_split();
     let (outgoing, queue) = mpsc::unbounded_channel();
     tokio::spawn(write_all(write, queue));
-    (
-        Sender { outgoing },
-        Receiver {
-            stream: BufReader::with_capacity(64 << 10, read),
-        },
-    )
+    (Sender { outgoing }, Receiver { stream: BufReader::with_capacity(64 << 10, read) })
 }
 
 async fn write_all(mut stream: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver<Outgoing>) {
@@ -145,12 +133,7 @@ async fn write_handoff(
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
             let mut ancillary = SendAncillaryBuffer::new(&mut space);
             ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-            Ok(sendmsg(
-                socket,
-                &[IoSlice::new(head)],
-                &mut ancillary,
-                SendFlags::empty(),
-            )?)
+            Ok(sendmsg(socket, &[IoSlice::new(head)], &mut ancillary, SendFlags::empty())?)
         })
         .await?;
     stream.write_all(&head[sent..]).await
@@ -187,16 +170,8 @@ pub mod blocking {
     pub fn open(channel: OwnedFd) -> Result<(Reader, Writer), FrameError> {
         rustix::io::fcntl_setfd(&channel, rustix::io::FdFlags::CLOEXEC).map_err(io::Error::from)?;
         let socket = UnixStream::from(channel);
-        let writer = Writer {
-            socket: Mutex::new(socket.try_clone()?),
-        };
-        Ok((
-            Reader {
-                socket,
-                descriptors: VecDeque::new(),
-            },
-            writer,
-        ))
+        let writer = Writer { socket: Mutex::new(socket.try_clone()?) };
+        Ok((Reader { socket, descriptors: VecDeque::new() }, writer))
     }
 
     impl Reader {
@@ -213,10 +188,8 @@ pub mod blocking {
                 return Ok(None);
             }
             if prefix.kind == Kind::Handoff {
-                let descriptor = self
-                    .descriptors
-                    .pop_front()
-                    .ok_or(FrameError::DescriptorMissing)?;
+                let descriptor =
+                    self.descriptors.pop_front().ok_or(FrameError::DescriptorMissing)?;
                 body = handoff::unpack(descriptor)?;
             }
             Ok(Some((serde_json::from_slice(&header)?, body)))
@@ -283,11 +256,7 @@ mod tests {
     }
 
     fn predict(request: u64) -> ToWorker {
-        ToWorker::Predict {
-            request,
-            model: 1,
-            force_reload: false,
-        }
+        ToWorker::Predict { request, model: 1, force_reload: false }
     }
 
     #[tokio::test]
@@ -298,9 +267,7 @@ mod tests {
         let echo = std::thread::spawn(move || {
             let (mut reader, writer) = blocking::open(worker).unwrap();
             while let Some((message, body)) = reader.next().unwrap() {
-                let ToWorker::Predict { request, .. } = message else {
-                    panic!("{message:?}")
-                };
+                let ToWorker::Predict { request, .. } = message else { panic!("{message:?}") };
                 writer.send(&FromWorker::Fitted { request }, &body).unwrap();
             }
         });
@@ -315,9 +282,7 @@ mod tests {
             assert!(body.iter().all(|byte| u64::from(*byte) == request));
         }
         drop((sender, receiver));
-        tokio::task::spawn_blocking(move || echo.join().unwrap())
-            .await
-            .unwrap();
+        tokio::task::spawn_blocking(move || echo.join().unwrap()).await.unwrap();
     }
 
     #[tokio::test]
@@ -333,9 +298,6 @@ mod tests {
         let (server, worker) = pair();
         let (_sender, mut receiver) = open(server);
         std::io::Write::write_all(&mut StdStream::from(worker), &[9; 64]).unwrap();
-        assert!(matches!(
-            receiver.next().await,
-            Err(FrameError::UnknownKind(9))
-        ));
+        assert!(matches!(receiver.next().await, Err(FrameError::UnknownKind(9))));
     }
 }

@@ -122,20 +122,11 @@ mod tests {
             Err(FrameError::BodyTooLong(_))
         ));
         let oversized = [255, 255, 255, 255, 0, 0, 0, 0, 0];
-        assert!(matches!(
-            Prefix::decode(oversized),
-            Err(FrameError::BodyTooLong(_))
-        ));
+        assert!(matches!(Prefix::decode(oversized), Err(FrameError::BodyTooLong(_))));
         let contradictory = [1, 0, 0, 0, 0, 9, 0, 0, 0];
-        assert!(matches!(
-            Prefix::decode(contradictory),
-            Err(FrameError::Inconsistent { .. })
-        ));
+        assert!(matches!(Prefix::decode(contradictory), Err(FrameError::Inconsistent { .. })));
         let unknown = [5, 0, 0, 0, 7, 0, 0, 0, 0];
-        assert!(matches!(
-            Prefix::decode(unknown),
-            Err(FrameError::UnknownKind(7))
-        ));
+        assert!(matches!(Prefix::decode(unknown), Err(FrameError::UnknownKind(7))));
     }
 
     proptest! {

@@ -53,11 +53,7 @@ fn parse(line: &str) -> Line<'_> {
         Some((project, level, text))
     });
     let Some((project, level, text)) = record else {
-        return Line {
-            project: None,
-            level: Level::Info,
-            text: line,
-        };
+        return Line { project: None, level: Level::Info, text: line };
     };
     let level = match level {
         "DEBUG" => Level::Debug,
@@ -65,11 +61,7 @@ fn parse(line: &str) -> Line<'_> {
         "ERROR" | "CRITICAL" => Level::Error,
         _ => Level::Info,
     };
-    Line {
-        project: (!project.is_empty()).then_some(project),
-        level,
-        text,
-    }
+    Line { project: (!project.is_empty()).then_some(project), level, text }
 }
 
 /// Logs everything that comes out of one pipe until it is closed.
@@ -96,11 +88,7 @@ pub async fn log(pipe: impl AsyncRead + Unpin, origin: Origin) {
 }
 
 fn emit(line: &str, origin: &Origin) {
-    let Line {
-        project,
-        level,
-        text,
-    } = parse(line);
+    let Line { project, level, text } = parse(line);
     let project = project.or(origin.project.as_deref());
     let worker = origin.worker.as_str();
     let job = origin.job.as_deref();
@@ -147,11 +135,7 @@ struct Window {
 
 impl Window {
     fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            lines: 0,
-            skipped: 0,
-        }
+        Self { began: Instant::now(), lines: 0, skipped: 0 }
     }
 
     /// Whether a line is logged; if so, how many were left out before it.
@@ -180,11 +164,7 @@ mod tests {
         let line = parse("\u{1e}2.17\u{1f}WARNING\u{1f}few labels\u{1f}!");
         assert_eq!(
             line,
-            Line {
-                project: Some("2.17"),
-                level: Level::Warning,
-                text: "few labels\u{1f}!"
-            }
+            Line { project: Some("2.17"), level: Level::Warning, text: "few labels\u{1f}!" }
         );
         assert_eq!(parse("\u{1e}\u{1f}INFO\u{1f}loaded").project, None);
     }
@@ -192,14 +172,7 @@ mod tests {
     #[test]
     fn other_output_is_taken_as_it_is() {
         for text in ["plain", "\u{1e}half a record", ""] {
-            assert_eq!(
-                parse(text),
-                Line {
-                    project: None,
-                    level: Level::Info,
-                    text
-                }
-            );
+            assert_eq!(parse(text), Line { project: None, level: Level::Info, text });
         }
     }
 
@@ -220,9 +193,7 @@ mod tests {
     #[test]
     fn a_flood_is_cut() {
         let mut window = Window::new();
-        let admitted = (0..LINES_PER_WINDOW * 2)
-            .filter(|_| window.admit().is_some())
-            .count();
+        let admitted = (0..LINES_PER_WINDOW * 2).filter(|_| window.admit().is_some()).count();
         assert_eq!(admitted, LINES_PER_WINDOW as usize);
         assert_eq!(window.skipped, LINES_PER_WINDOW);
     }

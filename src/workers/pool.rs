@@ -71,10 +71,8 @@ impl Drop for Permit {
         {
             let mut state = self.pool.state();
             let incarnation = self.worker.incarnation;
-            if let Some(seat) = state
-                .ready
-                .iter_mut()
-                .find(|seat| seat.worker.incarnation == incarnation)
+            if let Some(seat) =
+                state.ready.iter_mut().find(|seat| seat.worker.incarnation == incarnation)
             {
                 seat.in_flight -= 1;
             }
@@ -133,16 +131,8 @@ impl Pool {
         {
             let mut state = self.state();
             state.slots[slot] = SlotState::Ready { pid: worker.pid };
-            let limit = if worker.class.thread_safe {
-                self.threads
-            } else {
-                1
-            };
-            state.ready.push(Seat {
-                worker,
-                in_flight: 0,
-                limit,
-            });
+            let limit = if worker.class.thread_safe { self.threads } else { 1 };
+            state.ready.push(Seat { worker, in_flight: 0, limit });
         }
         self.admit();
     }
@@ -150,9 +140,7 @@ impl Pool {
     /// A worker is gone, or about to go.
     pub fn remove(&self, slot: usize, worker: &Worker, state_after: SlotState) {
         let mut state = self.state();
-        state
-            .ready
-            .retain(|seat| seat.worker.incarnation != worker.incarnation);
+        state.ready.retain(|seat| seat.worker.incarnation != worker.incarnation);
         state.slots[slot] = state_after;
     }
 
@@ -166,11 +154,7 @@ impl Pool {
 
     /// All ready workers.
     pub fn workers(&self) -> Vec<Arc<Worker>> {
-        self.state()
-            .ready
-            .iter()
-            .map(|seat| Arc::clone(&seat.worker))
-            .collect()
+        self.state().ready.iter().map(|seat| Arc::clone(&seat.worker)).collect()
     }
 
     pub fn slots(&self) -> Vec<SlotState> {
@@ -201,10 +185,7 @@ impl Pool {
                 let Some(index) = state.least_busy() else {
                     return;
                 };
-                let next = state
-                    .interactive
-                    .pop_front()
-                    .or_else(|| state.batch.pop_front());
+                let next = state.interactive.pop_front().or_else(|| state.batch.pop_front());
                 let Some(waiting) = next else { return };
                 let permit = self.seat(&mut state, index);
                 (waiting, permit)
@@ -218,10 +199,7 @@ impl Pool {
     fn seat(self: &Arc<Self>, state: &mut State, index: usize) -> Permit {
         let seat = &mut state.ready[index];
         seat.in_flight += 1;
-        Permit {
-            pool: Arc::clone(self),
-            worker: Arc::clone(&seat.worker),
-        }
+        Permit { pool: Arc::clone(self), worker: Arc::clone(&seat.worker) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -231,9 +209,7 @@ impl Pool {
 
 impl State {
     fn least_busy(&self) -> Option<usize> {
-        self.free()
-            .min_by_key(|(_, seat)| seat.in_flight)
-            .map(|(index, _)| index)
+        self.free().min_by_key(|(_, seat)| seat.in_flight).map(|(index, _)| index)
     }
 
     /// Rendezvous hashing: each project has its own order of the workers, stable when one goes.
@@ -243,16 +219,11 @@ impl State {
             (project, &seat.worker.name).hash(&mut hasher);
             hasher.finish()
         };
-        self.free()
-            .max_by_key(|(_, seat)| weight(seat))
-            .map(|(index, _)| index)
+        self.free().max_by_key(|(_, seat)| weight(seat)).map(|(index, _)| index)
     }
 
     fn free(&self) -> impl Iterator<Item = (usize, &Seat)> {
-        self.ready
-            .iter()
-            .enumerate()
-            .filter(|(_, seat)| seat.in_flight < seat.limit)
+        self.ready.iter().enumerate().filter(|(_, seat)| seat.in_flight < seat.limit)
     }
 }
 

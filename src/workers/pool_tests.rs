@@ -22,13 +22,7 @@ fn worker(incarnation: u64, thread_safe: bool) -> Arc<Worker> {
         wants_every_event: false,
         inspection: None,
     };
-    Arc::new(Worker::new(
-        incarnation,
-        incarnation.to_string(),
-        1,
-        class,
-        sender,
-    ))
+    Arc::new(Worker::new(incarnation, incarnation.to_string(), 1, class, sender))
 }
 
 async fn must_wait(future: impl Future<Output = Permit>) {
@@ -55,10 +49,7 @@ async fn a_person_goes_before_a_batch() {
     let pool = Pool::new(1, 1);
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut waiting = Vec::new();
-    for (name, priority) in [
-        ("batch", Priority::Batch),
-        ("person", Priority::Interactive),
-    ] {
+    for (name, priority) in [("batch", Priority::Batch), ("person", Priority::Interactive)] {
         let (pool, order) = (Arc::clone(&pool), Arc::clone(&order));
         waiting.push(tokio::spawn(async move {
             let _permit = pool.acquire(priority, "p").await;
@@ -79,9 +70,8 @@ async fn a_place_in_line_that_was_given_up_costs_nobody_anything() {
     let pool = Pool::new(1, 1);
     must_wait(pool.acquire(Priority::Interactive, "p")).await;
     pool.add(0, worker(1, true));
-    let _permit = timeout(Duration::from_secs(5), pool.acquire(Priority::Batch, "p"))
-        .await
-        .unwrap();
+    let _permit =
+        timeout(Duration::from_secs(5), pool.acquire(Priority::Batch, "p")).await.unwrap();
     assert_eq!(pool.in_flight(), 1);
 }
 
@@ -103,13 +93,7 @@ async fn a_removed_worker_gets_no_calls() {
     drop(permit);
     must_wait(pool.acquire(Priority::Batch, "p")).await;
     pool.add(0, worker(2, true));
-    assert_eq!(
-        pool.acquire(Priority::Batch, "p")
-            .await
-            .worker()
-            .incarnation,
-        2
-    );
+    assert_eq!(pool.acquire(Priority::Batch, "p").await.worker().incarnation, 2);
 }
 
 #[tokio::test]
@@ -119,11 +103,7 @@ async fn a_project_stays_with_its_worker() {
         let slot = usize::try_from(incarnation).unwrap() - 1;
         pool.add(slot, worker(incarnation, true));
     }
-    let chosen = pool
-        .acquire(Priority::Interactive, "12.1795430965")
-        .await
-        .worker()
-        .incarnation;
+    let chosen = pool.acquire(Priority::Interactive, "12.1795430965").await.worker().incarnation;
     for _ in 0..20 {
         let permit = pool.acquire(Priority::Interactive, "12.1795430965").await;
         assert_eq!(permit.worker().incarnation, chosen);

@@ -50,13 +50,7 @@ impl Launch {
         server.set_nonblocking(true)?;
         let mut command = Command::new(&self.python);
         command
-            .args([
-                "-u",
-                "-m",
-                "label_studio_ml._worker",
-                "--channel",
-                &CHANNEL.to_string(),
-            ])
+            .args(["-u", "-m", "label_studio_ml._worker", "--channel", &CHANNEL.to_string()])
             .current_dir(&self.package_root)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -65,15 +59,10 @@ impl Launch {
             .process_group(0)
             .kill_on_drop(true);
         command
-            .fd_mappings(vec![FdMapping {
-                parent_fd: OwnedFd::from(worker),
-                child_fd: CHANNEL,
-            }])
+            .fd_mappings(vec![FdMapping { parent_fd: OwnedFd::from(worker), child_fd: CHANNEL }])
             .map_err(io::Error::other)?;
         let mut child = command.spawn()?;
-        let pid = child
-            .id()
-            .ok_or_else(|| io::Error::other("the worker ended at once"))?;
+        let pid = child.id().ok_or_else(|| io::Error::other("the worker ended at once"))?;
         let group = i32::try_from(pid)
             .ok()
             .and_then(Pid::from_raw)

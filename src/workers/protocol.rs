@@ -23,24 +23,13 @@ pub enum ToWorker {
     /// The first message: which program to import, and for what.
     Configure(Configure),
     /// Make an instance of the model; the body is `train_output` as JSON, empty if untrained.
-    Load {
-        request: RequestId,
-        model: ModelSpec,
-    },
+    Load { request: RequestId, model: ModelSpec },
     /// Forget an instance; requests that run on it end undisturbed.
     Unload { model: ModelId },
     /// Predict; the body is the body of the HTTP request, unparsed.
-    Predict {
-        request: RequestId,
-        model: ModelId,
-        force_reload: bool,
-    },
+    Predict { request: RequestId, model: ModelId, force_reload: bool },
     /// Train; the body is the body of the HTTP request, unparsed.
-    Fit {
-        request: RequestId,
-        model: ModelId,
-        job: FitJob,
-    },
+    Fit { request: RequestId, model: ModelId, job: FitJob },
     /// End, after what is running now.
     Shutdown,
 }
@@ -50,11 +39,7 @@ pub enum ToWorker {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromWorker {
     /// The process runs; nothing of the user's was imported yet.
-    Hello {
-        protocol: u32,
-        pid: u32,
-        python: String,
-    },
+    Hello { protocol: u32, pid: u32, python: String },
     /// The script was imported and the class found.
     ClassReady(ClassInfo),
     /// The script could not be imported, or holds no usable class.
@@ -62,18 +47,11 @@ pub enum FromWorker {
     /// Answer to `load`.
     Loaded { request: RequestId },
     /// Answer to `predict`; the body is the body of the HTTP answer.
-    Predicted {
-        request: RequestId,
-        tasks: usize,
-        results: Option<usize>,
-    },
+    Predicted { request: RequestId, tasks: usize, results: Option<usize> },
     /// Answer to `fit`; the body is what `fit` returned, as JSON.
     Fitted { request: RequestId },
     /// Any request that failed.
-    Failed {
-        request: RequestId,
-        error: ModelError,
-    },
+    Failed { request: RequestId, error: ModelError },
     /// Sent every second; `interpreter_ms` is how long the last check waited for the interpreter.
     Heartbeat { interpreter_ms: u64 },
 }
@@ -95,10 +73,7 @@ pub enum Role {
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// A script, and the class in it if the user named one.
-    Script {
-        path: PathBuf,
-        class: Option<String>,
-    },
+    Script { path: PathBuf, class: Option<String> },
     /// A project's `_wsgi.py`, which hands the class to `init_app`.
     Wsgi { path: PathBuf },
 }

@@ -22,10 +22,7 @@ fn messages_to_a_worker() {
     let messages = [
         ToWorker::Configure(Configure {
             role: Role::Predict,
-            source: Source::Script {
-                path: "p/model.py".into(),
-                class: Some("Model".into()),
-            },
+            source: Source::Script { path: "p/model.py".into(), class: Some("Model".into()) },
             cwd: "/home/user".into(),
             model_dir: Some("/models".into()),
             init_kwargs: json!({"n": 1}).as_object().cloned().unwrap_or_default(),
@@ -35,9 +32,7 @@ fn messages_to_a_worker() {
         }),
         ToWorker::Configure(Configure {
             role: Role::Train,
-            source: Source::Wsgi {
-                path: "p/_wsgi.py".into(),
-            },
+            source: Source::Wsgi { path: "p/_wsgi.py".into() },
             cwd: "/home/user".into(),
             model_dir: None,
             init_kwargs: serde_json::Map::new(),
@@ -45,16 +40,9 @@ fn messages_to_a_worker() {
             log_level: "DEBUG".into(),
             check: true,
         }),
-        ToWorker::Load {
-            request: 1,
-            model: spec(),
-        },
+        ToWorker::Load { request: 1, model: spec() },
         ToWorker::Unload { model: 3 },
-        ToWorker::Predict {
-            request: 2,
-            model: 3,
-            force_reload: false,
-        },
+        ToWorker::Predict { request: 2, model: 3, force_reload: false },
         ToWorker::Fit {
             request: 3,
             model: 3,
@@ -76,11 +64,7 @@ fn messages_to_a_worker() {
 #[test]
 fn messages_from_a_worker() {
     let messages = [
-        FromWorker::Hello {
-            protocol: PROTOCOL,
-            pid: 42,
-            python: "3.11.7".into(),
-        },
+        FromWorker::Hello { protocol: PROTOCOL, pid: 42, python: "3.11.7".into() },
         FromWorker::ClassReady(ClassInfo {
             class: "Model".into(),
             generation: 1,
@@ -89,9 +73,7 @@ fn messages_from_a_worker() {
             thread_safe: true,
             train_events: vec!["ANNOTATION_CREATED".into()],
             wants_every_event: false,
-            inspection: Some(Inspection {
-                siblings: vec!["helpers.py".into()],
-            }),
+            inspection: Some(Inspection { siblings: vec!["helpers.py".into()] }),
         }),
         FromWorker::ClassFailed(ImportFailure {
             kind: ImportFailureKind::Raised,
@@ -99,11 +81,7 @@ fn messages_from_a_worker() {
             traceback: Some("  File \"model.py\", line 1".into()),
         }),
         FromWorker::Loaded { request: 1 },
-        FromWorker::Predicted {
-            request: 2,
-            tasks: 4,
-            results: Some(4),
-        },
+        FromWorker::Predicted { request: 2, tasks: 4, results: Some(4) },
         FromWorker::Fitted { request: 3 },
         FromWorker::Failed {
             request: 4,
@@ -120,10 +98,7 @@ fn messages_from_a_worker() {
     insta::assert_json_snapshot!("from_worker", messages);
     for message in messages {
         let wire = serde_json::to_vec(&message).unwrap();
-        assert_eq!(
-            serde_json::from_slice::<FromWorker>(&wire).unwrap(),
-            message
-        );
+        assert_eq!(serde_json::from_slice::<FromWorker>(&wire).unwrap(), message);
     }
 }
 

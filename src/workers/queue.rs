@@ -19,10 +19,7 @@ struct State<T> {
 impl<T> Default for WorkQueue<T> {
     fn default() -> Self {
         Self {
-            state: Mutex::new(State {
-                items: VecDeque::new(),
-                closed: false,
-            }),
+            state: Mutex::new(State { items: VecDeque::new(), closed: false }),
             changed: Condvar::new(),
         }
     }
@@ -49,10 +46,7 @@ impl<T> WorkQueue<T> {
             if state.closed {
                 return None;
             }
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -75,10 +69,7 @@ mod tests {
         queue.push(1);
         queue.push(2);
         queue.close();
-        assert_eq!(
-            [queue.pop(), queue.pop(), queue.pop()],
-            [Some(1), Some(2), None]
-        );
+        assert_eq!([queue.pop(), queue.pop(), queue.pop()], [Some(1), Some(2), None]);
     }
 
     #[test]

@@ -211,47 +211,27 @@ fn spawn_reader<H: ModelHost>(
     host: Arc<H>,
     queues: Arc<Queues>,
 ) -> io::Result<()> {
-    thread::Builder::new()
-        .name("channel".into())
-        .spawn(move || {
-            while let Ok(Some((message, body))) = reader.next() {
-                match message {
-                    ToWorker::Load { request, model } => {
-                        let id = model.id;
-                        host.register(model, body);
-                        queues.load.push((request, id));
-                    }
-                    ToWorker::Unload { model } => host.unload(model),
-                    ToWorker::Predict {
-                        request,
-                        model,
-                        force_reload,
-                    } => {
-                        queues.predict.push(Predict {
-                            request,
-                            model,
-                            force_reload,
-                            body,
-                        });
-                    }
-                    ToWorker::Fit {
-                        request,
-                        model,
-                        job,
-                    } => {
-                        queues.fit.push(Fit {
-                            request,
-                            model,
-                            job,
-                            body,
-                        });
-                    }
-                    ToWorker::Shutdown => queues.close(),
-                    ToWorker::Configure(_) => {}
+    thread::Builder::new().name("channel".into()).spawn(move || {
+        while let Ok(Some((message, body))) = reader.next() {
+            match message {
+                ToWorker::Load { request, model } => {
+                    let id = model.id;
+                    host.register(model, body);
+                    queues.load.push((request, id));
                 }
+                ToWorker::Unload { model } => host.unload(model),
+                ToWorker::Predict { request, model, force_reload } => {
+                    queues.predict.push(Predict { request, model, force_reload, body });
+                }
+                ToWorker::Fit { request, model, job } => {
+                    queues.fit.push(Fit { request, model, job, body });
+                }
+                ToWorker::Shutdown => queues.close(),
+                ToWorker::Configure(_) => {}
             }
-            end_process_group();
-        })?;
+        }
+        end_process_group();
+    })?;
     Ok(())
 }
 
@@ -268,49 +248,36 @@ fn spawn_heartbeat<H: ModelHost>(host: Arc<H>, writer: Arc<Writer>) -> io::Resul
     // The check runs apart from the sender, which must go on while the interpreter is stuck.
     let asked = Arc::new(std::sync::Mutex::new(None::<Instant>));
     let check = Arc::new(WorkQueue::<()>::default());
-    thread::Builder::new()
-        .name("interpreter-check".into())
-        .spawn({
-            let (asked, check) = (Arc::clone(&asked), Arc::clone(&check));
-            move || {
-                while check.pop().is_some() {
-                    host.touch();
-                    *asked
-                        .lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner) = None;
-                }
+    thread::Builder::new().name("interpreter-check".into()).spawn({
+        let (asked, check) = (Arc::clone(&asked), Arc::clone(&check));
+        move || {
+            while check.pop().is_some() {
+                host.touch();
+                *asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
             }
-        })?;
-    thread::Builder::new()
-        .name("heartbeat".into())
-        .spawn(move || {
-            loop {
-                let waiting_since = {
-                    let mut asked = asked
-                        .lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner);
-                    if asked.is_none() {
-                        *asked = Some(Instant::now());
-                        check.push(());
-                    }
-                    *asked
-                };
-                thread::sleep(HEARTBEAT);
-                let still = *asked
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner);
-                let waited = match (still, waiting_since) {
-                    (Some(now), Some(then)) if now == then => then.elapsed(),
-                    _ => Duration::ZERO,
-                };
-                let interpreter_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-                if writer
-                    .send(&FromWorker::Heartbeat { interpreter_ms }, &[])
-                    .is_err()
-                {
-                    return;
+        }
+    })?;
+    thread::Builder::new().name("heartbeat".into()).spawn(move || {
+        loop {
+            let waiting_since = {
+                let mut asked = asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                if asked.is_none() {
+                    *asked = Some(Instant::now());
+                    check.push(());
                 }
+                *asked
+            };
+            thread::sleep(HEARTBEAT);
+            let still = *asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let waited = match (still, waiting_since) {
+                (Some(now), Some(then)) if now == then => then.elapsed(),
+                _ => Duration::ZERO,
+            };
+            let interpreter_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+            if writer.send(&FromWorker::Heartbeat { interpreter_ms }, &[]).is_err() {
+                return;
             }
-        })?;
+        }
+    })?;
     Ok(())
 }

@@ -50,12 +50,8 @@ pub async fn start_worker(
     configure: Configure,
     origin: Origin,
 ) -> Result<(Process, Arc<Worker>), StartError> {
-    let Spawned {
-        mut process,
-        channel,
-        stdout,
-        stderr,
-    } = launch.spawn().map_err(super::frame::FrameError::from)?;
+    let Spawned { mut process, channel, stdout, stderr } =
+        launch.spawn().map_err(super::frame::FrameError::from)?;
     if let Some(pipe) = stdout {
         tokio::spawn(output::log(pipe, origin.clone()));
     }
@@ -74,13 +70,7 @@ pub async fn start_worker(
         }
     }?;
     let incarnation = INCARNATIONS.fetch_add(1, Ordering::Relaxed);
-    let worker = Arc::new(Worker::new(
-        incarnation,
-        origin.worker,
-        process.pid,
-        class,
-        sender,
-    ));
+    let worker = Arc::new(Worker::new(incarnation, origin.worker, process.pid, class, sender));
     tokio::spawn({
         let worker = Arc::clone(&worker);
         async move { worker.receive(receiver).await }
@@ -168,11 +158,7 @@ impl Slot {
     /// From the spawn of a worker to its end.
     async fn one_life(&mut self) {
         let name = (self.number + 1).to_string();
-        let origin = Origin {
-            worker: name.clone(),
-            job: None,
-            project: None,
-        };
+        let origin = Origin { worker: name.clone(), job: None, project: None };
         let began = Instant::now();
         let mut stop = self.stop.clone();
         let started = tokio::select! {
@@ -211,11 +197,7 @@ impl Slot {
             return;
         }
         self.pool.remove(self.number, &worker, SlotState::Starting);
-        error!(
-            worker = name,
-            pid = worker.pid,
-            "worker {reason}; starting another"
-        );
+        error!(worker = name, pid = worker.pid, "worker {reason}; starting another");
         metrics::counter!("label_studio_ml_worker_deaths_total").increment(1);
     }
 
@@ -224,10 +206,7 @@ impl Slot {
         self.class.send_if_modified(|known| {
             let first = !matches!(known, Class::Ready(_));
             if first {
-                info!(
-                    "{} is written for API v{}: {}",
-                    class.class, class.generation, class.reason
-                );
+                info!("{} is written for API v{}: {}", class.class, class.generation, class.reason);
             }
             *known = Class::Ready(class);
             first
@@ -240,16 +219,8 @@ impl Slot {
             StartError::Import(import) => import.traceback.as_deref().unwrap_or_default(),
             _ => "",
         };
-        error!(
-            worker = name,
-            "the worker could not start: {reason}\n{traceback}"
-        );
-        self.pool.set_slot(
-            self.number,
-            SlotState::Failed {
-                reason: reason.clone(),
-            },
-        );
+        error!(worker = name, "the worker could not start: {reason}\n{traceback}");
+        self.pool.set_slot(self.number, SlotState::Failed { reason: reason.clone() });
         let failure = match failure {
             StartError::Import(failure) => failure,
             _ => ImportFailure {

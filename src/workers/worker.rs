@@ -29,11 +29,7 @@ pub struct Model {
 #[derive(Debug, Error)]
 pub enum WorkerError {
     #[error("worker {worker} (pid {pid}) {reason}")]
-    Died {
-        worker: String,
-        pid: u32,
-        reason: String,
-    },
+    Died { worker: String, pid: u32, reason: String },
     #[error("{}: {}", .0.class, .0.message)]
     Model(ModelError),
     #[error("the request does not fit the channel to the worker: {0}")]
@@ -99,20 +95,13 @@ pub async fn greet(
     configure: super::protocol::Configure,
 ) -> Result<ClassInfo, StartError> {
     match receiver.next().await? {
-        Some((
-            FromWorker::Hello {
-                protocol: PROTOCOL, ..
-            },
-            _,
-        )) => {}
+        Some((FromWorker::Hello { protocol: PROTOCOL, .. }, _)) => {}
         Some((FromWorker::Hello { protocol, .. }, _)) => {
             return Err(StartError::Protocol(protocol));
         }
         _ => return Err(StartError::Closed),
     }
-    sender
-        .send(&ToWorker::Configure(configure), Bytes::new())
-        .await?;
+    sender.send(&ToWorker::Configure(configure), Bytes::new()).await?;
     loop {
         match receiver.next().await? {
             Some((FromWorker::ClassReady(class), _)) => return Ok(class),
@@ -145,11 +134,7 @@ impl Worker {
                 Ok(Some((message, body))) => self.take(message, body),
                 Ok(None) => return,
                 Err(error) => {
-                    tracing::error!(
-                        worker = self.name,
-                        pid = self.pid,
-                        "worker channel: {error}"
-                    );
+                    tracing::error!(worker = self.name, pid = self.pid, "worker channel: {error}");
                     return;
                 }
             }
@@ -163,8 +148,7 @@ impl Worker {
             | FromWorker::Fitted { request }
             | FromWorker::Failed { request, .. } => *request,
             FromWorker::Heartbeat { interpreter_ms } => {
-                self.interpreter_ms
-                    .store(*interpreter_ms, Ordering::Relaxed);
+                self.interpreter_ms.store(*interpreter_ms, Ordering::Relaxed);
                 return;
             }
             FromWorker::Hello { .. } | FromWorker::ClassReady(_) | FromWorker::ClassFailed(_) => {
@@ -222,13 +206,8 @@ impl Worker {
             return Ok(None);
         }
         let (request, answer) = self.open_call()?;
-        let message = ToWorker::Load {
-            request,
-            model: model.spec.clone(),
-        };
-        self.sender
-            .send(&message, model.train_output.clone())
-            .await?;
+        let message = ToWorker::Load { request, model: model.spec.clone() };
+        self.sender.send(&message, model.train_output.clone()).await?;
         self.known().insert(model.spec.id);
         Ok(Some(answer))
     }
@@ -237,10 +216,7 @@ impl Worker {
     pub async fn unload(&self, model: ModelId) {
         if self.known().remove(&model) {
             // Only a dead worker cannot be told, and it needs no telling.
-            let _ = self
-                .sender
-                .send(&ToWorker::Unload { model }, Bytes::new())
-                .await;
+            let _ = self.sender.send(&ToWorker::Unload { model }, Bytes::new()).await;
         }
     }
 
@@ -252,23 +228,14 @@ impl Worker {
     ) -> Result<Predicted, WorkerError> {
         let mut asked = self.ask_predict(model, force_reload, body.clone()).await;
         // A switch of versions may unload the model between its introduction and its use.
-        if let Err(WorkerError::Model(ModelError {
-            kind: ModelErrorKind::Unloaded,
-            ..
-        })) = asked
-        {
+        if let Err(WorkerError::Model(ModelError { kind: ModelErrorKind::Unloaded, .. })) = asked {
             self.known().remove(&model.spec.id);
             asked = self.ask_predict(model, force_reload, body).await;
         }
         match asked? {
-            Answer {
-                message: FromWorker::Predicted { tasks, results, .. },
-                body,
-            } => Ok(Predicted {
-                body,
-                tasks,
-                results,
-            }),
+            Answer { message: FromWorker::Predicted { tasks, results, .. }, body } => {
+                Ok(Predicted { body, tasks, results })
+            }
             other => Err(self.confused(&other)),
         }
     }
@@ -281,11 +248,7 @@ impl Worker {
     ) -> Result<Answer, WorkerError> {
         self.introduce(model).await?;
         let (request, answer) = self.open_call()?;
-        let message = ToWorker::Predict {
-            request,
-            model: model.spec.id,
-            force_reload,
-        };
+        let message = ToWorker::Predict { request, model: model.spec.id, force_reload };
         self.sender.send(&message, body).await?;
         self.answer(answer).await
     }
@@ -293,17 +256,10 @@ impl Worker {
     pub async fn fit(&self, model: &Model, job: FitJob, body: Bytes) -> Result<Bytes, WorkerError> {
         self.introduce(model).await?;
         let (request, answer) = self.open_call()?;
-        let message = ToWorker::Fit {
-            request,
-            model: model.spec.id,
-            job,
-        };
+        let message = ToWorker::Fit { request, model: model.spec.id, job };
         self.sender.send(&message, body).await?;
         match self.answer(answer).await? {
-            Answer {
-                message: FromWorker::Fitted { .. },
-                body,
-            } => Ok(body),
+            Answer { message: FromWorker::Fitted { .. }, body } => Ok(body),
             other => Err(self.confused(&other)),
         }
     }
@@ -331,24 +287,15 @@ impl Worker {
         &self,
         answer: oneshot::Receiver<Result<Answer, WorkerError>>,
     ) -> Result<Answer, WorkerError> {
-        answer
-            .await
-            .unwrap_or_else(|_| Err(self.dead("was given up")))
+        answer.await.unwrap_or_else(|_| Err(self.dead("was given up")))
     }
 
     fn dead(&self, reason: &str) -> WorkerError {
-        WorkerError::Died {
-            worker: self.name.clone(),
-            pid: self.pid,
-            reason: reason.to_owned(),
-        }
+        WorkerError::Died { worker: self.name.clone(), pid: self.pid, reason: reason.to_owned() }
     }
 
     fn confused(&self, answer: &Answer) -> WorkerError {
-        self.dead(&format!(
-            "gave an answer of another kind: {:?}",
-            answer.message
-        ))
+        self.dead(&format!("gave an answer of another kind: {:?}", answer.message))
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {

@@ -19,12 +19,12 @@ Serve = Callable[..., Server]
 
 def test_a_named_project_must_be_one(tmp_path: Path) -> None:
     done = run("start", "nowhere", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (2, "error: there is no folder ./nowhere\n")
+    assert (done.returncode, done.stderr) == (2, "error: there is no folder nowhere\n")
     (tmp_path / "empty").mkdir()
     done = run("start", "empty", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (
         2,
-        "error: ./empty is no project: it holds no _wsgi.py\n",
+        "error: empty is no project: it holds no _wsgi.py\n",
     )
 
 

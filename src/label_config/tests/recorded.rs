@@ -25,10 +25,7 @@ impl Json {
         let Json::Map(entries) = self else {
             panic!("no mapping: {self:?}");
         };
-        entries
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value)
+        entries.iter().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
     fn text(&self, key: &str) -> &str {
@@ -107,10 +104,7 @@ const RECORDED: (usize, usize) = (94, 10);
 /// Replays the recorded cases; returns how many there were, and how many of
 /// them raised.
 fn replay(dialect: Dialect, side: &str) -> (usize, usize) {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/fixtures/label_configs.json"
-    );
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/label_configs.json");
     let recorded: Json = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let Some(Json::List(cases)) = recorded.get("cases") else {
         panic!("no cases");
@@ -125,11 +119,7 @@ fn replay(dialect: Dialect, side: &str) -> (usize, usize) {
             Err(error) => {
                 raised += 1;
                 let class = answer.get("exception").map(|_| answer.text("exception"));
-                assert_eq!(
-                    class.map(recorded_kind),
-                    Some(error.kind()),
-                    "{id}: {error}"
-                );
+                assert_eq!(class.map(recorded_kind), Some(error.kind()), "{id}: {error}");
             }
         }
     }

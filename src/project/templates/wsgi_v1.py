@@ -1,4 +1,4 @@
-"""Hands Model to its server: `label-studio-ml start` imports this file."""
+"""Hands __CLASS__ to its server: `label-studio-ml start` imports this file."""
 
 import os
 import sys
@@ -12,6 +12,6 @@ if __name__ == "__main__":
     # `python _wsgi.py -p 9091` is the same as `label-studio-ml start HERE -p 9091`.
     sys.exit(main(["start", HERE, *sys.argv[1:]]))
 
-from script import Model
+__IMPORT__
 
-app = init_app(model_class=Model, model_dir=os.environ.get("MODEL_DIR", HERE))
+app = init_app(model_class=__CLASS__, model_dir=os.environ.get("MODEL_DIR", HERE))
