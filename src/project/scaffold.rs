@@ -28,12 +28,12 @@ const COMPANIONS: [&str; 3] = ["README.md", "test_api.py", "start.sh"];
 pub enum ScaffoldError {
     #[error("{} exists already; use --force to write into it", .0.display())]
     Exists(PathBuf),
-    #[error("{}: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
+    #[error("{}: {reason}", path.display())]
+    Io { path: PathBuf, reason: io::Error },
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> ScaffoldError + '_ {
-    |source| ScaffoldError::Io { path: path.to_owned(), source }
+    |reason| ScaffoldError::Io { path: path.to_owned(), reason }
 }
 
 /// What a project is made from.

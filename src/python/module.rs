@@ -38,6 +38,11 @@ fn main(py: Python<'_>, argv: Vec<String>) -> PyResult<i32> {
         .ok_or_else(|| PyRuntimeError::new_err("label_studio_ml lies in no folder"))?
         .to_owned();
     let launch = Launch { python, package_root };
+    // Python's own handler would raise KeyboardInterrupt after an orderly end. Only the main thread
+    // can take it away; in another thread there is none.
+    let signal = py.import("signal")?;
+    let default = (signal.getattr("SIGINT")?, signal.getattr("SIG_DFL")?);
+    let _ = signal.call_method1("signal", default);
     Ok(py.detach(|| cli::run(&argv, &launch)))
 }
 

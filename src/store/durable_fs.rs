@@ -42,7 +42,11 @@ pub fn sync_tree(dir: &Path) -> io::Result<()> {
 
 /// Brings the entry of `path` in its folder to the disk.
 pub fn sync_parent(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), sync_dir)
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => sync_dir(Path::new(".")),
+        Some(parent) => sync_dir(parent),
+        None => Ok(()),
+    }
 }
 
 fn sync_dir(dir: &Path) -> io::Result<()> {

@@ -36,15 +36,15 @@ const OWN: &str = ".label-studio-ml";
 pub enum StoreError {
     #[error(transparent)]
     Project(#[from] TooLong),
-    #[error("{}: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
+    #[error("{}: {reason}", path.display())]
+    Io { path: PathBuf, reason: io::Error },
     #[error("the result of training is no JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
 
 /// Names the path that an input or output error is about.
 fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
-    |source| StoreError::Io { path: path.to_owned(), source }
+    |reason| StoreError::Io { path: path.to_owned(), reason }
 }
 
 /// A trained version that can be served.

@@ -59,16 +59,15 @@ pub async fn start_worker(
         tokio::spawn(output::log(pipe, origin.clone()));
     }
     let (sender, mut receiver) = super::channel::open(channel);
-    let class = tokio::select! {
-        class = greet(&sender, &mut receiver, configure) => class,
-        end = process.wait() => {
-            return Err(StartError::Import(ImportFailure {
-                kind: super::protocol::ImportFailureKind::Raised,
-                message: format!("importing the script ended its process: it {end}"),
-                traceback: None,
-            }));
+    let greeted = greet(&sender, &mut receiver, configure).await;
+    let class = match greeted {
+        // The channel of a dead process is closed before its death is known.
+        Err(StartError::Closed) => {
+            let end = process.end(super::STOP_GRACE).await;
+            return Err(StartError::Ended(end));
         }
-    }?;
+        class => class?,
+    };
     let incarnation = INCARNATIONS.fetch_add(1, Ordering::Relaxed);
     let worker = Arc::new(Worker::new(incarnation, origin.worker, process.pid, class, sender));
     tokio::spawn({

@@ -45,6 +45,8 @@ pub enum StartError {
     Protocol(u32),
     #[error("it closed its channel before the script was imported")]
     Closed,
+    #[error("importing the script ended its process: it {0}")]
+    Ended(String),
     #[error(transparent)]
     Frame(#[from] FrameError),
 }
