@@ -32,11 +32,11 @@ class LabelStudioMLBaseHelper(LabelStudioMLBase):
     def fit2(self, X: Any, y: Any, **kwargs: Any) -> Any:
         """Train the model; what it returns becomes `self.train_output`."""
 
-    def predict(self, tasks: list[dict[str, Any]], **kwargs: Any) -> list[dict[str, Any]]:  # type: ignore[override]
+    def predict(self, tasks: list[dict[str, Any]], **kwargs: Any) -> list[dict[str, Any]]:
         inputs, targets = self.prepare_tasks(tasks, **kwargs)
         return self.convert_predictions(self.predict2(inputs, targets, **kwargs), **kwargs)
 
-    def fit(  # type: ignore[override]
+    def fit(
         self, completions: Iterable[dict[str, Any]], workdir: str | None = None, **kwargs: Any
     ) -> Any:
         inputs, targets = self.prepare_tasks(completions, workdir=workdir, **kwargs)

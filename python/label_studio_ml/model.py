@@ -79,9 +79,7 @@ class LabelStudioMLBase:
         self.hostname = kwargs.get("hostname") or ""
         self.access_token = kwargs.get("access_token") or ""
 
-    def _init_second(
-        self, project_id: str | None = None, label_config: str | None = None
-    ) -> None:
+    def _init_second(self, project_id: str | None = None, label_config: str | None = None) -> None:
         self.project_id = project_id or ""
         self.label_config = label_config
         self.parsed_label_config = parse_config(label_config, "sdk")

@@ -64,4 +64,5 @@ def get_image_size(filepath: str) -> tuple[int, int]:
     from PIL import Image
 
     with Image.open(filepath) as image:
-        return image.size
+        width, height = image.size
+        return int(width), int(height)

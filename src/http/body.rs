@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -19,6 +19,8 @@ use super::error::ApiError;
 
 /// A client that sends nothing for this long is given up.
 const STALL: Duration = Duration::from_secs(30);
+/// How long the rest of a refused body is read.
+const DISCARD: Duration = Duration::from_secs(5);
 /// Capacity is reserved ahead for at most this much of an announced length.
 const RESERVE: usize = 8 << 20;
 
@@ -38,6 +40,9 @@ pub(super) async fn read(
         .and_then(|length| length.to_str().ok()?.parse().ok())
         .unwrap_or(0);
     if announced > limit {
+        if !headers.contains_key(EXPECT) {
+            discard(&mut body).await;
+        }
         return Err(too_large());
     }
     let mut received = BytesMut::with_capacity(announced.min(RESERVE));
@@ -57,12 +62,22 @@ pub(super) async fn read(
                     continue;
                 };
                 if received.len() + data.len() > limit {
+                    drop(received);
+                    discard(&mut body).await;
                     return Err(too_large());
                 }
                 received.extend_from_slice(&data);
             }
         }
     }
+}
+
+/// Reads on without keeping anything. A client that still sends when the connection is closed sees
+/// a broken connection instead of the answer.
+async fn discard(body: &mut Body) {
+    let all = async { while let Some(Ok(_)) = body.frame().await {} };
+    // Whoever sends for longer than this gets the broken connection.
+    let _ = timeout(DISCARD, all).await;
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {

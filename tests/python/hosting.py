@@ -61,7 +61,9 @@ ECHO = """
 """
 
 
-def run(*arguments: str | Path, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str | Path, cwd: Path | None = None, **env: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command line of ours to its end."""
     return subprocess.run(
         [str(CONSOLE_SCRIPT), *map(str, arguments)],
@@ -160,7 +162,9 @@ class Server:
     def post(self, path: str, json: Any = None, **kwargs: Any) -> requests.Response:
         return self.session.post(self.url + path, json=json, timeout=60, **kwargs)
 
-    def setup(self, project: str = PROJECT, config: str = CHOICES, **more: Any) -> requests.Response:
+    def setup(
+        self, project: str = PROJECT, config: str = CHOICES, **more: Any
+    ) -> requests.Response:
         body = {
             "project": project,
             "schema": config,

@@ -10,7 +10,9 @@ from hosting import ECHO, run, write_script
 
 def test_a_project_holds_the_script_and_what_it_imports(tmp_path: Path) -> None:
     scripts = tmp_path / "scripts"
-    write_script(scripts, "import helpers\nfrom nets.small import Net\n" + ECHO.replace("\n    ", "\n"))
+    write_script(
+        scripts, "import helpers\nfrom nets.small import Net\n" + ECHO.replace("\n    ", "\n")
+    )
     write_script(scripts, "def late():\n    import later\n", "helpers.py")
     write_script(scripts, "x = 1\n", "later.py")
     write_script(scripts, "x = 1\n", "unrelated.py")

@@ -59,7 +59,9 @@ def test_a_failing_import_ends_the_start(tmp_path: Path) -> None:
 
 
 def test_check_constructs_the_class_first(tmp_path: Path) -> None:
-    source = ECHO.replace("self.kwargs = kwargs", "self.kwargs = kwargs; assert kwargs.get('a') == 1")
+    source = ECHO.replace(
+        "self.kwargs = kwargs", "self.kwargs = kwargs; assert kwargs.get('a') == 1"
+    )
     project = make_project(tmp_path, source)
     done = run("start", project, "-p", str(free_port()), "--check")
     assert done.returncode == 2
@@ -67,9 +69,13 @@ def test_check_constructs_the_class_first(tmp_path: Path) -> None:
 
 
 def test_kwargs_come_from_the_file_and_the_command_line(tmp_path: Path, serve: Serve) -> None:
-    project = make_project(tmp_path, ECHO.replace('"init": sorted(self.kwargs)', '"init": self.kwargs'))
+    project = make_project(
+        tmp_path, ECHO.replace('"init": sorted(self.kwargs)', '"init": self.kwargs')
+    )
     (project / "config.json").write_text('{"from_file": [1], "both": "file"}')
-    server = serve(project, "--check", "--with", "both=line", "url=http://h/?a=b", "n=3", "f=0.5", "t=True")
+    server = serve(
+        project, "--check", "--with", "both=line", "url=http://h/?a=b", "n=3", "f=0.5", "t=True"
+    )
     init = server.first()["init"]
     assert {name: init[name] for name in ("from_file", "both", "url", "n", "f", "t")} == {
         "from_file": [1],
@@ -108,7 +114,9 @@ def test_a_first_generation_model_lives_in_its_project(tmp_path: Path, serve: Se
     assert seen["name"] == "model"
 
 
-def test_a_second_generation_model_lives_in_the_working_folder(tmp_path: Path, serve: Serve) -> None:
+def test_a_second_generation_model_lives_in_the_working_folder(
+    tmp_path: Path, serve: Serve
+) -> None:
     source = WHERE.format(more="def setup(self): ...")
     project = make_project(tmp_path, source)
     # A Hugging Face config beside the model is none of its arguments.

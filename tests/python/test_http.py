@@ -190,7 +190,9 @@ def test_five_thousand_tasks_pass_in_one_request(echo: Server) -> None:
     assert [item["task"] for item in results] == list(range(5000))
 
 
-def test_a_project_key_writes_nothing_outside_the_model_folder(serve: Serve, tmp_path: Path) -> None:
+def test_a_project_key_writes_nothing_outside_the_model_folder(
+    serve: Serve, tmp_path: Path
+) -> None:
     server = serve(ECHO)
     before = {path for path in tmp_path.parent.iterdir()}
     for key in ("../../etc/x", "/etc/x", "..", ".", "a\u0000b", "x" * 150):
@@ -216,7 +218,9 @@ def test_a_project_key_writes_nothing_outside_the_model_folder(serve: Serve, tmp
         ("set", 500, "results[0].result[0].value: Object of type set is not JSON serializable"),
     ],
 )
-def test_what_user_code_raises_is_said(raising: Server, what: str, status: int, detail: str) -> None:
+def test_what_user_code_raises_is_said(
+    raising: Server, what: str, status: int, detail: str
+) -> None:
     answer = raising.predict([{"data": {"what": what}}])
     assert answer.status_code == status
     assert detail in answer.json()["detail"]
@@ -270,7 +274,11 @@ def test_half_a_request_blocks_nobody(echo: Server) -> None:
 
 def test_lone_surrogates_and_long_numbers_survive(echo: Server) -> None:
     body = json.dumps(
-        {"tasks": [{"id": 10**40, "data": {"text": "\ud800"}}], "project": "1", "label_config": CHOICES}
+        {
+            "tasks": [{"id": 10**40, "data": {"text": "\ud800"}}],
+            "project": "1",
+            "label_config": CHOICES,
+        }
     )
     answer = post(echo, "/predict", body)
     assert answer.json()["results"][0]["task"] == 10**40

@@ -118,7 +118,9 @@ def test_every_answer_satisfies_the_client(
             assert isinstance(parsed["versions"], list)
         if path == "/predict":
             check_predict(parsed, body["tasks"])
-            texts = {region["value"]["choices"][0] for p in parsed["results"] for region in p["result"]}
+            texts = {
+                region["value"]["choices"][0] for p in parsed["results"] for region in p["result"]
+            }
             predicted[exchange["label"]] = texts
         if path == "/webhook":
             assert answer.elapsed.total_seconds() < 1, place

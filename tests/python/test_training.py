@@ -186,7 +186,9 @@ def test_a_training_that_kills_its_process_is_reported(serve: Serve) -> None:
 
 
 def test_a_version_that_cannot_be_loaded_is_not_served(serve: Serve) -> None:
-    source = ECHO.replace("self.kwargs = kwargs", "self.kwargs = kwargs; assert self.train_output.get('tasks') != 2")
+    source = ECHO.replace(
+        "self.kwargs = kwargs", "self.kwargs = kwargs; assert self.train_output.get('tasks') != 2"
+    )
     server = serve(source)
     server.setup()
     server.train(1)

@@ -2,16 +2,20 @@
 
 `predict` returns one prediction per task with an `echo` of what it was called with.  The first
 task may carry an order in `data.do`: to tell about the instance, a shape to return, or an error
-to raise.  `fit` returns a
-summary of its arguments, or follows the order of the first task or of the event's annotation.
+to raise.  `fit` returns a summary of its arguments and of the instance, or follows the order of
+the first task or of the event's annotation.
 """
 
 import datetime
 import sys
 import uuid
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, NoReturn
 
 from label_studio_ml.model import LabelStudioMLBase
+
+Item = dict[str, Any]
 
 
 class OddError(Exception):
@@ -21,11 +25,11 @@ class OddError(Exception):
 class EchoModel(LabelStudioMLBase):
     """Says what it sees."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.calls = 0
 
-    def predict(self, tasks, **kwargs):
+    def predict(self, tasks: list[Item], **kwargs: Any) -> Any:
         self.calls += 1
         order = tasks[0]["data"].get("do") if tasks else None
         if order in RAISES:
@@ -39,7 +43,7 @@ class EchoModel(LabelStudioMLBase):
         answer = [dict(self._prediction(task), echo=self._echo(task, kwargs)) for task in tasks]
         return RESHAPES[order](answer) if order else answer
 
-    def fit(self, tasks, workdir=None, **kwargs):
+    def fit(self, tasks: Iterable[Item], workdir: str | None = None, **kwargs: Any) -> Any:
         tasks = list(tasks)
         event = kwargs.get("event")
         if event:
@@ -51,6 +55,8 @@ class EchoModel(LabelStudioMLBase):
             raise ValueError("the training was told to fail")
         if order == "nothing":
             return None
+        if order == "list":
+            return ["no", "dict"]
         if order == "set":
             return {"labels": {"a", "b"}}
         if event:
@@ -61,19 +67,23 @@ class EchoModel(LabelStudioMLBase):
                 "tasks": len(tasks),
                 "given": sorted(kwargs),
                 "job": kwargs["job_id"],
-                "workdir": bool(workdir) and Path(workdir).is_dir(),
+                "workdir": workdir is not None and Path(workdir).is_dir(),
+                "before": self.train_output.get("event"),
+                "config": self.label_config,
+                "hostname": self.hostname,
+                "access_token": self.access_token,
             }
         return {
             "texts": [task["data"]["text"] for task in tasks],
             "labels": [task["annotations"][0]["result"] for task in tasks],
             "params": kwargs,
-            "workdir": bool(workdir) and Path(workdir).is_dir(),
+            "workdir": workdir is not None and Path(workdir).is_dir(),
             "before": self.train_output.get("texts"),
             "config": self.label_config,
             7: "an integer key",
         }
 
-    def _prediction(self, task):
+    def _prediction(self, task: Item) -> Item:
         regions = []
         for name, control in self.parsed_label_config.items():
             regions.append(
@@ -86,7 +96,7 @@ class EchoModel(LabelStudioMLBase):
             )
         return {"result": regions, "score": 0.5}
 
-    def _echo(self, task, kwargs):
+    def _echo(self, task: Item, kwargs: Item) -> Item:
         return {
             "data": task["data"],
             "task_keys": sorted(task),
@@ -96,7 +106,7 @@ class EchoModel(LabelStudioMLBase):
             "train_output": self.train_output,
         }
 
-    def _self(self):
+    def _self(self) -> Item:
         return {
             "calls": self.calls,
             "hostname": self.hostname,
@@ -105,11 +115,11 @@ class EchoModel(LabelStudioMLBase):
         }
 
 
-def _recurse():
-    return _recurse()
+def _recurse() -> NoReturn:
+    _recurse()
 
 
-RAISES = {
+RAISES: dict[str, Callable[[], BaseException]] = {
     "raise": lambda: ValueError("told to fail"),
     "raise_key": lambda: KeyError("missing"),
     "raise_odd": lambda: OddError("one", 2),
@@ -120,7 +130,7 @@ RAISES = {
     "raise_deep": _recurse,
 }
 
-RESHAPES = {
+RESHAPES: dict[str, Callable[[list[Item]], object]] = {
     "none": lambda answer: None,
     "empty": lambda answer: [],
     "short": lambda answer: answer[:-1],

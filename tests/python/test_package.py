@@ -1,0 +1,192 @@
+"""The installed package: what it offers to user code, without a server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import requires, version
+from pathlib import Path
+
+import pytest
+from hosting import ROOT, run
+
+import label_studio_ml
+from label_studio_ml import _native
+from label_studio_ml.helpers import LabelStudioMLChoices
+from label_studio_ml.label_config import parse_config
+from label_studio_ml.model import (
+    LabelStudioMLBase,
+    get_all_classes_inherited_LabelStudioMLBase,
+)
+
+CONFIG = '<View><Text name="t" value="$x"/><Choices name="c" toName="t"><Choice value="A"/></Choices></View>'
+
+
+class First(LabelStudioMLBase):
+    def predict(self, tasks, **kwargs):
+        return [self.train_output for _ in tasks]
+
+    def fit(self, tasks, workdir=None, **kwargs):
+        return {"n": len(list(tasks)), **kwargs}
+
+
+class Second(LabelStudioMLBase):
+    def setup(self):
+        self.ready = True
+
+    def predict(self, tasks, context=None, **kwargs):
+        return []
+
+
+def test_names_and_version() -> None:
+    assert label_studio_ml.package_name == "label-studio-ml"
+    assert label_studio_ml.__version__ == version("label-studio-ml") == "3.0.0"
+    assert (Path(label_studio_ml.__file__).parent / "py.typed").exists()
+    assert run("--version").stdout == "label-studio-ml 3.0.0\n"
+
+
+def test_dependencies_have_lower_bounds_only() -> None:
+    """The package must fit into one environment with Label Studio."""
+    for requirement in requires("label-studio-ml") or []:
+        assert "<" not in requirement and "==" not in requirement, requirement
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, label_studio_ml.model, label_studio_ml.server, label_studio_ml.utils\n"
+        "print([m for m in ('numpy', 'flask', 'requests', 'PIL', 'label_studio_sdk',"
+        " 'label_studio_tools') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_extension_is_built_as_it_must_be() -> None:
+    """`auto-initialize` breaks imports into static interpreters, `extension-module` breaks tests."""
+    lock = subprocess.run(
+        ["cargo", "tree", "-e", "features,normal", "-i", "pyo3", "--offline"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert lock.returncode == 0, lock.stderr
+    assert "abi3-py310" in lock.stdout
+    assert "auto-initialize" not in lock.stdout
+    assert 'feature "extension-module"' not in lock.stdout
+
+
+def test_a_first_generation_model_by_itself() -> None:
+    model = First(label_config=CONFIG, train_output={"a": 1}, hostname="http://h", extra=1)
+    assert list(model.parsed_label_config) == ["c"]
+    assert model.predict([{}]) == [{"a": 1}]
+    assert (model.hostname, model.access_token) == ("http://h", "")
+    event = model.process_event("ANNOTATION_CREATED", {"k": 1}, "7", {"workdir": "w"})
+    assert event == {"n": 0, "event": "ANNOTATION_CREATED", "data": {"k": 1}, "job_id": "7"}
+    assert model.process_event("TASKS_CREATED", {}, "7", {}) is None
+    model.parsed_label_config = {"mine": {}}
+    assert First().parsed_label_config == {}
+
+
+def test_a_second_generation_model_by_itself() -> None:
+    model = Second(project_id="2", label_config=CONFIG)
+    assert model.ready
+    assert model.project_id == "2"
+    assert model.parsed_label_config["c"]["inputs"][0]["valueType"] is None
+
+
+def test_the_base_class_says_what_is_missing() -> None:
+    class Empty(LabelStudioMLBase): ...
+
+    with pytest.raises(NotImplementedError, match="Empty does not override predict"):
+        Empty().predict([])
+    assert Empty().fit() == {}
+
+
+def detected(body: str, **names: object) -> int:
+    namespace: dict[str, object] = {
+        "Base": LabelStudioMLBase,
+        "Choices": LabelStudioMLChoices,
+        **names,
+    }
+    exec(f"class Model({'Choices' if 'helper' in body else 'Base'}):\n    {body}", namespace)
+    model = namespace["Model"]
+    assert isinstance(model, type)
+    return _native.detect_generation(model)[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "generation"),
+    [
+        ("LABEL_STUDIO_ML_API = 2\n    def fit(self, tasks, workdir=None): ...", 2),
+        ("LABEL_STUDIO_ML_API = 1\n    def fit(self, event, data): ...", 1),
+        ("def fit(self, event, data, **kwargs): ...", 2),
+        ("def __init__(self, project_id=None, **kwargs): ...", 2),
+        ("helper = 1", 1),
+        ("def fit(self, completions, **kwargs): ...", 1),
+        ("def fit(self, x, workdir=None): ...", 1),
+        ("def __init__(self, label_config=None, train_output=None): ...", 1),
+        ("def setup(self): ...", 2),
+        ("def setup(self): self.x = self.train_output", 1),
+        ("def setup(self, something): ...\n    def predict(self, tasks, context=None): ...", 2),
+        ("def predict(self, tasks, **kwargs): return self.train_output", 1),
+        ("def predict(self, tasks, **kwargs): return self.label_interface", 2),
+        ("def predict(self, tasks, **kwargs): return (lambda: self.get_first_tag_occurence)()", 2),
+        ("def predict(self, tasks, context=None, **kwargs): ...", 2),
+        ("def __init__(self, **kwargs): ...", 1),
+        ("def predict(self, tasks, **kwargs): ...", 2),
+    ],
+)
+def test_the_generation_is_told_from_the_class(body: str, generation: int) -> None:
+    assert detected(body) == generation
+
+
+def test_config_errors_are_those_of_the_dialects_package() -> None:
+    from label_studio_sdk._extensions.label_studio_tools.core.utils import exceptions as sdk
+    from label_studio_tools.core.utils import exceptions as tools
+
+    with pytest.raises(tools.LabelStudioXMLSyntaxErrorSentryIgnored):
+        parse_config("<View", "tools")
+    with pytest.raises(sdk.LabelStudioXMLSyntaxErrorSentryIgnored):
+        parse_config("<View", "sdk")
+    with pytest.raises(ValueError, match="encoding"):
+        parse_config('<?xml version="1.0" encoding="utf-8"?><View/>')
+    with pytest.raises(ValueError, match="tools"):
+        parse_config("<View/>", "other")  # type: ignore[arg-type]
+    assert parse_config(None) == parse_config("") == {}
+
+
+def test_classes_of_a_script_are_listed(tmp_path: Path) -> None:
+    script = tmp_path / "two_models.py"
+    script.write_text(
+        "from label_studio_ml.model import LabelStudioMLBase\n"
+        "class A(LabelStudioMLBase): ...\nclass B(A): ...\nclass C: ...\n"
+    )
+    assert get_all_classes_inherited_LabelStudioMLBase(str(script)) == ["A", "B"]
+
+
+def test_init_app_says_where_it_works() -> None:
+    from label_studio_ml.api import init_app
+
+    with pytest.raises(RuntimeError, match="label-studio-ml start"):
+        init_app(First)
+
+
+def test_the_helper_class_for_choices() -> None:
+    class Fixed(LabelStudioMLChoices):
+        def predict2(self, X, y=None, **kwargs):
+            return [["A"] for _ in X], [0.5 for _ in X]
+
+        def fit2(self, X, y, **kwargs):
+            return {"seen": len(X)}
+
+    model = Fixed(label_config=CONFIG)
+    assert model.predict([{"data": {"x": "text"}}]) == [
+        {
+            "result": [
+                {"from_name": "c", "to_name": "t", "type": "choices", "value": {"choices": ["A"]}}
+            ],
+            "score": 0.5,
+        }
+    ]
+    assert model.fit([{"data": {"x": "text"}}]) == {"seen": 1}
