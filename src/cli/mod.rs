@@ -20,7 +20,7 @@ const USAGE: i32 = 2;
     version,
     about = "Serve a machine learning model to Label Studio"
 )]
-struct Args {
+struct CommandLine {
     #[command(subcommand)]
     command: Command,
 }
@@ -36,17 +36,17 @@ enum Command {
 
 /// Runs a command line, `argv[0]` being the program; returns the exit status.
 pub fn run(argv: &[String], launch: &Launch) -> i32 {
-    let args = match Args::try_parse_from(argv) {
-        Ok(args) => args,
+    let command = match CommandLine::try_parse_from(argv) {
+        Ok(line) => line.command,
         Err(error) => {
             // The terminal may be gone, which is no reason for another status.
             let _ = error.print();
             return error.exit_code();
         }
     };
-    let done = match args.command {
-        Command::Init(args) => init::run(&args, launch),
-        Command::Start(args) => start::run(args, launch),
+    let done = match command {
+        Command::Init(options) => init::run(&options, launch),
+        Command::Start(options) => start::run(&options, launch),
     };
     match done {
         Ok(status) => status,

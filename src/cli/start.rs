@@ -74,13 +74,13 @@ pub(super) struct StartArgs {
     drain_timeout: f64,
 }
 
-pub(super) fn run(args: StartArgs, launch: &Launch) -> Result<i32> {
+pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
     init_log(if args.debug { "DEBUG" } else { &args.log_level });
     let project = find::project(&args.root_dir, args.name.as_deref())?;
     let project = std::path::absolute(&project).context("the path of the project")?;
-    let configure = configure(&args, &project)?;
+    let configure = configure(args, &project)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let status = runtime.block_on(run_server(&args, configure, launch));
+    let status = runtime.block_on(run_server(args, configure, launch));
     // What blocks in the background must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     status

@@ -91,7 +91,7 @@ fn make_readable(dir: &Path) -> io::Result<()> {
 fn fill(plan: &Plan, into: &Path) -> Result<Report, ScaffoldError> {
     let mut report = Report::default();
     let from = plan.script.parent().unwrap_or(Path::new(""));
-    let name = plan.script.file_name().map(Path::new).unwrap_or(&plan.script);
+    let name = plan.script.file_name().map_or(plan.script.as_path(), Path::new);
     copy(&plan.script, &into.join(name))?;
     for sibling in &plan.siblings {
         copy(&from.join(sibling), &into.join(sibling))?;

@@ -16,6 +16,8 @@ use super::errors::own_error;
 
 /// Deeper nesting than this is taken for a cycle.
 const DEEPEST: usize = 500;
+/// A place that takes more bytes than this in an error message is cut.
+const LONGEST_PLACE: usize = 200;
 
 /// Where in the result the walk is, for error messages.
 #[derive(Default)]
@@ -183,15 +185,12 @@ impl Walk {
     }
 
     fn int(&mut self, int: &Bound<'_, PyInt>) -> PyResult<()> {
-        match int.extract::<i64>() {
-            Ok(small) => {
-                let _ = serde_json::to_writer(&mut self.out, &small);
-            }
-            Err(_) => {
-                let digits = int.py().get_type::<PyInt>().call_method1("__repr__", (int,))?;
-                self.out.extend_from_slice(digits.cast::<PyString>()?.to_str()?.as_bytes());
-            }
+        if let Ok(small) = int.extract::<i64>() {
+            let _ = serde_json::to_writer(&mut self.out, &small);
+            return Ok(());
         }
+        let digits = int.py().get_type::<PyInt>().call_method1("__repr__", (int,))?;
+        self.out.extend_from_slice(digits.cast::<PyString>()?.to_str()?.as_bytes());
         Ok(())
     }
 
@@ -205,9 +204,8 @@ impl Walk {
                 Step::Index(index) => write!(place, "[{index}]"),
             };
         }
-        if place.len() > 200 {
-            place.truncate(place.floor_char_boundary(200));
-            place.push('…');
+        if place.len() > LONGEST_PLACE {
+            place = place.chars().take(LONGEST_PLACE / 4).chain(['…']).collect();
         }
         let message = super::errors::message(py, failure);
         let message = if place.is_empty() { message } else { format!("{place}: {message}") };

@@ -29,6 +29,7 @@ mod native {
 
 /// Runs the command line; returns the exit status.
 #[pyfunction]
+#[allow(clippy::needless_pass_by_value)] // a list of Python's can only be taken as a whole
 fn main(py: Python<'_>, argv: Vec<String>) -> PyResult<i32> {
     let python: PathBuf = py.import("sys")?.getattr("executable")?.extract()?;
     let package: PathBuf = py.import("label_studio_ml")?.getattr("__file__")?.extract()?;

@@ -79,11 +79,20 @@ impl ModelInUse {
     }
 }
 
+/// What is known of the versions of a project.
+#[derive(Debug, Default)]
+enum Trained {
+    /// The model folder was not read yet.
+    #[default]
+    Unread,
+    Never,
+    Newest(Version),
+}
+
 #[derive(Debug, Default)]
 struct Project {
     setup: Option<Setup>,
-    /// Outer none: the model folder was not read yet. Inner none: never trained.
-    version: Option<Option<Version>>,
+    trained: Trained,
     /// Most recently used first.
     models: Vec<Arc<ModelInUse>>,
     refused: Option<(u64, String)>,
@@ -107,12 +116,16 @@ impl Models {
     }
 
     pub fn knows_version(&self, project: &str) -> bool {
-        self.table().get(project).is_some_and(|project| project.version.is_some())
+        self.table().get(project).is_some_and(|p| !matches!(p.trained, Trained::Unread))
     }
 
     /// Notes what the model folder holds, unless training was faster.
     pub fn set_version_once(&self, project: &str, version: Option<Version>) {
-        self.table().entry(project.to_owned()).or_default().version.get_or_insert(version);
+        let mut projects = self.table();
+        let project = projects.entry(project.to_owned()).or_default();
+        if matches!(project.trained, Trained::Unread) {
+            project.trained = version.map_or(Trained::Never, Trained::Newest);
+        }
     }
 
     pub fn in_use(&self, project: &str) -> bool {
@@ -131,7 +144,10 @@ impl Models {
         let label_config =
             label_config.or(project.setup.as_ref().and_then(|s| s.label_config.as_deref()));
         let connection = project.setup.as_ref().map(|setup| &setup.connection);
-        let version = project.version.as_ref().and_then(Option::as_ref);
+        let version = match &project.trained {
+            Trained::Newest(version) => Some(version),
+            Trained::Unread | Trained::Never => None,
+        };
         let name = version_name(version, generation);
         let found = project.models.iter().position(|model| {
             let spec = &model.model.spec;
@@ -174,7 +190,7 @@ impl Models {
     ) -> Vec<Arc<ModelInUse>> {
         let mut projects = self.table();
         let project = projects.entry(project.to_owned()).or_default();
-        project.version = Some(Some(version));
+        project.trained = Trained::Newest(version);
         project.refused = None;
         std::mem::replace(&mut project.models, next.into_iter().collect())
     }

@@ -168,12 +168,12 @@ impl Versions {
             }
             Input::Event { action, data } => {
                 #[derive(Serialize)]
-                struct Event<'a> {
+                struct Stored<'a> {
                     event: &'a str,
                     job_id: String,
                     data: &'a RawValue,
                 }
-                let event = Event { event: action, job_id: id.to_string(), data };
+                let event = Stored { event: action, job_id: id.to_string(), data };
                 write(&dir.join(EVENT), &serde_json::to_vec_pretty(&event)?)?;
             }
         }

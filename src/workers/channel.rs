@@ -75,7 +75,7 @@ pub struct Receiver {
 
 impl Receiver {
     /// The next message and its body; none when the worker closed the channel.
-    pub async fn next(&mut self) -> Result<Option<(FromWorker, Bytes)>, FrameError> {
+    pub async fn receive(&mut self) -> Result<Option<(FromWorker, Bytes)>, FrameError> {
         let mut prefix = [0; PREFIX];
         match self.stream.read_exact(&mut prefix).await {
             Ok(_) => {}
@@ -176,7 +176,7 @@ pub mod blocking {
 
     impl Reader {
         /// The next message and its body; none when the server closed the channel.
-        pub fn next(&mut self) -> Result<Option<(ToWorker, Vec<u8>)>, FrameError> {
+        pub fn receive(&mut self) -> Result<Option<(ToWorker, Vec<u8>)>, FrameError> {
             let mut prefix = [0; PREFIX];
             if !self.fill(&mut prefix)? {
                 return Ok(None);
@@ -266,7 +266,7 @@ mod tests {
         let sizes = [0, 1, INLINE_LIMIT, INLINE_LIMIT + 1, 5, 9 << 20, 3];
         let echo = std::thread::spawn(move || {
             let (mut reader, writer) = blocking::open(worker).unwrap();
-            while let Some((message, body)) = reader.next().unwrap() {
+            while let Some((message, body)) = reader.receive().unwrap() {
                 let ToWorker::Predict { request, .. } = message else { panic!("{message:?}") };
                 writer.send(&FromWorker::Fitted { request }, &body).unwrap();
             }
@@ -276,7 +276,7 @@ mod tests {
             sender.send(&predict(request), body).await.unwrap();
         }
         for (request, size) in (0..).zip(sizes) {
-            let (message, body) = receiver.next().await.unwrap().unwrap();
+            let (message, body) = receiver.receive().await.unwrap().unwrap();
             assert_eq!(message, FromWorker::Fitted { request });
             assert_eq!(body.len(), size);
             assert!(body.iter().all(|byte| u64::from(*byte) == request));
@@ -290,7 +290,7 @@ mod tests {
         let (server, worker) = pair();
         let (_sender, mut receiver) = open(server);
         drop(worker);
-        assert!(receiver.next().await.unwrap().is_none());
+        assert!(receiver.receive().await.unwrap().is_none());
     }
 
     #[tokio::test]
@@ -298,6 +298,6 @@ mod tests {
         let (server, worker) = pair();
         let (_sender, mut receiver) = open(server);
         std::io::Write::write_all(&mut StdStream::from(worker), &[9; 64]).unwrap();
-        assert!(matches!(receiver.next().await, Err(FrameError::UnknownKind(9))));
+        assert!(matches!(receiver.receive().await, Err(FrameError::UnknownKind(9))));
     }
 }

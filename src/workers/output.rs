@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
 /// First byte of a record.
@@ -70,21 +71,21 @@ pub async fn log(pipe: impl AsyncRead + Unpin, origin: Origin) {
     let mut window = Window::new();
     let mut line = Vec::new();
     loop {
-        line.clear();
-        match read_line(&mut reader, &mut line).await {
+        // Between two chunks the reader holds nothing but `line`, so it can be left and resumed.
+        let Ok(read) = timeout(WINDOW, read_line(&mut reader, &mut line)).await else {
+            window.end(&origin);
+            continue;
+        };
+        match read {
             Ok(false) | Err(_) => break,
             Ok(true) => {}
         }
-        if let Some(skipped) = window.admit() {
-            if skipped > 0 {
-                warn!(target: "model", worker = origin.worker, "{skipped} lines of output left out: over {LINES_PER_WINDOW} in a second");
-            }
+        if window.admit(&origin) {
             emit(&String::from_utf8_lossy(&line), &origin);
         }
+        line.clear();
     }
-    if window.skipped > 0 {
-        warn!(target: "model", worker = origin.worker, "{} lines of output left out", window.skipped);
-    }
+    window.end(&origin);
 }
 
 fn emit(line: &str, origin: &Origin) {
@@ -105,13 +106,11 @@ async fn read_line(
     reader: &mut (impl AsyncBufReadExt + Unpin),
     line: &mut Vec<u8>,
 ) -> std::io::Result<bool> {
-    let mut any = false;
     loop {
         let chunk = reader.fill_buf().await?;
         if chunk.is_empty() {
-            return Ok(any);
+            return Ok(!line.is_empty());
         }
-        any = true;
         let end = chunk.iter().position(|byte| *byte == b'\n');
         let taken = end.unwrap_or(chunk.len());
         let room = LONGEST_LINE.saturating_sub(line.len()).min(taken);
@@ -138,20 +137,26 @@ impl Window {
         Self { began: Instant::now(), lines: 0, skipped: 0 }
     }
 
-    /// Whether a line is logged; if so, how many were left out before it.
-    fn admit(&mut self) -> Option<u32> {
+    /// Whether a line is logged.
+    fn admit(&mut self, origin: &Origin) -> bool {
         if self.began.elapsed() >= WINDOW {
-            let skipped = self.skipped;
-            *self = Self::new();
-            self.lines = 1;
-            return Some(skipped);
+            self.end(origin);
         }
         self.lines += 1;
         if self.lines > LINES_PER_WINDOW {
             self.skipped += 1;
-            return None;
+            return false;
         }
-        Some(0)
+        true
+    }
+
+    /// Begins a new window, saying what was left out in this one.
+    fn end(&mut self, origin: &Origin) {
+        if self.skipped > 0 {
+            let (worker, skipped) = (origin.worker.as_str(), self.skipped);
+            warn!(target: "model", worker, "{skipped} lines of output left out: over {LINES_PER_WINDOW} in a second");
+        }
+        *self = Self::new();
     }
 }
 
@@ -192,8 +197,9 @@ mod tests {
 
     #[test]
     fn a_flood_is_cut() {
+        let origin = Origin { worker: "1".into(), job: None, project: None };
         let mut window = Window::new();
-        let admitted = (0..LINES_PER_WINDOW * 2).filter(|_| window.admit().is_some()).count();
+        let admitted = (0..LINES_PER_WINDOW * 2).filter(|_| window.admit(&origin)).count();
         assert_eq!(admitted, LINES_PER_WINDOW as usize);
         assert_eq!(window.skipped, LINES_PER_WINDOW);
     }

@@ -79,7 +79,7 @@ pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), RuntimeE
         },
         &[],
     )?;
-    let configure = match host.wait(|| reader.next())? {
+    let configure = match host.wait(|| reader.receive())? {
         Some((ToWorker::Configure(configure), _)) => configure,
         Some((other, _)) => return Err(RuntimeError::NotConfigured(format!("{other:?}"))),
         None => return Ok(()),
@@ -218,7 +218,7 @@ fn spawn_reader<H: ModelHost>(
     queues: Arc<Queues>,
 ) -> io::Result<()> {
     thread::Builder::new().name("channel".into()).spawn(move || {
-        while let Ok(Some((message, body))) = reader.next() {
+        while let Ok(Some((message, body))) = reader.receive() {
             match message {
                 ToWorker::Load { request, model } => {
                     let id = model.id;

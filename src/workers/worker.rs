@@ -96,7 +96,7 @@ pub async fn greet(
     receiver: &mut Receiver,
     configure: super::protocol::Configure,
 ) -> Result<ClassInfo, StartError> {
-    match receiver.next().await? {
+    match receiver.receive().await? {
         Some((FromWorker::Hello { protocol: PROTOCOL, .. }, _)) => {}
         Some((FromWorker::Hello { protocol, .. }, _)) => {
             return Err(StartError::Protocol(protocol));
@@ -105,7 +105,7 @@ pub async fn greet(
     }
     sender.send(&ToWorker::Configure(configure), Bytes::new()).await?;
     loop {
-        match receiver.next().await? {
+        match receiver.receive().await? {
             Some((FromWorker::ClassReady(class), _)) => return Ok(class),
             Some((FromWorker::ClassFailed(failure), _)) => return Err(StartError::Import(failure)),
             Some(_) => {}
@@ -132,7 +132,7 @@ impl Worker {
     /// Hands answers to their callers until the channel ends.
     pub async fn receive(&self, mut receiver: Receiver) {
         loop {
-            match receiver.next().await {
+            match receiver.receive().await {
                 Ok(Some((message, body))) => self.take(message, body),
                 Ok(None) => return,
                 Err(error) => {

@@ -21,13 +21,21 @@ from services import Service
 NO_ANSWER = 0
 """The status of an answer that never came: the connection was closed."""
 
-_VERSION = "<version>"
-_ID = "<id>"
+VERSION = "<version>"
+ID = "<id>"
+
+_CREATED = 1700000000
+CREATED_AT = "2023-11-14T22:13:20.123456Z"
+"""When every project was made: the key of project 7 is `7.1700000000`."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request; `@project` and `@id` stand for the project that a scenario uses."""
+    """One HTTP request.
+
+    `@project` stands for the key of the project that a scenario uses and `@id` for its id (as a
+    number); `@other` for the key of a second project.
+    """
 
     method: str
     path: str
@@ -37,11 +45,13 @@ class Request:
 
     def bound_to(self, project_id: int) -> Request:
         """The same request with the placeholders filled in."""
-        key = f"{project_id}.1700000000"
+        key, other = f"{project_id}.{_CREATED}", f"{project_id}0.{_CREATED}"
 
         def fill(value: Any) -> Any:
+            if value == "@id":
+                return project_id
             if isinstance(value, str):
-                return project_id if value == "@id" else value.replace("@project", key)
+                return value.replace("@project", key).replace("@other", other)
             if isinstance(value, list):
                 return [fill(item) for item in value]
             if isinstance(value, dict):
@@ -70,7 +80,7 @@ class Answer:
 class Settle(Protocol):
     """Waits until what a training event started is over."""
 
-    def __call__(self, backend: Backend, project_id: int, answer: Answer, result: bool) -> None:
+    def __call__(self, backend: Backend, answer: Answer, result: bool) -> None:
         """`result`: whether upstream's training leaves one."""
 
 
@@ -128,7 +138,7 @@ class Backend:
     def _normalise(self, body: Any) -> Any:
         if isinstance(body, dict) and isinstance(body.get("results"), list):
             version = body.get("model_version")
-            body = {**body, "results": [_without_version(i, version) for i in body["results"]]}
+            body = {**body, "results": [_checked_version(i, version) for i in body["results"]]}
         return self._replace(body)
 
     def _replace(self, value: Any, key: str = "") -> Any:
@@ -141,9 +151,9 @@ class Backend:
         if isinstance(value, list):
             return [self._replace(item, key) for item in value]
         if key in ("model_version", "versions") and _is_version(value):
-            return _VERSION
+            return VERSION
         if key in ("job", "job_id") and isinstance(value, (str, int)) and str(value):
-            return _ID
+            return ID
         if key == "model_dir" and isinstance(value, str):
             return "<model_dir>" if Path(value).resolve() == self.model_dir.resolve() else value
         if key == "traceback" and isinstance(value, str):
@@ -164,20 +174,22 @@ def _versions_in(body: dict[str, Any]) -> tuple[str, ...]:
     return (str(body["model_version"]),) if "model_version" in body else ()
 
 
-def _without_version(item: Any, version: object) -> Any:
-    """A prediction without a `model_version` that only repeats the answer's own."""
+def _checked_version(item: Any, version: object) -> Any:
+    """A prediction; a `model_version` that looks like the answer's own but is not it shows."""
     if isinstance(item, list):
-        return [_without_version(part, version) for part in item]
-    if isinstance(item, dict) and version is not None and item.get("model_version") == version:
-        return {key: value for key, value in item.items() if key != "model_version"}
+        return [_checked_version(part, version) for part in item]
+    if isinstance(item, dict) and "model_version" in item:
+        given = item["model_version"]
+        if given != version and _is_version(given):
+            return {**item, "model_version": f"{given!r}, where the answer says {version!r}"}
     return item
 
 
-def settled_at_once(backend: Backend, project_id: int, answer: Answer, result: bool) -> None:
+def settled_at_once(backend: Backend, answer: Answer, result: bool) -> None:
     """For a server that trains before it answers."""
 
 
-def settled_by_file(backend: Backend, project_id: int, answer: Answer, result: bool) -> None:
+def settled_by_file(backend: Backend, answer: Answer, result: bool) -> None:
     """For upstream's child processes: they end by writing a file, or without a word."""
     if not result:
         time.sleep(0.5)
@@ -186,15 +198,14 @@ def settled_by_file(backend: Backend, project_id: int, answer: Answer, result: b
     _wait(lambda: file.exists() and file.stat().st_size > 0, f"{file} was not written")
 
 
-def settled_by_asking(backend: Backend, project_id: int, answer: Answer, result: bool) -> None:
-    """For a server that says truly whether a project is in training."""
-    ask = Request("GET", "/is_training?project=@project").bound_to(project_id)
+def settled_by_health(backend: Backend, answer: Answer, result: bool) -> None:
+    """For a server whose /health counts the jobs that wait or run."""
 
     def over() -> bool:
-        said = backend.send(ask)
-        return said.status == 200 and said.body.get("is_training") is False
+        jobs: int = backend.send(Request("GET", "/health")).body["jobs"]
+        return jobs == 0
 
-    _wait(over, f"{backend.name}: project {project_id} is in training for ever")
+    _wait(over, f"{backend.name}: job {answer.job} does not end")
 
 
 def _wait(over: Callable[[], bool], otherwise: str, seconds: float = 30) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from backends import Answer, Backend, settled_at_once, settled_by_asking, settled_by_file
+from backends import Answer, Backend, settled_at_once, settled_by_file, settled_by_health
 from scenarios import Play, Scenario, play
 from services import Service, free_port
 from upstream import Mode, init_project, upstream_service, upstream_venv
@@ -55,8 +55,7 @@ def upstream_answers(
             if scenario.mode == "events":
                 stop("events")
             backend = running.get(scenario.mode) or start(scenario.mode)
-            # Upstream names a version by the clock, to the second.
-            played[scenario.name] = play(backend, scenario, next(project_ids), pause=1.1)
+            played[scenario.name] = play(backend, scenario, next(project_ids), by_the_clock=True)
         return played[scenario.name]
 
     yield answers
@@ -81,7 +80,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
         env={"MODEL_DIR": str(project)},
     )
     with service:
-        yield Backend("ours", service, project, settled_by_asking)
+        yield Backend("ours", service, project, settled_by_health)
 
 
 @pytest.fixture(scope="session")

@@ -1,40 +1,56 @@
 """Every intended difference between upstream 1.0.9 and our server, with its reason.
 
 A step of a scenario that is not in this table must be answered alike by both.  A step that is in
-it must be answered by each as the row says, so a row that has become untrue fails too.
+it must be answered by each as the row says, and not alike, so a row that has become untrue fails
+too.
+
+One difference is everywhere and has no rows: each prediction without a `model_version` gets that
+of the answer (`with_versions`), so that Label Studio files it under the version that made it, even
+when a new one is published between its /setup and its /predict.
 
 What is never compared, because it differs between any two runs or is free by design: the value
 of a version (upstream names an untrained model by the clock in one mode and INITIAL in the other,
-ours is INITIAL until trained, then digits) and whether it is a number or a string; job ids; a
-prediction's own `model_version` where it repeats the answer's; `request_id` in an error; all but
-the last line of a traceback; the order of keys and the white space of JSON.
+ours is INITIAL until trained, then digits) and whether it is a number or a string; job ids;
+`request_id` in an error; all but the last line of a traceback; the order of keys and the white
+space of JSON.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from backends import NO_ANSWER, Answer
-from scenarios import CONFIG, OTHER_CONFIG, OTHER_EVENTS, ROUTES, SETUP, TRAINING_EVENTS
+from backends import ID, NO_ANSWER, VERSION, Answer
+from scenarios import (
+    CONFIG,
+    NOBODY,
+    OTHER_CONFIG,
+    OTHER_EVENTS,
+    ROUTES,
+    SETUP,
+    TRAINING_EVENTS,
+)
 
 Pattern = Any
 """A plain value stands for itself, a function for what it accepts."""
+Change = Callable[[Any], Any]
+"""Makes our body out of upstream's, which it leaves as it is."""
 
 
 @dataclass(frozen=True)
 class Expect:
-    """The statuses and the body that an answer may have."""
+    """The status and the body that an answer must have."""
 
-    statuses: tuple[int, ...]
+    status: int
     body: Pattern
 
     def mismatch(self, answer: Answer) -> str:
         """What is wrong with the answer; empty if nothing is."""
-        if answer.status not in self.statuses:
-            return f"status {answer.status}, expected {self.statuses}"
-        return "" if accepts(self.body, answer.body) else f"body {answer.body!r:.600}"
+        if answer.status != self.status:
+            return f"status {answer.status}, expected {self.status}; body {answer.body!r:.300}"
+        return "" if accepts(self.body, answer.body) else f"body {answer.body!r:.900}"
 
 
 @dataclass(frozen=True)
@@ -42,10 +58,14 @@ class Difference:
     """One row of the table."""
 
     upstream: Expect
-    ours: Expect
+    ours: Expect | Change
+    """A change: all but what it changes is as in upstream's answer."""
     reason: str
     same_allow: bool = True
     """Whether the Allow header is still the same."""
+
+
+# Patterns.
 
 
 def accepts(pattern: Pattern, value: Any) -> bool:
@@ -63,12 +83,28 @@ def text(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
 
 
+def number(value: Any) -> bool:
+    """An integer."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def saying(*words: str) -> Callable[[Any], bool]:
+    """A text with all of these words."""
+    return lambda value: isinstance(value, str) and all(word in value for word in words)
+
+
 def has(**members: Pattern) -> Callable[[Any], bool]:
     """An object with at least these members."""
     return lambda value: (
         isinstance(value, dict)
         and all(key in value and accepts(pattern, value[key]) for key, pattern in members.items())
     )
+
+
+def exactly(**members: Pattern) -> Callable[[Any], bool]:
+    """An object with these members and no others."""
+    some = has(**members)
+    return lambda value: some(value) and value.keys() == members.keys()
 
 
 def each(pattern: Pattern) -> Callable[[Any], bool]:
@@ -83,36 +119,137 @@ def echoing(**members: Pattern) -> Callable[[Any], bool]:
     return has(results=each(has(echo=has(**members))))
 
 
+def with_config(config: str, **members: Pattern) -> Callable[[Any], bool]:
+    """Predictions of the echo model that follow this labelling config throughout."""
+    control = {CONFIG: "mood", OTHER_CONFIG: "topic"}[config]
+    echo = has(label_config=config, parsed_label_config=exactly(**{control: filled}))
+    regions = each(has(from_name=control))
+    return has(
+        model_version=VERSION,
+        results=each(has(result=regions, echo=lambda v: echo(v) and accepts(has(**members), v))),
+    )
+
+
+def filled(value: Any) -> bool:
+    """Anything that is not empty."""
+    return bool(value)
+
+
+# What an answer as a whole may be.
+
+
 def ok(body: Pattern) -> Expect:
     """A 200."""
-    return Expect((200,), body)
+    return Expect(200, body)
 
 
 def html(status: int) -> Expect:
     """A page, of werkzeug's or of Flask's making."""
-    return Expect((status,), lambda body: isinstance(body, str) and "<" in body)
+    return Expect(status, lambda body: isinstance(body, str) and "<" in body)
 
 
-def error(*statuses: int) -> Expect:
-    """An error in the JSON form that both servers use."""
-    return Expect(statuses, has(detail=text, status=lambda value: value in statuses))
+def failed(*words: str, status: int = 500) -> Expect:
+    """A failure in the JSON form that both servers use, with a traceback."""
+    told = has(traceback=saying("<traceback> "))
+    return Expect(status, has(detail=saying(*words), status=status, result=told))
+
+
+def refused(status: int, *words: str) -> Expect:
+    """A refusal of ours: the same form, no traceback, and a detail that names what is wrong."""
+    return Expect(status, exactly(detail=saying(*words), request={}, result={}, status=status))
 
 
 HOST, TOKEN = SETUP["hostname"], SETUP["access_token"]
-UPSTREAM_ERROR = error(500)
-ACCEPTED = Expect((201,), {"job_id": "<id>"})
-TRAINED = Expect((201,), {})
-QUEUED = Expect((201,), has(job="<id>"))
+ACCEPTED = Expect(201, {"job_id": ID})
+TRAINED = Expect(201, {})
+QUEUED = Expect(201, {"job": ID, "job_id": ID, "status": "queued"})
+IGNORED = exactly(status="ignored", detail=saying("does not train"))
+
+
+# Changes.
+
+
+def with_versions(body: Any) -> Any:
+    """The body with a version in each prediction that has none."""
+
+    def fill(item: Any) -> Any:
+        if isinstance(item, list):
+            return [fill(part) for part in item]
+        if isinstance(item, dict):
+            return {"model_version": body.get("model_version"), **item}
+        return item
+
+    if isinstance(body, dict) and isinstance(body.get("results"), list):
+        return {**body, "results": fill(body["results"])}
+    return body
+
+
+def echo_changed(change: Change) -> Change:
+    """Change what the echo model says in each prediction."""
+
+    def changed(body: Any) -> Any:
+        results = [{**item, "echo": change(item["echo"])} for item in body["results"]]
+        return {**body, "results": results}
+
+    return changed
+
+
+def echo_with(**members: Any) -> Change:
+    """The echo model says this instead."""
+    return echo_changed(lambda echo: {**echo, **members})
+
+
+def output_with(**members: Any) -> Change:
+    """The result of a webhook's fit: without `job_id`, and with these members instead."""
+
+    def changed(echo: Any) -> Any:
+        output = {key: value for key, value in echo["train_output"].items() if key != "job_id"}
+        return {**echo, "train_output": {**output, **members}}
+
+    return echo_changed(changed)
+
+
+def without_nan(value: Any) -> Any:
+    """Null in the place of each number that is none of JSON's."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_nan(item) for item in value]
+    if value == "<nan>" or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value
+
+
+# Reasons.
 
 BAD_INPUT = "a request that is wrong is told so; 500 is kept for failures of the server's side"
+MISTYPED = "a field of the wrong type is refused and named, whether or not it happens to be unused"
+UNKNOWN = "an unknown project without permission to load it is the client's mistake"
+STRICT_JSON = "the body is no JSON by RFC 8259; Label Studio sends none of this"
+NO_NAN = "NaN and infinities are no JSON: what does not parse strictly is of no use to a client"
+PLACE = "the error names the place in the result"
 JSON_ERRORS = "errors have the same JSON form on every path"
 CREDENTIALS = "host name and token of the newest /setup reach every instance of the project"
 CONFIGS = "an edited labelling config takes effect without a restart"
+NEWEST_SETUP = (
+    "without a config in the request that of the newest /setup counts, not the last fit's"
+)
+LEAVING = "a model that leaves is an error like any other: its request is answered"
+DEFAULT_PROJECT = "requests that name no project share one default project"
+NUMBERS = "a project may be a number"
+NULL_PARAMS = "null says that there are no params, as it does for /predict"
 ASYNC = "training runs in its own process, so that nobody waits for it and no predict is slowed"
+AS_RETURNED = "`train_output` is exactly what fit returned"
+GOES_ON = "fit starts from the version before, whether /train or a webhook asked for it"
 EVERY_EVENT = "bulk and button events of today's Label Studio train as well"
-NO_EVENT = "an event that trains nobody makes no job"
+NO_EVENT = "an event that trains nobody makes no job, and the answer says so"
+MORE = "both names of the id: Label Studio reads `job`, the original's clients `job_id`"
+OWN_MODELS = "a project is served by what was trained for it, never by another project's model"
+NO_DATE = "an event without `created_at` names no key: before any /setup it trains the bare id"
 SWITCH = "`v2` is the switch between the two designs of 1.0.9; ours serves both at once"
+BOTH_DESIGNS = "ours serves both designs of 1.0.9 at once: no request depends on the switch"
 VERSIONS_GET = "today's Label Studio asks with GET"
+PROMETHEUS = "metrics in the text form of Prometheus"
 
 DIFFERENCES: dict[tuple[str, str], Difference] = {}
 """(scenario, step) -> how the answers differ."""
@@ -121,26 +258,48 @@ DIFFERENCES: dict[tuple[str, str], Difference] = {}
 def differ(
     scenario: str, step: str, upstream: Expect, ours: Expect, reason: str, **options: bool
 ) -> None:
-    """Add a row."""
-    key = (scenario, step)
-    assert key not in DIFFERENCES, key
-    DIFFERENCES[key] = Difference(upstream, ours, reason, **options)
+    """Add a row with what each answers."""
+    _add(scenario, step, Difference(upstream, ours, reason, **options))
+
+
+def change(scenario: str, step: str, upstream: Pattern, ours: Change, reason: str) -> None:
+    """Add a row with what our answer does not have in common with upstream's."""
+    _add(scenario, step, Difference(ok(upstream), ours, reason))
+
+
+def _add(scenario: str, step: str, row: Difference) -> None:
+    assert (scenario, step) not in DIFFERENCES, (scenario, step)
+    DIFFERENCES[scenario, step] = row
 
 
 def versions(scenario: str, count: int, step: str = "versions") -> None:
     """Add a row for the list of versions."""
-    listed = ["<version>"] * count
+    listed = [VERSION] * count
     old = {"model_dir": "<model_dir>", "v2": "", "versions": listed}
-    differ(scenario, step, ok(old), ok(has(model_dir="<model_dir>", versions=listed)), SWITCH)
+    new = {"model_dir": "<model_dir>", "versions": listed}
+    differ(scenario, step, ok(old), ok(new), SWITCH)
 
 
 # Health, methods, paths.
-_OLD_HEALTH = ok({"model_dir": "<model_dir>", "status": "UP", "v2": ""})
+_HEALTH = exactly(
+    model_class="EchoModel",
+    model_dir="<model_dir>",
+    status="UP",
+    workers=exactly(ready=1, total=1, restarts=number),
+    jobs=0,
+)
+_OLD_HEALTH = {"model_dir": "<model_dir>", "status": "UP", "v2": ""}
 for _step in ("root", "health", "health with a query"):
-    differ("service", _step, _OLD_HEALTH, ok(has(model_dir="<model_dir>", status="UP")), SWITCH)
-differ("service", "metrics", ok({}), ok(text), "metrics in the text form of Prometheus")
-for _step in ("unknown path", "unknown path, POST", "trailing slash", "favicon"):
-    differ("service", _step, html(404), error(404), JSON_ERRORS)
+    differ("service", _step, ok(_OLD_HEALTH), ok(_HEALTH), SWITCH)
+_METRICS = ok(saying("# TYPE ", "label_studio_ml_"))
+differ("service", "metrics", ok({}), _METRICS, PROMETHEUS)
+for _step, _path in (
+    ("unknown path", "/nothing"),
+    ("unknown path, POST", "/nothing"),
+    ("trailing slash", "/health/"),
+    ("favicon", "/favicon.ico"),
+):
+    differ("service", _step, html(404), refused(404, f"no such path: {_path}"), JSON_ERRORS)
 for _path, _method in ROUTES.items():
     for _wrong in ("POST" if _method == "GET" else "GET", "DELETE"):
         if f"{_wrong} {_path}" != "GET /versions":
@@ -148,55 +307,63 @@ for _path, _method in ROUTES.items():
                 "service",
                 f"{_wrong} {_path}",
                 html(405),
-                error(405),
+                refused(405, f"{_wrong} is not allowed for {_path}"),
                 JSON_ERRORS,
                 same_allow=_path != "/versions",
             )
-_LIST = ok(has(versions=lambda value: isinstance(value, list)))
+_LIST = ok(exactly(model_dir="<model_dir>", versions=lambda value: isinstance(value, list)))
 differ("service", "GET /versions", html(405), _LIST, VERSIONS_GET, same_allow=False)
-differ("service", "HEAD /versions", Expect((405,), ""), ok(""), VERSIONS_GET, same_allow=False)
+differ("service", "HEAD /versions", Expect(405, ""), ok(""), VERSIONS_GET, same_allow=False)
 differ("service", "OPTIONS /versions", ok(""), ok(""), VERSIONS_GET, same_allow=False)
 
 # What the instance knows.
+_NOBODY = {"hostname": "", "access_token": ""}
+_HOST = {"hostname": HOST, "access_token": TOKEN}
 versions("before setup", 0)
-differ(
+change(
     "before setup",
     "instance after setup",
-    ok(echoing(calls=4, hostname="", access_token="")),
-    ok(echoing(calls=1, hostname=HOST, access_token=TOKEN)),
+    echoing(calls=4, **_NOBODY),
+    echo_with(calls=1, **_HOST),
     CREDENTIALS,
 )
 for _step, _calls in (("instance, force_reload", 1), ("instance, force_reload false", 2)):
-    differ(
-        "after setup",
-        _step,
-        ok(echoing(calls=_calls, hostname="", access_token="")),
-        ok(echoing(calls=_calls, hostname=HOST, access_token=TOKEN)),
-        CREDENTIALS,
-    )
+    _old = echoing(calls=_calls, **_NOBODY)
+    change("after setup", _step, _old, echo_with(**_HOST), CREDENTIALS)
 versions("after setup", 0)
-differ(
+change(
     "token change",
     "instance after it",
-    ok(echoing(calls=2, hostname=HOST, access_token=TOKEN)),
-    ok(echoing(calls=1, hostname="http://other", access_token="b-token")),
+    echoing(calls=2, **_HOST),
+    echo_with(calls=1, hostname="http://other", access_token="b-token"),
     CREDENTIALS,
 )
 for _step in ("predict with another config", "predict after it"):
-    differ(
-        "config change",
-        _step,
-        ok(echoing(label_config=CONFIG)),
-        ok(echoing(label_config=OTHER_CONFIG)),
-        CONFIGS,
-    )
+    _old, _new = with_config(CONFIG), with_config(OTHER_CONFIG)
+    differ("config change", _step, ok(_old), ok(_new), CONFIGS)
+
+# What the model does.
 differ(
-    "leaving",
-    "exit",
-    Expect((NO_ANSWER,), None),
-    error(500),
-    "a model that leaves is an error like any other: its request is answered",
+    "unknown project",
+    "try_fetch false",
+    failed("FileNotFoundError: No model loaded."),
+    refused(404, "no model is loaded for project", "`try_fetch` is false"),
+    UNKNOWN,
 )
+_NAN = has(results=each(has(score="<nan>")))
+change("results", "score_nan", _NAN, without_nan, NO_NAN)
+_INFINITE = has(results=each(has(score=-math.inf)))
+change("results", "score_infinite", _INFINITE, without_nan, NO_NAN)
+for _kind, _member in (("set", "labels"), ("bytes", "raw")):
+    _odd = f"Object of type {_kind} is not JSON serializable"
+    differ(
+        "results",
+        _kind,
+        failed(f"TypeError: {_odd}"),
+        refused(500, f"TypeError: results[0].{_member}: {_odd}"),
+        PLACE,
+    )
+differ("leaving", "exit", Expect(NO_ANSWER, None), failed("SystemExit: 3"), LEAVING)
 
 # Training.
 for _scenario, _step in (
@@ -205,99 +372,227 @@ for _scenario, _step in (
     ("training", "another config"),
     ("train first", "train"),
     ("failed training", "train"),
-    ("empty training", "train"),
+    ("fit returns None", "train"),
+    ("fit returns a list", "train"),
 ):
     differ(_scenario, _step, TRAINED, QUEUED, ASYNC)
-for _step in ("fit raises", "fit raises again", "fit returns a set"):
-    differ("failed training", _step, UPSTREAM_ERROR, QUEUED, ASYNC)
+_FIT_RAISES = failed("ValueError: the training was told to fail")
+differ("failed training", "fit raises", _FIT_RAISES, QUEUED, ASYNC)
+differ("failed training", "fit raises again", _FIT_RAISES, QUEUED, ASYNC)
+_NO_JSON = failed("TypeError: Object of type set is not JSON serializable")
+differ("failed training", "fit returns a set", _NO_JSON, QUEUED, ASYNC)
 differ(
     "training",
-    "instance",
-    ok(echoing(hostname="", access_token="")),
-    ok(echoing(hostname=HOST, access_token=TOKEN)),
-    CREDENTIALS,
+    "no annotations",
+    Expect(400, "No annotations found."),
+    refused(400, "No annotations found."),
+    JSON_ERRORS,
 )
+change("training", "instance", echoing(**_NOBODY), echo_with(**_HOST), CREDENTIALS)
+for _step, _reason in (("no label_config after it", NEWEST_SETUP), ("trained once more", CONFIGS)):
+    _newest = {"train_output": has(config=OTHER_CONFIG, texts=["fine", "poor"])}
+    differ(
+        "training",
+        _step,
+        ok(with_config(OTHER_CONFIG, **_newest)),
+        ok(with_config(CONFIG, **_newest)),
+        _reason,
+    )
 versions("training", 1)
 versions("training", 2, "two versions")
 versions("failed training", 1)
-versions("empty training", 1)
+versions("fit returns None", 1)
+versions("fit returns a list", 1)
 
 # Bad input.
 for _path in ("/setup", "/predict", "/train", "/versions", "/webhook"):
-    _upstream = html(500) if _path == "/webhook" else UPSTREAM_ERROR
+    _scenario = f"bad input {_path}"
+    _old_error = html(500) if _path == "/webhook" else failed()
     for _step in ("broken JSON", "no JSON", "invalid UTF-8", "trailing garbage"):
-        _old = html(400) if _path == "/webhook" else UPSTREAM_ERROR
-        differ(f"bad input {_path}", _step, _old, error(400), BAD_INPUT)
-    differ(f"bad input {_path}", "empty body", _upstream, error(400, 415), BAD_INPUT)
-    for _step in ("a form", "plain text", "no content type"):
-        differ(f"bad input {_path}", _step, _upstream, error(415), BAD_INPUT)
+        _old = html(400) if _path == "/webhook" else failed()
+        differ(_scenario, _step, _old, refused(400, "the body is no valid JSON"), BAD_INPUT)
+    for _step, _given in (
+        ("empty body", ""),
+        ("a form", "application/x-www-form-urlencoded"),
+        ("plain text", "text/plain"),
+        ("no content type", ""),
+    ):
+        _media_type = refused(415, f'must be application/json, not "{_given}"')
+        differ(_scenario, _step, _old_error, _media_type, BAD_INPUT)
     for _step in ("a list", "null", "a string", "a number"):
-        differ(f"bad input {_path}", _step, _upstream, error(400, 422), BAD_INPUT)
-for _step in (
-    "setup {}",
-    "setup, no project",
-    "setup, project null",
-    "predict {}",
-    "predict, no project",
-    "predict, no tasks",
-    "predict, tasks null",
-    "predict, tasks a string",
-    "predict, params a string",
-    "predict, params a list",
-    "train, no annotations",
-    "train, annotations null",
-    "train, no project",
-):
-    differ("missing fields", _step, UPSTREAM_ERROR, error(400, 422), BAD_INPUT)
-differ("missing fields", "webhook {}", html(500), error(400, 422), BAD_INPUT)
-differ("missing fields", "setup, broken schema", UPSTREAM_ERROR, error(400, 422, 500), BAD_INPUT)
-for _step in ("setup, project a number", "predict, project a number"):
-    differ(
-        "missing fields",
-        _step,
-        UPSTREAM_ERROR,
-        Expect((200, 400, 422), anything),
-        "a project may be a number, or the request is wrong; it is no failure of the server",
-    )
+        _object = refused(422, "the body must be a JSON object")
+        differ(_scenario, _step, _old_error, _object, BAD_INPUT)
+for _step, _field in {
+    "setup, project a list": "project",
+    "setup, schema a number": "schema",
+    "predict {}": "tasks",
+    "predict, no tasks": "tasks",
+    "predict, tasks null": "tasks",
+    "predict, tasks a string": "tasks",
+    "predict, tasks an object": "tasks",
+    "predict, params a string": "params",
+    "predict, params a list": "params",
+    "train, no annotations": "annotations",
+    "train, annotations null": "annotations",
+}.items():
+    differ("missing fields", _step, failed(), refused(422, f"`{_field}` "), BAD_INPUT)
+differ("missing fields", "webhook {}", html(500), refused(422, "`action` is missing"), BAD_INPUT)
 differ(
     "missing fields",
-    "train, params null",
-    UPSTREAM_ERROR,
-    Expect((201, 400, 422), anything),
-    "null says that there are no params, as it does for /predict",
+    "setup, broken schema",
+    failed("LabelStudioXMLSyntaxErrorSentryIgnored: "),
+    failed("not well-formed", "LabelStudioXMLSyntaxErrorSentryIgnored: ", status=422),
+    BAD_INPUT,
+)
+_UNTRAINED = with_config(CONFIG, train_output={}, kwargs={})
+_OBJECT = refused(422, "`params` must be an object")
+differ("missing fields", "predict, params an empty list", ok(_UNTRAINED), _OBJECT, MISTYPED)
+differ(
+    "missing fields",
+    "predict, force_reload a number",
+    ok(with_config(CONFIG)),
+    refused(422, "`force_reload` must be true or false"),
+    MISTYPED,
 )
 differ(
     "missing fields",
-    "versions {}",
-    Expect((400,), "No project provided"),
-    Expect((200, 400), anything),
-    VERSIONS_GET,
+    "setup, hostname a number",
+    ok({"model_version": VERSION}),
+    refused(422, "`hostname` must be a string"),
+    MISTYPED,
 )
+_SET_UP = ok({"model_version": VERSION})
+differ("missing fields", "setup, project a number", failed("TypeError: "), _SET_UP, NUMBERS)
+differ(
+    "missing fields",
+    "predict, project a number",
+    failed("TypeError: "),
+    ok(with_config(CONFIG, train_output={})),
+    NUMBERS,
+)
+differ("missing fields", "train, params null", failed("TypeError: "), QUEUED, NULL_PARAMS)
 
-# Events.  The answer to one may say more than the id of its job.
-_MORE = "the answer may tell more than the job's id, under further keys"
+# No project.
+_NO_STRING = failed("TypeError: can only concatenate str")
+for _step in ("setup {}", "setup", "setup, project null"):
+    differ("no project", _step, _NO_STRING, _SET_UP, DEFAULT_PROJECT)
+for _step, _output in (
+    ("predict", {}),
+    ("predict, project null", {}),
+    ("trained", has(texts=["fine", "poor"], before=["fine", "poor"])),
+):
+    _new = ok(with_config(CONFIG, train_output=_output))
+    differ("no project", _step, _NO_STRING, _new, DEFAULT_PROJECT)
+for _step in ("train", "train, project null"):
+    differ("no project", _step, _NO_STRING, QUEUED, DEFAULT_PROJECT)
+for _step in ("versions", "versions, project null"):
+    _old = Expect(400, "No project provided")
+    differ("no project", _step, _old, refused(400, "No project provided"), JSON_ERRORS)
+
+# JSON that Python reads although it is none.
+for _step in ("NaN", "Infinity", "byte order mark"):
+    _new = refused(400, "the body is no valid JSON")
+    differ("lenient JSON", _step, ok(with_config(CONFIG)), _new, STRICT_JSON)
+_HUGE = has(results=each(has(echo=has(data=exactly(text=math.inf)))))
+change("lenient JSON", "number out of range", _HUGE, without_nan, NO_NAN)
+
+# Events.
+_FIRST, _SECOND = "ANNOTATION_CREATED", "ANNOTATION_UPDATED"
+_OLD_OUTPUT = {"job_id": ID, "before": None, **_NOBODY}
+
+
+def fitted(scenario: str, action: str, reason: str, **ours: Any) -> None:
+    """Add a row for the predict at the end, with what fit got and left behind."""
+    old = with_config(CONFIG, train_output=has(event=action, **_OLD_OUTPUT))
+    change(scenario, "predict", old, output_with(**ours), reason)
+
+
 for _action in TRAINING_EVENTS:
-    differ(f"event {_action}", _action, ACCEPTED, Expect((201,), has(job_id="<id>")), _MORE)
-_TRAINING_TOO = ("START_TRAINING", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED")
-for _action in OTHER_EVENTS:
-    if _action in _TRAINING_TOO:
-        differ(f"event {_action}", _action, ACCEPTED, Expect((201,), has(job_id="<id>")), _MORE)
+    differ(f"event {_action}", _action, ACCEPTED, QUEUED, MORE)
+    fitted(f"event {_action}", _action, f"{AS_RETURNED}; {CREDENTIALS}", **_HOST)
+for _action, _payload in OTHER_EVENTS.items():
+    if _action in ("START_TRAINING", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED"):
+        differ(f"event {_action}", _action, ACCEPTED, QUEUED, MORE)
+        _output = exactly(
+            event=_action,
+            data=sorted([*_payload, "project"]),
+            project=number,
+            tasks=0,
+            given=["data", "event", "job_id"],
+            job=ID,
+            workdir=True,
+            before=None,
+            config=CONFIG,
+            **_HOST,
+        )
         differ(
             f"event {_action}",
             "predict",
-            ok(echoing(train_output={})),
-            ok(echoing(train_output=has(given=["data", "event", "job_id"], workdir=True))),
+            ok(with_config(CONFIG, train_output={})),
+            ok(with_config(CONFIG, train_output=_output)),
             EVERY_EVENT,
         )
     else:
-        differ(f"event {_action}", _action, ACCEPTED, Expect((200, 201), has()), NO_EVENT)
-for _scenario, _step in (
-    ("event, fit raises", "ANNOTATION_CREATED"),
-    ("event, fit raises after a good one", "ANNOTATION_CREATED"),
-    ("event, fit raises after a good one", "ANNOTATION_UPDATED"),
-    ("event, fit returns nothing after a good one", "ANNOTATION_CREATED"),
-    ("event, fit returns nothing after a good one", "ANNOTATION_UPDATED"),
-    ("event, skipped task", "ANNOTATION_CREATED"),
-    ("event first", "ANNOTATION_CREATED"),
+        differ(f"event {_action}", _action, ACCEPTED, ok(IGNORED), NO_EVENT)
+for _scenario in (
+    "event, skipped task",
+    "event, no created_at",
+    "event, fit raises after a good one",
+    "event, fit returns None after a good one",
+    "event, fit returns a list after a good one",
 ):
-    differ(_scenario, _step, ACCEPTED, Expect((201,), has(job_id="<id>")), _MORE)
+    differ(_scenario, _FIRST, ACCEPTED, QUEUED, MORE)
+    fitted(_scenario, _FIRST, f"{AS_RETURNED}; {CREDENTIALS}", **_HOST)
+    if _scenario.endswith("a good one"):
+        differ(_scenario, _SECOND, ACCEPTED, QUEUED, MORE)
+differ("event, fit raises", _FIRST, ACCEPTED, QUEUED, MORE)
+differ("event after event", _FIRST, ACCEPTED, QUEUED, MORE)
+differ("event after event", _SECOND, ACCEPTED, QUEUED, MORE)
+fitted("event after event", _SECOND, f"{AS_RETURNED}; {GOES_ON}", before=_FIRST, **_HOST)
+differ("event first", _FIRST, ACCEPTED, QUEUED, MORE)
+fitted("event first", _FIRST, AS_RETURNED)
+for _scenario, _reason in (
+    ("event first, no created_at", NO_DATE),
+    ("event of another project", OWN_MODELS),
+):
+    differ(_scenario, _FIRST, ACCEPTED, QUEUED, MORE)
+    change(
+        _scenario,
+        "predict",
+        with_config(CONFIG, train_output=has(event=_FIRST, **_OLD_OUTPUT)),
+        echo_with(train_output={}),
+        _reason,
+    )
+
+# The second design of upstream.
+differ("events design", "health", ok({**_OLD_HEALTH, "v2": "1"}), ok(_HEALTH), SWITCH)
+differ(
+    "events design",
+    "is_training before setup",
+    failed("AttributeError: "),
+    ok({"is_training": False}),
+    BOTH_DESIGNS,
+)
+differ(
+    "events design",
+    "predict before setup",
+    failed("ValueError: Model is not loaded", "run setup() before using predict()"),
+    ok(with_config(CONFIG, train_output={}, kwargs=NOBODY)),
+    BOTH_DESIGNS,
+)
+differ("events design", "train", TRAINED, QUEUED, ASYNC)
+differ(
+    "events design",
+    "predict after it",
+    ok(with_config(CONFIG, train_output={})),
+    ok(with_config(CONFIG, train_output=has(texts=["fine", "poor"], before=None))),
+    BOTH_DESIGNS,
+)
+for _step, _count in (("versions", 0), ("versions after it", 1)):
+    differ(
+        "events design",
+        _step,
+        ok({"model_dir": "<model_dir>", "v2": "1", "versions": []}),
+        ok({"model_dir": "<model_dir>", "versions": [VERSION] * _count}),
+        SWITCH if not _count else BOTH_DESIGNS,
+    )

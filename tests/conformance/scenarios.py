@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from backends import NO_ANSWER, Answer, Backend, Request
+from backends import CREATED_AT, NO_ANSWER, Answer, Backend, Request
 from upstream import Mode
 
 CONFIG = """<View>
@@ -61,19 +61,33 @@ Play = Callable[[Scenario], list[Answer]]
 """Sends the steps of a scenario to a server; the answers, in order."""
 
 
-def play(backend: Backend, scenario: Scenario, project_id: int, pause: float = 0) -> list[Answer]:
-    """Send the steps in order, with a pause between two trainings, each awaited."""
+def play(
+    backend: Backend, scenario: Scenario, project_id: int, *, by_the_clock: bool = False
+) -> list[Answer]:
+    """Send the steps in order, each training awaited.
+
+    `by_the_clock`: the server names a version by the time in seconds, so that every training gets
+    a second of its own, and begins early enough to end in it.
+    """
     answers = []
-    trained = False
+    second = 0
     for step in scenario.steps:
-        if step.trains != "no" and trained:
-            time.sleep(pause)
+        if step.trains != "no" and by_the_clock:
+            second = wait_for_second(second)
         answer = backend.send(step.request.bound_to(project_id))
         answers.append(answer)
         if step.trains != "no" and answer.status in (200, 201):
-            trained = True
-            backend.settle(backend, project_id, answer, step.trains == "result")
+            backend.settle(backend, answer, step.trains == "result")
     return answers
+
+
+def wait_for_second(after: int) -> int:
+    """Wait for a later second of the clock that has a while to go; return it."""
+    while True:
+        now = time.time()
+        if int(now) > after and now % 1 < 0.7:
+            return int(now)
+        time.sleep(0.01)
 
 
 def task(text: str = "a text", **data: object) -> dict[str, Any]:
@@ -112,6 +126,14 @@ TRAIN: dict[str, Any] = {
     "label_config": CONFIG,
     "params": {"login": None, "password": None},
 }
+PROJECT: dict[str, Any] = {
+    "id": "@id",
+    "title": "a title",
+    "label_config": CONFIG,
+    "created_at": CREATED_AT,
+    # The title of the ML backend, in spite of its name.
+    "model_version": "a title",
+}
 ANNOTATION: dict[str, Any] = {"id": 31, "result": [], "was_cancelled": False, "task": 1}
 
 
@@ -148,8 +170,7 @@ def train(name: str = "train", status: int = 201, **changes: Any) -> Step:
 
 def event(action: str, payload: dict[str, Any], trains: Trains = "result") -> Step:
     """A webhook event; upstream answers 201 whatever it is."""
-    project = {"id": "@id", "title": "a title", "label_config": CONFIG, "model_version": "a title"}
-    body = {"action": action, "project": project, **payload}
+    body = {"action": action, "project": PROJECT, **payload}
     return Step(action, Request("POST", "/webhook", json=body), 201, trains)
 
 
@@ -229,7 +250,6 @@ def after_setup() -> Scenario:
             Step("no label_config", Request("POST", "/predict", without(PREDICT, "label_config"))),
             Step("no params", Request("POST", "/predict", without(PREDICT, "params"))),
             predict("params null", params=None),
-            predict("params empty list", params=[]),
             predict("params of one's own", params={"threshold": 0.5, "names": ["a", None]}),
             predict("context", params={**NOBODY, "context": {"result": [{"id": "r1"}]}}),
             predict("model_version in the request", model_version="1700000000"),
@@ -351,6 +371,10 @@ def training() -> Scenario:
             predict("trained again"),
             Step("two versions", VERSIONS.request),
             train("another config", label_config=OTHER_CONFIG),
+            Step(
+                "no label_config after it",
+                Request("POST", "/predict", without(PREDICT, "label_config")),
+            ),
             predict("trained once more"),
         ),
     )
@@ -387,10 +411,14 @@ def failed_training() -> Scenario:
     )
 
 
-def empty_training() -> Scenario:
-    """A fit that returns nothing."""
-    nothing = [annotated("fine", "Good", do="nothing")]
-    return Scenario("empty training", (setup(), train(annotations=nothing), predict(), VERSIONS))
+def odd_training() -> list[Scenario]:
+    """A fit that returns no dict."""
+
+    def scenario(name: str, order: str) -> Scenario:
+        trained = train(annotations=[annotated("fine", "Good", do=order)])
+        return Scenario(name, (setup(), trained, predict(), VERSIONS))
+
+    return [scenario("fit returns None", "nothing"), scenario("fit returns a list", "list")]
 
 
 def bad_input() -> list[Scenario]:
@@ -424,35 +452,54 @@ def bad_input() -> list[Scenario]:
     return scenarios
 
 
+def no_project() -> Scenario:
+    """Requests that name no project."""
+    return Scenario(
+        "no project",
+        (
+            Step("setup {}", Request("POST", "/setup", json={}), 500),
+            Step("setup", Request("POST", "/setup", without(SETUP, "project")), 500),
+            setup("setup, project null", 500, project=None),
+            Step("predict", Request("POST", "/predict", without(PREDICT, "project")), 500),
+            predict("predict, project null", 500, project=None),
+            train("train, project null", 500, project=None),
+            Step(
+                "train", Request("POST", "/train", without(TRAIN, "project")), 500, trains="nothing"
+            ),
+            predict("trained", 500, project=None),
+            Step("versions", Request("POST", "/versions", json={}), 400),
+            Step("versions, project null", Request("POST", "/versions", {"project": None}), 400),
+        ),
+    )
+
+
 def missing_fields() -> Scenario:
     """Objects that lack a field, or have a wrong one."""
     return Scenario(
         "missing fields",
         (
-            Step("setup {}", Request("POST", "/setup", json={}), 500),
-            Step("setup, no project", Request("POST", "/setup", without(SETUP, "project")), 500),
-            setup("setup, project null", 500, project=None),
             setup("setup, project a number", 500, project=7),
+            setup("setup, project a list", 500, project=["@project"]),
             setup("setup, broken schema", 500, schema=BROKEN_CONFIG),
+            setup("setup, schema a number", 500, schema=7),
+            setup("setup, hostname a number", hostname=7),
             Step("predict {}", Request("POST", "/predict", json={}), 500),
-            Step(
-                "predict, no project", Request("POST", "/predict", without(PREDICT, "project")), 500
-            ),
             predict("predict, project a number", 500, project=7),
             Step("predict, no tasks", Request("POST", "/predict", without(PREDICT, "tasks")), 500),
             predict("predict, tasks null", 500, tasks=None),
             predict("predict, tasks a string", 500, tasks="text"),
+            predict("predict, tasks an object", 500, tasks={"id": 1}),
             predict("predict, params a string", 500, params="text"),
             predict("predict, params a list", 500, params=[1]),
+            predict("predict, params an empty list", params=[]),
+            predict("predict, force_reload a number", force_reload=0),
             Step(
                 "train, no annotations",
                 Request("POST", "/train", without(TRAIN, "annotations")),
                 500,
             ),
             train("train, annotations null", 500, annotations=None),
-            train("train, no project", 500, project=None),
             train("train, params null", 500, params=None),
-            Step("versions {}", Request("POST", "/versions", json={}), 400),
             Step("webhook {}", Request("POST", "/webhook", json={}), 500),
         ),
     )
@@ -519,7 +566,9 @@ def events() -> list[Scenario]:
     good = TRAINING_EVENTS["ANNOTATION_CREATED"]
     failing = {"annotation": {**ANNOTATION, "do": "raise"}, "task": task()}
     empty = {"annotation": {**ANNOTATION, "do": "nothing"}, "task": task()}
+    listed = {"annotation": {**ANNOTATION, "do": "list"}, "task": task()}
     skipped = {"annotation": {**ANNOTATION, "was_cancelled": True}, "task": task()}
+    undated = {**good, "project": without(PROJECT, "created_at")}
     created = event("ANNOTATION_CREATED", good)
 
     def scenario(name: str, *steps: Step) -> Scenario:
@@ -533,6 +582,7 @@ def events() -> list[Scenario]:
             for action, payload in OTHER_EVENTS.items()
         ),
         scenario("event, skipped task", event("ANNOTATION_CREATED", skipped)),
+        scenario("event, no created_at", event("ANNOTATION_CREATED", undated)),
         scenario("event, fit raises", event("ANNOTATION_CREATED", failing, "nothing")),
         scenario(
             "event, fit raises after a good one",
@@ -540,12 +590,49 @@ def events() -> list[Scenario]:
             event("ANNOTATION_UPDATED", failing, "nothing"),
         ),
         scenario(
-            "event, fit returns nothing after a good one",
+            "event, fit returns None after a good one",
             created,
             event("ANNOTATION_UPDATED", empty, "nothing"),
         ),
+        scenario(
+            "event, fit returns a list after a good one",
+            created,
+            event("ANNOTATION_UPDATED", listed, "nothing"),
+        ),
+        scenario("event after event", created, event("ANNOTATION_UPDATED", good)),
         Scenario("event first", (created, setup(), predict()), "events"),
+        Scenario(
+            "event first, no created_at",
+            (event("ANNOTATION_CREATED", undated), setup(), predict()),
+            "events",
+        ),
+        Scenario(
+            "event of another project",
+            (created, setup(project="@other"), predict(project="@other")),
+            "events",
+        ),
     ]
+
+
+def events_design() -> Scenario:
+    """What upstream's second design makes of the requests of the first."""
+    return Scenario(
+        "events design",
+        (
+            Step("health", Request("GET", "/health")),
+            Step("is_training before setup", IS_TRAINING.request, 500),
+            predict("predict before setup", 500),
+            setup(),
+            IS_TRAINING,
+            VERSIONS,
+            predict(),
+            train(),
+            setup("setup after it"),
+            predict("predict after it"),
+            Step("versions after it", VERSIONS.request),
+        ),
+        "events",
+    )
 
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -562,9 +649,11 @@ SCENARIOS: tuple[Scenario, ...] = (
     training(),
     train_first(),
     failed_training(),
-    empty_training(),
+    *odd_training(),
     *bad_input(),
+    no_project(),
     missing_fields(),
     lenient_json(),
     *events(),
+    events_design(),
 )
