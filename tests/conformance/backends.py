@@ -193,19 +193,20 @@ def settled_by_file(backend: Backend, answer: Answer, result: bool) -> None:
     """For upstream's child processes: they end by writing a file, or without a word."""
     if not result:
         time.sleep(0.5)
-        return
-    file = backend.model_dir / answer.job / "job_result.json"
-    _wait(lambda: file.exists() and file.stat().st_size > 0, f"{file} was not written")
+    elif answer.job:
+        file = backend.model_dir / answer.job / "job_result.json"
+        _wait(lambda: file.exists() and file.stat().st_size > 0, f"{file} was not written")
 
 
 def settled_by_health(backend: Backend, answer: Answer, result: bool) -> None:
-    """For a server whose /health counts the jobs that wait or run."""
+    """For a server whose /health counts its workers, and the jobs that wait or run."""
 
     def over() -> bool:
-        jobs: int = backend.send(Request("GET", "/health")).body["jobs"]
-        return jobs == 0
+        health = backend.send(Request("GET", "/health")).body
+        workers = health["workers"]
+        return health["jobs"] == 0 and workers["ready"] == workers["total"]
 
-    _wait(over, f"{backend.name}: job {answer.job} does not end")
+    _wait(over, f"{backend.name} does not settle after job {answer.job!r}")
 
 
 def _wait(over: Callable[[], bool], otherwise: str, seconds: float = 30) -> None:

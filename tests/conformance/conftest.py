@@ -6,30 +6,26 @@ at the first run; LABEL_STUDIO_ML_UPSTREAM_VENV names one that is there already.
 
 from __future__ import annotations
 
-import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from backends import Answer, Backend, settled_at_once, settled_by_file, settled_by_health
-from scenarios import Play, Scenario, play
+from scenarios import SCENARIOS, Play, Scenario, play
 from services import Service, free_port
 from upstream import Mode, init_project, upstream_service, upstream_venv
 
 ECHO_V1 = Path(__file__).parent / "models" / "echo_v1.py"
 
 
-@pytest.fixture(scope="session")
-def project_ids() -> Iterator[int]:
-    """Ids of projects that no other scenario uses."""
-    return itertools.count(101)
+def project_id(scenario: Scenario) -> int:
+    """The id of the project of a scenario: the same on both servers, and no other scenario's."""
+    return 101 + SCENARIOS.index(scenario)
 
 
 @pytest.fixture(scope="session")
-def upstream_answers(
-    project_ids: Iterator[int], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Play]:
+def upstream_answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     """What upstream answers to the steps of a scenario; each scenario is played once.
 
     In its "events" design upstream gives every project the newest model of its folder, so each of
@@ -55,7 +51,8 @@ def upstream_answers(
             if scenario.mode == "events":
                 stop("events")
             backend = running.get(scenario.mode) or start(scenario.mode)
-            played[scenario.name] = play(backend, scenario, next(project_ids), by_the_clock=True)
+            answered = play(backend, scenario, project_id(scenario), by_the_clock=True)
+            played[scenario.name] = answered
         return played[scenario.name]
 
     yield answers
@@ -80,10 +77,12 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
         env={"MODEL_DIR": str(project)},
     )
     with service:
-        yield Backend("ours", service, project, settled_by_health)
+        backend = Backend("ours", service, project, settled_by_health)
+        backend.settle(backend, Answer(200), False)
+        yield backend
 
 
 @pytest.fixture(scope="session")
-def our_answers(ours: Backend, project_ids: Iterator[int]) -> Play:
+def our_answers(ours: Backend) -> Play:
     """What our server answers to the steps of a scenario."""
-    return lambda scenario: play(ours, scenario, next(project_ids))
+    return lambda scenario: play(ours, scenario, project_id(scenario))

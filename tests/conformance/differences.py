@@ -328,8 +328,8 @@ change(
     CREDENTIALS,
 )
 for _step, _calls in (("instance, force_reload", 1), ("instance, force_reload false", 2)):
-    _old = echoing(calls=_calls, **_NOBODY)
-    change("after setup", _step, _old, echo_with(**_HOST), CREDENTIALS)
+    _unset = echoing(calls=_calls, **_NOBODY)
+    change("after setup", _step, _unset, echo_with(**_HOST), CREDENTIALS)
 versions("after setup", 0)
 change(
     "token change",
@@ -339,8 +339,13 @@ change(
     CREDENTIALS,
 )
 for _step in ("predict with another config", "predict after it"):
-    _old, _new = with_config(CONFIG), with_config(OTHER_CONFIG)
-    differ("config change", _step, ok(_old), ok(_new), CONFIGS)
+    differ(
+        "config change",
+        _step,
+        ok(with_config(CONFIG)),
+        ok(with_config(OTHER_CONFIG)),
+        CONFIGS,
+    )
 
 # What the model does.
 differ(
@@ -389,13 +394,13 @@ differ(
     JSON_ERRORS,
 )
 change("training", "instance", echoing(**_NOBODY), echo_with(**_HOST), CREDENTIALS)
+# Upstream's fit ran in the instance that was alive, with the config before.
 for _step, _reason in (("no label_config after it", NEWEST_SETUP), ("trained once more", CONFIGS)):
-    _newest = {"train_output": has(config=OTHER_CONFIG, texts=["fine", "poor"])}
     differ(
         "training",
         _step,
-        ok(with_config(OTHER_CONFIG, **_newest)),
-        ok(with_config(CONFIG, **_newest)),
+        ok(with_config(OTHER_CONFIG, train_output=has(config=CONFIG, before=["fine", "poor"]))),
+        ok(with_config(CONFIG, train_output=has(config=OTHER_CONFIG, before=["fine", "poor"]))),
         _reason,
     )
 versions("training", 1)
@@ -481,18 +486,18 @@ for _step, _output in (
     ("predict, project null", {}),
     ("trained", has(texts=["fine", "poor"], before=["fine", "poor"])),
 ):
-    _new = ok(with_config(CONFIG, train_output=_output))
-    differ("no project", _step, _NO_STRING, _new, DEFAULT_PROJECT)
+    _served = ok(with_config(CONFIG, train_output=_output))
+    differ("no project", _step, _NO_STRING, _served, DEFAULT_PROJECT)
 for _step in ("train", "train, project null"):
     differ("no project", _step, _NO_STRING, QUEUED, DEFAULT_PROJECT)
 for _step in ("versions", "versions, project null"):
-    _old = Expect(400, "No project provided")
-    differ("no project", _step, _old, refused(400, "No project provided"), JSON_ERRORS)
+    _said = "No project provided"
+    differ("no project", _step, Expect(400, _said), refused(400, _said), JSON_ERRORS)
 
 # JSON that Python reads although it is none.
 for _step in ("NaN", "Infinity", "byte order mark"):
-    _new = refused(400, "the body is no valid JSON")
-    differ("lenient JSON", _step, ok(with_config(CONFIG)), _new, STRICT_JSON)
+    _no_json = refused(400, "the body is no valid JSON")
+    differ("lenient JSON", _step, ok(with_config(CONFIG)), _no_json, STRICT_JSON)
 _HUGE = has(results=each(has(echo=has(data=exactly(text=math.inf)))))
 change("lenient JSON", "number out of range", _HUGE, without_nan, NO_NAN)
 
