@@ -109,7 +109,7 @@ class LabelStudioMLBase:
             return None
         if self._api_generation() == 1:
             return self.fit((), event=event, data=data, job_id=job_id, **additional_params)
-        return self.fit(event, data, **additional_params)
+        return self.fit(event, data)
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         """Train the model; override it in a model that learns.
