@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::body::{self, Fields};
 use super::error::ApiError;
 use super::router::App;
-use crate::training::events::{EventProject, ignored_because};
+use crate::training::events::{EventProject, cannot_learn, ignored_because};
 use crate::training::queue::{Queued, Work};
 
 /// The answer to a request that is going to train.
@@ -61,8 +61,9 @@ pub(super) async fn train(
     let label_config = fields.text("label_config")?;
     fields.object("params")?;
     let (class, versions) = app.serving.ready().await?;
-    if class.train_events.is_empty() && !class.wants_every_event {
-        return Ok(ignored(format!("{} has no fit method, so nothing is trained", class.class)));
+    if let Some(reason) = cannot_learn(&class) {
+        // The original answers 201 here too: it calls the `fit` of the base class.
+        return Ok((StatusCode::CREATED, ignored(reason)).into_response());
     }
     let work = Work::Tasks(bytes.clone());
     let queued = app.queue.add(&project, label_config, work, || versions.next_id(&project))?;

@@ -58,15 +58,20 @@ impl EventProject {
     }
 }
 
+/// Why nothing trains a class, or none if it learns.
+pub fn cannot_learn(class: &ClassInfo) -> Option<String> {
+    let learns = class.wants_every_event || !class.train_events.is_empty();
+    (!learns).then(|| format!("{} has no fit method, so nothing is trained", class.class))
+}
+
 /// Why an action trains nobody, or none if it does train.
 pub fn ignored_because(action: &str, class: &ClassInfo) -> Option<String> {
     if class.wants_every_event || class.train_events.iter().any(|event| event == action) {
         return None;
     }
-    Some(if class.train_events.is_empty() {
-        format!("{} has no fit method, so nothing is trained", class.class)
-    } else {
-        format!("{action} does not train; these actions do: {}", class.train_events.join(", "))
+    cannot_learn(class).or_else(|| {
+        let events = class.train_events.join(", ");
+        Some(format!("{action} does not train; these actions do: {events}"))
     })
 }
 

@@ -204,7 +204,7 @@ def settled_by_health(backend: Backend, answer: Answer, result: bool) -> None:
     def over() -> bool:
         health = backend.send(Request("GET", "/health")).body
         workers = health["workers"]
-        return health["jobs"] == 0 and workers["ready"] == workers["total"]
+        return bool(health["jobs"] == 0 and workers["ready"] == workers["total"])
 
     _wait(over, f"{backend.name} does not settle after job {answer.job!r}")
 

@@ -147,8 +147,8 @@ NO_FIT = """
 
 def test_a_model_without_fit_trains_on_nothing(serve: Serve) -> None:
     server = serve(NO_FIT)
-    for answer in (server.train(), server.post("/webhook", event())):
-        assert answer.status_code == 200
+    for status, answer in ((201, server.train()), (200, server.post("/webhook", event()))):
+        assert answer.status_code == status
         assert answer.json() == {
             "status": "ignored",
             "detail": "Fixed has no fit method, so nothing is trained",
