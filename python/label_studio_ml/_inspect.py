@@ -31,7 +31,15 @@ def default_model_dir(wsgi: str | Path, cwd: str | Path) -> str:
     return str(cwd)
 
 
-def accepted_kwargs(cls: type, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def accepted_names(cls: type) -> list[str] | None:
+    """Return the names of the constructor's parameters, or None if it takes any keyword."""
+    parameters = inspect.signature(cls).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return [parameter.name for parameter in parameters]
+
+
+def named_kwargs(cls: type, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of `kwargs` that the constructor of `cls` names."""
     names = set(inspect.signature(cls).parameters)
     return {name: value for name, value in kwargs.items() if name in names}

@@ -27,6 +27,8 @@ struct Loaded {
     class: Py<PyType>,
     init_kwargs: Py<PyDict>,
     generation: u8,
+    /// Names of the constructor's parameters; none if it takes any keyword.
+    accepts: Option<Vec<String>>,
 }
 
 impl PythonHost {
@@ -70,7 +72,8 @@ impl Loaded {
             })
     }
 
-    /// Keyword arguments for the constructor, as the original gives them.
+    /// Keyword arguments for the constructor: those that the original gives, as far as the class
+    /// takes them, and the user's own.
     fn kwargs<'py>(&self, py: Python<'py>, slot: &Slot) -> PyResult<Bound<'py, PyDict>> {
         let spec = &slot.spec;
         let kwargs = PyDict::new(py);
@@ -85,6 +88,13 @@ impl Loaded {
             let project = spec.project.split('.').next().unwrap_or_default();
             kwargs.set_item("project_id", project)?;
             kwargs.set_item("label_config", spec.label_config.as_deref())?;
+        }
+        if let Some(accepts) = &self.accepts {
+            for name in kwargs.keys() {
+                if !accepts.contains(&name.extract::<String>()?) {
+                    kwargs.del_item(name)?;
+                }
+            }
         }
         kwargs.update(self.init_kwargs.bind(py).as_mapping())?;
         Ok(kwargs)
@@ -143,7 +153,9 @@ impl ModelHost for PythonHost {
                     import::failure_of(py, &error, ImportFailureKind::CheckFailed)
                 })?;
             }
-            let loaded = Loaded { class, init_kwargs, generation: info.generation };
+            let accepts = import::accepted_names(class.bind(py))
+                .map_err(|error| import::failure_of(py, &error, ImportFailureKind::Raised))?;
+            let loaded = Loaded { class, init_kwargs, generation: info.generation, accepts };
             // A worker imports once.
             let _ = self.class.set(loaded);
             Ok(info)
@@ -154,8 +166,8 @@ impl ModelHost for PythonHost {
         self.instances.register(model, train_output);
     }
 
-    fn load(&self, model: ModelId) -> Result<(), ModelError> {
-        Python::attach(|py| self.instance(py, model, false).map(|_| ()))
+    fn load(&self, model: ModelId, renew: bool) -> Result<(), ModelError> {
+        Python::attach(|py| self.instance(py, model, renew).map(|_| ()))
     }
 
     fn unload(&self, model: ModelId) {

@@ -95,14 +95,14 @@ pub(super) struct Instances {
 
 impl Instances {
     pub(super) fn register(&self, spec: ModelSpec, train_output: Vec<u8>) {
-        let id = spec.id;
-        let slot =
-            Slot { spec, train_output, state: Mutex::new(State::Empty), changed: Condvar::new() };
-        let before = self.slots().insert(id, Arc::new(slot));
-        drop(before);
+        self.slots().entry(spec.id).or_insert_with(|| {
+            let (state, changed) = (Mutex::new(State::Empty), Condvar::new());
+            Arc::new(Slot { spec, train_output, state, changed })
+        });
     }
 
     pub(super) fn unload(&self, id: ModelId) {
+        // The lock is gone when the instance is dropped, which may run Python code.
         let before = self.slots().remove(&id);
         drop(before);
     }

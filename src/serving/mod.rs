@@ -81,7 +81,8 @@ impl Serving {
         .await;
         match known {
             Ok(Ok(Class::Ready(class))) => {
-                let versions = self.versions(&class)?;
+                let open = || Arc::new(Versions::open(&class.model_dir));
+                let versions = Arc::clone(self.versions.get_or_init(open));
                 Ok((class, versions))
             }
             Ok(Ok(Class::Failed(failure))) => Err(ServingError::NotReady(failure.message.clone())),
@@ -90,14 +91,6 @@ impl Serving {
             }
             Err(_) => Err(ServingError::NotReady("the script is still being imported".into())),
         }
-    }
-
-    fn versions(&self, class: &ClassInfo) -> Result<Arc<Versions>, ServingError> {
-        if let Some(versions) = self.versions.get() {
-            return Ok(Arc::clone(versions));
-        }
-        let opened = Arc::new(Versions::open(&class.model_dir)?);
-        Ok(Arc::clone(self.versions.get_or_init(|| opened)))
     }
 
     /// The model that answers for a project now, and whether it was in use before.
@@ -137,16 +130,18 @@ impl Serving {
         if known && !force_reload && model.load_state() == Load::Loaded {
             return Ok(version);
         }
-        let mut load = model.start_load();
-        tokio::spawn({
-            let (serving, model) = (Arc::clone(self), Arc::clone(&model));
-            async move { serving.load_everywhere(&model).await }
-        });
+        let (begun, mut load) = model.begin_load();
+        if begun {
+            tokio::spawn({
+                let (serving, model) = (Arc::clone(self), Arc::clone(&model));
+                async move { serving.load_everywhere(&model, force_reload).await }
+            });
+        }
         let loaded = timeout(wait, load.wait_for(|load| *load != Load::Pending)).await;
         match loaded {
             Ok(Ok(load)) => match &*load {
                 Load::Failed(error) => Err(ServingError::Model(error.clone())),
-                Load::Loaded | Load::Pending => Ok(version),
+                Load::Loaded | Load::Pending | Load::Idle => Ok(version),
             },
             Ok(Err(_)) => Ok(version),
             Err(_) => {
@@ -157,11 +152,11 @@ impl Serving {
     }
 
     /// Loads a model on every ready worker. A worker that becomes ready later loads it then.
-    async fn load_everywhere(&self, model: &Arc<ModelInUse>) {
+    async fn load_everywhere(&self, model: &Arc<ModelInUse>, renew: bool) {
         let mut tasks = tokio::task::JoinSet::new();
         for worker in self.pool.workers() {
             let model = Arc::clone(model);
-            tasks.spawn(async move { load_on(&worker, &model).await });
+            tasks.spawn(async move { load_on(&worker, &model, renew).await });
         }
         while tasks.join_next().await.is_some() {}
     }
@@ -174,16 +169,15 @@ impl Serving {
         let permit = timeout(QUEUE_TIMEOUT, self.pool.acquire(request.priority, &request.project))
             .await
             .map_err(|_| ServingError::Busy(QUEUE_TIMEOUT))?;
-        let answer =
-            permit.worker().predict(&model.model, request.force_reload, request.body).await;
-        match answer {
-            Ok(predicted) => {
-                model.set_loaded();
-                explain_shape(&request.project, &predicted);
-                Ok(predicted)
-            }
-            Err(error) => Err(error.into()),
-        }
+        // A client that hangs up does not stop the model, so the thread stays taken until it ends.
+        let running = tokio::spawn(async move {
+            let predicted =
+                permit.worker().predict(&model.model, request.force_reload, request.body).await?;
+            model.set_loaded();
+            explain_shape(&request.project, &predicted);
+            Ok(predicted)
+        });
+        running.await.unwrap_or_else(|error| Err(ServingError::NotReady(error.to_string())))
     }
 
     /// The model that a training job starts from.
@@ -200,7 +194,7 @@ impl Serving {
     pub async fn switch(&self, project: &str, version: Version) {
         let id = version.id;
         if let Some(next) = self.models.prepare_switch(project, &version) {
-            self.load_everywhere(&next).await;
+            self.load_everywhere(&next, false).await;
             if let Load::Failed(error) = next.load_state() {
                 let reason = format!("{}: {}", error.class, error.message);
                 warn!(
@@ -256,15 +250,15 @@ pub fn prepare(models: &Arc<Models>) -> Prepare {
         let models = models.all();
         Box::pin(async move {
             for model in models {
-                load_on(&worker, &model).await;
+                load_on(&worker, &model, false).await;
             }
         })
     })
 }
 
 /// Loads a model on one worker and notes how it went.
-async fn load_on(worker: &Worker, model: &ModelInUse) {
-    match worker.load(&model.model).await {
+async fn load_on(worker: &Worker, model: &ModelInUse, renew: bool) {
+    match worker.load(&model.model, renew).await {
         Ok(()) => model.set_loaded(),
         Err(WorkerError::Model(error)) => {
             warn!(

@@ -31,6 +31,9 @@ pub struct Setup {
 /// Whether the instance of a model stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Load {
+    /// Nobody has asked for it yet.
+    Idle,
+    /// Workers are making it, or none is there yet to make it.
     Pending,
     Loaded,
     Failed(ModelError),
@@ -45,7 +48,7 @@ pub struct ModelInUse {
 
 impl ModelInUse {
     fn new(spec: ModelSpec, train_output: Bytes) -> Arc<Self> {
-        let (load, _) = watch::channel(Load::Pending);
+        let (load, _) = watch::channel(Load::Idle);
         Arc::new(Self { model: Model { spec, train_output }, load })
     }
 
@@ -72,10 +75,14 @@ impl ModelInUse {
         });
     }
 
-    /// Forgets how an earlier load went; the receiver learns how the next one goes.
-    pub fn start_load(&self) -> watch::Receiver<Load> {
-        self.load.send_replace(Load::Pending);
-        self.load.subscribe()
+    /// Marks the model as being loaded; false if it was already. The receiver learns how it goes.
+    pub fn begin_load(&self) -> (bool, watch::Receiver<Load>) {
+        let began = self.load.send_if_modified(|load| {
+            let news = *load != Load::Pending;
+            *load = Load::Pending;
+            news
+        });
+        (began, self.load.subscribe())
     }
 }
 
@@ -344,6 +351,8 @@ mod tests {
     fn one_worker_that_holds_the_model_is_enough() {
         let models = Models::default();
         let (model, _) = models.resolve(KEY, None, 1);
+        assert!(model.begin_load().0);
+        assert!(!model.begin_load().0, "it is being loaded already");
         model.set_loaded();
         model.set_failed(ModelError {
             kind: crate::workers::protocol::ModelErrorKind::Construct,

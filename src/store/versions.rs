@@ -109,15 +109,13 @@ struct StoredEventProject {
 }
 
 impl Versions {
-    /// Makes the folder if it is not there, and sweeps what a killed server left half-written.
-    pub fn open(model_dir: &Path) -> Result<Self, StoreError> {
+    /// Sweeps what a killed server left half-written. Nothing is made before it is needed: a model
+    /// that only predicts may be served from a folder that cannot be written.
+    pub fn open(model_dir: &Path) -> Self {
         let versions = Self { model_dir: model_dir.to_owned(), last_id: Mutex::new(0) };
-        let staging = versions.staging();
-        if staging.exists() {
-            fs::remove_dir_all(&staging).map_err(at(&staging))?;
-        }
-        fs::create_dir_all(&staging).map_err(at(&staging))?;
-        Ok(versions)
+        // What cannot be removed does no harm: it is never read.
+        let _ = fs::remove_dir_all(versions.staging());
+        versions
     }
 
     pub fn model_dir(&self) -> &Path {
@@ -201,8 +199,9 @@ impl Versions {
         })?;
         durable_fs::sync_tree(&dir).map_err(at(&dir))?;
         durable_fs::sync_parent(&dir).map_err(at(&dir))?;
-        let target = dir.join(RESULT);
-        durable_fs::write_atomic(&self.staging(), &target, &result).map_err(at(&target))?;
+        let (staging, target) = (self.staging(), dir.join(RESULT));
+        fs::create_dir_all(&staging).map_err(at(&staging))?;
+        durable_fs::write_atomic(&staging, &target, &result).map_err(at(&target))?;
         Ok(Version { id, train_output: train_output.clone() })
     }
 

@@ -6,7 +6,7 @@ const PROJECT: &str = "2.1795430965";
 
 fn store() -> (tempfile::TempDir, Versions) {
     let dir = tempfile::tempdir().unwrap();
-    let versions = Versions::open(dir.path()).unwrap();
+    let versions = Versions::open(dir.path());
     (dir, versions)
 }
 
@@ -28,7 +28,7 @@ fn a_published_version_is_served_after_a_restart() {
     let first = train(&versions, PROJECT, r#"{"n":1}"#);
     let second = train(&versions, PROJECT, r#"{"n":2}"#);
     assert!(second.id > first.id);
-    let again = Versions::open(dir.path()).unwrap();
+    let again = Versions::open(dir.path());
     assert_eq!(again.newest(PROJECT).unwrap(), Some(second.clone()));
     assert_eq!(again.list(PROJECT).unwrap(), [second.id, first.id]);
     assert_eq!(again.newest("3.1").unwrap(), None);
@@ -125,7 +125,16 @@ fn a_hostile_project_key_stays_below_the_model_folder() {
 #[test]
 fn what_a_killed_server_left_in_staging_is_swept() {
     let (dir, versions) = store();
+    fs::create_dir_all(versions.staging()).unwrap();
     fs::write(versions.staging().join("half"), b"{").unwrap();
-    let again = Versions::open(dir.path()).unwrap();
-    assert_eq!(fs::read_dir(again.staging()).unwrap().count(), 0);
+    let again = Versions::open(dir.path());
+    assert!(!again.staging().exists());
+}
+
+#[test]
+fn a_folder_that_is_only_read_stays_as_it_is() {
+    let (dir, versions) = store();
+    assert_eq!(versions.newest(PROJECT).unwrap(), None);
+    assert!(versions.list(PROJECT).unwrap().is_empty());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }

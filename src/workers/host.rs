@@ -29,11 +29,12 @@ pub trait ModelHost: Send + Sync + 'static {
     /// Imports the user's script and finds the class.
     fn import(&self, configure: &Configure) -> Result<ClassInfo, ImportFailure>;
 
-    /// Notes how to make an instance; makes none and does not wait for the interpreter.
+    /// Notes how to make an instance, unless the model is known; makes none and does not wait for
+    /// the interpreter.
     fn register(&self, model: ModelSpec, train_output: Vec<u8>);
 
-    /// Makes the instance of a registered model, unless it exists.
-    fn load(&self, model: ModelId) -> Result<(), ModelError>;
+    /// Makes the instance of a registered model unless it stands, or in any case with `renew`.
+    fn load(&self, model: ModelId, renew: bool) -> Result<(), ModelError>;
 
     /// Drops a registered model; calls that run on its instance end undisturbed.
     fn unload(&self, model: ModelId);

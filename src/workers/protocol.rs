@@ -22,8 +22,9 @@ pub type ModelId = u64;
 pub enum ToWorker {
     /// The first message: which program to import, and for what.
     Configure(Configure),
-    /// Make an instance of the model; the body is `train_output` as JSON, empty if untrained.
-    Load { request: RequestId, model: ModelSpec },
+    /// Make an instance of the model unless it stands, or in any case with `renew`; the body is
+    /// `train_output` as JSON, empty if untrained.
+    Load { request: RequestId, model: ModelSpec, renew: bool },
     /// Forget an instance; requests that run on it end undisturbed.
     Unload { model: ModelId },
     /// Predict; the body is the body of the HTTP request, unparsed.

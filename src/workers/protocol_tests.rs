@@ -40,7 +40,7 @@ fn messages_to_a_worker() {
             log_level: "DEBUG".into(),
             check: true,
         }),
-        ToWorker::Load { request: 1, model: spec() },
+        ToWorker::Load { request: 1, model: spec(), renew: false },
         ToWorker::Unload { model: 3 },
         ToWorker::Predict { request: 2, model: 3, force_reload: false },
         ToWorker::Fit {

@@ -55,7 +55,7 @@ struct Fit {
 #[derive(Default)]
 struct Queues {
     predict: WorkQueue<Predict>,
-    load: WorkQueue<(RequestId, ModelId)>,
+    load: WorkQueue<(RequestId, ModelId, bool)>,
     fit: WorkQueue<Fit>,
 }
 
@@ -168,8 +168,8 @@ fn predict_loop<H: ModelHost>(host: &H, queues: &Queues, writer: &Writer) {
 }
 
 fn load_loop<H: ModelHost>(host: &H, queues: &Queues, writer: &Writer) {
-    while let Some((request, model)) = host.wait(|| queues.load.pop()) {
-        match host.load(model) {
+    while let Some((request, model, renew)) = host.wait(|| queues.load.pop()) {
+        match host.load(model, renew) {
             Ok(()) => reply(writer, request, &FromWorker::Loaded { request }, &[]),
             Err(error) => fail(writer, request, error),
         }
@@ -220,10 +220,10 @@ fn spawn_reader<H: ModelHost>(
     thread::Builder::new().name("channel".into()).spawn(move || {
         while let Ok(Some((message, body))) = reader.receive() {
             match message {
-                ToWorker::Load { request, model } => {
+                ToWorker::Load { request, model, renew } => {
                     let id = model.id;
                     host.register(model, body);
-                    queues.load.push((request, id));
+                    queues.load.push((request, id, renew));
                 }
                 ToWorker::Unload { model } => host.unload(model),
                 ToWorker::Predict { request, model, force_reload } => {

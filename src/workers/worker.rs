@@ -66,6 +66,8 @@ pub struct Predicted {
     pub results: Option<usize>,
 }
 
+type AnswerReceiver = oneshot::Receiver<Result<Answer, WorkerError>>;
+
 #[derive(Debug, Default)]
 struct Calls {
     next: RequestId,
@@ -184,34 +186,28 @@ impl Worker {
         self.interpreter_ms.load(Ordering::Relaxed)
     }
 
-    /// Asks for an instance of `model` and waits until it stands.
-    pub async fn load(&self, model: &Model) -> Result<(), WorkerError> {
-        self.known().remove(&model.spec.id);
-        let loaded = self.introduce(model).await?;
-        match loaded {
-            Some(answer) => self.answer(answer).await.map(|_| ()),
-            None => Ok(()),
-        }
+    /// Asks for an instance of `model`, a new one with `renew`, and waits until it stands.
+    pub async fn load(&self, model: &Model, renew: bool) -> Result<(), WorkerError> {
+        let answer = self.send_load(model, renew).await?;
+        self.answer(answer).await.map(|_| ())
     }
 
-    /// Makes sure that the worker has heard of `model`.
-    async fn introduce(
-        &self,
-        model: &Model,
-    ) -> Result<Option<oneshot::Receiver<Result<Answer, WorkerError>>>, WorkerError> {
+    /// Makes sure that the worker has heard of `model`, without waiting for its instance.
+    async fn introduce(&self, model: &Model) -> Result<(), WorkerError> {
         if self.known().contains(&model.spec.id) {
-            return Ok(None);
+            return Ok(());
         }
+        self.send_load(model, false).await.map(|_| ())
+    }
+
+    async fn send_load(&self, model: &Model, renew: bool) -> Result<AnswerReceiver, WorkerError> {
         // Sending may have to wait, and no use of the model may overtake its introduction.
         let _order = self.introducing.lock().await;
-        if self.known().contains(&model.spec.id) {
-            return Ok(None);
-        }
         let (request, answer) = self.open_call()?;
-        let message = ToWorker::Load { request, model: model.spec.clone() };
+        let message = ToWorker::Load { request, model: model.spec.clone(), renew };
         self.sender.send(&message, model.train_output.clone()).await?;
         self.known().insert(model.spec.id);
-        Ok(Some(answer))
+        Ok(answer)
     }
 
     /// Tells the worker to forget a model.
@@ -271,9 +267,7 @@ impl Worker {
         let _ = self.sender.send(&ToWorker::Shutdown, Bytes::new()).await;
     }
 
-    fn open_call(
-        &self,
-    ) -> Result<(RequestId, oneshot::Receiver<Result<Answer, WorkerError>>), WorkerError> {
+    fn open_call(&self) -> Result<(RequestId, AnswerReceiver), WorkerError> {
         let (caller, answer) = oneshot::channel();
         let mut calls = self.calls();
         if let Some(reason) = &calls.ended {
@@ -285,10 +279,7 @@ impl Worker {
         Ok((request, answer))
     }
 
-    async fn answer(
-        &self,
-        answer: oneshot::Receiver<Result<Answer, WorkerError>>,
-    ) -> Result<Answer, WorkerError> {
+    async fn answer(&self, answer: AnswerReceiver) -> Result<Answer, WorkerError> {
         answer.await.unwrap_or_else(|_| Err(self.dead("was given up")))
     }
 

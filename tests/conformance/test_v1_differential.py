@@ -53,7 +53,8 @@ def first_difference(left: object, right: object, where: str = "body") -> str:
 
 def compare(row: Difference | None, upstream: Answer, ours: Answer) -> str:
     """What is wrong with our answer to a step; empty if nothing is."""
-    if (row is None or row.same_allow) and upstream.allow != ours.allow:
+    allow = row.allow if row is not None and row.allow is not None else upstream.allow
+    if ours.allow != allow:
         return f"Allow: upstream {upstream.allow}, ours {ours.allow}"
     if unversioned := first_difference(with_versions(ours.body), ours.body):
         return f"a prediction without a version: {unversioned}"

@@ -29,7 +29,12 @@ def main() -> int:
         )
         stack.callback(server.wait)
         stack.callback(server.terminate)
-        smoke = [sys.executable, HERE / "smoke.py", "--backend", f"http://127.0.0.1:{port}"]
+        smoke: list[str | Path] = [
+            sys.executable,
+            HERE / "smoke.py",
+            "--backend",
+            f"http://127.0.0.1:{port}",
+        ]
         done = subprocess.run([*smoke, "--min-agreement", "0.9", *sys.argv[1:]], check=False)
         return done.returncode
 

@@ -243,3 +243,46 @@ def test_a_label_studio_ml_in_the_working_folder_is_not_imported(
     project = make_project(tmp_path, PRINTING)
     server = serve(project, cwd=tmp_path / "clone")
     assert server.predict().status_code == 200
+
+
+def test_a_constructor_without_keywords_gets_what_it_names(serve: Serve) -> None:
+    source = """
+        from label_studio_ml.model import LabelStudioMLBase
+        class Strict(LabelStudioMLBase):
+            def __init__(self, label_config=None, train_output=None):
+                super().__init__(label_config=label_config, train_output=train_output)
+            def predict(self, tasks, **kwargs):
+                return [{"result": [], "names": list(self.parsed_label_config)}]
+    """
+    server = serve(source)
+    assert server.setup().status_code == 200
+    assert server.first()["names"] == ["sentiment"]
+
+
+SLOW_LOAD = """
+    import os, pathlib, time
+    from label_studio_ml.model import LabelStudioMLBase
+    class Slow(LabelStudioMLBase):
+        made = 0
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            type(self).made += 1
+            while not (pathlib.Path(os.environ["MODEL_DIR"]) / "go").exists():
+                time.sleep(0.01)
+        def predict(self, tasks, **kwargs):
+            return [{"result": [], "made": self.made}]
+"""
+
+
+def test_setup_does_not_wait_for_a_slow_load_and_loads_once(serve: Serve) -> None:
+    """Label Studio gives up on /setup after 3 s, and asks again and again."""
+    server = serve(SLOW_LOAD, "--setup-timeout", "0.2")
+    for _ in range(4):
+        answer = server.setup()
+        assert answer.json() == {"model_version": "INITIAL"}
+        assert answer.elapsed.total_seconds() < 2
+        assert server.get("/health").elapsed.total_seconds() < 1
+    (server.project / "go").touch()
+    assert server.first()["made"] == 1
+    assert server.setup(force_reload=True).status_code == 200
+    assert server.first()["made"] == 2
