@@ -14,8 +14,9 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::{kwargs, listen};
-use crate::http::router::{App, HttpOptions, router};
+use crate::http::router::router;
 use crate::http::serve::serve;
+use crate::http::state::{App, HttpOptions};
 use crate::project::find::{self, WSGI};
 use crate::serving::models::Models;
 use crate::serving::{Serving, prepare};

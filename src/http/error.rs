@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use hyper::ext::ReasonPhrase;
 use serde::Serialize;
 
-use super::router::App;
+use super::state::App;
 use crate::serving::ServingError;
 use crate::store::versions::StoreError;
 use crate::workers::frame::FrameError;

@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 
-use super::router::App;
+use super::state::App;
 use crate::workers::pool::SlotState;
 
 #[derive(Serialize)]

@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics::{counter, gauge, histogram};
 
-use super::router::App;
+use super::state::App;
 
 pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     let pool = app.serving.pool();

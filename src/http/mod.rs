@@ -8,5 +8,6 @@ mod predict;
 pub mod router;
 pub mod serve;
 mod setup;
+pub mod state;
 mod training;
 mod versions;

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::body::{self, Fields};
 use super::error::ApiError;
-use super::router::App;
+use super::state::App;
 use crate::serving::PredictRequest;
 use crate::workers::pool::Priority;
 

@@ -1,39 +1,11 @@
 //! Which path leads where.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
-
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
-use metrics_exporter_prometheus::PrometheusHandle;
 
+use super::state::App;
 use super::{error, health, metrics, predict, setup, training, versions};
-use crate::serving::Serving;
-use crate::training::queue::Queue;
-
-/// What the user chose that concerns HTTP.
-#[derive(Debug, Clone)]
-pub struct HttpOptions {
-    /// Leave tracebacks of user code out of error answers.
-    pub hide_tracebacks: bool,
-    /// MODEL_DIR where the user chose it; else the class decides once it is imported.
-    pub model_dir: Option<PathBuf>,
-    /// Largest request body in bytes. Label Studio sends all selected tasks in one POST.
-    pub max_body: usize,
-    /// Longest time that /setup waits for a model to load.
-    pub setup_wait: Duration,
-}
-
-/// What the handlers share.
-#[derive(Clone)]
-pub struct App {
-    pub serving: Arc<Serving>,
-    pub queue: Arc<Queue>,
-    pub options: Arc<HttpOptions>,
-    pub metrics: PrometheusHandle,
-}
 
 pub fn router(app: App) -> Router {
     let routes = Router::new()

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::body::{self, Fields};
 use super::error::ApiError;
-use super::router::App;
+use super::state::App;
 use crate::serving::models::Setup;
 use crate::workers::protocol::Connection;
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::body::{self, Fields};
 use super::error::ApiError;
-use super::router::App;
+use super::state::App;
 use crate::training::events::{EventProject, cannot_learn, ignored_because};
 use crate::training::queue::{Queued, Work};
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::body::{self, Fields};
 use super::error::ApiError;
-use super::router::App;
+use super::state::App;
 
 #[derive(Serialize)]
 pub(super) struct Answer {

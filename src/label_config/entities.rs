@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 
 use super::error::LabelConfigError;
+use super::limits::MAX_CONFIG_BYTES;
 use super::scan::{Piece, Pieces, Reference, is_space, is_xml_char, reference};
-use super::xml::MAX_CONFIG_BYTES;
 
 type Result<T> = std::result::Result<T, LabelConfigError>;
 

@@ -11,9 +11,11 @@
 //! validated; tags may not have the prefix `xml`; sizes have limits (`xml`,
 //! `parse`) where libxml2 has none or higher ones.
 
+mod dialect;
 mod dtd;
 mod entities;
 mod error;
+mod limits;
 mod model;
 mod parse;
 mod scan;
@@ -23,6 +25,7 @@ mod xml;
 #[cfg(test)]
 mod tests;
 
+pub use dialect::{Dialect, UnknownDialect};
 pub use error::{ErrorKind, LabelConfigError};
 pub use model::{Conditional, ConditionalKind, Control, Input, InputSource, LabelConfig};
-pub use parse::{Dialect, UnknownDialect, has_variable, parse};
+pub use parse::{has_variable, parse};

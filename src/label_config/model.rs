@@ -9,7 +9,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::parse::Dialect;
+use super::dialect::Dialect;
 
 /// All controls of a configuration, in the order in which their names first
 /// appear.

@@ -6,13 +6,12 @@
 //! a control repeats the inputs it names and the variables it matches.
 
 use std::collections::HashMap;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet, map::Entry};
 use roxmltree::{Node, NodeId};
-use thiserror::Error;
 
+use super::dialect::Dialect;
 use super::error::LabelConfigError;
 use super::model::{Conditional, ConditionalKind, Control, Input, InputSource, LabelConfig};
 use super::tag::Tag;
@@ -30,31 +29,6 @@ const STRING_OVERHEAD: usize = 24;
 const MAX_SEARCHED_BYTES: usize = 500_000_000;
 /// What a search costs besides the bytes it looks at.
 const SEARCH_OVERHEAD: usize = 16;
-
-/// Whose `parse_config` to follow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Dialect {
-    /// label-studio-tools 0.0.4
-    Tools,
-    /// label-studio-sdk 2.1.2, which reports `valueType` and `valueList` too.
-    Sdk,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{0:?} is no dialect of labelling configurations, expected \"tools\" or \"sdk\"")]
-pub struct UnknownDialect(String);
-
-impl FromStr for Dialect {
-    type Err = UnknownDialect;
-
-    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
-        match text {
-            "tools" => Ok(Self::Tools),
-            "sdk" => Ok(Self::Sdk),
-            other => Err(UnknownDialect(other.to_owned())),
-        }
-    }
-}
 
 /// Parses a labelling configuration. The empty text is an empty configuration;
 /// text of white space only is an error, as in both packages.

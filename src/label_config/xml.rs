@@ -11,12 +11,11 @@ use roxmltree::{Document, ParsingOptions};
 
 use super::dtd::Dtd;
 use super::error::{LabelConfigError, line_and_column};
+use super::limits::MAX_CONFIG_BYTES;
 use super::scan::{Cursor, Piece, Pieces, attributes, is_name_char, is_space, reference};
 
 type Result<T> = std::result::Result<T, LabelConfigError>;
 
-/// libxml2 refuses a single text of this size; here it is the whole document.
-pub(super) const MAX_CONFIG_BYTES: usize = 10_000_000;
 /// Nested tags; libxml2's limit.
 const MAX_DEPTH: usize = 256;
 /// Occurrences of `<` and `=`, for which the library reserves memory up front.

@@ -1,5 +1,8 @@
 //! Everything that touches the Python interpreter: the extension module, and the host of the
 //! user's class inside a worker process.
+//!
+//! `module` is the door through which Python enters, so it alone reaches up to `cli`; the rest
+//! knows nothing above `workers`.
 
 mod errors;
 mod generation;
