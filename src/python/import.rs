@@ -233,9 +233,9 @@ fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<
     if verdict.generation == 2 {
         // A second-generation model is often kept beside a Hugging Face config.json, which is
         // none of its arguments.
-        let named = inspect.call_method1("named_kwargs", (&found.class, &init_kwargs))?;
+        let accepted = inspect.call_method1("named_kwargs", (&found.class, &init_kwargs))?;
         init_kwargs.clear();
-        init_kwargs.update(named.cast::<PyDict>()?.as_mapping())?;
+        init_kwargs.update(accepted.cast::<PyDict>()?.as_mapping())?;
     }
     let events = inspect.call_method1("training_events", (&found.class,))?;
     let (train_events, wants_every_event): (Vec<String>, bool) = events.extract()?;
