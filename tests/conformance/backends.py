@@ -125,7 +125,7 @@ class Backend:
             if isinstance(body, dict):
                 versions = _versions_in(body)
                 job = str(body.get("job_id") or body.get("job") or "")
-            body = self._normalise(body)
+            body = self.comparable(body)
         return Answer(
             status=answer.status_code,
             body=body,
@@ -135,7 +135,8 @@ class Backend:
             job=job,
         )
 
-    def _normalise(self, body: Any) -> Any:
+    def comparable(self, body: Any) -> Any:
+        """The body with placeholders for what differs between any two runs."""
         if isinstance(body, dict) and isinstance(body.get("results"), list):
             version = body.get("model_version")
             body = {**body, "results": [_checked_version(i, version) for i in body["results"]]}

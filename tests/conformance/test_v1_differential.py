@@ -1,13 +1,13 @@
 """Our server and upstream 1.0.9 answer the same requests alike, but for the listed differences.
 
-`-k upstream` plays the scenarios on upstream alone: it shows that the scenarios and the table of
+`-k as_written` plays the scenarios on upstream alone: it shows that the scenarios and the table of
 differences say the truth about it, and needs no build of ours.
 """
 
 from __future__ import annotations
 
 import pytest
-from backends import Answer, Backend
+from backends import VERSION, Answer, Backend
 from differences import DIFFERENCES, Difference, Expect, with_versions
 from scenarios import (
     PREDICT,
@@ -105,6 +105,14 @@ def test_tables_are_consistent() -> None:
     steps = [(scenario.name, step.name) for scenario in SCENARIOS for step in scenario.steps]
     assert len(steps) == len(set(steps)), "a step's name is used twice in a scenario"
     assert not DIFFERENCES.keys() - set(steps), "a difference belongs to no step"
+
+
+def test_a_prediction_with_another_version_than_its_answer_shows(ours: Backend) -> None:
+    predictions = [{}, {"model_version": "2"}, [{"model_version": "1"}], {"model_version": "mine"}]
+    results = ours.comparable({"model_version": "2", "results": predictions})["results"]
+    assert results[:2] == [{}, {"model_version": VERSION}]
+    assert results[2] != [{"model_version": VERSION}]
+    assert results[3] == {"model_version": "mine"}
 
 
 def test_our_versions_are_initial_then_rising_digits(ours: Backend) -> None:
