@@ -33,6 +33,9 @@ class ProjectStream(io.TextIOBase):
     def isatty(self) -> bool:
         return False
 
+    def reconfigure(self, **_: object) -> None:
+        """Accept what scripts say to a real stream; the form of the log is the server's."""
+
     @property
     def buffer(self) -> io.BufferedIOBase:
         """Bytes written here go to the log without a project."""

@@ -6,6 +6,7 @@ model, hence the guard at the end.
 """
 
 import atexit
+import faulthandler
 import os
 import sys
 
@@ -28,6 +29,8 @@ def main(argv: list[str]) -> None:
 
     channel = int(argv[argv.index("--channel") + 1])
     _leave_channel(channel)
+    # A crash in native code then leaves the Python lines that led there in the server's log.
+    faulthandler.enable()
     status = 1
     try:
         _native.worker_main(channel)

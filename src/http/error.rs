@@ -17,6 +17,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::ext::ReasonPhrase;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::state::App;
 use crate::serving::ServingError;
@@ -34,12 +35,14 @@ static REQUESTS: AtomicU64 = AtomicU64::new(1);
 pub(super) struct ApiError {
     pub(super) status: StatusCode,
     pub(super) detail: String,
-    pub(super) traceback: Option<String>,
+    traceback: Option<String>,
+    /// More for `result`, from user code.
+    result: Map<String, Value>,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), traceback: None }
+        Self { status, detail: detail.into(), traceback: None, result: Map::new() }
     }
 
     /// A field that is missing or has the wrong type.
@@ -105,8 +108,15 @@ impl From<ModelError> for ApiError {
             ),
             ModelErrorKind::Request => (StatusCode::BAD_REQUEST, said),
         };
-        let status = error.status.and_then(|s| StatusCode::from_u16(s).ok()).unwrap_or(status);
-        Self { status, detail, traceback: error.traceback }
+        match error.answer {
+            None => Self { status, detail, traceback: error.traceback, result: Map::new() },
+            Some(answer) => Self {
+                status: StatusCode::from_u16(answer.status).unwrap_or(status),
+                detail: error.message,
+                traceback: error.traceback,
+                result: answer.result,
+            },
+        }
     }
 }
 
@@ -114,15 +124,8 @@ impl From<ModelError> for ApiError {
 struct ErrorBody<'a> {
     detail: &'a str,
     request: BTreeMap<String, String>,
-    result: ErrorResult<'a>,
+    result: Map<String, Value>,
     status: u16,
-}
-
-#[derive(Serialize)]
-struct ErrorResult<'a> {
-    request_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    traceback: Option<&'a str>,
 }
 
 /// Gives every answer its request id, and every error its body and reason phrase.
@@ -165,10 +168,15 @@ fn log(method: &Method, uri: &Uri, error: &ApiError, id: &str) {
 
 fn describe(app: &App, response: Response, error: &ApiError, uri: &Uri, id: &str) -> Response {
     let traceback = error.traceback.as_deref().filter(|_| !app.options.hide_tracebacks);
+    let mut result = error.result.clone();
+    result.entry("request_id").or_insert_with(|| id.into());
+    if let Some(traceback) = traceback {
+        result.entry("traceback").or_insert_with(|| traceback.into());
+    }
     let body = ErrorBody {
         detail: &error.detail,
         request: query(uri),
-        result: ErrorResult { request_id: id, traceback },
+        result,
         status: error.status.as_u16(),
     };
     let mut body = serde_json::to_vec(&body).unwrap_or_default();
@@ -250,6 +258,7 @@ pub(super) async fn complete_allow(request: Request, next: Next) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workers::protocol::Answer;
 
     fn reason(detail: &str) -> String {
         String::from_utf8(reason_phrase(detail).unwrap().as_bytes().to_vec()).unwrap()
@@ -279,10 +288,11 @@ mod tests {
         let error = ApiError::from(ModelError {
             kind: ModelErrorKind::Raised,
             class: "AnswerException".into(),
-            message: "teapot".into(),
+            message: "short and stout".into(),
             traceback: None,
-            status: Some(418),
+            answer: Some(Answer { status: 418, result: Map::new() }),
         });
         assert_eq!(error.status, StatusCode::IM_A_TEAPOT);
+        assert_eq!(error.detail, "short and stout");
     }
 }

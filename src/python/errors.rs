@@ -6,9 +6,10 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyTraceback, PyType};
+use pythonize::depythonize;
 
 use crate::label_config::{ErrorKind, LabelConfigError};
-use crate::workers::protocol::{ModelError, ModelErrorKind};
+use crate::workers::protocol::{Answer, ModelError, ModelErrorKind};
 
 /// What user code raised, as text.
 pub(super) fn model_error(py: Python<'_>, error: &PyErr, kind: ModelErrorKind) -> ModelError {
@@ -17,13 +18,13 @@ pub(super) fn model_error(py: Python<'_>, error: &PyErr, kind: ModelErrorKind) -
         class: class_name(&error.get_type(py)),
         message: message(py, error),
         traceback: Some(traceback(py, error)),
-        status: status(py, error),
+        answer: answer(py, error),
     }
 }
 
 /// An error of ours about a request or a result.
 pub(super) fn own_error(kind: ModelErrorKind, class: &str, message: String) -> ModelError {
-    ModelError { kind, class: class.to_owned(), message, traceback: None, status: None }
+    ModelError { kind, class: class.to_owned(), message, traceback: None, answer: None }
 }
 
 pub(super) fn class_name(class: &Bound<'_, PyType>) -> String {
@@ -76,12 +77,18 @@ fn skip_foreign_frames<'py>(py: Python<'py>, error: &PyErr) -> Option<Bound<'py,
     }
 }
 
-/// The status that `AnswerException` carries.
-fn status(py: Python<'_>, error: &PyErr) -> Option<u16> {
-    let class = error.get_type(py);
-    let ours = class.name().is_ok_and(|name| name == "AnswerException");
-    let status: u16 = error.value(py).getattr("status").ok()?.extract().ok()?;
-    (ours && (400..=599).contains(&status)).then_some(status)
+/// What an `AnswerException` carries. A result that is no dict of plain values is left out.
+fn answer(py: Python<'_>, error: &PyErr) -> Option<Answer> {
+    let exception =
+        py.import("label_studio_ml.exceptions").ok()?.getattr("AnswerException").ok()?;
+    let value = error.value(py);
+    if !value.is_instance(&exception).ok()? {
+        return None;
+    }
+    let status: u16 = value.getattr("status").ok()?.extract().ok()?;
+    let result = value.getattr("result").and_then(|result| Ok(depythonize(&result)?));
+    let answer = Answer { status, result: result.unwrap_or_default() };
+    (400..=599).contains(&status).then_some(answer)
 }
 
 /// The exception that `parse_config` of the dialect's own package raises. Its module is imported

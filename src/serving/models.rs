@@ -359,7 +359,7 @@ mod tests {
             class: "MemoryError".into(),
             message: String::new(),
             traceback: None,
-            status: None,
+            answer: None,
         });
         assert_eq!(model.load_state(), Load::Loaded);
     }

@@ -202,9 +202,18 @@ pub struct ModelError {
     /// `str(exception)`.
     pub message: String,
     pub traceback: Option<String>,
-    /// Status that user code asked for by raising `AnswerException`.
+    /// What user code asked for by raising `AnswerException`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
+    pub answer: Option<Answer>,
+}
+
+/// The answer that an `AnswerException` describes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// 400 to 599.
+    pub status: u16,
+    /// Goes into the `result` of the error body.
+    pub result: serde_json::Map<String, serde_json::Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

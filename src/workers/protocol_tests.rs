@@ -90,7 +90,7 @@ fn messages_from_a_worker() {
                 class: "KeyError".into(),
                 message: "'sentiment'".into(),
                 traceback: None,
-                status: None,
+                answer: Some(Answer { status: 418, result: serde_json::Map::new() }),
             },
         },
         FromWorker::Heartbeat { interpreter_ms: 0 },

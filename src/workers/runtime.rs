@@ -198,7 +198,7 @@ fn reply(writer: &Writer, request: RequestId, header: &FromWorker, body: &[u8]) 
                     class: "ValueError".into(),
                     message: error.to_string(),
                     traceback: None,
-                    status: None,
+                    answer: None,
                 },
             ),
             // The server is gone; the reader thread sees the same and ends the process.

@@ -6,6 +6,7 @@ at the first run; LABEL_STUDIO_ML_UPSTREAM_VENV names one that is there already.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,12 +25,19 @@ def project_id(scenario: Scenario) -> int:
     return 101 + SCENARIOS.index(scenario)
 
 
+def forget_jobs(model_dir: Path) -> None:
+    """Remove what trainings left."""
+    for folder in model_dir.iterdir():
+        if folder.name.isdigit():
+            shutil.rmtree(folder)
+
+
 @pytest.fixture(scope="session")
 def upstream_answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     """What upstream answers to the steps of a scenario; each scenario is played once.
 
-    In its "events" design upstream gives every project the newest model of its folder, so each of
-    those scenarios gets a server and a folder of its own.
+    In its "events" design upstream gives every project the newest model of its folder, so that is
+    emptied before each of those scenarios.
     """
     played: dict[str, list[Answer]] = {}
     running: dict[Mode, Backend] = {}
@@ -48,9 +56,11 @@ def upstream_answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]
 
     def answers(scenario: Scenario) -> list[Answer]:
         if scenario.name not in played:
-            if scenario.mode == "events":
-                stop("events")
+            if scenario.fresh:
+                stop(scenario.mode)
             backend = running.get(scenario.mode) or start(scenario.mode)
+            if scenario.mode == "events":
+                forget_jobs(backend.model_dir)
             answered = play(backend, scenario, project_id(scenario), by_the_clock=True)
             played[scenario.name] = answered
         return played[scenario.name]

@@ -55,6 +55,8 @@ class Scenario:
     steps: tuple[Step, ...]
     mode: Mode = "projects"
     """Which of its two designs upstream is started in."""
+    fresh: bool = False
+    """Whether upstream must be started for this scenario alone."""
 
 
 Play = Callable[[Scenario], list[Answer]]
@@ -632,6 +634,7 @@ def events_design() -> Scenario:
             Step("versions after it", VERSIONS.request),
         ),
         "events",
+        fresh=True,
     )
 
 

@@ -23,7 +23,7 @@ RAISING = """
         def predict(self, tasks, **kwargs):
             what = tasks[0]["data"]["what"]
             if what == "answer":
-                raise AnswerException(418, "short and stout")
+                raise AnswerException(418, "short and stout", {"pot": ["tea"]})
             if what == "exit":
                 raise SystemExit(3)
             if what == "interrupt":
@@ -210,7 +210,7 @@ def test_a_project_key_writes_nothing_outside_the_model_folder(
     ("what", "status", "detail"),
     [
         ("sentiment", 500, "KeyError: 'sentiment'"),
-        ("answer", 418, "AnswerException: short and stout"),
+        ("answer", 418, "short and stout"),
         ("exit", 500, "SystemExit: 3"),
         ("interrupt", 500, "KeyboardInterrupt: "),
         ("unprintable", 500, "Odd: (its message could not be made)"),
@@ -242,6 +242,13 @@ def test_a_traceback_shows_the_lines_of_the_user(raising: Server) -> None:
     assert "model.py" in traceback
     assert "raise KeyError(what)" in traceback
     assert "KeyError: 'x'" in raising.log()
+
+
+def test_user_code_can_choose_its_answer(raising: Server) -> None:
+    answer = raising.predict([{"data": {"what": "answer"}}])
+    assert answer.json()["detail"] == answer.reason == "short and stout"
+    assert answer.json()["result"]["pot"] == ["tea"]
+    assert "AnswerException" in answer.json()["result"]["traceback"]
 
 
 def test_tracebacks_can_be_hidden(serve: Serve) -> None:

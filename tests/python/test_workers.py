@@ -90,6 +90,13 @@ def test_a_dead_worker_costs_one_request(serve: Serve, what: str, reason: str) -
     assert server.get("/health").json()["workers"] == {"ready": 1, "total": 1, "restarts": 1}
 
 
+def test_a_crash_leaves_the_lines_that_led_there(serve: Serve) -> None:
+    server = serve(source())
+    ask(server, "segfault")
+    wait_for(lambda: "Fatal Python error: Segmentation fault" in server.log(), "it is logged")
+    wait_for(lambda: "model.py" in server.log() and "in predict" in server.log(), "with its lines")
+
+
 def test_a_new_worker_loads_the_model_before_it_takes_requests(serve: Serve) -> None:
     server = serve(source())
     server.setup()
