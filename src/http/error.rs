@@ -104,7 +104,7 @@ impl From<ModelError> for ApiError {
             ),
             ModelErrorKind::ConfigMalformed => (
                 StatusCode::UNPROCESSABLE_ENTITY,
-                format!("`label_config` is not well-formed ({said})"),
+                format!("the labelling config is not well-formed ({said})"),
             ),
             ModelErrorKind::Request => (StatusCode::BAD_REQUEST, said),
         };

@@ -26,7 +26,7 @@ pub(super) async fn predict(
     fields.list("tasks")?;
     let request = PredictRequest {
         project: fields.project()?,
-        label_config: fields.text("label_config")?,
+        label_config: fields.text("label_config")?.filter(|config| !config.is_empty()),
         priority: priority(fields.object("params")?)?,
         force_reload: fields.flag("force_reload", false)?,
         try_fetch: fields.flag("try_fetch", true)?,

@@ -131,11 +131,17 @@ impl Walk {
         let mut first = true;
         let mut versioned = false;
         for (key, value) in dict.iter() {
+            let key = key_text(&key)?;
+            if version.is_some() && key == "model_version" {
+                // Label Studio refuses a whole batch for one null version.
+                if value.is_none() {
+                    continue;
+                }
+                versioned = true;
+            }
             if !std::mem::take(&mut first) {
                 self.out.push(b',');
             }
-            let key = key_text(&key)?;
-            versioned |= version.is_some() && key == "model_version";
             self.text(&key);
             self.out.push(b':');
             self.path.push(Step::Key(key));

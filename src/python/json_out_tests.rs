@@ -120,6 +120,10 @@ fn predictions_carry_the_version_that_made_them() {
             "[{'model_version': 'mine'}, [{'score': 1}]]",
             r#"{"model_version":"7","results":[{"model_version":"mine"},[{"score":1,"model_version":"7"}]]}"#,
         ),
+        (
+            "[{'model_version': None, 'score': 1}]",
+            r#"{"model_version":"7","results":[{"score":1,"model_version":"7"}]}"#,
+        ),
         ("None", r#"{"model_version":"7","results":null}"#),
         ("{'a': []}", r#"{"model_version":"7","results":{"a":[]}}"#),
     ];

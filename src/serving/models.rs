@@ -139,7 +139,8 @@ impl Models {
         self.table().get(project).is_some_and(|project| !project.models.is_empty())
     }
 
-    /// The model that answers for a project, and those that are no longer kept.
+    /// The model that answers for a project, and those that are no longer kept. A request without
+    /// a labelling config means that of the newest /setup, else the one that was used last.
     pub fn resolve(
         &self,
         key: &str,
@@ -148,8 +149,9 @@ impl Models {
     ) -> (Arc<ModelInUse>, Vec<Arc<ModelInUse>>) {
         let mut projects = self.table();
         let project = projects.entry(key.to_owned()).or_default();
-        let label_config =
-            label_config.or(project.setup.as_ref().and_then(|s| s.label_config.as_deref()));
+        let of_setup = project.setup.as_ref().and_then(|setup| setup.label_config.clone());
+        let of_last = || project.models.first()?.model.spec.label_config.clone();
+        let label_config = label_config.map(str::to_owned).or(of_setup).or_else(of_last);
         let connection = project.setup.as_ref().map(|setup| &setup.connection);
         let version = match &project.trained {
             Trained::Newest(version) => Some(version),
@@ -158,7 +160,7 @@ impl Models {
         let name = version_name(version, generation);
         let found = project.models.iter().position(|model| {
             let spec = &model.model.spec;
-            spec.label_config.as_deref() == label_config
+            spec.label_config == label_config
                 && spec.version == name
                 && spec.connection.as_ref() == connection
         });
@@ -169,7 +171,7 @@ impl Models {
         let spec = ModelSpec {
             id: self.next_id(),
             project: key.to_owned(),
-            label_config: label_config.map(str::to_owned),
+            label_config,
             version: name,
             connection: connection.cloned(),
         };
@@ -300,6 +302,17 @@ mod tests {
         let (other, _) = models.resolve(KEY, None, 1);
         assert_ne!(first.model.spec.id, other.model.spec.id);
         assert_eq!(models.resolve("3.1", None, 2).0.model.spec.version, "0.0.1");
+    }
+
+    #[test]
+    fn without_a_config_the_last_one_known_is_meant() {
+        let models = Models::default();
+        assert_eq!(models.resolve(KEY, None, 1).0.model.spec.label_config, None);
+        let (with, _) = models.resolve(KEY, Some("<View/>"), 1);
+        assert_eq!(models.resolve(KEY, None, 1).0.model.spec.id, with.model.spec.id);
+        models.set_up(KEY, setup("<View></View>", "a"));
+        let (of_setup, _) = models.resolve(KEY, None, 1);
+        assert_eq!(of_setup.model.spec.label_config.as_deref(), Some("<View></View>"));
     }
 
     #[test]

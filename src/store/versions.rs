@@ -28,6 +28,7 @@ use super::project_dir::{self, TooLong};
 
 const RESULT: &str = "job_result.json";
 const EVENT: &str = "event.json";
+const TASKS: &str = "train_data.json";
 /// Our own folder below MODEL_DIR.
 const OWN: &str = ".label-studio-ml";
 
@@ -147,10 +148,10 @@ impl Versions {
     /// A new id for a job and the version that it makes: the time in seconds, unless that is taken
     /// or the clock stepped back.
     pub fn next_id(&self, project: &str) -> Result<u64, StoreError> {
-        let newest = digit_folders(&self.project_dir(project)?).into_iter().max().unwrap_or(0);
+        let newest = job_folders(&self.project_dir(project)?).into_iter().max().unwrap_or(0);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut last = self.last_id.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = now.max(*last + 1).max(newest + 1);
+        *last = now.max(last.saturating_add(1)).max(newest.saturating_add(1));
         Ok(*last)
     }
 
@@ -160,7 +161,7 @@ impl Versions {
         fs::create_dir_all(&dir).map_err(at(&dir))?;
         match input {
             Input::Tasks { json, count } => {
-                write(&dir.join("train_data.json"), json.get().as_bytes())?;
+                write(&dir.join(TASKS), json.get().as_bytes())?;
                 let info = serde_json::to_vec(&serde_json::json!({ "count": count }))?;
                 write(&dir.join("train_data_info.json"), &info)?;
             }
@@ -216,13 +217,13 @@ impl Versions {
     /// Folders that are versions of `project`, newest first.
     fn folders(&self, project: &str) -> Result<Vec<(u64, PathBuf)>, StoreError> {
         let own = self.project_dir(project)?;
-        let mut folders: Vec<_> = digit_folders(&own)
+        let mut folders: Vec<_> = job_folders(&own)
             .into_iter()
             .map(|id| (id, own.join(id.to_string())))
             .filter(|(_, dir)| dir.join(RESULT).is_file())
             .collect();
         if own != self.model_dir {
-            let shared = digit_folders(&self.model_dir)
+            let shared = job_folders(&self.model_dir)
                 .into_iter()
                 .map(|id| (id, self.model_dir.join(id.to_string())))
                 .filter(|(_, dir)| dir.join(RESULT).is_file() && belongs_to(dir, project));
@@ -238,45 +239,54 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     fs::write(path, bytes).map_err(at(path))
 }
 
-fn digit_folders(dir: &Path) -> Vec<u64> {
-    // A folder that is not there, or cannot be read, holds no versions.
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name();
-            let name = name.to_str()?;
-            name.bytes().all(|byte| byte.is_ascii_digit()).then(|| name.parse().ok())?
-        })
-        .collect()
+/// Folders of jobs, finished or not. A folder whose name is a number may also be a project's, or
+/// nobody's: one of a job holds what the job started from, or what it made.
+fn job_folders(dir: &Path) -> Vec<u64> {
+    // A folder that is not there, or cannot be read, holds no jobs.
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut ids: Vec<u64> = Vec::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let digits = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+        let Some(id) = digits.and_then(|name| name.parse().ok()) else { continue };
+        if [RESULT, EVENT, TASKS].iter().any(|file| entry.path().join(file).exists()) {
+            ids.push(id);
+        }
+    }
+    ids
 }
 
-/// Whether a webhook job of the original, which did not sort its folders by project, is this
-/// project's: its `event.json` names the same project id, or none.
+/// Whether a folder directly below MODEL_DIR is this project's. Webhook jobs of the original all lie
+/// there: `event.json` names the project, or nobody does and the result is everybody's. Jobs of
+/// ours lie there only for requests without a project, and are nobody else's.
 fn belongs_to(dir: &Path, project: &str) -> bool {
-    let Ok(event) = fs::read(dir.join(EVENT)) else {
-        return false;
-    };
+    let Ok(event) = fs::read(dir.join(EVENT)) else { return false };
     let id = serde_json::from_slice::<StoredEvent>(&event)
         .ok()
         .and_then(|event| event.data?.project?.id);
-    id.is_none_or(|id| project.split('.').next() == Some(id.to_string().as_str()))
+    match id {
+        Some(id) => project.split('.').next() == Some(id.to_string().as_str()),
+        None => fs::read(dir.join(RESULT)).is_ok_and(|result| unwrap(&result).is_none()),
+    }
 }
 
-/// What `fit` returned: wrapped by `/train` of the original and by us, bare in the webhook jobs of
-/// the original.
+/// The `train_output` in a result that was wrapped: by `/train` of the original, and by us.
+fn unwrap(result: &[u8]) -> Option<Bytes> {
+    match serde_json::from_slice(result).ok()? {
+        StoredResult { train_output, workdir: Some(_), version: Some(_) } => {
+            let output = train_output.map_or("null", RawValue::get);
+            Some(Bytes::copy_from_slice(output.as_bytes()))
+        }
+        _ => None,
+    }
+}
+
+/// What `fit` returned for a version; webhook jobs of the original stored it bare.
 fn read_result(dir: &Path) -> Result<Bytes, StoreError> {
     let path = dir.join(RESULT);
     let bytes = fs::read(&path).map_err(at(&path))?;
-    let stored: StoredResult<'_> = serde_json::from_slice(&bytes)?;
-    match stored {
-        StoredResult { train_output: Some(output), workdir: Some(_), version: Some(_) } => {
-            Ok(Bytes::copy_from_slice(output.get().as_bytes()))
-        }
-        _ => Ok(Bytes::from(bytes)),
-    }
+    serde_json::from_slice::<&RawValue>(&bytes)?;
+    Ok(unwrap(&bytes).unwrap_or_else(|| Bytes::from(bytes)))
 }
 
 #[cfg(test)]

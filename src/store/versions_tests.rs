@@ -83,7 +83,9 @@ fn a_damaged_result_gives_way_to_the_version_before() {
 fn versions_never_run_backwards() {
     let (dir, versions) = store();
     let future = 99_999_999_999_u64;
-    fs::create_dir_all(dir.path().join(PROJECT).join(future.to_string())).unwrap();
+    let folder = dir.path().join(PROJECT).join(future.to_string());
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(EVENT), "{}").unwrap();
     assert_eq!(versions.next_id(PROJECT).unwrap(), future + 1);
     assert_eq!(versions.next_id("3.1").unwrap(), future + 2);
 }
@@ -137,4 +139,26 @@ fn a_folder_that_is_only_read_stays_as_it_is() {
     assert_eq!(versions.newest(PROJECT).unwrap(), None);
     assert!(versions.list(PROJECT).unwrap().is_empty());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn folders_of_projects_are_no_versions() {
+    let (dir, versions) = store();
+    let number = u64::MAX.to_string();
+    train(&versions, &number, "{}");
+    let id = versions.next_id("").unwrap();
+    assert!(id < 100_000_000_000, "{id}");
+    assert!(versions.list("").unwrap().is_empty());
+    assert!(dir.path().join(number).is_dir());
+}
+
+#[test]
+fn what_was_trained_without_a_project_is_nobody_elses() {
+    let (_dir, versions) = store();
+    let event = raw(r#"{"project":{"id":null}}"#);
+    let id = versions.next_id("").unwrap();
+    versions.begin("", id, &Input::Event { action: "ANNOTATION_CREATED", data: &event }).unwrap();
+    versions.publish("", id, &Bytes::from_static(b"{}"), Duration::ZERO).unwrap();
+    assert_eq!(versions.list("").unwrap(), [id]);
+    assert!(versions.list(PROJECT).unwrap().is_empty());
 }

@@ -6,15 +6,19 @@
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::workers::protocol::ClassInfo;
 
 #[derive(Debug, Deserialize)]
 struct ProjectObject {
-    id: Option<serde_json::Value>,
-    created_at: Option<String>,
-    label_config: Option<String>,
+    #[serde(default)]
+    id: Value,
+    #[serde(default)]
+    created_at: Value,
+    #[serde(default)]
+    label_config: Value,
 }
 
 /// The project that an event is about.
@@ -37,15 +41,16 @@ impl EventProject {
             return Self::default();
         };
         let id = match project.id {
-            Some(serde_json::Value::Number(number)) => number.to_string(),
-            Some(serde_json::Value::String(text)) => text,
+            Value::Number(number) => number.to_string(),
+            Value::String(text) => text,
             _ => String::new(),
         };
-        let created = project
-            .created_at
-            .and_then(|text| text.parse::<Timestamp>().ok())
-            .map(Timestamp::as_second);
-        Self { id, created, label_config: project.label_config }
+        let created = project.created_at.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+        Self {
+            id,
+            created: created.map(Timestamp::as_second),
+            label_config: project.label_config.as_str().map(str::to_owned),
+        }
     }
 
     /// The key under which /setup and /predict know the project. `known` finds the key of an id
@@ -100,6 +105,8 @@ mod tests {
         let event = project(r#"{"id": 23}"#);
         assert_eq!(event.key(|id| Some(format!("{id}.1795432188"))), "23.1795432188");
         assert_eq!(event.key(|_| None), "23");
+        let odd = project(r#"{"id": "23", "created_at": 7, "label_config": {}}"#);
+        assert_eq!((odd.key(|_| None).as_str(), odd.label_config), ("23", None));
     }
 
     #[test]

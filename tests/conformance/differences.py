@@ -4,8 +4,8 @@ A step of a scenario that is not in this table must be answered alike by both.  
 it must be answered by each as the row says, and not alike, so a row that has become untrue fails
 too.
 
-One difference is everywhere and has no rows: each prediction without a `model_version` gets that
-of the answer (`with_versions`), so that Label Studio files it under the version that made it, even
+One difference is everywhere and has no rows: each prediction whose `model_version` is absent or
+null gets that of the answer (`with_versions`), so that Label Studio files it under the version that made it, even
 when a new one is published between its /setup and its /predict.
 
 What is never compared, because it differs between any two runs or is free by design: the value
@@ -239,13 +239,14 @@ IGNORED = exactly(status="ignored", detail=saying("does not train"))
 
 
 def with_versions(body: Any) -> Any:
-    """The body with a version in each prediction that has none."""
+    """The body with a version in each prediction that has none, or null."""
 
     def fill(item: Any) -> Any:
         if isinstance(item, list):
             return [fill(part) for part in item]
         if isinstance(item, dict):
-            return {"model_version": body.get("model_version"), **item}
+            own = item.get("model_version")
+            return {**item, "model_version": body.get("model_version") if own is None else own}
         return item
 
     if isinstance(body, dict) and isinstance(body.get("results"), list):
