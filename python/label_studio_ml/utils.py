@@ -60,9 +60,12 @@ def get_image_local_path(
 
 
 def get_image_size(filepath: str) -> tuple[int, int]:
-    """Return width and height of an image in pixels, as it lies in the file."""
-    from PIL import Image
+    """Return width and height of an image in pixels, turned as its EXIF orientation says.
+
+    Browsers, and so Label Studio, show it turned; percentages of a region refer to that.
+    """
+    from PIL import Image, ImageOps
 
     with Image.open(filepath) as image:
-        width, height = image.size
+        width, height = ImageOps.exif_transpose(image).size
         return int(width), int(height)

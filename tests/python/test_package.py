@@ -190,3 +190,31 @@ def test_the_helper_class_for_choices() -> None:
         }
     ]
     assert model.fit([{"data": {"x": "text"}}]) == {"seen": 1}
+
+
+def test_an_image_is_measured_as_it_is_shown(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from label_studio_ml.utils import get_image_size
+
+    plain, turned = tmp_path / "plain.jpg", tmp_path / "turned.jpg"
+    image = Image.new("RGB", (30, 20))
+    image.save(plain)
+    exif = image.getexif()
+    exif[0x0112] = 6  # lies on its side
+    image.save(turned, exif=exif)
+    assert get_image_size(str(plain)) == (30, 20)
+    assert get_image_size(str(turned)) == (20, 30)
+
+
+def test_keys_of_a_simple_config() -> None:
+    from label_studio_ml.utils import get_choice, get_single_tag_keys, is_skipped
+
+    config = parse_config(CONFIG)
+    assert get_single_tag_keys(config, "Choices", "Text") == ("c", "t", "x", ["A"])
+    with pytest.raises(AssertionError, match="this model expects"):
+        get_single_tag_keys(config, "Labels", "Text")
+    annotation = {"result": [{"value": {"choices": ["A"]}}], "was_cancelled": False}
+    assert get_choice({"annotations": [annotation]}) == "A"
+    assert not is_skipped({"annotations": [annotation]})
+    assert is_skipped({"annotations": [{"was_cancelled": True}]})
