@@ -1,6 +1,6 @@
 """The original package (1.0.9), installed beside ours and started the way its users start it.
 
-    python3.11 tests/conformance/upstream.py --script model.py --port 9090 --mode events
+    python3 tests/conformance/upstream.py --script model.py --port 9090 --mode events
 
 Release 1.0.9 is half way between two designs, and LABEL_STUDIO_ML_BACKEND_V2 selects: some of its
 functions take an unset variable for "off", others for "on", so that /train and /is_training fail
@@ -14,9 +14,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Literal
@@ -35,11 +35,8 @@ def upstream_venv() -> Path:
     """Its environment (made at the first use); LABEL_STUDIO_ML_UPSTREAM_VENV moves it."""
     chosen = os.environ.get("LABEL_STUDIO_ML_UPSTREAM_VENV")
     path = Path(chosen) if chosen else cache_dir() / "label-studio-ml-1.0.9"
-    # Its pinned Flask 1.1 does not work with newer Pythons.
-    python = os.environ.get("LABEL_STUDIO_ML_UPSTREAM_PYTHON") or shutil.which("python3.11")
-    if not (path / "bin" / "python").exists() and not python:
-        raise ServiceError("python3.11 is needed for label-studio-ml 1.0.9")
-    return ensure_venv(path, REQUIREMENTS, python or "python3.11").parent
+    python = os.environ.get("LABEL_STUDIO_ML_UPSTREAM_PYTHON", sys.executable)
+    return ensure_venv(path, REQUIREMENTS, python).parent
 
 
 def init_project(console_script: Path, name: str, root: Path, script: Path) -> Path:

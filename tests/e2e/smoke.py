@@ -1,6 +1,6 @@
 """A real Label Studio uses a running ML backend: connect, predict, annotate, train, predict.
 
-    python3.11 tests/e2e/smoke.py --backend http://127.0.0.1:9090 [--venv DIR]
+    python3 tests/e2e/smoke.py --backend http://127.0.0.1:9090 [--venv DIR]
 
 Prints each step with what it saw and ends with a non-zero status at the first expectation that
 does not hold.  A backend whose `fit` reads annotations back over the API needs Label Studio's
