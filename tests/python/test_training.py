@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import requests
 from hosting import CHOICES, ECHO, PROJECT, Server, is_running, wait_for, write_script
 
 Serve = Callable[..., Server]
@@ -316,3 +317,37 @@ def test_a_stop_does_not_wait_for_training(serve: Serve) -> None:
     pids = server.workers()
     assert server.stop() == 0
     assert not [pid for pid in pids if is_running(pid)]
+
+
+def test_no_prediction_fails_while_versions_follow_each_other(serve: Serve) -> None:
+    server = serve(ECHO, "--workers", "2")
+    server.setup()
+    stop = threading.Event()
+    seen: list[list[str]] = [[], [], []]
+    failures: list[str] = []
+
+    def ask(versions: list[str]) -> None:
+        while not stop.is_set():
+            answer = requests.post(
+                server.url + "/predict",
+                json={"tasks": [{"id": 1}], "project": PROJECT, "label_config": CHOICES},
+                timeout=30,
+            )
+            if answer.status_code != 200:
+                failures.append(answer.text)
+            versions.append(answer.json().get("model_version"))
+
+    threads = [threading.Thread(target=ask, args=(versions,)) for versions in seen]
+    for thread in threads:
+        thread.start()
+    for number in range(6):
+        server.train(number + 1)
+        server.wait_trained()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    for versions in seen:
+        order = [version for version in versions if version != "INITIAL"]
+        assert order == sorted(order), "an older version never answers after a newer one"
+        assert len(set(order)) >= 2
