@@ -69,11 +69,16 @@ def siblings(script: str | Path) -> list[str]:
     while waiting:
         for name in _imported_names(waiting.pop()):
             module, package = folder / f"{name}.py", folder / name
-            if package.is_dir() and any(package.rglob("*.py")):
+            # The order in which Python looks: package, module, folder without __init__.py.
+            if (package / "__init__.py").is_file():
                 relative, sources = name, list(package.rglob("*.py"))
-            elif module.is_file() and module != script:
+            elif module.is_file():
                 relative, sources = module.name, [module]
+            elif package.is_dir() and any(package.rglob("*.py")):
+                relative, sources = name, list(package.rglob("*.py"))
             else:
+                continue
+            if module == script:
                 continue
             if relative not in found:
                 found.add(relative)

@@ -64,7 +64,7 @@ class ServerLogHandler(logging.Handler):
             self.handleError(record)
 
 
-def install(level: str) -> None:
+def install() -> None:
     """Replace the standard streams and give the root logger a handler.
 
     A `logging.basicConfig` in user code then does nothing, and a `dictConfig` of its own writes to
@@ -77,4 +77,4 @@ def install(level: str) -> None:
         handler = ServerLogHandler()
         handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
         root.addHandler(handler)
-    root.setLevel(level)
+    root.setLevel(logging.INFO)

@@ -1,12 +1,19 @@
 """The console script `label-studio-ml`."""
 
+import os
 import sys
 
 from label_studio_ml import _native
 
+#: Options that may come from the environment. Compose files pass them on empty: not chosen.
+_OPTIONS = ("PORT", "WORKERS", "THREADS", "MODEL_DIR", "LOG_LEVEL")
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line (`sys.argv` without the program by default); return the exit status."""
+    for name in _OPTIONS:
+        if os.environ.get(name) == "":
+            del os.environ[name]
     arguments = sys.argv[1:] if argv is None else argv
     return _native.main(["label-studio-ml", *arguments])
 

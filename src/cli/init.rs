@@ -86,7 +86,7 @@ async fn inspect(script: &Path, class: Option<&str>, launch: &Launch) -> Result<
         model_dir: None,
         init_kwargs: serde_json::Map::new(),
         threads: 1,
-        log_level: "WARNING".into(),
+        log_level: Some("WARNING".into()),
         check: false,
     };
     let origin = Origin { worker: "init".into(), job: None, project: None };

@@ -46,9 +46,10 @@ pub(super) struct StartArgs {
     /// Log everything
     #[arg(short, long)]
     debug: bool,
-    #[arg(long, env = "LOG_LEVEL", default_value = "INFO", ignore_case = true,
+    /// Level of the log and of user code's root logger [default: INFO]
+    #[arg(long, env = "LOG_LEVEL", ignore_case = true,
           value_parser = PossibleValuesParser::new(["DEBUG", "INFO", "WARNING", "ERROR"]))]
-    log_level: String,
+    log_level: Option<String>,
     /// Folder for trained models [default: the project for API v1, the working folder for API v2]
     #[arg(long, env = "MODEL_DIR", value_name = "DIR")]
     model_dir: Option<PathBuf>,
@@ -76,10 +77,11 @@ pub(super) struct StartArgs {
 }
 
 pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
-    init_log(if args.debug { "DEBUG" } else { &args.log_level });
+    let log_level = if args.debug { Some("DEBUG".to_owned()) } else { args.log_level.clone() };
+    init_log(log_level.as_deref().unwrap_or("INFO"));
     let project = find::project(&args.root_dir, args.name.as_deref())?;
     let project = std::path::absolute(&project).context("the path of the project")?;
-    let configure = configure(args, &project)?;
+    let configure = configure(args, &project, log_level)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let status = runtime.block_on(run_server(args, configure, launch));
     // What blocks in the background must not hold up the end.
@@ -87,7 +89,7 @@ pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
     status
 }
 
-fn configure(args: &StartArgs, project: &Path) -> Result<Configure> {
+fn configure(args: &StartArgs, project: &Path, log_level: Option<String>) -> Result<Configure> {
     let absolute = |path: &PathBuf| std::path::absolute(expand_user(path));
     Ok(Configure {
         role: Role::Predict,
@@ -96,7 +98,7 @@ fn configure(args: &StartArgs, project: &Path) -> Result<Configure> {
         model_dir: args.model_dir.as_ref().map(absolute).transpose().context("--model-dir")?,
         init_kwargs: kwargs::gather(project, &args.with)?,
         threads: args.threads.into(),
-        log_level: if args.debug { "DEBUG".into() } else { args.log_level.to_uppercase() },
+        log_level: log_level.map(|level| level.to_uppercase()),
         check: args.check,
     })
 }
@@ -120,9 +122,30 @@ fn init_log(level: &str) {
     // A second server in one process keeps the first one's log.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Unfailing(std::io::stderr()))
+        .log_internal_errors(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .try_init();
+}
+
+/// The log's own way out: a closed pipe or a full disk loses lines, and nothing else.
+struct Unfailing(std::io::Stderr);
+
+impl std::io::Write for Unfailing {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let _ = self.0.write_all(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
+}
+
+/// Seconds of the command line, within what a clock can count.
+fn seconds(given: f64) -> Duration {
+    Duration::try_from_secs_f64(given.clamp(0.0, 86_400.0)).unwrap_or_default()
 }
 
 async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> Result<i32> {
@@ -142,11 +165,11 @@ async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> 
             hide_tracebacks: args.hide_tracebacks,
             model_dir: configure.model_dir.clone(),
             max_body: args.max_body << 20,
-            setup_wait: Duration::from_secs_f64(args.setup_timeout.clamp(0.0, 3600.0)),
+            setup_wait: seconds(args.setup_timeout),
         }),
         metrics: PrometheusBuilder::new().install_recorder()?,
     };
-    let grace = Duration::from_secs_f64(args.drain_timeout.clamp(0.0, 3600.0));
+    let grace = seconds(args.drain_timeout);
     let (stop, mut stopping) = watch::channel(false);
     let http = tokio::spawn(serve(
         listener,

@@ -72,7 +72,9 @@ impl From<ServingError> for ApiError {
             ServingError::Frame(FrameError::HeaderTooLong(_) | FrameError::BodyTooLong(_)) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
             }
-            ServingError::Frame(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail),
+            ServingError::Frame(_) | ServingError::Deadly(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+            }
             ServingError::Store(error) => Self::from(error),
         }
     }
@@ -195,7 +197,7 @@ fn describe(app: &App, response: Response, error: &ApiError, uri: &Uri, id: &str
 }
 
 /// Query arguments, the first value of each.
-fn query(uri: &Uri) -> BTreeMap<String, String> {
+pub(super) fn query(uri: &Uri) -> BTreeMap<String, String> {
     let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri)
         .map(|Query(pairs)| pairs)
         .unwrap_or_default();

@@ -40,7 +40,7 @@ pub(super) async fn health(State(app): State<App>) -> Json<Health> {
     let slots = pool.slots();
     let ready = slots.iter().filter(|slot| matches!(slot, SlotState::Ready { .. })).count();
     let failed = slots.iter().filter_map(|slot| match slot {
-        SlotState::Failed { reason } => Some(reason.clone()),
+        SlotState::Failed { reason } | SlotState::Died { reason } => Some(reason.clone()),
         SlotState::Starting | SlotState::Ready { .. } | SlotState::Stopped => None,
     });
     let stuck = pool.workers().into_iter().filter_map(|worker| {

@@ -5,13 +5,14 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use bytes::Bytes;
+use serde::Serialize;
 
 use super::body::{self, Fields};
-use super::error::ApiError;
+use super::error::{self, ApiError};
 use super::state::App;
 use crate::training::events::{EventProject, cannot_learn, ignored_because};
 use crate::training::queue::{Queued, Work};
@@ -46,12 +47,26 @@ fn ignored(detail: String) -> Response {
     Json(Ignored { status: "ignored", detail }).into_response()
 }
 
+/// Goes on when the client hangs up, as Label Studio does after a second: what arrived is queued
+/// also when the class is not known yet.
+async fn detached(
+    queueing: impl Future<Output = Result<Response, ApiError>> + Send + 'static,
+) -> Result<Response, ApiError> {
+    tokio::spawn(queueing).await.unwrap_or_else(|error| {
+        Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    })
+}
+
 pub(super) async fn train(
     State(app): State<App>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let bytes = body::read(&headers, body, app.options.max_body).await?;
+    detached(queue_tasks(app, bytes)).await
+}
+
+async fn queue_tasks(app: App, bytes: Bytes) -> Result<Response, ApiError> {
     let fields = Fields::read(&bytes)?;
     let annotations = fields.list("annotations")?;
     if annotations.get()[1..].trim_start().starts_with(']') {
@@ -76,6 +91,10 @@ pub(super) async fn webhook(
     body: Body,
 ) -> Result<Response, ApiError> {
     let bytes = body::read(&headers, body, app.options.max_body).await?;
+    detached(queue_event(app, bytes)).await
+}
+
+async fn queue_event(app: App, bytes: Bytes) -> Result<Response, ApiError> {
     let fields = Fields::read(&bytes)?;
     let action = fields
         .text("action")?
@@ -94,11 +113,6 @@ pub(super) async fn webhook(
     Ok(accepted(queued))
 }
 
-#[derive(Deserialize)]
-pub(super) struct TrainingQuery {
-    project: Option<String>,
-}
-
 /// Clients of the original read `is_training`, `backend` and `model_version`; `backend` names
 /// where it kept its queue.
 #[derive(Serialize)]
@@ -112,11 +126,8 @@ pub(super) struct TrainingState {
     model_version: Option<String>,
 }
 
-pub(super) async fn is_training(
-    State(app): State<App>,
-    Query(query): Query<TrainingQuery>,
-) -> Json<TrainingState> {
-    let project = query.project.unwrap_or_default();
+pub(super) async fn is_training(State(app): State<App>, uri: Uri) -> Json<TrainingState> {
+    let project = error::query(&uri).remove("project").unwrap_or_default();
     let job = app.queue.of_project(&project);
     let model_version = app.serving.version(&project);
     let known = job.is_some() || model_version.is_some();

@@ -4,12 +4,12 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
-use serde::{Deserialize, Serialize};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use serde::Serialize;
 
 use super::body::{self, Fields};
-use super::error::ApiError;
+use super::error::{self, ApiError};
 use super::state::App;
 
 #[derive(Serialize)]
@@ -19,16 +19,8 @@ pub(super) struct Answer {
     versions: Vec<String>,
 }
 
-#[derive(Deserialize)]
-pub(super) struct VersionsQuery {
-    project: Option<String>,
-}
-
-pub(super) async fn of_all(
-    State(app): State<App>,
-    Query(query): Query<VersionsQuery>,
-) -> Result<Json<Answer>, ApiError> {
-    let projects = match query.project {
+pub(super) async fn of_all(State(app): State<App>, uri: Uri) -> Result<Json<Answer>, ApiError> {
+    let projects = match error::query(&uri).remove("project") {
         Some(project) => vec![project],
         None => app.serving.projects(),
     };

@@ -28,6 +28,8 @@ const COMPANIONS: [&str; 3] = ["README.md", "test_api.py", "start.sh"];
 pub enum ScaffoldError {
     #[error("{} exists already; use --force to write into it", .0.display())]
     Exists(PathBuf),
+    #[error("{} cannot be imported by its name, which holds a dot; rename it", .0.display())]
+    Dotted(PathBuf),
     #[error("{}: {reason}", path.display())]
     Io { path: PathBuf, reason: io::Error },
 }
@@ -59,6 +61,9 @@ pub struct Report {
 
 pub fn create(plan: &Plan) -> Result<Report, ScaffoldError> {
     let folder = &plan.folder;
+    if plan.script.file_stem().is_some_and(|stem| stem.to_string_lossy().contains('.')) {
+        return Err(ScaffoldError::Dotted(plan.script.clone()));
+    }
     if folder.exists() {
         if !plan.force {
             return Err(ScaffoldError::Exists(folder.clone()));
@@ -124,7 +129,11 @@ fn copy_requirements(from: &Path, into: &Path, report: &mut Report) -> Result<()
         if !(name.starts_with("requirements") && text_file) {
             continue;
         }
-        let text = fs::read_to_string(entry.path()).map_err(at(&entry.path()))?;
+        // A file in another encoding is the user's to judge.
+        let Ok(text) = fs::read_to_string(entry.path()) else {
+            copy(&entry.path(), &into.join(&name))?;
+            continue;
+        };
         let cleaned = requirements::clean(&text);
         write(&into.join(&name), &cleaned.text)?;
         report.removed.extend(cleaned.removed.into_iter().map(|line| (name.clone(), line)));
@@ -138,15 +147,27 @@ fn copy_requirements(from: &Path, into: &Path, report: &mut Report) -> Result<()
 fn wsgi(plan: &Plan) -> String {
     let module = plan.script.file_stem().unwrap_or_default().to_string_lossy();
     let class = &plan.class;
-    let word = module.chars().all(|c| c.is_alphanumeric() || c == '_')
-        && !module.starts_with(|c: char| c.is_ascii_digit());
-    let import = if word {
+    let import = if is_plain_name(&module) {
         format!("from {module} import {class}")
     } else {
-        format!("{class} = __import__({module:?}).{class}")
+        // A JSON string is a string of Python's too.
+        format!("{class} = __import__({}).{class}", serde_json::Value::from(&*module))
     };
     let template = if plan.generation == 1 { WSGI_FIRST } else { WSGI_SECOND };
     template.replace("__IMPORT__", &import).replace("__CLASS__", class)
+}
+
+/// Whether a module can be named in an import statement.
+fn is_plain_name(module: &str) -> bool {
+    const KEYWORDS: [&str; 35] = [
+        "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class",
+        "continue", "def", "del", "elif", "else", "except", "finally", "for", "from", "global",
+        "if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return",
+        "try", "while", "with", "yield",
+    ];
+    module.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !module.starts_with(|c: char| c.is_ascii_digit())
+        && !KEYWORDS.contains(&module)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), ScaffoldError> {
@@ -164,10 +185,20 @@ fn copy(from: &Path, to: &Path) -> Result<(), ScaffoldError> {
         fs::create_dir_all(to).map_err(at(to))?;
         for entry in fs::read_dir(from).map_err(at(from))? {
             let entry = entry.map_err(at(from))?;
-            let name = entry.file_name();
-            if name != "__pycache__" {
-                copy(&entry.path(), &to.join(name))?;
+            let (path, name) = (entry.path(), entry.file_name());
+            // The project may be made inside the package that it copies.
+            if name == "__pycache__" || to.starts_with(&path) {
+                continue;
             }
+            if path.is_symlink() {
+                let target = fs::read_link(&path).map_err(at(&path))?;
+                let link = to.join(name);
+                if !link.is_symlink() {
+                    std::os::unix::fs::symlink(target, &link).map_err(at(&link))?;
+                }
+                continue;
+            }
+            copy(&path, &to.join(name))?;
         }
         return Ok(());
     }

@@ -11,13 +11,16 @@ use pythonize::depythonize;
 use crate::label_config::{ErrorKind, LabelConfigError};
 use crate::workers::protocol::{Answer, ModelError, ModelErrorKind};
 
+/// Longest message or traceback, in bytes, that leaves the process.
+const LONGEST: usize = 64 << 10;
+
 /// What user code raised, as text.
 pub(super) fn model_error(py: Python<'_>, error: &PyErr, kind: ModelErrorKind) -> ModelError {
     ModelError {
         kind,
         class: class_name(&error.get_type(py)),
-        message: message(py, error),
-        traceback: Some(traceback(py, error)),
+        message: cut(message(py, error)),
+        traceback: Some(cut(traceback(py, error))),
         answer: answer(py, error),
     }
 }
@@ -25,6 +28,22 @@ pub(super) fn model_error(py: Python<'_>, error: &PyErr, kind: ModelErrorKind) -
 /// An error of ours about a request or a result.
 pub(super) fn own_error(kind: ModelErrorKind, class: &str, message: String) -> ModelError {
     ModelError { kind, class: class.to_owned(), message, traceback: None, answer: None }
+}
+
+/// A model may put a whole task into a message; the end of a traceback says most.
+fn cut(text: String) -> String {
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let half = LONGEST / 2;
+    let (mut head, mut tail) = (half, text.len() - half);
+    while !text.is_char_boundary(head) {
+        head -= 1;
+    }
+    while !text.is_char_boundary(tail) {
+        tail += 1;
+    }
+    format!("{} … {}", &text[..head], &text[tail..])
 }
 
 pub(super) fn class_name(class: &Bound<'_, PyType>) -> String {
@@ -55,10 +74,10 @@ fn format(py: Python<'_>, error: &PyErr, frames: Option<&Bound<'_, PyAny>>) -> P
     Ok(lines.concat().trim_end().to_owned())
 }
 
-/// The first frame that is the user's; all frames if none is.
+/// The first frame that is the user's, if there is one.
 fn skip_foreign_frames<'py>(py: Python<'py>, error: &PyErr) -> Option<Bound<'py, PyAny>> {
     let all: Bound<'py, PyTraceback> = error.traceback(py)?;
-    let mut frame = all.clone().into_any();
+    let mut frame = all.into_any();
     loop {
         let file: Option<String> = frame
             .getattr("tb_frame")
@@ -72,7 +91,8 @@ fn skip_foreign_frames<'py>(py: Python<'py>, error: &PyErr) -> Option<Bound<'py,
         }
         frame = match frame.getattr("tb_next") {
             Ok(next) if !next.is_none() => next,
-            _ => return Some(all.into_any()),
+            // Nothing of the user's ran: a script with a syntax error names its own place.
+            _ => return None,
         };
     }
 }

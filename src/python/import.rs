@@ -34,7 +34,16 @@ pub(super) fn import(py: Python<'_>, configure: &Configure) -> Outcome<Imported>
         Source::Script { path, class } => from_script(py, path, class.as_deref())?,
         Source::Wsgi { path } => from_wsgi(py, path)?,
     };
+    // A `_wsgi.py` of the original sets a level of its own when it is imported.
+    set_log_level(py, configure).map_err(|error| raised(py, &error))?;
     finish(py, configure, &found).map_err(|error| raised(py, &error))
+}
+
+fn set_log_level(py: Python<'_>, configure: &Configure) -> PyResult<()> {
+    if let Some(level) = &configure.log_level {
+        py.import("logging")?.getattr("root")?.call_method1("setLevel", (level,))?;
+    }
+    Ok(())
 }
 
 struct Found<'py> {
@@ -68,15 +77,20 @@ fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
         (signal.getattr("SIGINT")?, signal.getattr("default_int_handler")?),
     )?;
     let os = py.import("os")?;
+    let started_in = os.call_method0("getcwd")?;
     os.call_method1("chdir", (&configure.cwd,))?;
     let script = match &configure.source {
         Source::Script { path, .. } | Source::Wsgi { path } => path,
     };
     let sys = py.import("sys")?;
     sys.setattr("argv", PyList::new(py, [script.as_os_str()])?)?;
-    // The first entry is the folder that the process was started in, which is not the user's.
     let path = sys.getattr("path")?;
-    path.call_method1("__setitem__", (0, script.parent().unwrap_or(Path::new(".")).as_os_str()))?;
+    // The first entry is the folder that the process was started in, which is not the user's;
+    // unless PYTHONSAFEPATH kept it away.
+    if path.get_item(0)?.eq(started_in)? {
+        path.del_item(0)?;
+    }
+    path.call_method1("insert", (0, script.parent().unwrap_or(Path::new(".")).as_os_str()))?;
     let environment = os.getattr("environ")?;
     let model_dir = match (&configure.model_dir, &configure.source) {
         (Some(model_dir), _) => Some(model_dir.clone()),
@@ -86,7 +100,8 @@ fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
     if let Some(model_dir) = model_dir {
         environment.set_item("MODEL_DIR", model_dir.as_os_str())?;
     }
-    py.import("label_studio_ml._output")?.call_method1("install", (&configure.log_level,))?;
+    py.import("label_studio_ml._output")?.call_method0("install")?;
+    set_log_level(py, configure)?;
     Ok(())
 }
 

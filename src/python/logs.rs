@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use crate::workers::output::{FIELD, RECORD};
 
@@ -28,7 +29,9 @@ pub(super) struct ProjectScope(String);
 
 pub(super) fn enter(project: &str) -> ProjectScope {
     PROJECT.with_borrow_mut(|current| {
-        let before = std::mem::replace(current, project.to_owned());
+        // A key from the network must not be able to begin a record of its own.
+        let project = project.chars().filter(|c| !c.is_control()).collect();
+        let before = std::mem::replace(current, project);
         ProjectScope(before)
     })
 }
@@ -41,9 +44,10 @@ impl Drop for ProjectScope {
 
 /// Takes text that was written to `sys.stdout` (1) or `sys.stderr` (2); passes on whole lines.
 #[pyfunction]
-pub(super) fn log_text(py: Python<'_>, stream: i32, text: &str) -> PyResult<()> {
+pub(super) fn log_text(stream: i32, text: &Bound<'_, PyString>) -> PyResult<()> {
+    let (py, text) = (text.py(), text.to_string_lossy());
     let records = PARTIAL.with_borrow_mut(|partial| {
-        complete_lines(partial.entry(stream).or_default(), text)
+        complete_lines(partial.entry(stream).or_default(), &text)
             .into_iter()
             .map(|line| record("INFO", &line))
             .collect::<String>()
@@ -54,7 +58,8 @@ pub(super) fn log_text(py: Python<'_>, stream: i32, text: &str) -> PyResult<()> 
 
 /// Takes one record of `logging`.
 #[pyfunction]
-pub(super) fn log_line(py: Python<'_>, level: &str, text: &str) -> PyResult<()> {
+pub(super) fn log_line(level: &str, text: &Bound<'_, PyString>) -> PyResult<()> {
+    let (py, text) = (text.py(), text.to_string_lossy());
     let records: String = text.lines().map(|line| record(level, line)).collect();
     py.detach(|| write(2, &records))?;
     Ok(())

@@ -20,6 +20,11 @@ pub enum ServingError {
     /// `try_fetch` was false and no model of the project is in use.
     #[error("no model is loaded for project {0:?}, and `try_fetch` is false")]
     NoModel(String),
+    /// Making the instance ended several workers in a row.
+    #[error(
+        "loading the model of project {0:?} has ended its worker again and again; it is not tried any more until /setup changes or asks for a reload"
+    )]
+    Deadly(String),
     /// The worker died with the request.
     #[error("worker {worker} (pid {pid}) {reason}")]
     Died { worker: String, pid: u32, reason: String },

@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
 pub use error::ServingError;
 use models::{Load, ModelInUse, Models, Setup};
 
 use crate::store::versions::{Version, Versions};
-use crate::workers::pool::{Pool, Priority};
+use crate::workers::pool::{Pool, Priority, SlotState};
 use crate::workers::protocol::ClassInfo;
 use crate::workers::supervision::{Class, Prepare};
 use crate::workers::worker::{Predicted, Worker, WorkerError};
@@ -27,6 +27,13 @@ use crate::workers::worker::{Predicted, Worker, WorkerError};
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(100);
 /// How long a request waits for the script to be imported, right after the start.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(100);
+
+/// How long a new worker loads models before it takes requests.
+const PREPARE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a new version may take to load before the one before it stays.
+const SWITCH_TIMEOUT: Duration = Duration::from_secs(300);
+/// What /setup says before the class is known. Label Studio asks again before it predicts.
+const UNKNOWN_VERSION: &str = "INITIAL";
 
 /// One request for predictions.
 #[derive(Debug)]
@@ -125,10 +132,18 @@ impl Serving {
         wait: Duration,
     ) -> Result<String, ServingError> {
         let known = self.models.set_up(project, setup);
-        let model = self.resolve(project, None).await?;
+        let deadline = Instant::now() + wait;
+        let Ok(resolved) = timeout_at(deadline, self.resolve(project, None)).await else {
+            // The script is still being imported, and nothing is known of its versions.
+            return Ok(UNKNOWN_VERSION.into());
+        };
+        let model = resolved?;
         let version = model.model.spec.version.clone();
         if known && !force_reload && model.load_state() == Load::Loaded {
             return Ok(version);
+        }
+        if model.is_deadly() && known && !force_reload {
+            return Err(ServingError::Deadly(project.to_owned()));
         }
         let (begun, mut load) = model.begin_load();
         if begun {
@@ -137,7 +152,7 @@ impl Serving {
                 async move { serving.load_everywhere(&model, force_reload).await }
             });
         }
-        let loaded = timeout(wait, load.wait_for(|load| *load != Load::Pending)).await;
+        let loaded = timeout_at(deadline, load.wait_for(|load| *load != Load::Pending)).await;
         match loaded {
             Ok(Ok(load)) => match &*load {
                 Load::Failed(error) => Err(ServingError::Model(error.clone())),
@@ -159,6 +174,8 @@ impl Serving {
             tasks.spawn(async move { load_on(&worker, &model, renew).await });
         }
         while tasks.join_next().await.is_some() {}
+        // Where no worker made it, the next request for it begins anew.
+        model.give_up();
     }
 
     pub async fn predict(&self, request: PredictRequest) -> Result<Predicted, ServingError> {
@@ -166,18 +183,46 @@ impl Serving {
             return Err(ServingError::NoModel(request.project));
         }
         let model = self.resolve(&request.project, request.label_config.as_deref()).await?;
+        if model.is_deadly() && model.load_state() != Load::Loaded && !request.force_reload {
+            return Err(ServingError::Deadly(request.project));
+        }
+        self.check_slots()?;
         let permit = timeout(QUEUE_TIMEOUT, self.pool.acquire(request.priority, &request.project))
             .await
             .map_err(|_| ServingError::Busy(QUEUE_TIMEOUT))?;
         // A client that hangs up does not stop the model, so the thread stays taken until it ends.
         let running = tokio::spawn(async move {
-            let predicted =
-                permit.worker().predict(&model.model, request.force_reload, request.body).await?;
+            let worker = permit.worker();
+            let predicted = worker.predict(&model.model, request.force_reload, request.body).await;
+            if model.is_retired() {
+                worker.unload(model.model.spec.id).await;
+            }
+            if let Err(WorkerError::Died { .. }) = predicted
+                && model.load_state() != Load::Loaded
+            {
+                model.count_death();
+            }
+            let predicted = predicted?;
             model.set_loaded();
             explain_shape(&request.project, &predicted);
             Ok(predicted)
         });
         running.await.unwrap_or_else(|error| Err(ServingError::NotReady(error.to_string())))
+    }
+
+    /// Nobody waits for workers that cannot import the script.
+    fn check_slots(&self) -> Result<(), ServingError> {
+        let slots = self.pool.slots();
+        let reason = slots.iter().find_map(|slot| match slot {
+            SlotState::Failed { reason } => Some(reason.clone()),
+            _ => None,
+        });
+        match reason {
+            Some(reason) if slots.iter().all(|slot| matches!(slot, SlotState::Failed { .. })) => {
+                Err(ServingError::NotReady(reason))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The model that a training job starts from.
@@ -194,9 +239,7 @@ impl Serving {
     pub async fn switch(&self, project: &str, version: Version) {
         let id = version.id;
         if let Some(next) = self.models.prepare_switch(project, &version) {
-            self.load_everywhere(&next, false).await;
-            if let Load::Failed(error) = next.load_state() {
-                let reason = format!("{}: {}", error.class, error.message);
+            if let Err(reason) = self.try_load(project, &next).await {
                 warn!(
                     project,
                     version = id,
@@ -212,6 +255,28 @@ impl Serving {
             self.models.switch(project, version, None);
         }
         info!(project, version = id, "this version is served now");
+    }
+
+    /// Loads a new version; why it cannot be served, if it cannot. A version whose constructor raises
+    /// is not served after a restart either.
+    async fn try_load(&self, project: &str, next: &Arc<ModelInUse>) -> Result<(), String> {
+        next.begin_load();
+        let in_time = timeout(SWITCH_TIMEOUT, self.load_everywhere(next, false)).await.is_ok();
+        match next.load_state() {
+            Load::Loaded => Ok(()),
+            Load::Failed(error) => {
+                let reason = format!("{}: {}", error.class, error.message);
+                let id = next.model.spec.version.parse();
+                if let (Ok((_, versions)), Ok(id)) = (self.ready().await, id) {
+                    versions.refuse(project, id, &reason);
+                }
+                Err(reason)
+            }
+            _ if next.has_ended_a_worker() => Err("loading it ended the worker".into()),
+            _ if !in_time => Err(format!("not loaded within {} s", SWITCH_TIMEOUT.as_secs())),
+            // No worker is there to load it; the next one will.
+            Load::Idle | Load::Pending => Ok(()),
+        }
     }
 
     async fn unload(&self, models: &[Arc<ModelInUse>]) {
@@ -243,14 +308,22 @@ impl Serving {
     }
 }
 
-/// What a new worker does before it takes requests: it loads every model in use.
+/// What a new worker does before it takes requests: it loads the models in use. It takes requests
+/// all the same when that takes long, and those that keep ending workers wait to be asked for.
 pub fn prepare(models: &Arc<Models>) -> Prepare {
     let models = Arc::clone(models);
     Arc::new(move |worker| {
         let models = models.all();
         Box::pin(async move {
-            for model in models {
-                load_on(&worker, &model, false).await;
+            let name = worker.name.clone();
+            // On its own, so that it learns of the worker's death and whose load it was.
+            let loading = tokio::spawn(async move {
+                for model in models.iter().filter(|model| !model.is_deadly()) {
+                    load_on(&worker, model, false).await;
+                }
+            });
+            if timeout(PREPARE_TIMEOUT, loading).await.is_err() {
+                warn!(worker = name, "not all models are loaded yet; loading goes on");
             }
         })
     })
@@ -270,8 +343,11 @@ async fn load_on(worker: &Worker, model: &ModelInUse, renew: bool) {
             );
             model.set_failed(error);
         }
-        // The worker is gone; its successor loads the model.
-        Err(_) => {}
+        Err(WorkerError::Died { .. }) => model.count_death(),
+        Err(WorkerError::Frame(error)) => warn!("the model cannot be loaded: {error}"),
+    }
+    if model.is_retired() {
+        worker.unload(model.model.spec.id).await;
     }
 }
 

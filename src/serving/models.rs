@@ -6,7 +6,7 @@
 //! surplus is handed back to be unloaded.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -44,12 +44,57 @@ pub enum Load {
 pub struct ModelInUse {
     pub model: Model,
     load: watch::Sender<Load>,
+    /// No longer kept: workers that still get it, late, are to forget it again.
+    retired: AtomicBool,
+    /// Workers that died while they made the instance.
+    deaths: AtomicU32,
 }
+
+/// A constructor that has ended so many workers is not tried again by itself.
+const DEADLY: u32 = 2;
 
 impl ModelInUse {
     fn new(spec: ModelSpec, train_output: Bytes) -> Arc<Self> {
         let (load, _) = watch::channel(Load::Idle);
-        Arc::new(Self { model: Model { spec, train_output }, load })
+        let (retired, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
+        Arc::new(Self { model: Model { spec, train_output }, load, retired, deaths })
+    }
+
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    fn retire(models: Vec<Arc<Self>>) -> Vec<Arc<Self>> {
+        for model in &models {
+            model.retired.store(true, Ordering::Relaxed);
+        }
+        models
+    }
+
+    /// A worker died while it made the instance; perhaps the constructor is to blame.
+    pub fn count_death(&self) {
+        self.deaths.fetch_add(1, Ordering::Relaxed);
+        self.give_up();
+    }
+
+    pub fn has_ended_a_worker(&self) -> bool {
+        self.deaths.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether making the instance keeps ending workers, with all other projects in them.
+    pub fn is_deadly(&self) -> bool {
+        self.deaths.load(Ordering::Relaxed) >= DEADLY
+    }
+
+    /// Nobody is making the instance any more.
+    pub fn give_up(&self) {
+        self.load.send_if_modified(|load| {
+            let pending = *load == Load::Pending;
+            if pending {
+                *load = Load::Idle;
+            }
+            pending
+        });
     }
 
     pub fn load_state(&self) -> Load {
@@ -105,6 +150,12 @@ struct Project {
     refused: Option<(u64, String)>,
 }
 
+impl Project {
+    fn last_loaded(&self) -> Option<&Arc<ModelInUse>> {
+        self.models.iter().find(|model| model.load_state() == Load::Loaded)
+    }
+}
+
 /// All projects seen since the start.
 #[derive(Debug, Default)]
 pub struct Models {
@@ -150,7 +201,7 @@ impl Models {
         let mut projects = self.table();
         let project = projects.entry(key.to_owned()).or_default();
         let of_setup = project.setup.as_ref().and_then(|setup| setup.label_config.clone());
-        let of_last = || project.models.first()?.model.spec.label_config.clone();
+        let of_last = || project.last_loaded()?.model.spec.label_config.clone();
         let label_config = label_config.map(str::to_owned).or(of_setup).or_else(of_last);
         let connection = project.setup.as_ref().map(|setup| &setup.connection);
         let version = match &project.trained {
@@ -179,14 +230,23 @@ impl Models {
         let model = ModelInUse::new(spec, train_output);
         project.models.insert(0, Arc::clone(&model));
         let surplus = project.models.split_off(project.models.len().min(INSTANCES_PER_PROJECT));
-        (model, surplus)
+        (model, ModelInUse::retire(surplus))
     }
 
-    /// The successor of the model used last, to be loaded before it is switched to; none if no
-    /// model of the project is in use.
-    pub fn prepare_switch(&self, project: &str, version: &Version) -> Option<Arc<ModelInUse>> {
-        let spec = self.table().get(project)?.models.first()?.model.spec.clone();
-        let spec = ModelSpec { id: self.next_id(), version: version.id.to_string(), ..spec };
+    /// The successor of the model in use, to be loaded before it is switched to; none if no model of
+    /// the project is in use. It has the labelling config of the newest /setup, else the one that
+    /// was served last: a request with a broken config must not decide.
+    pub fn prepare_switch(&self, key: &str, version: &Version) -> Option<Arc<ModelInUse>> {
+        let projects = self.table();
+        let project = projects.get(key)?;
+        let last = project.last_loaded().or(project.models.first())?;
+        let mut spec = last.model.spec.clone();
+        if let Some(Setup { label_config: Some(config), connection, .. }) = &project.setup {
+            spec.label_config = Some(config.clone());
+            spec.connection = Some(connection.clone());
+        }
+        spec.id = self.next_id();
+        spec.version = version.id.to_string();
         Some(ModelInUse::new(spec, version.train_output.clone()))
     }
 
@@ -201,7 +261,7 @@ impl Models {
         let project = projects.entry(project.to_owned()).or_default();
         project.trained = Trained::Newest(version);
         project.refused = None;
-        std::mem::replace(&mut project.models, next.into_iter().collect())
+        ModelInUse::retire(std::mem::replace(&mut project.models, next.into_iter().collect()))
     }
 
     pub fn refuse_switch(&self, project: &str, version: u64, reason: String) {
@@ -309,6 +369,8 @@ mod tests {
         let models = Models::default();
         assert_eq!(models.resolve(KEY, None, 1).0.model.spec.label_config, None);
         let (with, _) = models.resolve(KEY, Some("<View/>"), 1);
+        with.set_loaded();
+        models.resolve(KEY, Some("<broken"), 1);
         assert_eq!(models.resolve(KEY, None, 1).0.model.spec.id, with.model.spec.id);
         models.set_up(KEY, setup("<View></View>", "a"));
         let (of_setup, _) = models.resolve(KEY, None, 1);
@@ -339,6 +401,36 @@ mod tests {
         let (now, _) = models.resolve(KEY, Some("<View/>"), 1);
         assert_eq!(now.model.spec.id, next.model.spec.id);
         assert_eq!(models.served_version(KEY).unwrap(), "7");
+    }
+
+    #[test]
+    fn a_broken_config_does_not_decide_about_a_new_version() {
+        let models = Models::default();
+        models.set_up(KEY, setup("<View/>", "a"));
+        models.resolve(KEY, Some("<broken"), 1);
+        let next = models.prepare_switch(KEY, &version(7)).unwrap();
+        assert_eq!(next.model.spec.label_config.as_deref(), Some("<View/>"));
+    }
+
+    #[test]
+    fn what_is_no_longer_kept_is_retired() {
+        let models = Models::default();
+        let (old, _) = models.resolve(KEY, None, 1);
+        assert!(!old.is_retired());
+        models.switch(KEY, version(7), None);
+        assert!(old.is_retired());
+    }
+
+    #[test]
+    fn a_constructor_that_ends_workers_is_not_tried_for_ever() {
+        let models = Models::default();
+        let (model, _) = models.resolve(KEY, None, 1);
+        model.begin_load();
+        model.count_death();
+        assert!(!model.is_deadly());
+        assert_eq!(model.load_state(), Load::Idle);
+        model.count_death();
+        assert!(model.is_deadly());
     }
 
     #[test]

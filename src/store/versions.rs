@@ -29,6 +29,8 @@ use super::project_dir::{self, TooLong};
 const RESULT: &str = "job_result.json";
 const EVENT: &str = "event.json";
 const TASKS: &str = "train_data.json";
+/// In the folder of a version that no worker could load: why.
+const REFUSED: &str = "refused.txt";
 /// Our own folder below MODEL_DIR.
 const OWN: &str = ".label-studio-ml";
 
@@ -206,6 +208,17 @@ impl Versions {
         Ok(Version { id, train_output: train_output.clone() })
     }
 
+    /// Notes that a version cannot be loaded, so that it is not served after a restart either.
+    pub fn refuse(&self, project: &str, id: u64, reason: &str) {
+        let noted = self.project_dir(project).map_err(|error| error.to_string()).and_then(|dir| {
+            let path = dir.join(id.to_string()).join(REFUSED);
+            fs::write(path, reason).map_err(|error| error.to_string())
+        });
+        if let Err(error) = noted {
+            tracing::warn!(project, version = id, "the refusal could not be noted: {error}");
+        }
+    }
+
     fn staging(&self) -> PathBuf {
         self.model_dir.join(OWN).join("staging")
     }
@@ -220,7 +233,7 @@ impl Versions {
         let mut folders: Vec<_> = job_folders(&own)
             .into_iter()
             .map(|id| (id, own.join(id.to_string())))
-            .filter(|(_, dir)| dir.join(RESULT).is_file())
+            .filter(|(_, dir)| dir.join(RESULT).is_file() && !dir.join(REFUSED).exists())
             .collect();
         if own != self.model_dir {
             let shared = job_folders(&self.model_dir)

@@ -162,3 +162,15 @@ fn what_was_trained_without_a_project_is_nobody_elses() {
     assert_eq!(versions.list("").unwrap(), [id]);
     assert!(versions.list(PROJECT).unwrap().is_empty());
 }
+
+#[test]
+fn a_refused_version_is_not_served_after_a_restart() {
+    let (dir, versions) = store();
+    let good = train(&versions, PROJECT, r#"{"n":1}"#);
+    let bad = train(&versions, PROJECT, r#"{"n":2}"#);
+    versions.refuse(PROJECT, bad.id, "KeyError: 'x'");
+    let again = Versions::open(dir.path());
+    assert_eq!(again.newest(PROJECT).unwrap(), Some(good.clone()));
+    assert_eq!(again.list(PROJECT).unwrap(), [good.id]);
+    assert!(again.next_id(PROJECT).unwrap() > bad.id);
+}

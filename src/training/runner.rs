@@ -121,6 +121,7 @@ impl Runner {
         tokio::pin!(fitted);
         let output: Result<Bytes, TrainingError> = tokio::select! {
             output = &mut fitted => output.map_err(TrainingError::from),
+            () = worker.closed() => Err(TrainingError::Died(process.end(LAST_WORDS).await)),
             // The answer may still be on its way; what was answered counts.
             end = process.wait() => match timeout(LAST_WORDS, &mut fitted).await {
                 Ok(output) => output.map_err(TrainingError::from),

@@ -144,7 +144,7 @@ pub mod blocking {
     use std::collections::VecDeque;
     use std::io::{IoSliceMut, Write};
     use std::os::unix::net::UnixStream;
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::{Arc, Mutex, PoisonError};
 
     use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
@@ -156,21 +156,23 @@ pub mod blocking {
     /// Receives what the server sends, descriptors included.
     #[derive(Debug)]
     pub struct Reader {
-        socket: UnixStream,
+        socket: Arc<UnixStream>,
         descriptors: VecDeque<OwnedFd>,
     }
 
     /// Sends to the server; whole messages, whichever threads send at once.
     #[derive(Debug)]
     pub struct Writer {
-        socket: Mutex<UnixStream>,
+        socket: Arc<UnixStream>,
+        sending: Mutex<()>,
     }
 
     /// Takes over the worker's end of the socket pair.
     pub fn open(channel: OwnedFd) -> Result<(Reader, Writer), FrameError> {
         rustix::io::fcntl_setfd(&channel, rustix::io::FdFlags::CLOEXEC).map_err(io::Error::from)?;
-        let socket = UnixStream::from(channel);
-        let writer = Writer { socket: Mutex::new(socket.try_clone()?) };
+        // One descriptor for both: children that the model forks close exactly that one.
+        let socket = Arc::new(UnixStream::from(channel));
+        let writer = Writer { socket: Arc::clone(&socket), sending: Mutex::new(()) };
         Ok((Reader { socket, descriptors: VecDeque::new() }, writer))
     }
 
@@ -203,7 +205,7 @@ pub mod blocking {
                 let mut ancillary = RecvAncillaryBuffer::new(&mut space);
                 let received = rustix::io::retry_on_intr(|| {
                     recvmsg(
-                        &self.socket,
+                        &*self.socket,
                         &mut [IoSliceMut::new(&mut out[done..])],
                         &mut ancillary,
                         RecvFlags::CMSG_CLOEXEC,
@@ -231,7 +233,8 @@ pub mod blocking {
             let mut head = Vec::with_capacity(PREFIX + header.len());
             head.extend_from_slice(&prefix.encode());
             head.extend_from_slice(&header);
-            let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+            let _whole = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut socket = &*self.socket;
             let mut done = 0;
             while done < head.len() {
                 done +=

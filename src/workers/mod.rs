@@ -20,4 +20,4 @@ pub mod supervision;
 pub mod worker;
 
 /// How long a worker may take to end by itself before its process group is killed.
-pub const STOP_GRACE: Duration = Duration::from_secs(10);
+pub const STOP_GRACE: Duration = Duration::from_secs(2);

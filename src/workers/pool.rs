@@ -24,8 +24,17 @@ pub enum Priority {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SlotState {
     Starting,
-    Ready { pid: u32 },
-    Failed { reason: String },
+    Ready {
+        pid: u32,
+    },
+    /// The worker died; another one starts.
+    Died {
+        reason: String,
+    },
+    /// The script could not be imported; it is tried again, at growing intervals.
+    Failed {
+        reason: String,
+    },
     Stopped,
 }
 

@@ -1,5 +1,6 @@
 //! One worker process: spawning it with its channel, and ending it with all its children.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
@@ -58,6 +59,9 @@ impl Launch {
             // Ctrl-C in the terminal must reach the server alone, which then drains.
             .process_group(0)
             .kill_on_drop(true);
+        if let Some(paths) = std::env::var_os("PYTHONPATH") {
+            command.env("PYTHONPATH", absolute(&paths)?);
+        }
         command
             .fd_mappings(vec![FdMapping { parent_fd: OwnedFd::from(worker), child_fd: CHANNEL }])
             .map_err(io::Error::other)?;
@@ -74,6 +78,13 @@ impl Launch {
             channel: UnixStream::from_std(server)?,
         })
     }
+}
+
+/// The entries of a search path as they are meant here: the worker starts in another folder.
+fn absolute(paths: &OsStr) -> io::Result<OsString> {
+    let here = std::env::current_dir()?;
+    let entries = std::env::split_paths(paths).map(|entry| here.join(entry));
+    std::env::join_paths(entries).map_err(io::Error::other)
 }
 
 impl Process {
@@ -113,11 +124,17 @@ fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exited with status {code}"),
         (None, Some(signal)) => {
-            let name = Signal::from_named_raw(signal).map(|signal| format!("{signal:?}"));
-            match name {
-                Some(name) => format!("was killed by signal {signal} ({name})"),
-                None => format!("was killed by signal {signal}"),
-            }
+            let name = match signal {
+                4 => " (SIGILL)",
+                6 => " (SIGABRT)",
+                7 => " (SIGBUS)",
+                8 => " (SIGFPE)",
+                9 => " (SIGKILL, perhaps for want of memory)",
+                11 => " (SIGSEGV)",
+                15 => " (SIGTERM)",
+                _ => "",
+            };
+            format!("was killed by signal {signal}{name}")
         }
         (None, None) => "ended for an unknown reason".into(),
     }

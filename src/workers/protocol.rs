@@ -92,8 +92,8 @@ pub struct Configure {
     pub init_kwargs: serde_json::Map<String, serde_json::Value>,
     /// Concurrent predictions in this worker.
     pub threads: usize,
-    /// Level for the root logger of user code: DEBUG, INFO, WARNING or ERROR.
-    pub log_level: String,
+    /// Level for the root logger of user code, DEBUG, INFO, WARNING or ERROR, if the user named one.
+    pub log_level: Option<String>,
     /// Construct the class once with `init_kwargs` alone, as `--check` asks.
     pub check: bool,
 }

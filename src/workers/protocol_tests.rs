@@ -27,7 +27,7 @@ fn messages_to_a_worker() {
             model_dir: Some("/models".into()),
             init_kwargs: json!({"n": 1}).as_object().cloned().unwrap_or_default(),
             threads: 8,
-            log_level: "INFO".into(),
+            log_level: Some("INFO".into()),
             check: false,
         }),
         ToWorker::Configure(Configure {
@@ -37,7 +37,7 @@ fn messages_to_a_worker() {
             model_dir: None,
             init_kwargs: serde_json::Map::new(),
             threads: 1,
-            log_level: "DEBUG".into(),
+            log_level: None,
             check: true,
         }),
         ToWorker::Load { request: 1, model: spec(), renew: false },

@@ -111,7 +111,7 @@ fn serve<H: ModelHost>(
     let mut threads = 1;
     start(host, "load", &running, {
         let (host, queues, writer) = (Arc::clone(host), Arc::clone(queues), Arc::clone(writer));
-        move || load_loop(&*host, &queues, &writer)
+        move || load_loop(&host, &queues, &writer)
     })?;
     if configure.role == Role::Predict {
         for number in 1..=configure.threads {
@@ -167,11 +167,18 @@ fn predict_loop<H: ModelHost>(host: &H, queues: &Queues, writer: &Writer) {
     }
 }
 
-fn load_loop<H: ModelHost>(host: &H, queues: &Queues, writer: &Writer) {
+/// Every load has a thread of its own: one constructor that hangs must not hold up the others.
+fn load_loop<H: ModelHost>(host: &Arc<H>, queues: &Queues, writer: &Arc<Writer>) {
     while let Some((request, model, renew)) = host.wait(|| queues.load.pop()) {
-        match host.load(model, renew) {
-            Ok(()) => reply(writer, request, &FromWorker::Loaded { request }, &[]),
-            Err(error) => fail(writer, request, error),
+        let load = {
+            let (host, writer) = (Arc::clone(host), Arc::clone(writer));
+            move || match host.load(model, renew) {
+                Ok(()) => reply(&writer, request, &FromWorker::Loaded { request }, &[]),
+                Err(error) => fail(&writer, request, error),
+            }
+        };
+        if let Err(error) = host.start_thread(&format!("load-{model}"), Box::new(load)) {
+            fail(writer, request, own_error("RuntimeError", error.to_string()));
         }
     }
 }
@@ -188,27 +195,21 @@ fn fit_loop<H: ModelHost>(host: &H, queues: &Queues, writer: &Writer) {
 
 /// Sends an answer; one that is too large for a frame becomes an error of its own request.
 fn reply(writer: &Writer, request: RequestId, header: &FromWorker, body: &[u8]) {
-    if let Err(error) = writer.send(header, body) {
-        match error {
-            FrameError::HeaderTooLong(_) | FrameError::BodyTooLong(_) => fail(
-                writer,
-                request,
-                ModelError {
-                    kind: ModelErrorKind::Result,
-                    class: "ValueError".into(),
-                    message: error.to_string(),
-                    traceback: None,
-                    answer: None,
-                },
-            ),
-            // The server is gone; the reader thread sees the same and ends the process.
-            _ => {}
-        }
+    if let Err(error @ (FrameError::HeaderTooLong(_) | FrameError::BodyTooLong(_))) =
+        writer.send(header, body)
+    {
+        fail(writer, request, own_error("ValueError", error.to_string()));
     }
 }
 
+fn own_error(class: &str, message: String) -> ModelError {
+    let kind = ModelErrorKind::Result;
+    ModelError { kind, class: class.into(), message, traceback: None, answer: None }
+}
+
+/// Sends an error. Its texts are short, so that a send only fails when the server is gone, which
+/// the reader thread deals with.
 fn fail(writer: &Writer, request: RequestId, error: ModelError) {
-    // A failed send means that the server is gone, which the reader thread deals with.
     let _ = writer.send(&FromWorker::Failed { request, error }, &[]);
 }
 

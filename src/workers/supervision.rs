@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
 use super::output::{self, Origin};
@@ -25,6 +25,8 @@ use super::worker::{StartError, Worker, greet};
 const GROWN_UP: Duration = Duration::from_secs(10);
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
+/// How long a process may outlive its channel.
+const CLOSED_GRACE: Duration = Duration::from_millis(500);
 /// A stuck interpreter is worth a line in the log after this long.
 const STUCK_MS: u64 = 5_000;
 
@@ -184,6 +186,13 @@ impl Slot {
             tokio::select! {
                 () = ready => String::new(),
                 reason = process.wait() => reason,
+                // The channel of a dead process ends before its death is known.
+                () = worker.closed() => if let Ok(reason) = timeout(CLOSED_GRACE, process.wait()).await {
+                    reason
+                } else {
+                    process.end(Duration::ZERO).await;
+                    "lost its channel to the server and was ended".into()
+                },
                 () = stopped(&mut stop) => {
                     self.pool.remove(self.number, &worker, SlotState::Stopped);
                     worker.shut_down().await;
@@ -195,7 +204,8 @@ impl Slot {
         if *self.stop.borrow() {
             return;
         }
-        self.pool.remove(self.number, &worker, SlotState::Starting);
+        let died = SlotState::Died { reason: format!("worker {name} {reason}") };
+        self.pool.remove(self.number, &worker, died);
         error!(worker = name, pid = worker.pid, "worker {reason}; starting another");
         metrics::counter!("label_studio_ml_worker_deaths_total").increment(1);
     }

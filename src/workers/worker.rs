@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::channel::{Receiver, Sender};
 use super::frame::FrameError;
@@ -90,6 +90,7 @@ pub struct Worker {
     known: Mutex<HashSet<ModelId>>,
     introducing: tokio::sync::Mutex<()>,
     interpreter_ms: AtomicU64,
+    closed: watch::Sender<bool>,
 }
 
 /// Goes through `hello`, `configure` and the import.
@@ -128,6 +129,7 @@ impl Worker {
             known: Mutex::default(),
             introducing: tokio::sync::Mutex::default(),
             interpreter_ms: AtomicU64::default(),
+            closed: watch::channel(false).0,
         }
     }
 
@@ -136,13 +138,21 @@ impl Worker {
         loop {
             match receiver.receive().await {
                 Ok(Some((message, body))) => self.take(message, body),
-                Ok(None) => return,
+                Ok(None) => break,
                 Err(error) => {
                     tracing::error!(worker = self.name, pid = self.pid, "worker channel: {error}");
-                    return;
+                    break;
                 }
             }
         }
+        self.closed.send_replace(true);
+    }
+
+    /// Resolves when the channel has ended, whether or not the process lives on: no call can be
+    /// answered any more.
+    pub async fn closed(&self) {
+        // The sender lives as long as this handle.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 
     fn take(&self, message: FromWorker, body: Bytes) {
