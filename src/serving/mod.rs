@@ -19,7 +19,7 @@ use models::{Load, ModelInUse, Models, Setup};
 
 use crate::store::versions::{Version, Versions};
 use crate::workers::pool::{Pool, Priority, SlotState};
-use crate::workers::protocol::ClassInfo;
+use crate::workers::protocol::{ClassInfo, ModelErrorKind};
 use crate::workers::supervision::{Class, Prepare};
 use crate::workers::worker::{Predicted, Worker, WorkerError};
 
@@ -236,9 +236,9 @@ impl Serving {
 
     /// Serves a newly published version. The old one answers until the new one is loaded; if no
     /// worker can load it, the old one stays and the reason is kept for /health.
-    pub async fn switch(&self, project: &str, version: Version) {
+    pub async fn switch(&self, project: &str, version: Version, trained: &ModelInUse) {
         let id = version.id;
-        if let Some(next) = self.models.prepare_switch(project, &version) {
+        if let Some(next) = self.models.prepare_switch(project, &version, &trained.model.spec) {
             if let Err(reason) = self.try_load(project, &next).await {
                 warn!(
                     project,
@@ -267,7 +267,9 @@ impl Serving {
             Load::Failed(error) => {
                 let reason = format!("{}: {}", error.class, error.message);
                 let id = next.model.spec.version.parse();
-                if let (Ok((_, versions)), Ok(id)) = (self.ready().await, id) {
+                if error.kind == ModelErrorKind::Construct
+                    && let (Ok((_, versions)), Ok(id)) = (self.ready().await, id)
+                {
                     versions.refuse(project, id, &reason);
                 }
                 Err(reason)

@@ -234,17 +234,18 @@ impl Models {
     }
 
     /// The successor of the model in use, to be loaded before it is switched to; none if no model of
-    /// the project is in use. It has the labelling config of the newest /setup, else the one that
-    /// was served last: a request with a broken config must not decide.
-    pub fn prepare_switch(&self, key: &str, version: &Version) -> Option<Arc<ModelInUse>> {
+    /// the project is in use. It has the labelling config that was served last, else the one that
+    /// it was trained with: a request with a broken config must not decide.
+    pub fn prepare_switch(
+        &self,
+        key: &str,
+        version: &Version,
+        trained: &ModelSpec,
+    ) -> Option<Arc<ModelInUse>> {
         let projects = self.table();
-        let project = projects.get(key)?;
-        let last = project.last_loaded().or(project.models.first())?;
-        let mut spec = last.model.spec.clone();
-        if let Some(Setup { label_config: Some(config), connection, .. }) = &project.setup {
-            spec.label_config = Some(config.clone());
-            spec.connection = Some(connection.clone());
-        }
+        let project = projects.get(key).filter(|project| !project.models.is_empty())?;
+        let mut spec = project.last_loaded().map_or(trained, |last| &last.model.spec).clone();
+        spec.connection = project.setup.as_ref().map(|setup| setup.connection.clone());
         spec.id = self.next_id();
         spec.version = version.id.to_string();
         Some(ModelInUse::new(spec, version.train_output.clone()))
@@ -392,9 +393,10 @@ mod tests {
     fn a_switch_replaces_all_models_of_the_project() {
         let models = Models::default();
         models.set_version_once(KEY, None);
-        assert!(models.prepare_switch(KEY, &version(7)).is_none());
+        let (other, _) = models.resolve("3.1", None, 1);
+        assert!(models.prepare_switch(KEY, &version(7), &other.model.spec).is_none());
         let (old, _) = models.resolve(KEY, Some("<View/>"), 1);
-        let next = models.prepare_switch(KEY, &version(7)).unwrap();
+        let next = models.prepare_switch(KEY, &version(7), &old.model.spec).unwrap();
         assert_eq!(models.served_version(KEY).unwrap(), "INITIAL");
         let gone = models.switch(KEY, version(7), Some(Arc::clone(&next)));
         assert_eq!(gone[0].model.spec.id, old.model.spec.id);
@@ -406,10 +408,16 @@ mod tests {
     #[test]
     fn a_broken_config_does_not_decide_about_a_new_version() {
         let models = Models::default();
-        models.set_up(KEY, setup("<View/>", "a"));
+        models.set_up(KEY, setup("<broken of setup", "a"));
+        let (trained, _) = models.resolve(KEY, Some("<View/>"), 1);
         models.resolve(KEY, Some("<broken"), 1);
-        let next = models.prepare_switch(KEY, &version(7)).unwrap();
-        assert_eq!(next.model.spec.label_config.as_deref(), Some("<View/>"));
+        let config = |models: &Models| {
+            let next = models.prepare_switch(KEY, &version(7), &trained.model.spec).unwrap();
+            next.model.spec.label_config.clone().unwrap()
+        };
+        assert_eq!(config(&models), "<View/>", "what it was trained with");
+        models.resolve(KEY, Some("<View></View>"), 1).0.set_loaded();
+        assert_eq!(config(&models), "<View></View>", "what was served last");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::queue::{Job, Queue, Work};
+use crate::serving::models::ModelInUse;
 use crate::serving::{Serving, ServingError};
 use crate::store::versions::{Input, StoreError, Version, Versions};
 use crate::workers::output::Origin;
@@ -68,11 +69,11 @@ impl Runner {
             let began = Instant::now();
             info!(project, job = id, merged = job.merged, "training begins");
             match self.run_one(job, began).await {
-                Ok(version) => {
+                Ok((version, trained)) => {
                     info!(project, job = id, "trained in {:.1} s", began.elapsed().as_secs_f64());
                     metrics::counter!("label_studio_ml_jobs_total", "state" => "succeeded")
                         .increment(1);
-                    self.serving.switch(&project, version).await;
+                    self.serving.switch(&project, version, &trained).await;
                 }
                 Err(TrainingError::NoDict) => {
                     info!(project, job = id, "fit returned no dict: the version stays");
@@ -87,7 +88,11 @@ impl Runner {
         }
     }
 
-    async fn run_one(&self, job: Job, began: Instant) -> Result<Version, TrainingError> {
+    async fn run_one(
+        &self,
+        job: Job,
+        began: Instant,
+    ) -> Result<(Version, Arc<ModelInUse>), TrainingError> {
         let (class, versions) = self.serving.ready().await?;
         let model =
             self.serving.model_for_training(&job.project, job.label_config.as_deref()).await?;
@@ -143,7 +148,7 @@ impl Runner {
         let took = began.elapsed();
         let published =
             tokio::task::spawn_blocking(move || versions.publish(&project, id, &output, took));
-        Ok(published.await??)
+        Ok((published.await??, Arc::clone(&model)))
     }
 }
 
