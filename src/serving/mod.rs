@@ -18,7 +18,7 @@ pub use error::ServingError;
 use models::{Load, ModelInUse, Models, Setup};
 
 use crate::store::versions::{Version, Versions};
-use crate::workers::pool::{Pool, Priority, SlotState};
+use crate::workers::pool::{Pool, Priority};
 use crate::workers::protocol::{ClassInfo, ModelErrorKind};
 use crate::workers::supervision::{Class, Prepare};
 use crate::workers::worker::{Predicted, Worker, WorkerError};
@@ -100,8 +100,8 @@ impl Serving {
         }
     }
 
-    /// The model that answers for a project now, and whether it was in use before.
-    async fn resolve(
+    /// The model that answers for a project now, and that a training starts from.
+    pub async fn resolve(
         &self,
         project: &str,
         label_config: Option<&str>,
@@ -186,7 +186,10 @@ impl Serving {
         if model.is_deadly() && model.load_state() != Load::Loaded && !request.force_reload {
             return Err(ServingError::Deadly(request.project));
         }
-        self.check_slots()?;
+        // Nobody waits for workers that cannot import the script.
+        if let Some(reason) = self.pool.hopeless() {
+            return Err(ServingError::NotReady(reason));
+        }
         let permit = timeout(QUEUE_TIMEOUT, self.pool.acquire(request.priority, &request.project))
             .await
             .map_err(|_| ServingError::Busy(QUEUE_TIMEOUT))?;
@@ -210,30 +213,6 @@ impl Serving {
         running.await.unwrap_or_else(|error| Err(ServingError::NotReady(error.to_string())))
     }
 
-    /// Nobody waits for workers that cannot import the script.
-    fn check_slots(&self) -> Result<(), ServingError> {
-        let slots = self.pool.slots();
-        let reason = slots.iter().find_map(|slot| match slot {
-            SlotState::Failed { reason } => Some(reason.clone()),
-            _ => None,
-        });
-        match reason {
-            Some(reason) if slots.iter().all(|slot| matches!(slot, SlotState::Failed { .. })) => {
-                Err(ServingError::NotReady(reason))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The model that a training job starts from.
-    pub async fn model_for_training(
-        &self,
-        project: &str,
-        label_config: Option<&str>,
-    ) -> Result<Arc<ModelInUse>, ServingError> {
-        self.resolve(project, label_config).await
-    }
-
     /// Serves a newly published version. The old one answers until the new one is loaded; if no
     /// worker can load it, the old one stays and the reason is kept for /health.
     pub async fn switch(&self, project: &str, version: Version, trained: &ModelInUse) {
@@ -246,6 +225,8 @@ impl Serving {
                     "this version cannot be loaded, the one before stays: {reason}"
                 );
                 self.models.refuse_switch(project, id, reason);
+                // A load that still goes on is to be forgotten when it ends.
+                next.retire();
                 self.unload(&[next]).await;
                 return;
             }

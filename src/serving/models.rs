@@ -64,11 +64,9 @@ impl ModelInUse {
         self.retired.load(Ordering::Relaxed)
     }
 
-    fn retire(models: Vec<Arc<Self>>) -> Vec<Arc<Self>> {
-        for model in &models {
-            model.retired.store(true, Ordering::Relaxed);
-        }
-        models
+    /// From now on workers forget it after every use.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
     }
 
     /// A worker died while it made the instance; perhaps the constructor is to blame.
@@ -101,7 +99,9 @@ impl ModelInUse {
         self.load.borrow().clone()
     }
 
+    /// An instance stands, so whatever ended workers before was not its constructor.
     pub fn set_loaded(&self) {
+        self.deaths.store(0, Ordering::Relaxed);
         self.load.send_if_modified(|load| {
             let news = *load != Load::Loaded;
             *load = Load::Loaded;
@@ -200,9 +200,9 @@ impl Models {
     ) -> (Arc<ModelInUse>, Vec<Arc<ModelInUse>>) {
         let mut projects = self.table();
         let project = projects.entry(key.to_owned()).or_default();
-        let of_setup = project.setup.as_ref().and_then(|setup| setup.label_config.clone());
-        let of_last = || project.last_loaded()?.model.spec.label_config.clone();
-        let label_config = label_config.map(str::to_owned).or(of_setup).or_else(of_last);
+        let of_setup = project.setup.as_ref().and_then(|setup| setup.label_config.as_deref());
+        let of_last = || project.last_loaded()?.model.spec.label_config.as_deref();
+        let label_config = label_config.or(of_setup).or_else(of_last);
         let connection = project.setup.as_ref().map(|setup| &setup.connection);
         let version = match &project.trained {
             Trained::Newest(version) => Some(version),
@@ -211,7 +211,7 @@ impl Models {
         let name = version_name(version, generation);
         let found = project.models.iter().position(|model| {
             let spec = &model.model.spec;
-            spec.label_config == label_config
+            spec.label_config.as_deref() == label_config
                 && spec.version == name
                 && spec.connection.as_ref() == connection
         });
@@ -222,7 +222,7 @@ impl Models {
         let spec = ModelSpec {
             id: self.next_id(),
             project: key.to_owned(),
-            label_config,
+            label_config: label_config.map(str::to_owned),
             version: name,
             connection: connection.cloned(),
         };
@@ -230,7 +230,10 @@ impl Models {
         let model = ModelInUse::new(spec, train_output);
         project.models.insert(0, Arc::clone(&model));
         let surplus = project.models.split_off(project.models.len().min(INSTANCES_PER_PROJECT));
-        (model, ModelInUse::retire(surplus))
+        for model in &surplus {
+            model.retire();
+        }
+        (model, surplus)
     }
 
     /// The successor of the model in use, to be loaded before it is switched to; none if no model of
@@ -262,7 +265,11 @@ impl Models {
         let project = projects.entry(project.to_owned()).or_default();
         project.trained = Trained::Newest(version);
         project.refused = None;
-        ModelInUse::retire(std::mem::replace(&mut project.models, next.into_iter().collect()))
+        let old = std::mem::replace(&mut project.models, next.into_iter().collect());
+        for model in &old {
+            model.retire();
+        }
+        old
     }
 
     pub fn refuse_switch(&self, project: &str, version: u64, reason: String) {
@@ -439,6 +446,8 @@ mod tests {
         assert_eq!(model.load_state(), Load::Idle);
         model.count_death();
         assert!(model.is_deadly());
+        model.set_loaded();
+        assert!(!model.is_deadly(), "its constructor works after all");
     }
 
     #[test]

@@ -94,8 +94,7 @@ impl Runner {
         began: Instant,
     ) -> Result<(Version, Arc<ModelInUse>), TrainingError> {
         let (class, versions) = self.serving.ready().await?;
-        let model =
-            self.serving.model_for_training(&job.project, job.label_config.as_deref()).await?;
+        let model = self.serving.resolve(&job.project, job.label_config.as_deref()).await?;
         let (event, body) = match &job.work {
             Work::Tasks(body) => (None, body.clone()),
             Work::Event { action, body } => (Some(action.clone()), body.clone()),
@@ -125,6 +124,8 @@ impl Runner {
         let fitted = worker.fit(&model.model, fit, body);
         tokio::pin!(fitted);
         let output: Result<Bytes, TrainingError> = tokio::select! {
+            // An answer that is there counts, whatever became of its worker afterwards.
+            biased;
             output = &mut fitted => output.map_err(TrainingError::from),
             () = worker.closed() => Err(TrainingError::Died(process.end(LAST_WORDS).await)),
             // The answer may still be on its way; what was answered counts.

@@ -170,6 +170,19 @@ impl Pool {
         self.state().slots.clone()
     }
 
+    /// Why no worker can become ready as the script is now, if that is so.
+    pub fn hopeless(&self) -> Option<String> {
+        let state = self.state();
+        let mut reason = None;
+        for slot in &state.slots {
+            match slot {
+                SlotState::Failed { reason: failed } => reason = Some(failed),
+                _ => return None,
+            }
+        }
+        reason.cloned()
+    }
+
     /// Workers that had to be started again since the server started.
     pub fn restarts(&self) -> u64 {
         self.state().restarts
