@@ -1,0 +1,244 @@
+//! One SQLite file, and the one thread that uses it.
+//!
+//! In: closures over a transaction. Out: what they return, once it is on the disk. Closures that
+//! wait at the same time share one commit, and so one flush: a storm of webhooks costs a few.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+/// Most closures that share a commit.
+const LARGEST_BATCH: usize = 256;
+/// The write-ahead log is cut back to this size after a large transaction.
+const LARGEST_LOG: i64 = 16 << 20;
+/// How long another process that looks into the file may hold us up.
+const BUSY: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone, Error)]
+pub enum DbError {
+    #[error("{}: {reason}", path.display())]
+    Open { path: PathBuf, reason: Arc<rusqlite::Error> },
+    #[error("{0}")]
+    Sqlite(Arc<rusqlite::Error>),
+    #[error("the database is closed")]
+    Closed,
+}
+
+impl DbError {
+    /// Whether the disk has no room.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Open { reason, .. } | Self::Sqlite(reason)
+            if reason.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
+}
+
+impl From<rusqlite::Error> for DbError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(Arc::new(error))
+    }
+}
+
+type Deliver = Box<dyn FnOnce(Result<(), DbError>)>;
+type Command = Box<dyn FnOnce(Result<&mut Transaction<'_>, DbError>) -> Deliver + Send>;
+
+/// A database that is open.
+#[derive(Debug)]
+pub struct Db {
+    commands: mpsc::Sender<Command>,
+}
+
+impl Db {
+    /// Opens or makes the file. `prepare` brings its tables up to date.
+    pub fn open(
+        path: &Path,
+        prepare: impl Fn(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<Self, DbError> {
+        let opened = connect(path).and_then(|connection| {
+            prepare(&connection)?;
+            Ok(connection)
+        });
+        let connection = match opened {
+            Err(error) if is_damaged(&error) => {
+                tracing::error!("{}: {error}; it is set aside and begun anew", path.display());
+                set_aside(path);
+                connect(path).and_then(|connection| {
+                    prepare(&connection)?;
+                    Ok(connection)
+                })
+            }
+            opened => opened,
+        };
+        let connection = connection
+            .map_err(|error| DbError::Open { path: path.to_owned(), reason: Arc::new(error) })?;
+        let (commands, waiting) = mpsc::channel();
+        thread::Builder::new()
+            .name("database".into())
+            .spawn(move || serve(connection, &waiting))
+            .map_err(|_| DbError::Closed)?;
+        Ok(Self { commands })
+    }
+
+    /// Runs `work` in a transaction. What it did is undone if it fails; if it succeeds, it is on the
+    /// disk when this returns.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let (reply, answer) = oneshot::channel();
+        let command: Command = Box::new(move |transaction| {
+            let outcome = transaction.and_then(|transaction| Ok(alone(transaction, work)?));
+            Box::new(move |committed| {
+                // A caller that went away does not want the answer any more.
+                let _ = reply.send(committed.and(outcome));
+            })
+        });
+        self.commands.send(command).map_err(|_| DbError::Closed)?;
+        answer.await.unwrap_or(Err(DbError::Closed))
+    }
+}
+
+/// Runs one closure of a batch so that its failure undoes nothing but itself.
+fn alone<T>(
+    transaction: &mut Transaction<'_>,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let savepoint = transaction.savepoint()?;
+    let value = work(&savepoint)?;
+    savepoint.commit()?;
+    Ok(value)
+}
+
+fn serve(mut connection: Connection, waiting: &mpsc::Receiver<Command>) {
+    while let Ok(first) = waiting.recv() {
+        let mut batch = vec![first];
+        batch.extend(waiting.try_iter().take(LARGEST_BATCH - 1));
+        commit(&mut connection, batch);
+    }
+}
+
+fn commit(connection: &mut Connection, batch: Vec<Command>) {
+    let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+    let (delivered, committed): (Vec<_>, _) = match begun {
+        Ok(mut transaction) => (
+            batch.into_iter().map(|command| command(Ok(&mut transaction))).collect(),
+            transaction.commit().map_err(DbError::from),
+        ),
+        Err(error) => {
+            let error = DbError::from(error);
+            (batch.into_iter().map(|command| command(Err(error.clone()))).collect(), Ok(()))
+        }
+    };
+    for deliver in delivered {
+        deliver(committed.clone());
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    // Freed pages go back to the disk: large payloads come and go. Works only on a new file.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    let mode: String = connection.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        tracing::warn!(
+            "{}: this disk allows no write-ahead log; queueing jobs is slower",
+            path.display()
+        );
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "journal_size_limit", LARGEST_LOG)?;
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found == "ok" {
+        return Ok(connection);
+    }
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    Err(rusqlite::Error::SqliteFailure(code, Some(found)))
+}
+
+fn is_damaged(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
+}
+
+/// Renames a damaged database, so that somebody may still look at it.
+fn set_aside(path: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut from = path.as_os_str().to_owned();
+        from.push(suffix);
+        let mut to = path.as_os_str().to_owned();
+        to.push(format!(".damaged{suffix}"));
+        // The log may not be there; what stays in the way shows in the next attempt to open.
+        let _ = fs::rename(from, to);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counter(dir: &Path) -> Db {
+        Db::open(&dir.join("state.db"), |connection| {
+            connection.execute_batch("CREATE TABLE IF NOT EXISTS n(value INTEGER)")
+        })
+        .unwrap()
+    }
+
+    async fn count(db: &Db) -> i64 {
+        db.run(|tx| tx.query_row("SELECT count(*) FROM n", [], |row| row.get(0))).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_fails_undoes_itself_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Arc::new(counter(dir.path()));
+        let tasks: Vec<_> = (0..100)
+            .map(|number| {
+                let db = Arc::clone(&db);
+                tokio::spawn(async move {
+                    db.run(move |tx| {
+                        tx.execute("INSERT INTO n VALUES (?1)", [number])?;
+                        if number % 2 == 0 { Ok(()) } else { Err(rusqlite::Error::InvalidQuery) }
+                    })
+                    .await
+                    .is_ok()
+                })
+            })
+            .collect();
+        let mut good = 0;
+        for task in tasks {
+            good += i64::from(task.await.unwrap());
+        }
+        assert_eq!((good, count(&db).await), (50, 50));
+    }
+
+    #[tokio::test]
+    async fn what_was_answered_is_there_after_reopening() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = counter(dir.path());
+        db.run(|tx| tx.execute("INSERT INTO n VALUES (1)", [])).await.unwrap();
+        // A copy of the files is what a killed process leaves behind.
+        let copy = tempfile::tempdir().unwrap();
+        for name in ["state.db", "state.db-wal"] {
+            fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+        }
+        assert_eq!(count(&counter(copy.path())).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("state.db"), vec![7; 8192]).unwrap();
+        let db = counter(dir.path());
+        assert_eq!(count(&db).await, 0);
+        assert!(dir.path().join("state.db.damaged").exists());
+    }
+}

@@ -1,0 +1,108 @@
+//! Looking at jobs.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Job, JobId, JobState};
+
+const COLUMNS: &str = "id, project, action, state, epoch, merged, attempts, created_at,
+    enqueued_at, started_at, ended_at, version, error, traceback, progress, cancel_requested";
+
+/// What is known of an id.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    Job(Box<Job>),
+    /// There was such a job; it is no longer kept.
+    Gone,
+    Unknown,
+}
+
+pub fn job(connection: &Connection, id: JobId) -> rusqlite::Result<Found> {
+    let found = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"))?
+        .query_row([id], read)
+        .optional()?;
+    if let Some(job) = found {
+        return Ok(Found::Job(Box::new(job)));
+    }
+    let gone = connection
+        .prepare_cached("SELECT 1 FROM gone WHERE id = ?1")?
+        .exists([id])?;
+    Ok(if gone { Found::Gone } else { Found::Unknown })
+}
+
+/// Jobs, newest first; of all projects, or of one.
+pub fn list(
+    connection: &Connection,
+    project: Option<&str>,
+    limit: u32,
+) -> rusqlite::Result<Vec<Job>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM jobs WHERE ?1 IS NULL OR project = ?1
+             ORDER BY id DESC LIMIT ?2"
+        ))?
+        .query_map(params![project, limit], read)?
+        .collect()
+}
+
+/// The last output of a job that has been kept.
+pub fn log(connection: &Connection, id: JobId) -> rusqlite::Result<Vec<u8>> {
+    let log: Option<Option<Vec<u8>>> = connection
+        .query_row("SELECT log FROM jobs WHERE id = ?1", [id], |row| row.get(0))
+        .optional()?;
+    Ok(log.flatten().unwrap_or_default())
+}
+
+/// The job of a project that runs, or else the next one.
+pub fn active(connection: &Connection, project: &str) -> rusqlite::Result<Option<JobId>> {
+    connection
+        .prepare_cached(
+            "SELECT id FROM jobs
+             WHERE project = ?1 AND state IN ('queued', 'running', 'publishing')
+             ORDER BY state = 'queued', id LIMIT 1",
+        )?
+        .query_row([project], |row| row.get(0))
+        .optional()
+}
+
+/// Jobs that wait or run.
+pub fn open_jobs(connection: &Connection) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached(
+            "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running', 'publishing')",
+        )?
+        .query_row([], |row| row.get(0))
+}
+
+/// The key `{id}.{created_at}` under which a project with this id was trained last.
+pub fn project_key(connection: &Connection, id: &str) -> rusqlite::Result<Option<String>> {
+    connection
+        .prepare_cached(
+            "SELECT project FROM jobs WHERE substr(project, 1, length(?1) + 1) = ?1 || '.'
+             ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row([id], |row| row.get(0))
+        .optional()
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Job> {
+    let progress: Option<String> = row.get(14)?;
+    Ok(Job {
+        id: row.get(0)?,
+        project: row.get(1)?,
+        action: row.get(2)?,
+        state: JobState::parse(&row.get::<_, String>(3)?),
+        epoch: row.get(4)?,
+        merged: row.get(5)?,
+        attempts: row.get(6)?,
+        created_at: row.get(7)?,
+        enqueued_at: row.get(8)?,
+        started_at: row.get(9)?,
+        ended_at: row.get(10)?,
+        version: row.get(11)?,
+        error: row.get(12)?,
+        traceback: row.get(13)?,
+        progress: progress.and_then(|text| serde_json::from_str(&text).ok()),
+        cancel_requested: row.get(15)?,
+    })
+}

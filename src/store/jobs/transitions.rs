@@ -1,0 +1,268 @@
+//! Moving jobs on.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Claimed, JobId, JobState, Progress, now};
+
+/// Ended jobs that are kept to be asked about.
+const JOBS_KEPT: i64 = 1_000;
+/// Freed pages that are given back to the disk after a job.
+const PAGES_FREED: u32 = 16_384;
+/// A job that was running so many times when its server was killed is not begun again: perhaps it
+/// is the reason.
+const MOST_INTERRUPTIONS: u32 = 10;
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// With the version that it made, and why that is not served, if so.
+    Succeeded {
+        version: Option<u64>,
+        error: Option<String>,
+    },
+    Failed {
+        error: String,
+        traceback: Option<String>,
+    },
+    Cancelled {
+        error: String,
+    },
+    /// The worker died with it.
+    Lost {
+        error: String,
+    },
+    /// It goes back to the queue, and this run does not count.
+    Interrupted,
+    /// It goes back to the queue; the worker died, and it may be tried again.
+    Retry {
+        error: String,
+    },
+}
+
+/// What a request to cancel met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancel {
+    /// It waited, and is cancelled now.
+    Done,
+    /// It runs; its runner is to be told.
+    Running,
+    /// It is being published, or has ended.
+    TooLate(JobState),
+    Unknown,
+}
+
+/// A job that was running when its server ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    pub id: JobId,
+    pub project: String,
+    pub state: JobState,
+    pub epoch: u32,
+    /// Its worker process, as `workers::leftover` wrote it down.
+    pub worker: Option<String>,
+    cancel_requested: bool,
+    interruptions: u32,
+}
+
+/// Takes the next job: of the project whose turn is longest ago, the oldest.
+pub fn claim(connection: &Connection) -> rusqlite::Result<Option<Claimed>> {
+    let claimed = connection
+        .prepare_cached(
+            "UPDATE jobs SET state = 'running', epoch = epoch + 1, attempts = attempts + 1,
+                             started_at = ?1, ended_at = NULL, worker = NULL, error = NULL,
+                             traceback = NULL, progress = NULL, log = NULL
+             WHERE id = (SELECT jobs.id FROM jobs LEFT JOIN turns USING (project)
+                         WHERE state = 'queued' ORDER BY coalesce(turn, 0), jobs.id LIMIT 1)
+             RETURNING id, project, label_config, action, payload, epoch, merged, attempts",
+        )?
+        .query_row([now()], |row| {
+            Ok(Claimed {
+                id: row.get(0)?,
+                project: row.get(1)?,
+                label_config: row.get(2)?,
+                action: row.get(3)?,
+                payload: row.get::<_, Vec<u8>>(4)?.into(),
+                epoch: row.get(5)?,
+                merged: row.get(6)?,
+                attempts: row.get(7)?,
+            })
+        })
+        .optional()?;
+    if let Some(claimed) = &claimed {
+        connection
+            .prepare_cached(
+                "INSERT INTO turns VALUES (?1, (SELECT coalesce(max(turn), 0) + 1 FROM turns))
+                 ON CONFLICT(project) DO UPDATE SET turn = excluded.turn",
+            )?
+            .execute([&claimed.project])?;
+    }
+    Ok(claimed)
+}
+
+/// Notes which process runs a job, to find it again after a crash of the server.
+pub fn set_worker(
+    connection: &Connection,
+    id: JobId,
+    epoch: u32,
+    worker: &str,
+) -> rusqlite::Result<bool> {
+    changed(connection.execute(
+        "UPDATE jobs SET worker = ?3 WHERE id = ?1 AND epoch = ?2 AND state = 'running'",
+        params![id, epoch, worker],
+    )?)
+}
+
+/// From here on the job cannot be cancelled. False if it was, or if another run overtook this one.
+pub fn begin_publishing(connection: &Connection, id: JobId, epoch: u32) -> rusqlite::Result<bool> {
+    changed(connection.execute(
+        "UPDATE jobs SET state = 'publishing'
+         WHERE id = ?1 AND epoch = ?2 AND state = 'running' AND NOT cancel_requested",
+        params![id, epoch],
+    )?)
+}
+
+/// Keeps what a running job has said so far.
+pub fn note(
+    connection: &Connection,
+    id: JobId,
+    epoch: u32,
+    progress: Option<&Progress>,
+    log: &[u8],
+) -> rusqlite::Result<bool> {
+    let progress = progress.and_then(|progress| serde_json::to_string(progress).ok());
+    changed(
+        connection
+            .prepare_cached("UPDATE jobs SET progress = ?3, log = ?4 WHERE id = ?1 AND epoch = ?2")?
+            .execute(params![id, epoch, progress, log])?,
+    )
+}
+
+/// Ends a run. False if another run overtook this one.
+pub fn settle(
+    connection: &Connection,
+    id: JobId,
+    epoch: u32,
+    outcome: &Outcome,
+) -> rusqlite::Result<bool> {
+    let settled = match outcome {
+        Outcome::Interrupted => connection.execute(
+            "UPDATE jobs SET state = 'queued', attempts = attempts - 1, worker = NULL
+             WHERE id = ?1 AND epoch = ?2 AND state IN ('running', 'publishing')",
+            params![id, epoch],
+        )?,
+        Outcome::Retry { error } => connection.execute(
+            "UPDATE jobs SET state = 'queued', worker = NULL, error = ?3
+             WHERE id = ?1 AND epoch = ?2 AND state IN ('running', 'publishing')",
+            params![id, epoch, error],
+        )?,
+        ended => {
+            let (state, version, error, traceback) = match ended {
+                Outcome::Succeeded { version, error } => {
+                    (JobState::Succeeded, *version, error.as_ref(), None)
+                }
+                Outcome::Failed { error, traceback } => {
+                    (JobState::Failed, None, Some(error), traceback.as_ref())
+                }
+                Outcome::Cancelled { error } => (JobState::Cancelled, None, Some(error), None),
+                Outcome::Lost { error } | Outcome::Retry { error } => {
+                    (JobState::Lost, None, Some(error), None)
+                }
+                Outcome::Interrupted => (JobState::Queued, None, None, None),
+            };
+            connection.execute(
+                "UPDATE jobs SET state = ?3, version = ?4, error = ?5, traceback = ?6,
+                                 ended_at = ?7, payload = NULL, worker = NULL
+                 WHERE id = ?1 AND epoch = ?2 AND state IN ('running', 'publishing')",
+                params![id, epoch, state.name(), version, error, traceback, now()],
+            )?
+        }
+    };
+    tidy(connection)?;
+    changed(settled)
+}
+
+pub fn cancel(connection: &Connection, id: JobId) -> rusqlite::Result<Cancel> {
+    let waited = connection.execute(
+        "UPDATE jobs SET state = 'cancelled', ended_at = ?2, payload = NULL,
+                         cancel_requested = 1, error = 'cancelled while it waited'
+         WHERE id = ?1 AND state = 'queued'",
+        params![id, now()],
+    )?;
+    if waited > 0 {
+        return Ok(Cancel::Done);
+    }
+    let runs = connection.execute(
+        "UPDATE jobs SET cancel_requested = 1 WHERE id = ?1 AND state = 'running'",
+        [id],
+    )?;
+    if runs > 0 {
+        return Ok(Cancel::Running);
+    }
+    let state = connection
+        .query_row("SELECT state FROM jobs WHERE id = ?1", [id], |row| row.get::<_, String>(0))
+        .optional()?;
+    Ok(state.map_or(Cancel::Unknown, |name| Cancel::TooLate(JobState::parse(&name))))
+}
+
+/// The jobs that a server which is gone left behind.
+pub fn orphans(connection: &Connection) -> rusqlite::Result<Vec<Orphan>> {
+    let read = |row: &Row<'_>| {
+        Ok(Orphan {
+            id: row.get(0)?,
+            project: row.get(1)?,
+            state: JobState::parse(&row.get::<_, String>(2)?),
+            epoch: row.get(3)?,
+            worker: row.get(4)?,
+            cancel_requested: row.get(5)?,
+            interruptions: row.get(6)?,
+        })
+    };
+    connection
+        .prepare(
+            "SELECT id, project, state, epoch, worker, cancel_requested, interruptions
+             FROM jobs WHERE state IN ('running', 'publishing') ORDER BY id",
+        )?
+        .query_map([], read)?
+        .collect()
+}
+
+/// Decides about an orphan: what was published stays so, what was cancelled is; the rest is run
+/// again, but not for ever.
+pub fn recover(
+    connection: &Connection,
+    orphan: &Orphan,
+    is_published: bool,
+) -> rusqlite::Result<Outcome> {
+    let outcome = if is_published {
+        Outcome::Succeeded { version: Some(orphan.id), error: None }
+    } else if orphan.cancel_requested {
+        Outcome::Cancelled { error: "cancelled".into() }
+    } else if orphan.interruptions >= MOST_INTERRUPTIONS {
+        let times = orphan.interruptions + 1;
+        Outcome::Lost { error: format!("the server was killed {times} times while this job ran") }
+    } else {
+        Outcome::Interrupted
+    };
+    connection.execute(
+        "UPDATE jobs SET interruptions = interruptions + 1 WHERE id = ?1 AND epoch = ?2",
+        params![orphan.id, orphan.epoch],
+    )?;
+    settle(connection, orphan.id, orphan.epoch, &outcome)?;
+    Ok(outcome)
+}
+
+/// Removes the oldest ended jobs, and gives freed space back.
+fn tidy(connection: &Connection) -> rusqlite::Result<()> {
+    const OLDEST: &str = "SELECT id FROM jobs
+        WHERE state NOT IN ('queued', 'running', 'publishing')
+        ORDER BY ended_at DESC, id DESC LIMIT -1 OFFSET ?1";
+    connection
+        .prepare_cached(&format!("INSERT OR IGNORE INTO gone {OLDEST}"))?
+        .execute([JOBS_KEPT])?;
+    connection.execute("DELETE FROM jobs WHERE id IN (SELECT id FROM gone)", [])?;
+    connection.pragma(None, "incremental_vacuum", PAGES_FREED, |_| Ok(()))
+}
+
+fn changed(rows: usize) -> rusqlite::Result<bool> {
+    Ok(rows > 0)
+}

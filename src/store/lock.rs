@@ -1,0 +1,64 @@
+//! Who owns a model folder: the server that holds the lock on a file in it.
+//!
+//! The lock goes with the process, however that ends, so it is never stale. Worker processes do not
+//! inherit it.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+
+/// The lock, held until this is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// What an attempt to lock brought.
+#[derive(Debug)]
+pub enum Attempt {
+    Taken(Lock),
+    /// Another process has it; its pid as far as it is known.
+    Held(Option<u32>),
+}
+
+/// Tries to take the lock at `path`, without waiting.
+pub fn take(path: &Path) -> io::Result<Attempt> {
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // The pid is for a message only.
+            let _ = file.read_to_string(&mut holder);
+            return Ok(Attempt::Held(holder.trim().parse().ok()));
+        }
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+            tracing::warn!(
+                "{}: this disk knows no locks; two servers on one model folder would harm it",
+                path.display()
+            );
+        }
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    file.rewind()?;
+    file.set_len(0)?;
+    writeln!(file, "{}", std::process::id())?;
+    Ok(Attempt::Taken(Lock { _file: file }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_owner_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let Attempt::Taken(lock) = take(&path).unwrap() else { panic!("nobody has it") };
+        let Attempt::Held(holder) = take(&path).unwrap() else { panic!("it is taken") };
+        assert_eq!(holder, Some(std::process::id()));
+        drop(lock);
+        assert!(matches!(take(&path).unwrap(), Attempt::Taken(_)));
+    }
+}
