@@ -6,6 +6,7 @@
 //! the interpreter; it implements `workers::host::ModelHost` and imports nothing above that.
 
 pub mod cli;
+mod failpoint;
 pub mod http;
 pub mod label_config;
 pub mod project;

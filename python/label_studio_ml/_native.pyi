@@ -21,3 +21,8 @@ def log_text(stream: int, text: str) -> None:
 
 def log_line(level: str, text: str) -> None:
     """Take one record of `logging`."""
+
+def report_progress(
+    fraction: float | None, message: str | None, metrics: dict[str, object]
+) -> None:
+    """Tell the server how far `fit` is; see `label_studio_ml.progress`."""

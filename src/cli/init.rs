@@ -9,6 +9,7 @@ use super::say;
 use crate::project::find::{DEFAULT_NAME, below};
 use crate::project::scaffold::{self, Plan};
 use crate::workers::output::Origin;
+use crate::workers::output::job::CurrentJob;
 use crate::workers::process::Launch;
 use crate::workers::protocol::{ClassInfo, Configure, Role, Source};
 use crate::workers::supervision::start_worker;
@@ -87,9 +88,10 @@ async fn inspect(script: &Path, class: Option<&str>, launch: &Launch) -> Result<
         init_kwargs: serde_json::Map::new(),
         threads: 1,
         log_level: Some("WARNING".into()),
+        train_nice: 10,
         check: false,
     };
-    let origin = Origin { worker: "init".into(), job: None, project: None };
+    let origin = Origin { worker: "init".into(), job: CurrentJob::default() };
     match start_worker(launch, configure, origin).await {
         Ok((mut process, worker)) => {
             worker.shut_down().await;

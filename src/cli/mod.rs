@@ -3,7 +3,9 @@
 mod init;
 mod kwargs;
 mod listen;
+mod signals;
 mod start;
+mod terminal;
 
 use std::io::Write;
 

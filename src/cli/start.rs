@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::builder::PossibleValuesParser;
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 use metrics_exporter_prometheus::PrometheusBuilder;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
 
-use super::{kwargs, listen};
+use super::signals::Signals;
+use super::{kwargs, listen, terminal};
 use crate::http::router::router;
 use crate::http::serve::serve;
 use crate::http::state::{App, HttpOptions};
 use crate::project::find::{self, WSGI};
 use crate::serving::models::Models;
 use crate::serving::{Serving, prepare};
+use crate::store::jobs::enqueue::Policy;
 use crate::training::queue::Queue;
-use crate::training::runner::Runner;
+use crate::training::runner::{TrainingOptions, train};
 use crate::workers::pool::Pool;
 use crate::workers::process::Launch;
 use crate::workers::protocol::{Configure, ImportFailure, Role, Source};
@@ -71,14 +71,45 @@ pub(super) struct StartArgs {
     /// Longest time in seconds that /setup waits for a model to load
     #[arg(long, value_name = "S", default_value_t = 2.0)]
     setup_timeout: f64,
-    /// Longest time in seconds that running predictions may take when the server stops
+    /// Longest time in seconds that running predictions and training may take when the server stops
     #[arg(long, value_name = "S", default_value_t = 10.0)]
     drain_timeout: f64,
+    /// What becomes of webhook events while others of their project wait: `latest` trains once with
+    /// the newest, `all` on each in order [default: latest for API v1, all for API v2]
+    #[arg(long, value_enum)]
+    training_queue: Option<TrainingQueue>,
+    /// Versions of each project that are kept [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    keep_versions: Option<u32>,
+    /// How long in seconds the training worker stays for the next job
+    #[arg(long, value_name = "S", default_value_t = 30.0)]
+    train_linger: f64,
+    /// Niceness of training: predictions come first
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(i32).range(0..=19))]
+    train_nice: i32,
+    /// How long in seconds to wait for another server to let go of the model folder
+    #[arg(long, value_name = "S", default_value_t = 60.0)]
+    lock_wait: f64,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum TrainingQueue {
+    Latest,
+    All,
+}
+
+impl From<TrainingQueue> for Policy {
+    fn from(chosen: TrainingQueue) -> Self {
+        match chosen {
+            TrainingQueue::Latest => Self::Latest,
+            TrainingQueue::All => Self::All,
+        }
+    }
 }
 
 pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
     let log_level = if args.debug { Some("DEBUG".to_owned()) } else { args.log_level.clone() };
-    init_log(log_level.as_deref().unwrap_or("INFO"));
+    terminal::init_log(log_level.as_deref().unwrap_or("INFO"));
     let project = find::project(&args.root_dir, args.name.as_deref())?;
     let project = std::path::absolute(&project).context("the path of the project")?;
     let configure = configure(args, &project, log_level)?;
@@ -100,6 +131,7 @@ fn configure(args: &StartArgs, project: &Path, log_level: Option<String>) -> Res
         threads: args.threads.into(),
         log_level: log_level.map(|level| level.to_uppercase()),
         check: args.check,
+        train_nice: args.train_nice,
     })
 }
 
@@ -108,38 +140,6 @@ fn expand_user(path: &Path) -> PathBuf {
     match (path.strip_prefix("~"), std::env::home_dir()) {
         (Ok(rest), Some(home)) => home.join(rest),
         _ => path.to_owned(),
-    }
-}
-
-fn init_log(level: &str) {
-    let level = match level.to_uppercase().as_str() {
-        "DEBUG" => "debug",
-        "WARNING" => "warn",
-        "ERROR" => "error",
-        _ => "info",
-    };
-    let filter = EnvFilter::new(format!("warn,label_studio_ml={level},model={level}"));
-    // A second server in one process keeps the first one's log.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| Unfailing(std::io::stderr()))
-        .log_internal_errors(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .try_init();
-}
-
-/// The log's own way out: a closed pipe or a full disk loses lines, and nothing else.
-struct Unfailing(std::io::Stderr);
-
-impl std::io::Write for Unfailing {
-    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        let _ = self.0.write_all(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        let _ = self.0.flush();
-        Ok(())
     }
 }
 
@@ -156,7 +156,7 @@ async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> 
     let pool = Pool::new(args.workers.into(), args.threads.into());
     let models = Arc::new(Models::default());
     let (class, known) = watch::channel(Class::Unknown);
-    let queue = Arc::new(Queue::default());
+    let queue = Arc::new(Queue::new(args.training_queue.map(Policy::from)));
     let serving = Arc::new(Serving::new(Arc::clone(&pool), Arc::clone(&models), known.clone()));
     let app = App {
         serving: Arc::clone(&serving),
@@ -184,21 +184,31 @@ async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> 
         address.port()
     );
 
+    terminal::show_progress(queue.running());
     let supervisor = Supervisor::start(launch, &configure, &pool, &prepare(&models), &class);
-    let runner = Runner { queue, serving, launch: launch.clone(), configure };
-    let runner = tokio::spawn(runner.run());
+    let options = TrainingOptions {
+        lock_wait: seconds(args.lock_wait),
+        linger: seconds(args.train_linger),
+        drain: grace,
+        keep_versions: args.keep_versions.and_then(|keep| usize::try_from(keep).ok()),
+    };
+    let training = train(queue, serving, launch.clone(), configure, options, stop.subscribe());
+    let mut training = tokio::spawn(training);
 
     let outcome = tokio::select! {
         failure = import_failure(known) => Err(explain(&failure)),
+        Ok(Err(error)) = &mut training => Err(error.into()),
         name = signals.next() => {
-            info!("{name}: stopping; running predictions may end within {} s", grace.as_secs_f64());
+            info!("{name}: stopping; what runs may end within {} s", grace.as_secs_f64());
             Ok(0)
         }
     };
     let _ = stop.send(true);
     let wound_up = async {
+        if !training.is_finished() {
+            let _ = training.await;
+        }
         let _ = http.await;
-        runner.abort();
         supervisor.stop().await;
     };
     tokio::select! {
@@ -223,26 +233,4 @@ async fn import_failure(mut class: watch::Receiver<Class>) -> Arc<ImportFailure>
 fn explain(failure: &ImportFailure) -> anyhow::Error {
     let traceback = failure.traceback.as_ref().map(|t| format!("\n{t}")).unwrap_or_default();
     anyhow!("{}{traceback}", failure.message)
-}
-
-/// The signals that ask the server to end.
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
-        }
-    }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
@@ -22,6 +23,7 @@ use serde_json::{Map, Value};
 use super::state::App;
 use crate::serving::ServingError;
 use crate::store::versions::StoreError;
+use crate::training::queue::QueueError;
 use crate::workers::frame::FrameError;
 use crate::workers::protocol::{ModelError, ModelErrorKind};
 
@@ -66,7 +68,12 @@ impl From<ServingError> for ApiError {
             ServingError::NotReady(_) | ServingError::Busy(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             }
-            ServingError::NoModel(_) => Self::new(StatusCode::NOT_FOUND, detail),
+            ServingError::NoModel(_) | ServingError::NoVersion { .. } => {
+                Self::new(StatusCode::NOT_FOUND, detail)
+            }
+            ServingError::Unloadable { .. } | ServingError::NoWayBack => {
+                Self::new(StatusCode::CONFLICT, detail)
+            }
             ServingError::Died { .. } => Self::new(StatusCode::BAD_GATEWAY, detail),
             ServingError::Model(error) => Self::from(error),
             ServingError::Frame(FrameError::HeaderTooLong(_) | FrameError::BodyTooLong(_)) => {
@@ -80,10 +87,32 @@ impl From<ServingError> for ApiError {
     }
 }
 
+impl From<QueueError> for ApiError {
+    fn from(error: QueueError) -> Self {
+        let status = match &error {
+            QueueError::Held(_) | QueueError::Unusable(_) | QueueError::Stopping => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            QueueError::Db(error) if error.is_full() => StatusCode::INSUFFICIENT_STORAGE,
+            QueueError::Unknown(_) => StatusCode::NOT_FOUND,
+            QueueError::Gone(_) => StatusCode::GONE,
+            QueueError::TooLate { .. } => StatusCode::CONFLICT,
+            QueueError::Versions(StoreError::Project(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+            QueueError::Db(_) | QueueError::Versions(_) | QueueError::Thread(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         let status = match error {
             StoreError::Project(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            StoreError::Io { ref reason, .. } if reason.kind() == ErrorKind::StorageFull => {
+                StatusCode::INSUFFICIENT_STORAGE
+            }
             StoreError::Io { .. } | StoreError::Json(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())

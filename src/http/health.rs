@@ -9,6 +9,7 @@ use axum::extract::State;
 use serde::Serialize;
 
 use super::state::App;
+use crate::training::queue::Ownership;
 use crate::workers::pool::SlotState;
 
 #[derive(Serialize)]
@@ -24,7 +25,7 @@ pub(super) struct Health {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<String>,
     workers: Workers,
-    jobs: usize,
+    jobs: u64,
 }
 
 #[derive(Serialize)]
@@ -52,8 +53,13 @@ pub(super) async fn health(State(app): State<App>) -> Json<Health> {
     let refused = app.serving.refused().into_iter().map(|(project, version, reason)| {
         format!("project {project}: version {version} cannot be loaded: {reason}")
     });
+    let training = match app.queue.ownership() {
+        Ownership::Held(_) => Some("another server owns the model folder: no training here".into()),
+        Ownership::Unusable(reason) => Some(format!("no training: {reason}")),
+        Ownership::Pending | Ownership::Owner(_) => None,
+    };
     let model_dir = class.as_ref().map(|class| &class.model_dir).or(app.options.model_dir.as_ref());
-    let mut problems: Vec<String> = failed.chain(stuck).chain(refused).collect();
+    let mut problems: Vec<String> = failed.chain(stuck).chain(refused).chain(training).collect();
     problems.dedup();
     Json(Health {
         model_class: class.as_ref().map(|class| class.class.clone()),

@@ -15,7 +15,7 @@ pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     set("label_studio_ml_workers_ready", pool.workers().len());
     set("label_studio_ml_predictions_running", pool.in_flight());
     set("label_studio_ml_predictions_waiting", pool.waiting());
-    set("label_studio_ml_jobs", app.queue.len());
+    set("label_studio_ml_jobs", usize::try_from(app.queue.len()).unwrap_or(usize::MAX));
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     ([(CONTENT_TYPE, content_type)], app.metrics.render())
 }

@@ -3,8 +3,10 @@
 mod body;
 mod error;
 mod health;
+mod jobs;
 mod metrics;
 mod predict;
+mod prefer;
 pub mod router;
 pub mod serve;
 mod setup;

@@ -5,7 +5,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
 use super::state::App;
-use super::{error, health, metrics, predict, setup, training, versions};
+use super::{error, health, jobs, metrics, predict, setup, training, versions};
 
 pub fn router(app: App) -> Router {
     let routes = Router::new()
@@ -16,6 +16,12 @@ pub fn router(app: App) -> Router {
         .route("/train", post(training::train))
         .route("/webhook", post(training::webhook))
         .route("/is_training", get(training::is_training))
+        .route("/jobs", get(jobs::list))
+        .route("/jobs/{job}", get(jobs::one))
+        .route("/jobs/{job}/log", get(jobs::log))
+        .route("/jobs/{job}/cancel", post(jobs::cancel))
+        .route("/job_status", post(jobs::job_status))
+        .route("/versions/{version}/activate", post(versions::activate))
         .route("/versions", get(versions::of_all).post(versions::of_project))
         .route("/metrics", get(metrics::metrics))
         .fallback(error::not_found)

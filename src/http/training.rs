@@ -3,6 +3,8 @@
 //! Training never happens while a client waits: a job is queued and its id answered at once, since
 //! Label Studio hangs up on a webhook after one second.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -13,9 +15,12 @@ use serde::Serialize;
 
 use super::body::{self, Fields};
 use super::error::{self, ApiError};
+use super::jobs::JobView;
+use super::prefer;
 use super::state::App;
+use crate::store::jobs::enqueue::Queued;
 use crate::training::events::{EventProject, cannot_learn, ignored_because};
-use crate::training::queue::{Queued, Work};
+use crate::training::queue::Request;
 
 /// The answer to a request that is going to train.
 #[derive(Serialize)]
@@ -27,6 +32,15 @@ struct Accepted {
     status: &'static str,
 }
 
+/// The answer to a client that waited.
+#[derive(Serialize)]
+struct Waited {
+    job_id: String,
+    status: &'static str,
+    #[serde(flatten)]
+    job: JobView,
+}
+
 /// The answer to a request that trains nobody.
 #[derive(Serialize)]
 struct Ignored {
@@ -34,13 +48,18 @@ struct Ignored {
     detail: String,
 }
 
-fn accepted(queued: Queued) -> Response {
-    let answer = Accepted {
-        job: queued.id.to_string(),
-        job_id: queued.id.to_string(),
-        status: if queued.merged { "merged" } else { "queued" },
+async fn accepted(app: &App, queued: Queued, wait: Option<Duration>) -> Result<Response, ApiError> {
+    let job_id = queued.id.to_string();
+    let Some(wait) = wait else {
+        let status = if queued.merged { "merged" } else { "queued" };
+        let answer = Accepted { job: job_id.clone(), job_id, status };
+        return Ok((StatusCode::CREATED, Json(answer)).into_response());
     };
-    (StatusCode::CREATED, Json(answer)).into_response()
+    let job = app.queue.ended(queued.id, wait).await?;
+    let job = JobView::new(job, app.options.hide_tracebacks);
+    let applied = [(prefer::APPLIED, format!("wait={}", wait.as_secs()))];
+    let answer = Waited { job_id, status: job.status(), job };
+    Ok((StatusCode::CREATED, applied, Json(answer)).into_response())
 }
 
 fn ignored(detail: String) -> Response {
@@ -63,10 +82,11 @@ pub(super) async fn train(
     body: Body,
 ) -> Result<Response, ApiError> {
     let bytes = body::read(&headers, body, app.options.max_body).await?;
-    detached(queue_tasks(app, bytes)).await
+    let wait = prefer::wait(&headers);
+    detached(queue_tasks(app, bytes, wait)).await
 }
 
-async fn queue_tasks(app: App, bytes: Bytes) -> Result<Response, ApiError> {
+async fn queue_tasks(app: App, bytes: Bytes, wait: Option<Duration>) -> Result<Response, ApiError> {
     let fields = Fields::read(&bytes)?;
     let annotations = fields.list("annotations")?;
     if annotations.get()[1..].trim_start().starts_with(']') {
@@ -80,9 +100,15 @@ async fn queue_tasks(app: App, bytes: Bytes) -> Result<Response, ApiError> {
         // The original answers 201 here too: it calls the `fit` of the base class.
         return Ok((StatusCode::CREATED, ignored(reason)).into_response());
     }
-    let work = Work::Tasks(bytes.clone());
-    let queued = app.queue.add(&project, label_config, work, || versions.next_id(&project))?;
-    Ok(accepted(queued))
+    let request = Request {
+        project,
+        label_config,
+        action: None,
+        payload: bytes.clone(),
+        generation: class.generation,
+    };
+    let queued = app.queue.add(request, &versions).await?;
+    accepted(&app, queued, wait).await
 }
 
 pub(super) async fn webhook(
@@ -91,26 +117,36 @@ pub(super) async fn webhook(
     body: Body,
 ) -> Result<Response, ApiError> {
     let bytes = body::read(&headers, body, app.options.max_body).await?;
-    detached(queue_event(app, bytes)).await
+    let wait = prefer::wait(&headers);
+    detached(queue_event(app, bytes, wait)).await
 }
 
-async fn queue_event(app: App, bytes: Bytes) -> Result<Response, ApiError> {
+async fn queue_event(app: App, bytes: Bytes, wait: Option<Duration>) -> Result<Response, ApiError> {
     let fields = Fields::read(&bytes)?;
     let action = fields
         .text("action")?
         .ok_or_else(|| ApiError::field("action", "is missing; it must be a string"))?;
     let label_config = fields.text("label_config")?;
-    let (class, versions) = app.serving.ready().await?;
+    // Label Studio sends an event once, so it waits for the script however long the import takes.
+    let (class, versions) = app.serving.imported().await?;
     if let Some(reason) = ignored_because(&action, &class) {
         tracing::debug!(action, "webhook ignored: {reason}");
         return Ok(ignored(reason));
     }
     let event = EventProject::read(fields.get("project"));
-    let project = event.key(|id| app.serving.project_key(id));
-    let label_config = label_config.or(event.label_config);
-    let work = Work::Event { action, body: bytes.clone() };
-    let queued = app.queue.add(&project, label_config, work, || versions.next_id(&project))?;
-    Ok(accepted(queued))
+    let known = match app.serving.project_key(&event.id) {
+        None => app.queue.project_key(&event.id).await,
+        known => known,
+    };
+    let request = Request {
+        project: event.key(known),
+        label_config: label_config.or(event.label_config),
+        action: Some(action),
+        payload: bytes.clone(),
+        generation: class.generation,
+    };
+    let queued = app.queue.add(request, &versions).await?;
+    accepted(&app, queued, wait).await
 }
 
 /// Clients of the original read `is_training`, `backend` and `model_version`; `backend` names
@@ -128,13 +164,13 @@ pub(super) struct TrainingState {
 
 pub(super) async fn is_training(State(app): State<App>, uri: Uri) -> Json<TrainingState> {
     let project = error::query(&uri).remove("project").unwrap_or_default();
-    let job = app.queue.of_project(&project);
+    let job = app.queue.of_project(&project).await;
     let model_version = app.serving.version(&project);
     let known = job.is_some() || model_version.is_some();
     Json(TrainingState {
         is_training: job.is_some(),
         backend: known.then_some("none"),
-        job_id: job.map(|(id, _)| id.to_string()),
+        job_id: job.map(|id| id.to_string()),
         model_version,
     })
 }

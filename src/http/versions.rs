@@ -1,10 +1,10 @@
-//! `/versions`: the versions that can be served.
+//! `/versions`: the versions that can be served, and going back to one.
 //!
 //! Label Studio asks with `GET` and names no project; the original answers only `POST` with one.
 
 use axum::Json;
-use axum::body::Body;
-use axum::extract::State;
+use axum::body::{Body, HttpBody};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use serde::Serialize;
 
@@ -42,20 +42,86 @@ pub(super) async fn of_project(
 }
 
 async fn answer(app: &App, projects: Vec<String>) -> Result<Json<Answer>, ApiError> {
-    let (class, versions) = app.serving.ready().await?;
-    let listed = tokio::task::spawn_blocking(move || {
-        let mut ids = Vec::new();
-        for project in projects {
-            ids.extend(versions.list(&project)?);
-        }
-        ids.sort_unstable_by_key(|id| std::cmp::Reverse(*id));
-        ids.dedup();
-        Ok::<_, crate::store::versions::StoreError>(ids)
-    })
-    .await
-    .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))??;
+    let (class, _) = app.serving.ready().await?;
+    let mut ids = Vec::new();
+    for project in projects {
+        ids.extend(list(app, project).await?);
+    }
+    ids.sort_unstable_by_key(|id| std::cmp::Reverse(*id));
+    ids.dedup();
     Ok(Json(Answer {
         model_dir: class.model_dir.display().to_string(),
-        versions: listed.into_iter().map(|id| id.to_string()).collect(),
+        versions: ids.into_iter().map(|id| id.to_string()).collect(),
     }))
+}
+
+async fn list(app: &App, project: String) -> Result<Vec<u64>, ApiError> {
+    let (_, versions) = app.serving.ready().await?;
+    let listed = tokio::task::spawn_blocking(move || versions.list(&project));
+    let failed = |error: tokio::task::JoinError| {
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    };
+    Ok(listed.await.map_err(failed)??)
+}
+
+#[derive(Serialize)]
+pub(super) struct Activated {
+    project: String,
+    model_version: String,
+}
+
+/// Serves an earlier version until the next one is published. The project comes in the body, or in
+/// the query; without one it is the project that has the version.
+pub(super) async fn activate(
+    State(app): State<App>,
+    Path(version): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Activated>, ApiError> {
+    let unknown = || ApiError::new(StatusCode::NOT_FOUND, format!("there is no version {version}"));
+    let id: u64 = version.parse().map_err(|_| unknown())?;
+    let project = match error::query(&uri).remove("project") {
+        Some(project) => Some(project),
+        None => project_in(&app, &headers, body).await?,
+    };
+    // Only the owner of the model folder may change what is served after the next start.
+    app.queue.store().await?;
+    let project = match project {
+        Some(project) => project,
+        None => only_project_with(&app, id).await?.ok_or_else(unknown)?,
+    };
+    app.serving.activate(&project, id).await?;
+    Ok(Json(Activated { project, model_version: version }))
+}
+
+async fn only_project_with(app: &App, id: u64) -> Result<Option<String>, ApiError> {
+    let mut having = Vec::new();
+    for project in app.serving.projects() {
+        if list(app, project.clone()).await?.contains(&id) {
+            having.push(project);
+        }
+    }
+    if having.len() > 1 {
+        let detail = "is missing, and several projects have this version";
+        return Err(ApiError::field("project", detail));
+    }
+    Ok(having.pop())
+}
+
+/// The project that the body names, if there is a body.
+async fn project_in(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Option<String>, ApiError> {
+    if body.is_end_stream() {
+        return Ok(None);
+    }
+    let bytes = body::read(headers, body, app.options.max_body).await?;
+    let fields = Fields::read(&bytes)?;
+    match fields.get("project") {
+        None => Ok(None),
+        Some(_) => fields.project().map(Some),
+    }
 }

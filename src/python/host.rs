@@ -9,7 +9,7 @@ use pyo3::types::{PyCFunction, PyDict, PyType};
 use super::errors::{model_error, own_error};
 use super::import::{self, Imported};
 use super::instances::{Instances, Slot};
-use super::{errors, json_in, json_out, logs};
+use super::{errors, json_in, json_out, logs, progress};
 use crate::workers::host::{ModelHost, Prediction};
 use crate::workers::protocol::{
     ClassInfo, Configure, FitJob, ImportFailure, ImportFailureKind, ModelError, ModelErrorKind,
@@ -202,14 +202,17 @@ impl ModelHost for PythonHost {
     }
 
     fn fit(&self, model: ModelId, job: &FitJob, body: &[u8]) -> Result<Vec<u8>, ModelError> {
-        Python::attach(|py| {
+        let output = Python::attach(|py| {
             let (slot, instance) = self.instance(py, model, false)?;
             let _scope = logs::enter(&slot.spec.project);
+            let _fitting = progress::fitting();
             let data = json_in::object(py, body)?;
             let output = train(instance.bind(py), job, &data)
                 .map_err(|error| model_error(py, &error, ModelErrorKind::Raised))?;
             json_out::value(&output)
-        })
+        });
+        logs::end_job(&job.id);
+        output
     }
 
     fn wait<T: Send>(&self, wait: impl FnOnce() -> T + Send) -> T {

@@ -12,7 +12,8 @@ use std::os::fd::BorrowedFd;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::workers::output::{FIELD, RECORD};
+use super::progress;
+use crate::workers::output::record;
 
 /// A line that never ends is cut here.
 const LONGEST: usize = 16 << 10;
@@ -46,14 +47,32 @@ impl Drop for ProjectScope {
 #[pyfunction]
 pub(super) fn log_text(stream: i32, text: &Bound<'_, PyString>) -> PyResult<()> {
     let (py, text) = (text.py(), text.to_string_lossy());
-    let records = PARTIAL.with_borrow_mut(|partial| {
-        complete_lines(partial.entry(stream).or_default(), &text)
-            .into_iter()
-            .map(|line| record("INFO", &line))
-            .collect::<String>()
+    let mut records = String::new();
+    PARTIAL.with_borrow_mut(|partial| {
+        let rest = partial.entry(stream).or_default();
+        for line in complete_lines(rest, &text) {
+            records.push_str(&record("INFO", &line));
+        }
+        if let Some(report) = progress::of_bar(rest) {
+            records.push_str(&report);
+        }
     });
     py.detach(|| write(stream, &records))?;
     Ok(())
+}
+
+/// Says on both streams that a job is over, after what its thread has left unfinished.
+pub(super) fn end_job(job: &str) {
+    for stream in [1, 2] {
+        let rest = PARTIAL.with_borrow_mut(|partial| partial.remove(&stream)).unwrap_or_default();
+        let mut records = String::new();
+        if !rest.is_empty() {
+            records.push_str(&record("INFO", &rest));
+        }
+        records.push_str(&record("END", job));
+        // User code may have closed the stream; then nobody waits for long.
+        let _ = write(stream, &records);
+    }
 }
 
 /// Takes one record of `logging`.
@@ -86,10 +105,10 @@ fn complete_lines(partial: &mut String, text: &str) -> Vec<String> {
 }
 
 fn record(level: &str, line: &str) -> String {
-    PROJECT.with_borrow(|project| format!("{RECORD}{project}{FIELD}{level}{FIELD}{line}\n"))
+    PROJECT.with_borrow(|project| record::format(project, level, line))
 }
 
-fn write(stream: i32, records: &str) -> io::Result<()> {
+pub(super) fn write(stream: i32, records: &str) -> io::Result<()> {
     // SAFETY: descriptors 1 and 2 are open for the whole life of a worker; user code that closes
     // them gets an error from the write.
     let stream = unsafe { BorrowedFd::borrow_raw(stream) };

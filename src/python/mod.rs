@@ -14,3 +14,4 @@ mod json_out;
 mod label_config;
 mod logs;
 mod module;
+mod progress;

@@ -24,6 +24,8 @@ mod native {
     #[pymodule_export]
     use super::super::logs::{log_line, log_text};
     #[pymodule_export]
+    use super::super::progress::report_progress;
+    #[pymodule_export]
     use super::{main, worker_main};
 }
 

@@ -33,6 +33,13 @@ pub enum ServingError {
     Model(ModelError),
     #[error("the request does not fit the channel to the worker: {0}")]
     Frame(FrameError),
+    #[error("project {project:?} has no version {version}")]
+    NoVersion { project: String, version: u64 },
+    #[error("version {version} cannot be loaded: {reason}")]
+    Unloadable { version: u64, reason: String },
+    /// Models of API v2 write over what they trained before.
+    #[error("a model of API v2 keeps no earlier version to go back to")]
+    NoWayBack,
     #[error("model folder: {0}")]
     Store(#[from] StoreError),
 }

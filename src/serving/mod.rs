@@ -17,7 +17,7 @@ use tracing::{info, warn};
 pub use error::ServingError;
 use models::{Load, ModelInUse, Models, Setup};
 
-use crate::store::versions::{Version, Versions};
+use crate::store::versions::{StoreError, Version, Versions};
 use crate::workers::pool::{Pool, Priority};
 use crate::workers::protocol::{ClassInfo, ModelErrorKind};
 use crate::workers::supervision::{Class, Prepare};
@@ -57,11 +57,19 @@ pub struct Serving {
     models: Arc<Models>,
     class: watch::Receiver<Class>,
     versions: OnceLock<Arc<Versions>>,
+    /// One change of versions at a time.
+    switching: tokio::sync::Mutex<()>,
 }
 
 impl Serving {
     pub fn new(pool: Arc<Pool>, models: Arc<Models>, class: watch::Receiver<Class>) -> Self {
-        Self { pool, models, class, versions: OnceLock::new() }
+        Self {
+            pool,
+            models,
+            class,
+            versions: OnceLock::new(),
+            switching: tokio::sync::Mutex::default(),
+        }
     }
 
     pub fn pool(&self) -> &Arc<Pool> {
@@ -76,27 +84,30 @@ impl Serving {
         }
     }
 
-    /// Waits until the class is known: its generation says what MODEL_DIR is.
+    /// Waits for the class, but not for longer than a client would.
     pub async fn ready(&self) -> Result<(Arc<ClassInfo>, Arc<Versions>), ServingError> {
-        let mut class = self.class.clone();
-        let known = timeout(IMPORT_TIMEOUT, async move {
-            class
-                .wait_for(|class| !matches!(class, Class::Unknown))
-                .await
-                .map(|class| class.clone())
+        timeout(IMPORT_TIMEOUT, self.imported()).await.unwrap_or_else(|_| {
+            Err(ServingError::NotReady("the script is still being imported".into()))
         })
-        .await;
+    }
+
+    /// Waits until the class is known: its generation says what MODEL_DIR is.
+    pub async fn imported(&self) -> Result<(Arc<ClassInfo>, Arc<Versions>), ServingError> {
+        let mut class = self.class.clone();
+        let known = class
+            .wait_for(|class| !matches!(class, Class::Unknown))
+            .await
+            .map(|class| class.clone());
         match known {
-            Ok(Ok(Class::Ready(class))) => {
+            Ok(Class::Ready(class)) => {
                 let open = || Arc::new(Versions::open(&class.model_dir));
                 let versions = Arc::clone(self.versions.get_or_init(open));
                 Ok((class, versions))
             }
-            Ok(Ok(Class::Failed(failure))) => Err(ServingError::NotReady(failure.message.clone())),
-            Ok(Ok(Class::Unknown) | Err(_)) => {
+            Ok(Class::Failed(failure)) => Err(ServingError::NotReady(failure.message.clone())),
+            Ok(Class::Unknown) | Err(_) => {
                 Err(ServingError::NotReady("the server is stopping".into()))
             }
-            Err(_) => Err(ServingError::NotReady("the script is still being imported".into())),
         }
     }
 
@@ -108,12 +119,8 @@ impl Serving {
     ) -> Result<Arc<ModelInUse>, ServingError> {
         let (class, versions) = self.ready().await?;
         if !self.models.knows_version(project) {
-            let newest = {
-                let project = project.to_owned();
-                tokio::task::spawn_blocking(move || versions.newest(&project))
-                    .await
-                    .map_err(|error| ServingError::NotReady(error.to_string()))??
-            };
+            let name = project.to_owned();
+            let newest = on_disk(move || versions.current(&name)).await?;
             self.models.set_version_once(project, newest);
         }
         let (model, surplus) = self.models.resolve(project, label_config, class.generation);
@@ -215,26 +222,98 @@ impl Serving {
 
     /// Serves a newly published version. The old one answers until the new one is loaded; if no
     /// worker can load it, the old one stays and the reason is kept for /health.
-    pub async fn switch(&self, project: &str, version: Version, trained: &ModelInUse) {
+    pub async fn switch(
+        &self,
+        project: &str,
+        version: Version,
+        trained: &ModelInUse,
+    ) -> Result<(), String> {
+        let _one = self.switching.lock().await;
         let id = version.id;
-        if let Some(next) = self.models.prepare_switch(project, &version, &trained.model.spec) {
-            if let Err(reason) = self.try_load(project, &next).await {
+        match self.load_next(project, &version, trained).await {
+            Ok(next) => {
+                self.take_over(project, version, next).await;
+                Ok(())
+            }
+            Err(reason) => {
                 warn!(
                     project,
                     version = id,
                     "this version cannot be loaded, the one before stays: {reason}"
                 );
-                self.models.refuse_switch(project, id, reason);
-                // A load that still goes on is to be forgotten when it ends.
-                next.retire();
-                self.unload(&[next]).await;
-                return;
+                self.models.refuse_switch(project, id, reason.clone());
+                Err(reason)
             }
-            let old = self.models.switch(project, version, Some(next));
-            self.unload(&old).await;
-        } else {
-            self.models.switch(project, version, None);
         }
+    }
+
+    /// Serves another version that is there, until the next one is published.
+    pub async fn activate(&self, project: &str, id: u64) -> Result<(), ServingError> {
+        let (class, versions) = self.ready().await?;
+        if class.generation != 1 {
+            return Err(ServingError::NoWayBack);
+        }
+        let _one = self.switching.lock().await;
+        let (disk, name) = (Arc::clone(&versions), project.to_owned());
+        let version = on_disk(move || disk.find(&name, id))
+            .await?
+            .ok_or_else(|| ServingError::NoVersion { project: project.to_owned(), version: id })?;
+        let model = self.resolve(project, None).await?;
+        let next = self
+            .load_next(project, &version, &model)
+            .await
+            .map_err(|reason| ServingError::Unloadable { version: id, reason })?;
+        let name = project.to_owned();
+        let chosen = on_disk(move || versions.choose(&name, id)).await;
+        if let (Err(_), Some(next)) = (&chosen, &next) {
+            next.retire();
+            self.unload(std::slice::from_ref(next)).await;
+        }
+        chosen?;
+        self.take_over(project, version, next).await;
+        Ok(())
+    }
+
+    /// Serves what another server has published meanwhile.
+    pub async fn refresh(&self) {
+        let Ok((_, versions)) = self.ready().await else { return };
+        for project in self.models.projects() {
+            let (disk, name) = (Arc::clone(&versions), project.clone());
+            let Ok(Some(version)) = on_disk(move || disk.current(&name)).await else { continue };
+            if !self.models.knows_version(&project)
+                || self.version(&project) == Some(version.id.to_string())
+            {
+                continue;
+            }
+            if let Ok(model) = self.resolve(&project, None).await {
+                // A reason not to is in the log and in /health.
+                let _ = self.switch(&project, version, &model).await;
+            }
+        }
+    }
+
+    /// The successor of the model in use, loaded; none if no model is in use.
+    async fn load_next(
+        &self,
+        project: &str,
+        version: &Version,
+        trained: &ModelInUse,
+    ) -> Result<Option<Arc<ModelInUse>>, String> {
+        let next = self.models.prepare_switch(project, version, &trained.model.spec);
+        let Some(next) = next else { return Ok(None) };
+        if let Err(reason) = self.try_load(project, &next).await {
+            // A load that still goes on is to be forgotten when it ends.
+            next.retire();
+            self.unload(&[next]).await;
+            return Err(reason);
+        }
+        Ok(Some(next))
+    }
+
+    async fn take_over(&self, project: &str, version: Version, next: Option<Arc<ModelInUse>>) {
+        let id = version.id;
+        let old = self.models.switch(project, version, next);
+        self.unload(&old).await;
         info!(project, version = id, "this version is served now");
     }
 
@@ -289,6 +368,14 @@ impl Serving {
     pub fn project_key(&self, id: &str) -> Option<String> {
         self.models.project_key(id)
     }
+}
+
+/// Runs what may have to wait for a disk.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, ServingError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.map_err(|error| ServingError::NotReady(error.to_string()))??)
 }
 
 /// What a new worker does before it takes requests: it loads the models in use. It takes requests

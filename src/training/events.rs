@@ -53,12 +53,12 @@ impl EventProject {
         }
     }
 
-    /// The key under which /setup and /predict know the project. `known` finds the key of an id
-    /// that came without its time of creation.
-    pub fn key(&self, known: impl FnOnce(&str) -> Option<String>) -> String {
+    /// The key under which /setup and /predict know the project. `known` is the key of an id that
+    /// came without its time of creation.
+    pub fn key(&self, known: Option<String>) -> String {
         match self.created {
             Some(created) => format!("{}.{created}", self.id),
-            None => known(&self.id).unwrap_or_else(|| self.id.clone()),
+            None => known.unwrap_or_else(|| self.id.clone()),
         }
     }
 }
@@ -94,27 +94,27 @@ mod tests {
         let event = project(
             r#"{"id": 23, "created_at": "2026-11-23T11:09:48.123456Z", "label_config": "<View/>", "title": "t"}"#,
         );
-        assert_eq!(event.key(|_| None), "23.1795432188");
+        assert_eq!(event.key(None), "23.1795432188");
         assert_eq!(event.label_config.as_deref(), Some("<View/>"));
         let offset = project(r#"{"id": 23, "created_at": "2026-11-23T12:09:48+01:00"}"#);
-        assert_eq!(offset.key(|_| None), "23.1795432188");
+        assert_eq!(offset.key(None), "23.1795432188");
     }
 
     #[test]
     fn an_id_alone_is_joined_to_the_known_key() {
         let event = project(r#"{"id": 23}"#);
-        assert_eq!(event.key(|id| Some(format!("{id}.1795432188"))), "23.1795432188");
-        assert_eq!(event.key(|_| None), "23");
+        assert_eq!(event.key(Some("23.1795432188".into())), "23.1795432188");
+        assert_eq!(event.key(None), "23");
         let odd = project(r#"{"id": "23", "created_at": 7, "label_config": {}}"#);
-        assert_eq!((odd.key(|_| None).as_str(), odd.label_config), ("23", None));
+        assert_eq!((odd.key(None).as_str(), odd.label_config), ("23", None));
     }
 
     #[test]
     fn other_shapes_name_no_project() {
         for json in ["23", "null", "\"23\"", "[]", "{}", r#"{"id": null}"#] {
-            assert_eq!(project(json).key(|_| None), "", "{json}");
+            assert_eq!(project(json).key(None), "", "{json}");
         }
-        assert_eq!(EventProject::read(None).key(|_| None), "");
+        assert_eq!(EventProject::read(None).key(None), "");
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! Training: what a webhook or /train asks for, the queue, and the run in a process of its own.
 
+pub mod error;
 pub mod events;
+pub mod ownership;
 pub mod queue;
+pub mod report;
 pub mod runner;
+mod trainer;

@@ -1,189 +1,306 @@
-//! The jobs that wait and the one that runs.
+//! The queue as requests and the runner see it.
 //!
-//! Jobs run one at a time, first come first served. Webhook events of one project are merged while
-//! they wait: a model learns from the whole project, so the newest event stands for all of them.
-//! `/train` jobs carry their own data and are never merged.
+//! The jobs themselves lie in [`crate::store::jobs`]; here is who owns them, the one that runs, and
+//! the news that something changed. Jobs run one at a time.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
-/// What a job trains on; bodies of HTTP requests, unparsed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Work {
-    /// Annotated tasks of /train.
-    Tasks(Bytes),
-    /// A webhook event and its action.
-    Event { action: String, body: Bytes },
+use crate::store::db::DbError;
+use crate::store::jobs::enqueue::{NewJob, Policy, Queued, enqueue};
+use crate::store::jobs::read::{self, Found};
+use crate::store::jobs::transitions::{self, Cancel};
+use crate::store::jobs::{self, Claimed, Job, JobId, JobState, JobStore};
+use crate::store::versions::{StoreError, Versions};
+use crate::workers::output::job::JobOutput;
+
+/// How long a request waits while another server still owns the model folder.
+const HANDOVER: Duration = Duration::from_secs(10);
+
+/// Whether this server may train.
+#[derive(Debug, Clone)]
+pub enum Ownership {
+    /// The class is still being imported, and with it MODEL_DIR unknown.
+    Pending,
+    /// Another server owns the model folder; its pid as far as it is known.
+    Held(Option<u32>),
+    /// The folder cannot be used, for this reason.
+    Unusable(String),
+    Owner(Arc<JobStore>),
 }
 
-/// One training job.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Job {
-    /// Also the version that it makes.
-    pub id: u64,
+/// Why the queue did not do what it was asked.
+#[derive(Debug, Error)]
+pub enum QueueError {
+    #[error("another server{} owns the model folder; this one only predicts", of_pid(*.0))]
+    Held(Option<u32>),
+    #[error("no training: {0}")]
+    Unusable(String),
+    #[error("job store: {0}")]
+    Db(#[from] DbError),
+    #[error("model folder: {0}")]
+    Versions(#[from] StoreError),
+    #[error("there is no job {0}")]
+    Unknown(String),
+    #[error("job {0} is no longer kept")]
+    Gone(JobId),
+    #[error("job {id} cannot be cancelled any more: it is {}", state.name())]
+    TooLate { id: JobId, state: JobState },
+    #[error("the server is stopping")]
+    Stopping,
+    #[error("a thread of the server ended early: {0}")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+fn of_pid(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+}
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct Request {
     pub project: String,
     pub label_config: Option<String>,
-    pub work: Work,
-    /// Events that this job stands for besides its own.
-    pub merged: u32,
+    /// The action of a webhook event; none for /train.
+    pub action: Option<String>,
+    /// The body of the HTTP request, unparsed.
+    pub payload: Bytes,
+    pub generation: u8,
 }
 
-/// Where a job went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Queued {
-    /// The job that stands for the request.
-    pub id: u64,
-    /// It was waiting already.
-    pub merged: bool,
+/// The job that runs.
+#[derive(Debug)]
+pub struct Running {
+    pub output: Arc<JobOutput>,
+    cancel: watch::Sender<bool>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    waiting: VecDeque<Job>,
-    running: Option<(String, u64)>,
+impl Running {
+    /// Resolves when somebody wants the job cancelled.
+    pub async fn cancelled(&self) {
+        let _ = self.cancel.subscribe().wait_for(|cancel| *cancel).await;
+    }
 }
 
 /// The queue of one server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Queue {
-    state: Mutex<State>,
-    added: Notify,
+    ownership: watch::Sender<Ownership>,
+    /// `--training-queue`; else the generation of the class decides.
+    policy: Option<Policy>,
+    running: watch::Sender<Option<Arc<Running>>>,
+    changes: watch::Sender<u64>,
+    open: AtomicU64,
 }
 
 impl Queue {
-    /// Adds a job; `next_id` is asked only if no waiting job stands for it.
-    pub fn add<E>(
-        &self,
-        project: &str,
-        label_config: Option<String>,
-        work: Work,
-        next_id: impl FnOnce() -> Result<u64, E>,
-    ) -> Result<Queued, E> {
-        let mut state = self.state();
-        if matches!(work, Work::Event { .. }) {
-            let waiting = state
-                .waiting
-                .iter_mut()
-                .find(|job| job.project == project && matches!(job.work, Work::Event { .. }));
-            if let Some(job) = waiting {
-                job.work = work;
-                job.label_config = label_config;
-                job.merged += 1;
-                return Ok(Queued { id: job.id, merged: true });
-            }
+    pub fn new(policy: Option<Policy>) -> Self {
+        Self {
+            ownership: watch::channel(Ownership::Pending).0,
+            policy,
+            running: watch::channel(None).0,
+            changes: watch::channel(0).0,
+            open: AtomicU64::default(),
         }
-        let id = next_id()?;
-        state.waiting.push_back(Job {
-            id,
-            project: project.to_owned(),
-            label_config,
-            work,
-            merged: 0,
-        });
-        drop(state);
-        self.added.notify_one();
-        Ok(Queued { id, merged: false })
     }
 
-    /// The next job, which is running from then on. There is one runner.
-    pub async fn next(&self) -> Job {
-        loop {
-            {
-                let mut state = self.state();
-                if let Some(job) = state.waiting.pop_front() {
-                    state.running = Some((job.project.clone(), job.id));
-                    return job;
+    pub fn ownership(&self) -> Ownership {
+        self.ownership.borrow().clone()
+    }
+
+    pub fn set_ownership(&self, ownership: Ownership) {
+        self.ownership.send_replace(ownership);
+    }
+
+    /// The job store, if this server owns it; waits while that is not known yet.
+    pub async fn store(&self) -> Result<Arc<JobStore>, QueueError> {
+        let mut ownership = self.ownership.subscribe();
+        let decided = |now: &Ownership| !matches!(now, Ownership::Pending);
+        let known = ownership.wait_for(decided).await.map(|now| now.clone());
+        let now = match known.map_err(|_| QueueError::Stopping)? {
+            Ownership::Held(pid) => {
+                let handed = |now: &Ownership| !matches!(now, Ownership::Held(_));
+                match timeout(HANDOVER, ownership.wait_for(handed)).await {
+                    Ok(now) => now.map_err(|_| QueueError::Stopping)?.clone(),
+                    Err(_) => Ownership::Held(pid),
                 }
             }
-            self.added.notified().await;
+            now => now,
+        };
+        match now {
+            Ownership::Owner(store) => Ok(store),
+            Ownership::Held(pid) => Err(QueueError::Held(pid)),
+            Ownership::Unusable(reason) => Err(QueueError::Unusable(reason)),
+            Ownership::Pending => Err(QueueError::Stopping),
         }
     }
 
-    /// The running job ended.
-    pub fn done(&self) {
-        self.state().running = None;
+    /// Queues a job, or adds to one that waits. What is answered is on the disk.
+    pub async fn add(
+        &self,
+        request: Request,
+        versions: &Arc<Versions>,
+    ) -> Result<Queued, QueueError> {
+        let store = self.store().await?;
+        let newest_folder = {
+            let (versions, project) = (Arc::clone(versions), request.project.clone());
+            tokio::task::spawn_blocking(move || versions.newest_folder(&project)).await??
+        };
+        let of_generation = if request.generation == 1 { Policy::Latest } else { Policy::All };
+        let job = NewJob {
+            project: request.project,
+            label_config: request.label_config,
+            action: request.action,
+            payload: request.payload,
+            policy: self.policy.unwrap_or(of_generation),
+            newest_folder,
+            now: jobs::now(),
+        };
+        let (queued, open) =
+            store.run(move |db| Ok((enqueue(db, &job)?, read::open_jobs(db)?))).await?;
+        self.changed(open);
+        Ok(queued)
     }
 
-    /// The job of a project that runs or waits, and whether it runs.
-    pub fn of_project(&self, project: &str) -> Option<(u64, bool)> {
-        let state = self.state();
-        match &state.running {
-            Some((running, id)) if running == project => Some((*id, true)),
-            _ => state.waiting.iter().find(|job| job.project == project).map(|job| (job.id, false)),
+    /// Takes the next job, if one waits; it runs from then on.
+    pub async fn next(&self, store: &JobStore) -> Result<Option<(Claimed, Arc<Running>)>, DbError> {
+        let Some(job) = store.run(transitions::claim).await? else { return Ok(None) };
+        let output = Arc::new(JobOutput::new(job.id, job.project.clone()));
+        let running = Arc::new(Running { output, cancel: watch::channel(false).0 });
+        self.running.send_replace(Some(Arc::clone(&running)));
+        self.changed(self.len());
+        // It may have been cancelled before anybody could be told.
+        let id = job.id;
+        if let Found::Job(job) = store.run(move |db| read::job(db, id)).await? {
+            running.cancel.send_replace(job.cancel_requested);
         }
+        Ok(Some((job, running)))
+    }
+
+    /// The running job ended, and so many are left.
+    pub fn done(&self, open: u64) {
+        self.running.send_replace(None);
+        self.changed(open);
+    }
+
+    /// Says that something changed, and how many jobs wait or run.
+    pub fn changed(&self, open: u64) {
+        self.open.store(open, Ordering::Relaxed);
+        self.changes.send_modify(|number| *number += 1);
+    }
+
+    /// Learns of every change.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// The job that runs, for those who want to follow it.
+    pub fn running(&self) -> watch::Receiver<Option<Arc<Running>>> {
+        self.running.subscribe()
+    }
+
+    /// A job as it stands, with what it has reported a moment ago.
+    pub async fn job(&self, id: JobId) -> Result<Job, QueueError> {
+        let found = self.store().await?.run(move |db| read::job(db, id)).await?;
+        match found {
+            Found::Job(job) => Ok(self.with_news(*job)),
+            Found::Gone => Err(QueueError::Gone(id)),
+            Found::Unknown => Err(QueueError::Unknown(id.to_string())),
+        }
+    }
+
+    /// Jobs, newest first.
+    pub async fn jobs(&self, project: Option<String>, limit: u32) -> Result<Vec<Job>, QueueError> {
+        let store = self.store().await?;
+        let jobs = store.run(move |db| read::list(db, project.as_deref(), limit)).await?;
+        Ok(jobs.into_iter().map(|job| self.with_news(job)).collect())
+    }
+
+    /// The last output of a job.
+    pub async fn log(&self, id: JobId) -> Result<Vec<u8>, QueueError> {
+        self.job(id).await?;
+        if let Some(output) = self.output_of(id) {
+            return Ok(output.tail());
+        }
+        Ok(self.store().await?.run(move |db| read::log(db, id)).await?)
+    }
+
+    /// Cancels a job that waits, or asks the one that runs to end.
+    pub async fn cancel(&self, id: JobId) -> Result<Job, QueueError> {
+        let store = self.store().await?;
+        let (met, open) =
+            store.run(move |db| Ok((transitions::cancel(db, id)?, read::open_jobs(db)?))).await?;
+        match met {
+            Cancel::Done => self.changed(open),
+            Cancel::Running => {
+                if let Some(running) = self.running.borrow().as_ref()
+                    && running.output.id == id
+                {
+                    running.cancel.send_replace(true);
+                }
+            }
+            Cancel::TooLate(state) => return Err(QueueError::TooLate { id, state }),
+            // `job` says whether it ever was there.
+            Cancel::Unknown => {}
+        }
+        self.job(id).await
+    }
+
+    /// The job once it has ended, or as it stands after `wait`.
+    pub async fn ended(&self, id: JobId, wait: Duration) -> Result<Job, QueueError> {
+        let mut changes = self.changes.subscribe();
+        let end = async {
+            loop {
+                let job = self.job(id).await?;
+                if job.state.is_ended() || changes.changed().await.is_err() {
+                    return Ok(job);
+                }
+            }
+        };
+        match timeout(wait, end).await {
+            Ok(job) => job,
+            Err(_) => self.job(id).await,
+        }
+    }
+
+    /// The job of a project that runs or waits next.
+    pub async fn of_project(&self, project: &str) -> Option<JobId> {
+        let Ownership::Owner(store) = self.ownership() else { return None };
+        let project = project.to_owned();
+        store.run(move |db| read::active(db, &project)).await.ok().flatten()
+    }
+
+    /// The key `{id}.{created_at}` under which a project with this id was trained last.
+    pub async fn project_key(&self, id: &str) -> Option<String> {
+        let Ownership::Owner(store) = self.ownership() else { return None };
+        let id = id.to_owned();
+        store.run(move |db| read::project_key(db, &id)).await.ok().flatten()
     }
 
     /// Jobs that wait or run.
-    pub fn len(&self) -> usize {
-        let state = self.state();
-        state.waiting.len() + usize::from(state.running.is_some())
+    pub fn len(&self) -> u64 {
+        self.open.load(Ordering::Relaxed)
     }
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-
-    use super::*;
-
-    fn add(queue: &Queue, project: &str, work: Work, id: u64) -> Queued {
-        let Ok(queued) = queue.add::<Infallible>(project, None, work, || Ok(id));
-        queued
+    fn output_of(&self, id: JobId) -> Option<Arc<JobOutput>> {
+        let running = self.running.borrow();
+        running.as_ref().map(|running| &running.output).filter(|output| output.id == id).cloned()
     }
 
-    fn event(body: &'static str) -> Work {
-        Work::Event { action: "ANNOTATION_CREATED".into(), body: Bytes::from(body) }
-    }
-
-    #[tokio::test]
-    async fn waiting_events_of_a_project_become_one_job_with_the_newest_payload() {
-        let queue = Queue::default();
-        assert_eq!(add(&queue, "a", event("1"), 10), Queued { id: 10, merged: false });
-        assert_eq!(add(&queue, "a", event("2"), 11), Queued { id: 10, merged: true });
-        assert_eq!(add(&queue, "b", event("3"), 12), Queued { id: 12, merged: false });
-        let job = queue.next().await;
-        assert_eq!((job.id, job.merged, job.work), (10, 1, event("2")));
-        // one runs, so the next event waits as a job of its own
-        assert_eq!(add(&queue, "a", event("4"), 13), Queued { id: 13, merged: false });
-        assert_eq!(queue.of_project("a"), Some((10, true)));
-        queue.done();
-        assert_eq!(queue.of_project("a"), Some((13, false)));
-        assert_eq!(queue.next().await.id, 12);
-    }
-
-    #[tokio::test]
-    async fn jobs_with_data_of_their_own_are_never_merged() {
-        let queue = Queue::default();
-        let tasks = Work::Tasks(Bytes::from_static(b"{}"));
-        assert!(!add(&queue, "a", tasks.clone(), 1).merged);
-        assert!(!add(&queue, "a", tasks.clone(), 2).merged);
-        assert!(!add(&queue, "a", event("1"), 3).merged);
-        assert_eq!(queue.len(), 3);
-        for id in 1..=3 {
-            assert_eq!(queue.next().await.id, id);
+    fn with_news(&self, mut job: Job) -> Job {
+        if let Some(progress) = self.output_of(job.id).and_then(|said| said.latest_progress()) {
+            job.progress = serde_json::to_string(&progress).ok();
         }
-    }
-
-    #[tokio::test]
-    async fn a_runner_that_waits_is_woken() {
-        let queue = std::sync::Arc::new(Queue::default());
-        let runner = tokio::spawn({
-            let queue = std::sync::Arc::clone(&queue);
-            async move { queue.next().await.id }
-        });
-        tokio::task::yield_now().await;
-        add(&queue, "a", event("1"), 1);
-        assert_eq!(runner.await.unwrap(), 1);
+        job
     }
 }

@@ -1,8 +1,7 @@
-//! Runs training jobs, each in a process of its own that ends with it: GPU memory comes back, and
-//! whatever `fit` does to its process does not touch a prediction.
+//! Runs training jobs, one at a time, each in a process apart from the predictions.
 //!
 //! In: jobs of [`super::queue`]. Out: a published version below MODEL_DIR that is served from then
-//! on, or a line in the log that says why not; then the version before stays.
+//! on, or a failed job that says why; then the version before stays.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,171 +11,309 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use thiserror::Error;
-use tokio::time::timeout;
+use tokio::sync::watch;
+use tokio::time::sleep;
 use tracing::{error, info, warn};
 
-use super::queue::{Job, Queue, Work};
+use super::error::TrainingError;
+use super::events::{cannot_learn, ignored_because};
+use super::ownership::{Owner, OwnershipError, own};
+use super::queue::{Queue, Running};
+use super::report::{Reporter, last_words};
+use super::trainer::Trainer;
+use crate::failpoint;
+use crate::serving::Serving;
 use crate::serving::models::ModelInUse;
-use crate::serving::{Serving, ServingError};
-use crate::store::versions::{Input, StoreError, Version, Versions};
-use crate::workers::output::Origin;
+use crate::store::jobs::transitions::{self, Outcome};
+use crate::store::jobs::{Claimed, read};
+use crate::store::versions::{Input, Version, Versions};
 use crate::workers::process::Launch;
-use crate::workers::protocol::{Configure, FitJob, Role};
-use crate::workers::supervision::start_worker;
-use crate::workers::worker::{StartError, WorkerError};
+use crate::workers::protocol::{Configure, FitJob};
 
-/// How long an answer may lag behind the end of its process.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Between two attempts to write down how a job ended, while the disk refuses.
+const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Why a job made no version.
-#[derive(Debug, Error)]
-pub enum TrainingError {
-    #[error(transparent)]
-    Serving(#[from] ServingError),
-    #[error("the training worker could not start: {0}")]
-    Start(#[from] StartError),
-    #[error("{0}")]
-    Worker(#[from] WorkerError),
-    #[error("the training worker {0}")]
-    Died(String),
-    #[error("model folder: {0}")]
-    Store(#[from] StoreError),
-    #[error("the payload of the job cannot be read: {0}")]
-    Payload(#[from] serde_json::Error),
-    #[error("fit returned no dict")]
-    NoDict,
-    #[error("a thread of the server ended early: {0}")]
-    Thread(#[from] tokio::task::JoinError),
+/// What the user chose that concerns training.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainingOptions {
+    /// How long another server may take to let go of the model folder.
+    pub lock_wait: Duration,
+    /// How long the training worker stays after a job.
+    pub linger: Duration,
+    /// How long a running job may go on when the server stops.
+    pub drain: Duration,
+    /// Versions of a project that are kept; all if none is said.
+    pub keep_versions: Option<usize>,
 }
 
 /// Runs the jobs of one queue.
 #[derive(Debug)]
-pub struct Runner {
-    pub queue: Arc<Queue>,
-    pub serving: Arc<Serving>,
-    pub launch: Launch,
-    /// How model workers are configured; training workers differ in their role.
-    pub configure: Configure,
+struct Runner {
+    queue: Arc<Queue>,
+    serving: Arc<Serving>,
+    owner: Owner,
+    trainer: Trainer,
+    options: TrainingOptions,
+}
+
+/// What a run made.
+struct Trained {
+    /// None if `fit` returned nothing that is kept.
+    output: Option<Bytes>,
+    model: Arc<ModelInUse>,
+}
+
+/// Becomes the owner of the model folder and runs jobs until `stop`. Fails only if another server
+/// does not let go of the folder.
+pub async fn train(
+    queue: Arc<Queue>,
+    serving: Arc<Serving>,
+    launch: Launch,
+    configure: Configure,
+    options: TrainingOptions,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), OwnershipError> {
+    let owner = tokio::select! {
+        owner = own(&serving, &queue, options.lock_wait) => owner?,
+        () = stopped(&mut stop) => return Ok(()),
+    };
+    let trainer = Trainer::new(launch, configure);
+    Runner { queue, serving, owner, trainer, options }.run(stop).await;
+    Ok(())
 }
 
 impl Runner {
-    /// Takes job after job; never returns.
-    pub async fn run(self) {
-        loop {
-            let job = self.queue.next().await;
-            let (project, id) = (job.project.clone(), job.id);
-            let began = Instant::now();
-            info!(project, job = id, merged = job.merged, "training begins");
-            match self.run_one(job, began).await {
-                Ok((version, trained)) => {
-                    info!(project, job = id, "trained in {:.1} s", began.elapsed().as_secs_f64());
-                    metrics::counter!("label_studio_ml_jobs_total", "state" => "succeeded")
-                        .increment(1);
-                    self.serving.switch(&project, version, &trained).await;
-                }
-                Err(TrainingError::NoDict) => {
-                    info!(project, job = id, "fit returned no dict: the version stays");
-                }
-                Err(failure) => {
-                    metrics::counter!("label_studio_ml_jobs_total", "state" => "failed")
-                        .increment(1);
-                    error!(project, job = id, "training failed: {failure}{}", traceback(&failure));
+    /// Takes job after job until `stop`; the job that runs then may end within the drain time, or
+    /// goes back to the queue.
+    async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut changes = self.queue.changes();
+        while !is_stopping(&stop) {
+            changes.mark_unchanged();
+            match self.queue.next(&self.owner.store).await {
+                Ok(Some((job, running))) => self.run_one(job, &running, &mut stop).await,
+                Ok(None) => tokio::select! {
+                    _ = changes.changed() => {}
+                    () = self.trainer.idle(self.options.linger) => self.trainer.retire().await,
+                    () = stopped(&mut stop) => {}
+                },
+                Err(error) => {
+                    error!("the job store gives no job: {error}");
+                    sleep(SETTLE_PAUSE).await;
                 }
             }
-            self.queue.done();
         }
+        self.trainer.kill().await;
     }
 
-    async fn run_one(
-        &self,
-        job: Job,
-        began: Instant,
-    ) -> Result<(Version, Arc<ModelInUse>), TrainingError> {
-        let (class, versions) = self.serving.ready().await?;
-        let model = self.serving.resolve(&job.project, job.label_config.as_deref()).await?;
-        let (event, body) = match &job.work {
-            Work::Tasks(body) => (None, body.clone()),
-            Work::Event { action, body } => (Some(action.clone()), body.clone()),
-        };
-        let is_event = event.is_some();
+    async fn run_one(&mut self, job: Claimed, running: &Running, stop: &mut watch::Receiver<bool>) {
+        let began = Instant::now();
         let (project, id) = (job.project.clone(), job.id);
+        info!(project, job = id, merged = job.merged, attempt = job.attempts, "training begins");
+        failpoint::reached("job-claimed");
+        let reporter = Reporter::follow(&self.owner.store, &job, &running.output);
+        let drain = self.options.drain;
+        let trained = tokio::select! {
+            biased;
+            trained = self.attempt(&job, running) => trained,
+            () = running.cancelled() => Err(TrainingError::Cancelled),
+            () = drained(stop, drain) => Err(TrainingError::Interrupted),
+        };
+        match &trained {
+            Err(TrainingError::Cancelled) => self.trainer.interrupt().await,
+            Err(TrainingError::Interrupted) => self.trainer.kill().await,
+            _ => {}
+        }
+        self.trainer.finish(&running.output, trained.is_ok()).await;
+        failpoint::reached("job-fitted");
+        let outcome = match trained {
+            Ok(trained) => match self.publish(&job, trained, began, stop).await {
+                Ok(outcome) => outcome,
+                Err(failure) => failure.outcome(job.attempts),
+            },
+            Err(failure) => failure.outcome(job.attempts),
+        };
+        drop(reporter);
+        tell(&project, id, &outcome, began);
+        self.settle(&job, running, outcome, stop).await;
+    }
+
+    /// One run of `fit`.
+    async fn attempt(
+        &mut self,
+        job: &Claimed,
+        running: &Running,
+    ) -> Result<Trained, TrainingError> {
+        let (class, versions) = self.serving.imported().await?;
+        let ignored = match &job.action {
+            Some(action) => ignored_because(action, &class),
+            None => cannot_learn(&class),
+        };
+        if let Some(reason) = ignored {
+            return Err(TrainingError::Ignored(reason));
+        }
+        let model = self.serving.resolve(&job.project, job.label_config.as_deref()).await?;
         let workdir = {
-            let versions = Arc::clone(&versions);
+            let (versions, job) = (Arc::clone(&versions), job.clone());
             tokio::task::spawn_blocking(move || begin(&versions, &job)).await??
         };
-        let fit = FitJob { id: id.to_string(), workdir, event };
-
-        let configure = Configure {
-            role: Role::Train,
-            // A folder for all: the class decided where it is when it was first imported.
-            model_dir: Some(class.model_dir.clone()),
-            threads: 1,
-            check: false,
-            ..self.configure.clone()
-        };
-        let origin = Origin {
-            worker: "train".into(),
-            job: Some(fit.id.clone()),
-            project: Some(project.clone()),
-        };
-        let (mut process, worker) = start_worker(&self.launch, configure, origin).await?;
-        let fitted = worker.fit(&model.model, fit, body);
-        tokio::pin!(fitted);
-        let output: Result<Bytes, TrainingError> = tokio::select! {
-            // An answer that is there counts, whatever became of its worker afterwards.
-            biased;
-            output = &mut fitted => output.map_err(TrainingError::from),
-            () = worker.closed() => Err(TrainingError::Died(process.end(LAST_WORDS).await)),
-            // The answer may still be on its way; what was answered counts.
-            end = process.wait() => match timeout(LAST_WORDS, &mut fitted).await {
-                Ok(output) => output.map_err(TrainingError::from),
-                Err(_) => Err(TrainingError::Died(end)),
-            },
-        };
-        worker.shut_down().await;
-        tokio::spawn(async move {
-            let end = process.end(Duration::from_secs(30)).await;
-            if !end.ends_with("status 0") {
-                warn!("the training worker {end} after its job");
-            }
-        });
-        let output = output?;
-        // As in the original: what a webhook's fit returns is kept only if it is a dict.
-        if is_event && output.first() != Some(&b'{') {
-            return Err(TrainingError::NoDict);
+        let worker = self.trainer.prepare(&class, Arc::clone(&running.output)).await?;
+        if let Some(worker) = worker {
+            let (id, epoch) = (job.id, job.epoch);
+            self.owner.store.run(move |db| transitions::set_worker(db, id, epoch, &worker)).await?;
         }
-        let took = began.elapsed();
-        let published =
-            tokio::task::spawn_blocking(move || versions.publish(&project, id, &output, took));
-        Ok((published.await??, Arc::clone(&model)))
+        let fit = FitJob { id: job.id.to_string(), workdir, event: job.action.clone() };
+        let output = self.trainer.fit(&model, fit, job.payload.clone()).await?;
+        // As in the original: what a webhook's fit returns is kept only if it is a dict.
+        let kept = job.action.is_none() || output.first() == Some(&b'{');
+        Ok(Trained { output: kept.then_some(output), model })
     }
+
+    /// Makes what was trained the version that is served.
+    async fn publish(
+        &self,
+        job: &Claimed,
+        trained: Trained,
+        began: Instant,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Outcome, TrainingError> {
+        let Some(output) = trained.output else {
+            return Ok(Outcome::Succeeded { version: None, error: None });
+        };
+        let (id, epoch) = (job.id, job.epoch);
+        let store = &self.owner.store;
+        if !store.run(move |db| transitions::begin_publishing(db, id, epoch)).await? {
+            return Err(TrainingError::Cancelled);
+        }
+        failpoint::reached("job-publishing");
+        let version: Version = {
+            let (versions, project) = (Arc::clone(&self.owner.versions), job.project.clone());
+            let took = began.elapsed();
+            tokio::task::spawn_blocking(move || versions.publish(&project, id, &output, took))
+                .await??
+        };
+        failpoint::reached("job-published");
+        let switched = tokio::select! {
+            switched = self.serving.switch(&job.project, version, &trained.model) => switched,
+            // The next server serves it.
+            () = stopped(stop) => Ok(()),
+        };
+        if switched.is_ok() {
+            self.prune(&job.project).await;
+        }
+        let error = switched.err().map(|reason| {
+            format!("published, but it cannot be loaded, so the version before is served: {reason}")
+        });
+        Ok(Outcome::Succeeded { version: Some(id), error })
+    }
+
+    async fn prune(&self, project: &str) {
+        let Some(keep) = self.options.keep_versions else { return };
+        let (versions, name) = (Arc::clone(&self.owner.versions), project.to_owned());
+        let served = self.serving.version(project).and_then(|version| version.parse().ok());
+        match tokio::task::spawn_blocking(move || versions.prune(&name, keep, served)).await {
+            Ok(Ok(removed)) if removed.is_empty() => {}
+            Ok(Ok(removed)) => info!(project, "removed old versions: {removed:?}"),
+            Ok(Err(error)) => warn!(project, "old versions could not be removed: {error}"),
+            Err(error) => warn!(project, "old versions could not be removed: {error}"),
+        }
+    }
+
+    /// Writes down how a job ended, as long as the disk refuses.
+    async fn settle(
+        &self,
+        job: &Claimed,
+        running: &Running,
+        outcome: Outcome,
+        stop: &watch::Receiver<bool>,
+    ) {
+        let (id, epoch) = (job.id, job.epoch);
+        let (progress, log) = last_words(&running.output);
+        loop {
+            let (outcome, progress, log) = (outcome.clone(), progress.clone(), log.clone());
+            let settled = self.owner.store.run(move |db| {
+                transitions::note(db, id, epoch, progress.as_deref(), &log)?;
+                transitions::settle(db, id, epoch, &outcome)?;
+                read::open_jobs(db)
+            });
+            match settled.await {
+                Ok(open) => return self.queue.done(open),
+                // The next server finds the job running, and decides about it.
+                Err(_) if is_stopping(stop) => return,
+                Err(error) => {
+                    error!(job = id, "the end of the job cannot be written down yet: {error}");
+                    sleep(SETTLE_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn is_stopping(stop: &watch::Receiver<bool>) -> bool {
+    *stop.borrow()
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // A server that is gone wants nothing to run on.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Resolves when the server stops and the job has had its time.
+async fn drained(stop: &mut watch::Receiver<bool>, drain: Duration) {
+    stopped(stop).await;
+    sleep(drain).await;
+}
+
+fn tell(project: &str, id: u64, outcome: &Outcome, began: Instant) {
+    let seconds = began.elapsed().as_secs_f64();
+    let state = match outcome {
+        Outcome::Succeeded { version: Some(_), .. } => {
+            info!(project, job = id, "trained in {seconds:.1} s");
+            "succeeded"
+        }
+        Outcome::Succeeded { version: None, .. } => {
+            info!(project, job = id, "fit returned no dict: the version stays");
+            "succeeded"
+        }
+        Outcome::Failed { error, traceback } => {
+            let traceback = traceback.as_ref().map(|text| format!("\n{text}")).unwrap_or_default();
+            error!(project, job = id, "training failed: {error}{traceback}");
+            "failed"
+        }
+        Outcome::Lost { error } => {
+            error!(project, job = id, "training is given up: {error}");
+            "lost"
+        }
+        Outcome::Retry { error } => {
+            warn!(project, job = id, "training is tried again: {error}");
+            return;
+        }
+        Outcome::Cancelled { error } => {
+            info!(project, job = id, "training ended: {error}");
+            "cancelled"
+        }
+        Outcome::Interrupted => {
+            info!(project, job = id, "the server stops; the job goes back to the queue");
+            return;
+        }
+    };
+    metrics::counter!("label_studio_ml_jobs_total", "state" => state).increment(1);
 }
 
 /// Makes the folder of a job and writes down what it starts from.
-fn begin(versions: &Versions, job: &Job) -> Result<PathBuf, TrainingError> {
-    Ok(match &job.work {
-        Work::Tasks(body) => {
-            let fields: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(body)?;
-            let annotations = fields["annotations"];
-            let count = serde_json::from_str::<Vec<&RawValue>>(annotations.get())?.len();
-            versions.begin(&job.project, job.id, &Input::Tasks { json: annotations, count })?
-        }
-        Work::Event { action, body } => {
-            let data = serde_json::from_slice(body)?;
-            versions.begin(&job.project, job.id, &Input::Event { action, data })?
-        }
-    })
-}
-
-fn traceback(failure: &TrainingError) -> String {
-    match failure {
-        TrainingError::Worker(WorkerError::Model(error)) => {
-            error.traceback.as_ref().map(|text| format!("\n{text}")).unwrap_or_default()
-        }
-        TrainingError::Start(StartError::Import(failure)) => {
-            failure.traceback.as_ref().map(|text| format!("\n{text}")).unwrap_or_default()
-        }
-        _ => String::new(),
-    }
+fn begin(versions: &Versions, job: &Claimed) -> Result<PathBuf, TrainingError> {
+    let Some(action) = &job.action else {
+        let fields: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(&job.payload)?;
+        let annotations = fields
+            .get("annotations")
+            .ok_or_else(|| serde::de::Error::missing_field("annotations"))
+            .map_err(|error: serde_json::Error| error)?;
+        let count = serde_json::from_str::<Vec<&RawValue>>(annotations.get())?.len();
+        return Ok(versions.begin(
+            &job.project,
+            job.id,
+            &Input::Tasks { json: annotations, count },
+        )?);
+    };
+    let data = serde_json::from_slice(&job.payload)?;
+    Ok(versions.begin(&job.project, job.id, &Input::Event { action, data })?)
 }

@@ -10,6 +10,7 @@ pub mod channel;
 pub mod frame;
 pub mod handoff;
 pub mod host;
+pub mod leftover;
 pub mod output;
 pub mod pool;
 pub mod process;

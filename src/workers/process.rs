@@ -10,7 +10,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
@@ -106,6 +106,12 @@ impl Process {
         }
         self.kill_group();
         self.wait().await
+    }
+
+    /// Raises `KeyboardInterrupt` on the main thread of the worker, also out of a blocking call.
+    pub fn interrupt(&self) {
+        // A process that is gone needs no interrupting.
+        let _ = kill_process(self.group, Signal::INT);
     }
 
     fn kill_group(&self) {

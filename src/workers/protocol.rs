@@ -94,6 +94,8 @@ pub struct Configure {
     pub threads: usize,
     /// Level for the root logger of user code, DEBUG, INFO, WARNING or ERROR, if the user named one.
     pub log_level: Option<String>,
+    /// Niceness of a training worker.
+    pub train_nice: i32,
     /// Construct the class once with `init_kwargs` alone, as `--check` asks.
     pub check: bool,
 }

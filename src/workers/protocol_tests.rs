@@ -28,6 +28,7 @@ fn messages_to_a_worker() {
             init_kwargs: json!({"n": 1}).as_object().cloned().unwrap_or_default(),
             threads: 8,
             log_level: Some("INFO".into()),
+            train_nice: 10,
             check: false,
         }),
         ToWorker::Configure(Configure {
@@ -38,6 +39,7 @@ fn messages_to_a_worker() {
             init_kwargs: serde_json::Map::new(),
             threads: 1,
             log_level: None,
+            train_nice: 10,
             check: true,
         }),
         ToWorker::Load { request: 1, model: spec(), renew: false },

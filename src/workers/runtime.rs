@@ -23,8 +23,6 @@ use super::protocol::{
 use super::queue::WorkQueue;
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// Training yields to predictions where both want the processor.
-const TRAINING_NICENESS: i32 = 10;
 
 /// Why a worker could not work.
 #[derive(Debug, Error)]
@@ -87,7 +85,7 @@ pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), RuntimeE
 
     if configure.role == Role::Train {
         // Predictions come first; where the system does not allow it, training is as fast as they.
-        let _ = rustix::process::setpriority_process(None, TRAINING_NICENESS);
+        let _ = rustix::process::setpriority_process(None, configure.train_nice);
     }
     let queues = Arc::new(Queues::default());
     spawn_reader(reader, Arc::clone(host), Arc::clone(&queues))?;

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
+use super::output::job::CurrentJob;
 use super::output::{self, Origin};
 use super::pool::{Pool, SlotState};
 use super::process::{Launch, Process, Spawned};
@@ -159,7 +160,7 @@ impl Slot {
     /// From the spawn of a worker to its end.
     async fn one_life(&mut self) {
         let name = (self.number + 1).to_string();
-        let origin = Origin { worker: name.clone(), job: None, project: None };
+        let origin = Origin { worker: name.clone(), job: CurrentJob::default() };
         let began = Instant::now();
         let mut stop = self.stop.clone();
         let started = tokio::select! {

@@ -148,6 +148,11 @@ impl Worker {
         self.closed.send_replace(true);
     }
 
+    /// Whether no call can be answered any more.
+    pub fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
     /// Resolves when the channel has ended, whether or not the process lives on: no call can be
     /// answered any more.
     pub async fn closed(&self) {

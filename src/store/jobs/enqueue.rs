@@ -85,14 +85,7 @@ fn merge(connection: &Connection, job: &NewJob, hash: i64) -> rusqlite::Result<O
              RETURNING id",
         )?
         .query_row(
-            params![
-                job.project,
-                job.action,
-                job.label_config,
-                &job.payload[..],
-                hash,
-                job.now
-            ],
+            params![job.project, job.action, job.label_config, &job.payload[..], hash, job.now],
             |row| row.get(0),
         )
         .optional()

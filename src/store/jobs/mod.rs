@@ -12,7 +12,6 @@ pub mod transitions;
 use std::path::Path;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 use super::db::{Db, DbError};
 
@@ -68,16 +67,6 @@ impl JobState {
     }
 }
 
-/// How far `fit` has got, as it says itself.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// 0 to 1, where it is known.
-    pub fraction: Option<f64>,
-    pub message: Option<String>,
-    #[serde(default)]
-    pub metrics: serde_json::Map<String, serde_json::Value>,
-}
-
 /// A job, without its payload and its log. Times are in milliseconds since 1970.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
@@ -99,7 +88,8 @@ pub struct Job {
     pub version: Option<u64>,
     pub error: Option<String>,
     pub traceback: Option<String>,
-    pub progress: Option<Progress>,
+    /// How far `fit` got, as JSON.
+    pub progress: Option<String>,
     pub cancel_requested: bool,
 }
 

@@ -24,9 +24,7 @@ pub fn job(connection: &Connection, id: JobId) -> rusqlite::Result<Found> {
     if let Some(job) = found {
         return Ok(Found::Job(Box::new(job)));
     }
-    let gone = connection
-        .prepare_cached("SELECT 1 FROM gone WHERE id = ?1")?
-        .exists([id])?;
+    let gone = connection.prepare_cached("SELECT 1 FROM gone WHERE id = ?1")?.exists([id])?;
     Ok(if gone { Found::Gone } else { Found::Unknown })
 }
 
@@ -86,7 +84,6 @@ pub fn project_key(connection: &Connection, id: &str) -> rusqlite::Result<Option
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Job> {
-    let progress: Option<String> = row.get(14)?;
     Ok(Job {
         id: row.get(0)?,
         project: row.get(1)?,
@@ -102,7 +99,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Job> {
         version: row.get(11)?,
         error: row.get(12)?,
         traceback: row.get(13)?,
-        progress: progress.and_then(|text| serde_json::from_str(&text).ok()),
+        progress: row.get(14)?,
         cancel_requested: row.get(15)?,
     })
 }

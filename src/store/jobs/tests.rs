@@ -107,7 +107,7 @@ fn projects_have_their_turn_and_order_is_kept_within_each() {
 fn ids_grow_whatever_the_clock_and_the_folders_say() {
     let db = store();
     let id = |now, newest_folder| {
-        enqueue(&db, &NewJob { now, newest_folder, ..tasks("a", "1") }).unwrap().id
+        enqueue(&db, &NewJob { newest_folder, now, ..tasks("a", "1") }).unwrap().id
     };
     let first = id(NOW, 0);
     assert_eq!(id(NOW, 0), first + 1);

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Claimed, JobId, JobState, Progress, now};
+use super::{Claimed, JobId, JobState, now};
 
 /// Ended jobs that are kept to be asked about.
 const JOBS_KEPT: i64 = 1_000;
@@ -106,19 +106,21 @@ pub fn set_worker(
     epoch: u32,
     worker: &str,
 ) -> rusqlite::Result<bool> {
-    changed(connection.execute(
+    let rows = connection.execute(
         "UPDATE jobs SET worker = ?3 WHERE id = ?1 AND epoch = ?2 AND state = 'running'",
         params![id, epoch, worker],
-    )?)
+    )?;
+    Ok(rows > 0)
 }
 
 /// From here on the job cannot be cancelled. False if it was, or if another run overtook this one.
 pub fn begin_publishing(connection: &Connection, id: JobId, epoch: u32) -> rusqlite::Result<bool> {
-    changed(connection.execute(
+    let rows = connection.execute(
         "UPDATE jobs SET state = 'publishing'
          WHERE id = ?1 AND epoch = ?2 AND state = 'running' AND NOT cancel_requested",
         params![id, epoch],
-    )?)
+    )?;
+    Ok(rows > 0)
 }
 
 /// Keeps what a running job has said so far.
@@ -126,15 +128,13 @@ pub fn note(
     connection: &Connection,
     id: JobId,
     epoch: u32,
-    progress: Option<&Progress>,
+    progress: Option<&str>,
     log: &[u8],
 ) -> rusqlite::Result<bool> {
-    let progress = progress.and_then(|progress| serde_json::to_string(progress).ok());
-    changed(
-        connection
-            .prepare_cached("UPDATE jobs SET progress = ?3, log = ?4 WHERE id = ?1 AND epoch = ?2")?
-            .execute(params![id, epoch, progress, log])?,
-    )
+    let rows = connection
+        .prepare_cached("UPDATE jobs SET progress = ?3, log = ?4 WHERE id = ?1 AND epoch = ?2")?
+        .execute(params![id, epoch, progress, log])?;
+    Ok(rows > 0)
 }
 
 /// Ends a run. False if another run overtook this one.
@@ -178,7 +178,7 @@ pub fn settle(
         }
     };
     tidy(connection)?;
-    changed(settled)
+    Ok(settled > 0)
 }
 
 pub fn cancel(connection: &Connection, id: JobId) -> rusqlite::Result<Cancel> {
@@ -261,8 +261,4 @@ fn tidy(connection: &Connection) -> rusqlite::Result<()> {
         .execute([JOBS_KEPT])?;
     connection.execute("DELETE FROM jobs WHERE id IN (SELECT id FROM gone)", [])?;
     connection.pragma(None, "incremental_vacuum", PAGES_FREED, |_| Ok(()))
-}
-
-fn changed(rows: usize) -> rusqlite::Result<bool> {
-    Ok(rows > 0)
 }

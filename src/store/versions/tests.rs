@@ -1,5 +1,8 @@
 //! The model folder: publishing, restarts, and folders that the original left.
 
+use std::time::Duration;
+
+use super::layout::RESULT;
 use super::*;
 
 const PROJECT: &str = "2.1795430965";
@@ -14,9 +17,14 @@ fn raw(json: &str) -> Box<RawValue> {
     RawValue::from_string(json.to_owned()).unwrap()
 }
 
+fn next_id(versions: &Versions, project: &str) -> u64 {
+    let newest = layout::job_folders(&versions.project_dir(project).unwrap()).into_iter().max();
+    newest.unwrap_or(1_795_431_325) + 1
+}
+
 fn train(versions: &Versions, project: &str, output: &'static str) -> Version {
     let tasks = raw(r#"[{"id": 1}]"#);
-    let id = versions.next_id(project).unwrap();
+    let id = next_id(versions, project);
     versions.begin(project, id, &Input::Tasks { json: &tasks, count: 1 }).unwrap();
     versions.publish(project, id, &Bytes::from(output), Duration::from_secs(2)).unwrap()
 }
@@ -24,14 +32,14 @@ fn train(versions: &Versions, project: &str, output: &'static str) -> Version {
 #[test]
 fn a_published_version_is_served_after_a_restart() {
     let (dir, versions) = store();
-    assert_eq!(versions.newest(PROJECT).unwrap(), None);
+    assert_eq!(versions.current(PROJECT).unwrap(), None);
     let first = train(&versions, PROJECT, r#"{"n":1}"#);
     let second = train(&versions, PROJECT, r#"{"n":2}"#);
     assert!(second.id > first.id);
     let again = Versions::open(dir.path());
-    assert_eq!(again.newest(PROJECT).unwrap(), Some(second.clone()));
+    assert_eq!(again.current(PROJECT).unwrap(), Some(second.clone()));
     assert_eq!(again.list(PROJECT).unwrap(), [second.id, first.id]);
-    assert_eq!(again.newest("3.1").unwrap(), None);
+    assert_eq!(again.current("3.1").unwrap(), None);
 }
 
 #[test]
@@ -48,7 +56,7 @@ fn files_are_where_users_of_the_original_look_for_them() {
         ".workdir" => "[workdir]", ".version" => "[digits]", ".job_id" => "[digits]",
     });
     let event = raw(r#"{"project":{"id":2}}"#);
-    let id = versions.next_id(PROJECT).unwrap();
+    let id = next_id(&versions, PROJECT);
     let folder = versions
         .begin(PROJECT, id, &Input::Event { action: "ANNOTATION_CREATED", data: &event })
         .unwrap();
@@ -64,9 +72,9 @@ fn a_job_that_did_not_end_well_is_no_version() {
     let (_dir, versions) = store();
     let done = train(&versions, PROJECT, r#"{"n":1}"#);
     let tasks = raw("[]");
-    let id = versions.next_id(PROJECT).unwrap();
+    let id = next_id(&versions, PROJECT);
     versions.begin(PROJECT, id, &Input::Tasks { json: &tasks, count: 0 }).unwrap();
-    assert_eq!(versions.newest(PROJECT).unwrap(), Some(done));
+    assert_eq!(versions.current(PROJECT).unwrap(), Some(done));
 }
 
 #[test]
@@ -76,18 +84,18 @@ fn a_damaged_result_gives_way_to_the_version_before() {
     let damaged = train(&versions, PROJECT, r#"{"n":2}"#);
     let result = dir.path().join(PROJECT).join(damaged.id.to_string()).join(RESULT);
     fs::write(result, br#"{"status": "ok", "train_out"#).unwrap();
-    assert_eq!(versions.newest(PROJECT).unwrap(), Some(good));
+    assert_eq!(versions.current(PROJECT).unwrap(), Some(good));
 }
 
 #[test]
-fn versions_never_run_backwards() {
+fn ids_go_on_from_the_newest_folder() {
     let (dir, versions) = store();
     let future = 99_999_999_999_u64;
     let folder = dir.path().join(PROJECT).join(future.to_string());
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join(EVENT), "{}").unwrap();
-    assert_eq!(versions.next_id(PROJECT).unwrap(), future + 1);
-    assert_eq!(versions.next_id("3.1").unwrap(), future + 2);
+    assert_eq!(versions.newest_folder(PROJECT).unwrap(), future);
+    assert_eq!(versions.newest_folder("3.1").unwrap(), 0);
 }
 
 #[test]
@@ -103,14 +111,14 @@ fn folders_of_the_original_are_read() {
         "2.1795430965/1795431326/job_result.json",
         r#"{"status":"ok","train_output":{"n":1},"project":"2.1795430965","workdir":"/m/2.1795430965/1795431326","version":"1795431326","job_id":null,"time":0.1}"#,
     );
-    let newest = versions.newest(PROJECT).unwrap().unwrap();
+    let newest = versions.current(PROJECT).unwrap().unwrap();
     assert_eq!((newest.id, &newest.train_output[..]), (1_795_431_326, br#"{"n":1}"#.as_slice()));
     // webhook jobs of the original, for this project and for another one
     write("1795431400/event.json", r#"{"event":"ANNOTATION_CREATED","data":{"project":{"id":2}}}"#);
     write("1795431400/job_result.json", r#"{"n":2}"#);
     write("1795431500/event.json", r#"{"event":"ANNOTATION_CREATED","data":{"project":{"id":9}}}"#);
     write("1795431500/job_result.json", r#"{"n":3}"#);
-    let newest = versions.newest(PROJECT).unwrap().unwrap();
+    let newest = versions.current(PROJECT).unwrap().unwrap();
     assert_eq!((newest.id, &newest.train_output[..]), (1_795_431_400, br#"{"n":2}"#.as_slice()));
     assert_eq!(versions.list(PROJECT).unwrap(), [1_795_431_400, 1_795_431_326]);
 }
@@ -130,13 +138,15 @@ fn what_a_killed_server_left_in_staging_is_swept() {
     fs::create_dir_all(versions.staging()).unwrap();
     fs::write(versions.staging().join("half"), b"{").unwrap();
     let again = Versions::open(dir.path());
+    assert!(again.staging().exists(), "only the owner of the folder may sweep");
+    again.sweep();
     assert!(!again.staging().exists());
 }
 
 #[test]
 fn a_folder_that_is_only_read_stays_as_it_is() {
     let (dir, versions) = store();
-    assert_eq!(versions.newest(PROJECT).unwrap(), None);
+    assert_eq!(versions.current(PROJECT).unwrap(), None);
     assert!(versions.list(PROJECT).unwrap().is_empty());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
@@ -146,7 +156,7 @@ fn folders_of_projects_are_no_versions() {
     let (dir, versions) = store();
     let number = u64::MAX.to_string();
     train(&versions, &number, "{}");
-    let id = versions.next_id("").unwrap();
+    let id = next_id(&versions, "");
     assert!(id < 100_000_000_000, "{id}");
     assert!(versions.list("").unwrap().is_empty());
     assert!(dir.path().join(number).is_dir());
@@ -156,7 +166,7 @@ fn folders_of_projects_are_no_versions() {
 fn what_was_trained_without_a_project_is_nobody_elses() {
     let (_dir, versions) = store();
     let event = raw(r#"{"project":{"id":null}}"#);
-    let id = versions.next_id("").unwrap();
+    let id = next_id(&versions, "");
     versions.begin("", id, &Input::Event { action: "ANNOTATION_CREATED", data: &event }).unwrap();
     versions.publish("", id, &Bytes::from_static(b"{}"), Duration::ZERO).unwrap();
     assert_eq!(versions.list("").unwrap(), [id]);
@@ -170,7 +180,63 @@ fn a_refused_version_is_not_served_after_a_restart() {
     let bad = train(&versions, PROJECT, r#"{"n":2}"#);
     versions.refuse(PROJECT, bad.id, "KeyError: 'x'");
     let again = Versions::open(dir.path());
-    assert_eq!(again.newest(PROJECT).unwrap(), Some(good.clone()));
+    assert_eq!(again.current(PROJECT).unwrap(), Some(good.clone()));
     assert_eq!(again.list(PROJECT).unwrap(), [good.id]);
-    assert!(again.next_id(PROJECT).unwrap() > bad.id);
+    assert!(next_id(&again, PROJECT) > bad.id);
+}
+
+#[test]
+fn a_chosen_version_is_served_until_a_newer_one_is_there() {
+    let (dir, versions) = store();
+    let first = train(&versions, PROJECT, r#"{"n":1}"#);
+    let second = train(&versions, PROJECT, r#"{"n":2}"#);
+    versions.choose(PROJECT, first.id).unwrap();
+    let again = Versions::open(dir.path());
+    assert_eq!(again.current(PROJECT).unwrap(), Some(first.clone()));
+    versions.choose(PROJECT, second.id).unwrap();
+    assert_eq!(again.current(PROJECT).unwrap(), Some(second));
+    versions.choose(PROJECT, first.id).unwrap();
+    let third = train(&versions, PROJECT, r#"{"n":3}"#);
+    assert_eq!(again.current(PROJECT).unwrap(), Some(third));
+}
+
+#[test]
+fn a_refused_version_that_is_chosen_is_no_longer_refused() {
+    let (_dir, versions) = store();
+    let first = train(&versions, "", r#"{"n":1}"#);
+    versions.refuse("", first.id, "KeyError: 'x'");
+    assert_eq!(versions.current("").unwrap(), None);
+    assert_eq!(versions.find("", first.id).unwrap(), Some(first.clone()));
+    versions.choose("", first.id).unwrap();
+    assert_eq!(versions.current("").unwrap(), Some(first));
+}
+
+#[test]
+fn old_versions_go_and_the_one_that_is_served_stays() {
+    let (dir, versions) = store();
+    let ids: Vec<u64> = (0..5).map(|_| train(&versions, PROJECT, "{}").id).collect();
+    let event = raw("{}");
+    let failed = Input::Event { action: "ANNOTATION_CREATED", data: &event };
+    let unfinished = next_id(&versions, PROJECT);
+    versions.begin(PROJECT, unfinished, &failed).unwrap();
+    let newest = train(&versions, PROJECT, "{}").id;
+    assert_eq!(versions.prune(PROJECT, 2, Some(ids[0])).unwrap(), [ids[3], ids[2], ids[1]]);
+    assert_eq!(versions.list(PROJECT).unwrap(), [newest, ids[4], ids[0]]);
+    assert!(
+        dir.path().join(PROJECT).join(unfinished.to_string()).is_dir(),
+        "newer than the oldest kept"
+    );
+    assert_eq!(versions.prune(PROJECT, 0, None).unwrap(), [ids[4], ids[0]]);
+    assert_eq!(versions.list(PROJECT).unwrap(), [newest]);
+    assert!(!dir.path().join(PROJECT).join(unfinished.to_string()).exists());
+}
+
+#[test]
+fn a_second_run_of_a_job_begins_in_an_empty_folder() {
+    let (_dir, versions) = store();
+    let tasks = raw("[]");
+    let begin = || versions.begin(PROJECT, 7, &Input::Tasks { json: &tasks, count: 0 }).unwrap();
+    fs::write(begin().join("half-a-model.pt"), "weights").unwrap();
+    assert!(!begin().join("half-a-model.pt").exists());
+    assert!(!versions.is_published(PROJECT, 7).unwrap());
 }

@@ -1,0 +1,116 @@
+//! What `start` shows: the log, and below it the progress of training if somebody is looking.
+
+use std::io::{IsTerminal, Write};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use crate::training::queue::Running;
+use crate::training::report;
+use crate::workers::output::job::JobOutput;
+
+/// Steps of a bar.
+const STEPS: u64 = 1_000;
+const BAR: &str = "{spinner} training {prefix} {bar:30} {elapsed} {wide_msg}";
+/// How often the clock of a bar moves by itself.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Log and bars share a terminal: a line of the log goes above the bars.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+pub(super) fn init_log(level: &str) {
+    let level = match level.to_uppercase().as_str() {
+        "DEBUG" => "debug",
+        "WARNING" => "warn",
+        "ERROR" => "error",
+        _ => "info",
+    };
+    let filter = EnvFilter::new(format!("warn,label_studio_ml={level},model={level}"));
+    // A second server in one process keeps the first one's log.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| Unfailing)
+        .log_internal_errors(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
+}
+
+/// The log's own way out: a closed pipe or a full disk loses lines, and nothing else.
+struct Unfailing;
+
+impl Write for Unfailing {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let write = || {
+            let _ = std::io::stderr().write_all(line);
+        };
+        if std::io::stderr().is_terminal() {
+            BARS.suspend(write);
+        } else {
+            write();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let _ = std::io::stderr().flush();
+        Ok(())
+    }
+}
+
+/// Draws a bar for the job that runs, where stderr is a terminal.
+pub(super) fn show_progress(mut running: watch::Receiver<Option<Arc<Running>>>) {
+    if !std::io::stderr().is_terminal() {
+        return;
+    }
+    tokio::spawn(async move {
+        loop {
+            let job = match running.wait_for(Option::is_some).await {
+                Ok(job) => job.clone(),
+                Err(_) => return,
+            };
+            let Some(job) = job else { continue };
+            let bar = BARS.add(ProgressBar::new(STEPS));
+            if let Ok(style) = ProgressStyle::with_template(BAR) {
+                bar.set_style(style);
+            }
+            bar.set_prefix(job.output.project.clone());
+            bar.enable_steady_tick(TICK);
+            tokio::select! {
+                () = follow(&job.output, &bar) => {}
+                () = replaced(&mut running, &job) => {}
+            }
+            bar.finish_and_clear();
+            BARS.remove(&bar);
+        }
+    });
+}
+
+/// Resolves when another job runs, or none.
+async fn replaced(running: &mut watch::Receiver<Option<Arc<Running>>>, job: &Arc<Running>) {
+    let other = |now: &Option<Arc<Running>>| now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, job));
+    let _ = running.wait_for(other).await;
+}
+
+/// Moves the bar with every report; never returns.
+async fn follow(output: &JobOutput, bar: &ProgressBar) {
+    let mut reports = output.reports();
+    loop {
+        if let Some(progress) = output.latest_progress() {
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss
+            )]
+            // a fraction is between 0 and 1
+            let position = progress.fraction.map(|fraction| (fraction * STEPS as f64) as u64);
+            bar.set_position(position.unwrap_or_default());
+            bar.set_message(report::in_words(&progress));
+        }
+        if reports.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The header `Prefer: wait=N` (RFC 7240): how long a client wants to wait for the end of a job.
+
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+
+const PREFER: &str = "prefer";
+/// What is answered where the wish was followed.
+pub(super) const APPLIED: &str = "preference-applied";
+/// Nobody waits longer than this, whatever the wish.
+const LONGEST: u64 = 3_600;
+
+/// The wait that a client prefers; none if it wants the answer at once. Of several wishes the first
+/// counts, as the rule says; what is no number is no wish.
+pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
+    headers
+        .get_all(PREFER)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .find_map(|wish| {
+            let (name, value) = wish.split(';').next()?.split_once('=')?;
+            let seconds = value.trim().trim_matches('"');
+            name.trim().eq_ignore_ascii_case("wait").then(|| seconds.parse::<u64>().ok())
+        })
+        .flatten()
+        .map(|seconds| Duration::from_secs(seconds.min(LONGEST)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(values: &[&'static str]) -> Option<u64> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(PREFER, value.parse().unwrap());
+        }
+        wait(&headers).map(|wait| wait.as_secs())
+    }
+
+    #[test]
+    fn the_first_wish_counts() {
+        assert_eq!(of(&["wait=10"]), Some(10));
+        assert_eq!(of(&["respond-async, Wait = \"5\"; x=y", "wait=7"]), Some(5));
+        assert_eq!(of(&["return=minimal", "wait=100000"]), Some(LONGEST));
+        for none in ["", "wait", "wait=", "wait=-1", "wait=soon", "waiting=5"] {
+            assert_eq!(of(&[none]), None, "{none}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! How far `fit` is: `label_studio_ml.progress(…)` and the bars of tqdm.
+//!
+//! Reports go to the server as records on stderr, so that children which the model forks can report
+//! too. Outside of `fit` there is nobody to tell, and nothing is done.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::{json_out, logs};
+use crate::workers::output::job::Progress;
+use crate::workers::output::{record, tqdm};
+
+/// Between two reports of a bar.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Longest message of a report in characters, and its metrics in bytes; both fit a line of the log.
+const LONGEST: usize = 4 << 10;
+
+static FITTING: AtomicBool = AtomicBool::new(false);
+static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Reports are taken until the guard is dropped.
+#[must_use]
+pub(super) struct Fitting;
+
+pub(super) fn fitting() -> Fitting {
+    FITTING.store(true, Ordering::Relaxed);
+    Fitting
+}
+
+impl Drop for Fitting {
+    fn drop(&mut self) {
+        FITTING.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Reports how far `fit` is; a fraction that is no number from 0 to 1 is brought to the nearest one.
+#[pyfunction]
+#[pyo3(signature = (fraction, message, metrics))]
+pub(super) fn report_progress(
+    fraction: Option<f64>,
+    message: Option<String>,
+    metrics: &Bound<'_, PyDict>,
+) -> PyResult<()> {
+    if !FITTING.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let py = metrics.py();
+    let written = json_out::value(metrics).map_err(|error| {
+        pyo3::exceptions::PyTypeError::new_err(format!("metrics: {}", error.message))
+    })?;
+    let metrics = if written.len() > LONGEST {
+        serde_json::Map::new()
+    } else {
+        serde_json::from_slice(&written).unwrap_or_default()
+    };
+    let message = message.map(|message| message.chars().take(LONGEST).collect());
+    let fraction = fraction.filter(|fraction| !fraction.is_nan());
+    let progress =
+        Progress { fraction: fraction.map(|fraction| fraction.clamp(0.0, 1.0)), message, metrics };
+    let Some(record) = format(&progress) else { return Ok(()) };
+    py.detach(|| logs::write(2, &record))?;
+    Ok(())
+}
+
+/// The report that a bar on its way makes, now and then.
+pub(super) fn of_bar(text: &str) -> Option<String> {
+    if text.is_empty() || !FITTING.load(Ordering::Relaxed) {
+        return None;
+    }
+    let progress = tqdm::parse(text)?;
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_last = progress.fraction >= Some(1.0);
+    if !is_last && last.is_some_and(|last| last.elapsed() < PAUSE) {
+        return None;
+    }
+    *last = Some(Instant::now());
+    format(&progress)
+}
+
+fn format(progress: &Progress) -> Option<String> {
+    // The line of a record is one line: JSON escapes what would end it.
+    serde_json::to_string(progress).ok().map(|json| record::format("", "PROGRESS", &json))
+}

@@ -1,0 +1,51 @@
+//! Serving another version than the newest: going back.
+//!
+//! The choice is a file of its own, `MODEL_DIR/.label-studio-ml/active/<project>.json`, and it holds
+//! until a newer version than those known then is published. So publishing is one rename, and there
+//! is no second record that could contradict the folders.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{StoreError, Versions, at};
+use crate::store::{durable_fs, project_dir};
+
+#[derive(Serialize, Deserialize)]
+struct Choice {
+    version: u64,
+    /// The newest version when this was chosen.
+    instead_of: u64,
+}
+
+impl Versions {
+    /// Serves `id` from now on, until the next version is published.
+    pub fn choose(&self, project: &str, id: u64) -> Result<(), StoreError> {
+        self.accept(project, id)?;
+        let newest = self.list(project)?.first().copied().unwrap_or(id);
+        let path = self.choice_path(project)?;
+        let json = serde_json::to_vec(&Choice { version: id, instead_of: newest })?;
+        let staging = self.staging();
+        for dir in [path.parent(), Some(staging.as_path())].into_iter().flatten() {
+            fs::create_dir_all(dir).map_err(at(dir))?;
+        }
+        durable_fs::write_atomic(&staging, &path, &json).map_err(at(&path))
+    }
+
+    /// The version that was chosen, if that still holds now that `newest` is the newest one.
+    pub(super) fn chosen(&self, project: &str, newest: u64) -> Option<u64> {
+        let path = self.choice_path(project).ok()?;
+        let choice: Choice = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        (newest <= choice.instead_of).then_some(choice.version)
+    }
+
+    fn choice_path(&self, project: &str) -> Result<PathBuf, StoreError> {
+        let name = match project_dir::name(project)? {
+            // No other key gives this name.
+            name if name.is_empty() => "%".to_owned(),
+            name => name,
+        };
+        Ok(self.own_dir().join("active").join(format!("{name}.json")))
+    }
+}

@@ -1,0 +1,111 @@
+//! What the folders of jobs hold: ours, and those of the original, which are read as they are.
+//!
+//! The original's `/train` wrote the same layout as we; its webhook jobs wrote
+//! `MODEL_DIR/<version>/job_result.json` with the bare result of `fit`, for whichever project
+//! `event.json` names.
+
+use std::fs;
+use std::path::Path;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{StoreError, at};
+
+pub(super) const RESULT: &str = "job_result.json";
+pub(super) const EVENT: &str = "event.json";
+pub(super) const TASKS: &str = "train_data.json";
+/// In the folder of a version that no worker could load: why.
+pub(super) const REFUSED: &str = "refused.txt";
+
+#[derive(Deserialize)]
+struct StoredResult<'a> {
+    #[serde(borrow)]
+    train_output: Option<&'a RawValue>,
+    #[serde(borrow)]
+    workdir: Option<&'a RawValue>,
+    #[serde(borrow)]
+    version: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct StoredEvent {
+    data: Option<StoredEventData>,
+}
+
+#[derive(Deserialize)]
+struct StoredEventData {
+    project: Option<StoredEventProject>,
+}
+
+#[derive(Deserialize)]
+struct StoredEventProject {
+    id: Option<u64>,
+}
+
+pub(super) fn is_published(dir: &Path) -> bool {
+    dir.join(RESULT).is_file()
+}
+
+pub(super) fn is_refused(dir: &Path) -> bool {
+    dir.join(REFUSED).exists()
+}
+
+/// Folders of jobs, finished or not. A folder whose name is a number may also be a project's, or
+/// nobody's: one of a job holds what the job started from, or what it made.
+pub(super) fn job_folders(dir: &Path) -> Vec<u64> {
+    // A folder that is not there, or cannot be read, holds no jobs.
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut ids: Vec<u64> = Vec::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let digits = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+        let id = digits.and_then(|name| name.parse().ok());
+        // Later than this no job can follow.
+        let Some(id) = id.filter(|id| *id < i64::MAX.cast_unsigned()) else { continue };
+        if [RESULT, EVENT, TASKS].iter().any(|file| entry.path().join(file).exists()) {
+            ids.push(id);
+        }
+    }
+    ids
+}
+
+/// Whether a folder directly below MODEL_DIR is this project's. Webhook jobs of the original all lie
+/// there: `event.json` names the project, or nobody does and the result is everybody's. Jobs of
+/// ours lie there only for requests without a project, and are nobody else's.
+pub(super) fn belongs_to(dir: &Path, project: &str) -> bool {
+    let Ok(event) = fs::read(dir.join(EVENT)) else { return false };
+    let id = serde_json::from_slice::<StoredEvent>(&event)
+        .ok()
+        .and_then(|event| event.data?.project?.id);
+    match id {
+        Some(id) => project.split('.').next() == Some(id.to_string().as_str()),
+        None => fs::read(dir.join(RESULT)).is_ok_and(|result| unwrap(&result).is_none()),
+    }
+}
+
+/// The `train_output` in a result that was wrapped: by `/train` of the original, and by us.
+fn unwrap(result: &[u8]) -> Option<Bytes> {
+    match serde_json::from_slice(result).ok()? {
+        StoredResult { train_output, workdir: Some(_), version: Some(_) } => {
+            let output = train_output.map_or("null", RawValue::get);
+            Some(Bytes::copy_from_slice(output.as_bytes()))
+        }
+        _ => None,
+    }
+}
+
+/// What `fit` returned for a version; webhook jobs of the original stored it bare.
+pub(super) fn read_result(dir: &Path) -> Result<Bytes, StoreError> {
+    let whole = whole_result(dir)?;
+    let bytes = whole.get().as_bytes();
+    Ok(unwrap(bytes).unwrap_or_else(|| Bytes::copy_from_slice(bytes)))
+}
+
+/// The content of `job_result.json`.
+pub(super) fn whole_result(dir: &Path) -> Result<Box<RawValue>, StoreError> {
+    let path = dir.join(RESULT);
+    let bytes = fs::read(&path).map_err(at(&path))?;
+    Ok(serde_json::from_slice(&bytes)?)
+}

@@ -1,0 +1,41 @@
+//! Removing old versions.
+
+use std::fs;
+use std::io;
+
+use super::layout::{self, RESULT};
+use super::{StoreError, Versions, at};
+
+impl Versions {
+    /// Removes all versions of a project but the newest `keep` and the one that is
+    /// `served`, with the folders of older jobs that made none. What the original stored for several projects stays.
+    ///
+    /// Returns the versions that were removed, newest first.
+    pub fn prune(
+        &self,
+        project: &str,
+        keep: usize,
+        served: Option<u64>,
+    ) -> Result<Vec<u64>, StoreError> {
+        let own = self.project_dir(project)?;
+        let kept: Vec<u64> = self.list(project)?.into_iter().take(keep.max(1)).collect();
+        let Some(oldest) = kept.last() else { return Ok(Vec::new()) };
+        let mut removed = Vec::new();
+        let mut folders = layout::job_folders(&own);
+        folders.sort_unstable_by_key(|id| std::cmp::Reverse(*id));
+        for id in folders {
+            if id >= *oldest || served == Some(id) {
+                continue;
+            }
+            let dir = own.join(id.to_string());
+            // Without its result the folder is no version, whatever becomes of the rest.
+            match fs::remove_file(dir.join(RESULT)) {
+                Ok(()) => removed.push(id),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(at(&dir)(error)),
+            }
+            fs::remove_dir_all(&dir).map_err(at(&dir))?;
+        }
+        Ok(removed)
+    }
+}

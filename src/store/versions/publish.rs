@@ -1,0 +1,99 @@
+//! Making a job's folder a version.
+//!
+//! `job_result.json` is staged, synced and renamed into place after everything else in the folder
+//! has reached the disk, so a kill or a full disk at any moment leaves the old version the newest
+//! one. The folder itself is not moved: `fit` got its path and may have put it into what it returned.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::layout::{self, REFUSED, RESULT};
+use super::{StoreError, Version, Versions, at};
+use crate::failpoint;
+use crate::store::durable_fs;
+
+#[derive(Serialize)]
+struct PublishedResult<'a> {
+    status: &'static str,
+    train_output: &'a RawValue,
+    project: &'a str,
+    workdir: &'a Path,
+    version: String,
+    job_id: String,
+    time: f64,
+}
+
+impl Versions {
+    /// Removes what a killed server left half-written. Only for the owner of the model folder.
+    pub fn sweep(&self) {
+        // What cannot be removed does no harm: it is never read.
+        let _ = fs::remove_dir_all(self.staging());
+    }
+
+    /// Makes a job's folder a version. After this returns, every later start serves it.
+    pub fn publish(
+        &self,
+        project: &str,
+        id: u64,
+        train_output: &Bytes,
+        took: Duration,
+    ) -> Result<Version, StoreError> {
+        let dir = self.project_dir(project)?.join(id.to_string());
+        let raw: &RawValue = serde_json::from_slice(train_output)?;
+        let result = serde_json::to_vec(&PublishedResult {
+            status: "ok",
+            train_output: raw,
+            project,
+            workdir: &dir,
+            version: id.to_string(),
+            job_id: id.to_string(),
+            time: took.as_secs_f64(),
+        })?;
+        durable_fs::sync_tree(&dir).map_err(at(&dir))?;
+        durable_fs::sync_parent(&dir).map_err(at(&dir))?;
+        failpoint::reached("publish-synced");
+        let (staging, target) = (self.staging(), dir.join(RESULT));
+        fs::create_dir_all(&staging).map_err(at(&staging))?;
+        if let Err(error) = durable_fs::write_atomic(&staging, &target, &result) {
+            // In place, but perhaps not yet on the disk: readers see it, so it counts.
+            if !layout::is_published(&dir) {
+                return Err(at(&target)(error));
+            }
+            tracing::warn!("{}: {error}", target.display());
+        }
+        failpoint::reached("publish-renamed");
+        Ok(Version { id, train_output: train_output.clone() })
+    }
+
+    /// Notes that a version cannot be loaded, so that it is not served after a restart either.
+    pub fn refuse(&self, project: &str, id: u64, reason: &str) {
+        let noted =
+            self.refusal(project, id).and_then(|path| fs::write(&path, reason).map_err(at(&path)));
+        if let Err(error) = noted {
+            tracing::warn!(project, version = id, "the refusal could not be noted: {error}");
+        }
+    }
+
+    /// Forgets a refusal: the version could be loaded after all.
+    pub(super) fn accept(&self, project: &str, id: u64) -> Result<(), StoreError> {
+        let path = self.refusal(project, id)?;
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at(&path)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn refusal(&self, project: &str, id: u64) -> Result<PathBuf, StoreError> {
+        let own = self.project_dir(project)?.join(id.to_string());
+        Ok(self.folder(project, id)?.unwrap_or(own).join(REFUSED))
+    }
+
+    pub(super) fn staging(&self) -> PathBuf {
+        self.own_dir().join("staging")
+    }
+}

@@ -1,0 +1,149 @@
+//! Becoming the owner of a model folder: lock, job store, and what a server that was killed left.
+//!
+//! Two servers on one folder would train into each other's jobs. The second one predicts meanwhile,
+//! waits for the lock (a rolling update), and gives up after `--lock-wait`.
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+use super::queue::{Ownership, Queue};
+use crate::serving::{Serving, ServingError};
+use crate::store::db::DbError;
+use crate::store::jobs::{JobStore, read, transitions};
+use crate::store::lock::{self, Attempt, Lock};
+use crate::store::versions::{StoreError, Versions};
+use crate::workers::leftover;
+
+/// How often the lock is tried.
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+/// How often a folder that cannot be written is tried again.
+const UNUSABLE_PAUSE: Duration = Duration::from_secs(5);
+
+/// What an owner holds for as long as the server lives.
+#[derive(Debug)]
+pub struct Owner {
+    pub store: Arc<JobStore>,
+    pub versions: Arc<Versions>,
+    _lock: Lock,
+}
+
+#[derive(Debug, Error)]
+pub enum OwnershipError {
+    #[error(
+        "{folder}: another server{} did not let go of this model folder within {waited} s (--lock-wait); one folder can have one server",
+        holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+    )]
+    Held { folder: String, holder: Option<u32>, waited: u64 },
+    #[error(transparent)]
+    Serving(#[from] ServingError),
+}
+
+/// What keeps a folder from being owned.
+#[derive(Debug, Error)]
+enum Obstacle {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Db(#[from] DbError),
+    #[error("{0}")]
+    Versions(#[from] StoreError),
+}
+
+/// Waits until this server owns its model folder; meanwhile `queue` says why it does not.
+pub async fn own(
+    serving: &Arc<Serving>,
+    queue: &Queue,
+    lock_wait: Duration,
+) -> Result<Owner, OwnershipError> {
+    let (_, versions) = serving.imported().await?;
+    let began = Instant::now();
+    let mut waited = false;
+    loop {
+        match try_to_own(&versions).await {
+            Ok(Ok((lock, store))) => {
+                if waited {
+                    info!("this server owns the model folder now");
+                    serving.refresh().await;
+                }
+                let open = store.run(read::open_jobs).await.unwrap_or_default();
+                queue.changed(open);
+                queue.set_ownership(Ownership::Owner(Arc::clone(&store)));
+                return Ok(Owner { store, versions, _lock: lock });
+            }
+            Ok(Err(holder)) => {
+                if !waited {
+                    warn!("another server owns the model folder; this one only predicts for now");
+                }
+                waited = true;
+                queue.set_ownership(Ownership::Held(holder));
+                if began.elapsed() >= lock_wait {
+                    let folder = versions.model_dir().display().to_string();
+                    let waited = lock_wait.as_secs();
+                    return Err(OwnershipError::Held { folder, holder, waited });
+                }
+                sleep(LOCK_PAUSE).await;
+            }
+            Err(obstacle) => {
+                let reason = obstacle.to_string();
+                if !matches!(queue.ownership(), Ownership::Unusable(_)) {
+                    warn!("the model folder cannot be written, so nothing is trained: {reason}");
+                }
+                queue.set_ownership(Ownership::Unusable(reason));
+                sleep(UNUSABLE_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The lock and the store, or who has the lock.
+async fn try_to_own(
+    versions: &Arc<Versions>,
+) -> Result<Result<(Lock, Arc<JobStore>), Option<u32>>, Obstacle> {
+    let opened = tokio::task::spawn_blocking({
+        let versions = Arc::clone(versions);
+        move || open(&versions)
+    });
+    let (lock, store) = match opened.await.map_err(io::Error::other)?? {
+        Ok(opened) => opened,
+        Err(holder) => return Ok(Err(holder)),
+    };
+    recover(&store, versions).await?;
+    Ok(Ok((lock, Arc::new(store))))
+}
+
+fn open(versions: &Versions) -> Result<Result<(Lock, JobStore), Option<u32>>, Obstacle> {
+    let own = versions.own_dir();
+    let said =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", own.display()));
+    fs::create_dir_all(&own).map_err(said)?;
+    let lock = match lock::take(&own.join("lock")).map_err(said)? {
+        Attempt::Taken(lock) => lock,
+        Attempt::Held(holder) => return Ok(Err(holder)),
+    };
+    versions.sweep();
+    Ok(Ok((lock, JobStore::open(&own.join("state.db"))?)))
+}
+
+/// Decides about the jobs that ran when the server before ended.
+async fn recover(store: &JobStore, versions: &Arc<Versions>) -> Result<(), Obstacle> {
+    for orphan in store.run(transitions::orphans).await? {
+        let (versions, left) = (Arc::clone(versions), orphan.clone());
+        let looked = tokio::task::spawn_blocking(move || {
+            if let Some(worker) = &left.worker {
+                leftover::end(worker);
+            }
+            versions.is_published(&left.project, left.id)
+        });
+        let is_published = looked.await.map_err(io::Error::other)??;
+        let (id, project) = (orphan.id, orphan.project.clone());
+        let outcome = store.run(move |db| transitions::recover(db, &orphan, is_published)).await?;
+        info!(project, job = id, "the server before ended while this job ran: {outcome:?}");
+    }
+    Ok(())
+}

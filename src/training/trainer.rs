@@ -1,0 +1,139 @@
+//! The training worker: a process that runs one job at a time, at low priority.
+//!
+//! It stays for a while after a job, so that the next one need not import the script again, and ends
+//! when none comes: GPU memory comes back. After anything but a clean end it is replaced.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{sleep, timeout};
+use tracing::warn;
+
+use super::error::TrainingError;
+use crate::serving::models::ModelInUse;
+use crate::workers::leftover;
+use crate::workers::output::Origin;
+use crate::workers::output::job::{CurrentJob, JobOutput};
+use crate::workers::process::{Launch, Process};
+use crate::workers::protocol::{ClassInfo, Configure, FitJob, Role};
+use crate::workers::supervision::start_worker;
+use crate::workers::worker::Worker;
+
+/// How long an answer may lag behind the end of its process.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long `fit` may take to end after `KeyboardInterrupt`, to save what it wants to save.
+const INTERRUPT_GRACE: Duration = Duration::from_secs(5);
+/// How long a worker may take to end after its last job.
+const END_GRACE: Duration = Duration::from_secs(30);
+
+/// Starts training workers, and keeps one.
+#[derive(Debug)]
+pub(super) struct Trainer {
+    launch: Launch,
+    configure: Configure,
+    live: Option<(Process, Arc<Worker>)>,
+    job: CurrentJob,
+}
+
+impl Trainer {
+    /// `configure` is that of the model workers; training workers differ in their role.
+    pub(super) fn new(launch: Launch, configure: Configure) -> Self {
+        let configure = Configure { role: Role::Train, threads: 1, check: false, ..configure };
+        Self { launch, configure, live: None, job: CurrentJob::default() }
+    }
+
+    /// Makes sure that a worker is there, and returns its name for [`leftover::end`].
+    pub(super) async fn prepare(
+        &mut self,
+        class: &ClassInfo,
+        output: Arc<JobOutput>,
+    ) -> Result<Option<String>, TrainingError> {
+        if self.live.as_ref().is_some_and(|(_, worker)| worker.is_closed()) {
+            self.live = None;
+        }
+        self.job.set(Some(output));
+        if let Some((process, _)) = &self.live {
+            return Ok(leftover::name(process.pid));
+        }
+        // A folder for all: the class decided where it is when it was first imported.
+        let model_dir = Some(class.model_dir.clone());
+        let configure = Configure { model_dir, ..self.configure.clone() };
+        let origin = Origin { worker: "train".into(), job: self.job.clone() };
+        let started = start_worker(&self.launch, configure, origin).await?;
+        Ok(leftover::name(self.live.insert(started).0.pid))
+    }
+
+    /// Runs `fit`; returns what it returned, as JSON.
+    pub(super) async fn fit(
+        &mut self,
+        model: &ModelInUse,
+        job: FitJob,
+        body: Bytes,
+    ) -> Result<Bytes, TrainingError> {
+        let Some((process, worker)) = &mut self.live else {
+            return Err(TrainingError::Died("is gone".into()));
+        };
+        let fitted = worker.fit(&model.model, job, body);
+        tokio::pin!(fitted);
+        let output = tokio::select! {
+            // An answer that is there counts, whatever became of its worker afterwards.
+            biased;
+            output = &mut fitted => output.map_err(TrainingError::from),
+            () = worker.closed() => Err(TrainingError::Died(process.end(LAST_WORDS).await)),
+            // The answer may still be on its way; what was answered counts.
+            end = process.wait() => match timeout(LAST_WORDS, &mut fitted).await {
+                Ok(output) => output.map_err(TrainingError::from),
+                Err(_) => Err(TrainingError::Died(end)),
+            },
+        };
+        if output.is_ok() {
+            worker.unload(model.model.spec.id).await;
+        }
+        output
+    }
+
+    /// The job is over; after an error the worker is not used again.
+    pub(super) async fn finish(&mut self, output: &JobOutput, clean: bool) {
+        if !clean {
+            self.retire().await;
+        }
+        output.drained(LAST_WORDS * 2).await;
+        self.job.set(None);
+    }
+
+    /// Ends a worker whose job was cancelled: `KeyboardInterrupt` first, then by force.
+    pub(super) async fn interrupt(&mut self) {
+        let Some((mut process, worker)) = self.live.take() else { return };
+        process.interrupt();
+        worker.shut_down().await;
+        process.end(INTERRUPT_GRACE).await;
+    }
+
+    /// Ends the worker, whatever it does.
+    pub(super) async fn kill(&mut self) {
+        if let Some((mut process, _)) = self.live.take() {
+            process.end(Duration::ZERO).await;
+        }
+    }
+
+    /// Lets the worker end in the background, and forgets it.
+    pub(super) async fn retire(&mut self) {
+        let Some((mut process, worker)) = self.live.take() else { return };
+        worker.shut_down().await;
+        tokio::spawn(async move {
+            let end = process.end(END_GRACE).await;
+            if !end.ends_with("status 0") {
+                warn!("the training worker {end} after its job");
+            }
+        });
+    }
+
+    /// Waits `linger` while a worker is kept, for ever if none is.
+    pub(super) async fn idle(&self, linger: Duration) {
+        if self.live.is_none() {
+            std::future::pending::<()>().await;
+        }
+        sleep(linger).await;
+    }
+}

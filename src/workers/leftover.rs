@@ -1,0 +1,73 @@
+//! Worker processes that outlived their server.
+//!
+//! A worker ends by itself when its server is gone, but not at the same instant; what it still writes
+//! must not meet the next run of its job. So the next server ends it first. A process is named by
+//! boot, pid and time of start, which no other process ever has together.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+/// How long a killed process may take to be gone.
+const GONE: Duration = Duration::from_secs(5);
+
+/// Names a running process for [`end`]; none where the system does not tell (only Linux does).
+pub fn name(pid: u32) -> Option<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(format!("{}/{pid}/{}", boot.trim(), start_time(pid)?))
+}
+
+/// Kills the process group of a named process if it still runs, and waits until it is gone.
+pub fn end(worker: &str) {
+    let Some(pid) = worker.split('/').nth(1).and_then(|pid| pid.parse::<u32>().ok()) else {
+        return;
+    };
+    let runs = || name(pid).is_some_and(|now| now == worker);
+    let group = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let (Some(group), true) = (group, runs()) else { return };
+    tracing::warn!(pid, "a training worker of the server before still runs and is ended");
+    // It may end by itself at this moment, which is what is wanted.
+    let _ = kill_process_group(group, Signal::KILL);
+    let deadline = Instant::now() + GONE;
+    while runs() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Ticks since the boot; none for a process that is gone or only waits to be reaped.
+fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name of the program comes second, in parentheses, and may hold anything.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace();
+    let state = fields.next()?;
+    (state != "Z").then(|| fields.nth(18)?.parse().ok()).flatten()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn only_the_very_process_is_ended() {
+        let spawn = || {
+            Command::new("sleep").arg("60").process_group(0).stdin(Stdio::null()).spawn().unwrap()
+        };
+        let (mut other, mut meant) = (spawn(), spawn());
+        let named = name(meant.id()).unwrap();
+        let earlier = named.rsplit_once('/').unwrap().0.to_owned() + "/1";
+        end(&earlier);
+        assert!(meant.try_wait().unwrap().is_none(), "started at another time");
+        let reaper = thread::spawn(move || meant.wait().unwrap());
+        end(&named);
+        assert!(!reaper.join().unwrap().success());
+        assert!(other.try_wait().unwrap().is_none());
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+}

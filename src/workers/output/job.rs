@@ -1,0 +1,149 @@
+//! What one training job says: the end of its log, and how far it is.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// Bytes of output that are kept of a job.
+const TAIL: usize = 64 << 10;
+/// Both pipes of a worker.
+const STREAMS: u8 = 2;
+
+/// How far `fit` has got, as it says itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// 0 to 1, where it is known.
+    pub fraction: Option<f64>,
+    pub message: Option<String>,
+    #[serde(default)]
+    pub metrics: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Which job a worker runs at the moment.
+#[derive(Debug, Clone, Default)]
+pub struct CurrentJob(Arc<RwLock<Option<Arc<JobOutput>>>>);
+
+impl CurrentJob {
+    pub fn get(&self) -> Option<Arc<JobOutput>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set(&self, job: Option<Arc<JobOutput>>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = job;
+    }
+}
+
+/// The output of a job so far.
+#[derive(Debug)]
+pub struct JobOutput {
+    pub id: u64,
+    pub project: String,
+    said: Mutex<Said>,
+    /// Grows with every progress report.
+    reports: watch::Sender<u64>,
+    streams_ended: watch::Sender<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Said {
+    tail: VecDeque<u8>,
+    progress: Option<Progress>,
+}
+
+impl JobOutput {
+    pub fn new(id: u64, project: String) -> Self {
+        let (reports, streams_ended) = (watch::channel(0).0, watch::channel(0).0);
+        Self { id, project, said: Mutex::default(), reports, streams_ended }
+    }
+
+    pub fn line(&self, text: &str) {
+        let mut said = self.said();
+        said.tail.extend(text.as_bytes());
+        said.tail.push_back(b'\n');
+        let surplus = said.tail.len().saturating_sub(TAIL);
+        said.tail.drain(..surplus);
+    }
+
+    pub(super) fn progress(&self, progress: Progress) {
+        self.said().progress = Some(progress);
+        self.reports.send_modify(|number| *number += 1);
+    }
+
+    /// Takes a report as JSON; one that is none was not made by us.
+    pub(super) fn report(&self, json: &str) {
+        if let Ok(progress) = serde_json::from_str(json) {
+            self.progress(progress);
+        }
+    }
+
+    /// The last output, in whole lines as far as it was cut.
+    pub fn tail(&self) -> Vec<u8> {
+        let mut tail: Vec<u8> = self.said().tail.iter().copied().collect();
+        if tail.len() == TAIL
+            && let Some(end) = tail.iter().position(|byte| *byte == b'\n')
+        {
+            tail.drain(..=end);
+        }
+        tail
+    }
+
+    pub fn latest_progress(&self) -> Option<Progress> {
+        self.said().progress.clone()
+    }
+
+    /// Learns of every progress report.
+    pub fn reports(&self) -> watch::Receiver<u64> {
+        self.reports.subscribe()
+    }
+
+    pub(super) fn fit_ended(&self, id: &str) {
+        if id == self.id.to_string() {
+            self.stream_ended();
+        }
+    }
+
+    pub(super) fn stream_ended(&self) {
+        self.streams_ended.send_modify(|ended| *ended = ended.saturating_add(1));
+    }
+
+    /// Waits until everything that the job printed is here, but not for ever: user code may have
+    /// redirected a stream.
+    pub async fn drained(&self, bound: Duration) {
+        let mut ended = self.streams_ended.subscribe();
+        let _ = timeout(bound, ended.wait_for(|ended| *ended >= STREAMS)).await;
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_long_log_is_kept_in_whole_lines() {
+        let job = JobOutput::new(7, String::new());
+        for number in 0..20_000 {
+            job.line(&format!("line {number}"));
+        }
+        let tail = String::from_utf8(job.tail()).unwrap();
+        assert!(tail.len() <= TAIL && tail.len() > TAIL - 100);
+        assert!(tail.starts_with("line 1") && tail.ends_with("line 19999\n"));
+    }
+
+    #[tokio::test]
+    async fn both_streams_must_have_ended() {
+        let job = JobOutput::new(7, String::new());
+        job.fit_ended("6");
+        job.fit_ended("7");
+        assert_eq!(*job.streams_ended.borrow(), 1);
+        job.stream_ended();
+        job.drained(Duration::from_secs(60)).await;
+    }
+}
