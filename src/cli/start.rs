@@ -71,9 +71,13 @@ pub(super) struct StartArgs {
     /// Longest time in seconds that /setup waits for a model to load
     #[arg(long, value_name = "S", default_value_t = 2.0)]
     setup_timeout: f64,
-    /// Longest time in seconds that running predictions and training may take when the server stops
+    /// Longest time in seconds that running predictions may take when the server stops
     #[arg(long, value_name = "S", default_value_t = 10.0)]
     drain_timeout: f64,
+    /// Longest time in seconds that training may go on when the server stops; then it goes back to the
+    /// queue, and is done again after the next start
+    #[arg(long, value_name = "S", default_value_t = 0.0)]
+    train_drain_timeout: f64,
     /// What becomes of webhook events while others of their project wait: `latest` trains once with
     /// the newest, `all` on each in order [default: latest for API v1, all for API v2]
     #[arg(long, value_enum)]
@@ -189,7 +193,7 @@ async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> 
     let options = TrainingOptions {
         lock_wait: seconds(args.lock_wait),
         linger: seconds(args.train_linger),
-        drain: grace,
+        drain: seconds(args.train_drain_timeout),
         keep_versions: args.keep_versions.and_then(|keep| usize::try_from(keep).ok()),
     };
     let training = train(queue, serving, launch.clone(), configure, options, stop.subscribe());
@@ -204,11 +208,13 @@ async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> 
         }
     };
     let _ = stop.send(true);
-    let wound_up = async {
+    let trained = async {
         if !training.is_finished() {
             let _ = training.await;
         }
-        let _ = http.await;
+    };
+    let wound_up = async {
+        let _ = tokio::join!(trained, http);
         supervisor.stop().await;
     };
     tokio::select! {

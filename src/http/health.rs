@@ -56,7 +56,7 @@ pub(super) async fn health(State(app): State<App>) -> Json<Health> {
     let training = match app.queue.ownership() {
         Ownership::Held(_) => Some("another server owns the model folder: no training here".into()),
         Ownership::Unusable(reason) => Some(format!("no training: {reason}")),
-        Ownership::Pending | Ownership::Owner(_) => None,
+        Ownership::Pending | Ownership::Owner(_) | Ownership::Ended => None,
     };
     let model_dir = class.as_ref().map(|class| &class.model_dir).or(app.options.model_dir.as_ref());
     let mut problems: Vec<String> = failed.chain(stuck).chain(refused).chain(training).collect();

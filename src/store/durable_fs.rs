@@ -9,6 +9,8 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
+use crate::failpoint;
+
 /// Writes `bytes` to `target` by way of a file in `staging`, which must be on the same file system.
 /// Readers see the old content or the new, never a part.
 pub fn write_atomic(staging: &Path, target: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -16,7 +18,9 @@ pub fn write_atomic(staging: &Path, target: &Path, bytes: &[u8]) -> io::Result<(
     staged.write_all(bytes)?;
     staged.as_file().sync_all()?;
     make_readable(staged.as_file())?;
+    failpoint::reached("write-staged");
     staged.persist(target)?;
+    failpoint::reached("write-renamed");
     sync_parent(target)
 }
 

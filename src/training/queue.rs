@@ -10,8 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::failpoint;
 use crate::store::db::DbError;
 use crate::store::jobs::enqueue::{NewJob, Policy, Queued, enqueue};
 use crate::store::jobs::read::{self, Found};
@@ -33,6 +34,8 @@ pub enum Ownership {
     /// The folder cannot be used, for this reason.
     Unusable(String),
     Owner(Arc<JobStore>),
+    /// The server stops.
+    Ended,
 }
 
 /// Why the queue did not do what it was asked.
@@ -137,7 +140,7 @@ impl Queue {
             Ownership::Owner(store) => Ok(store),
             Ownership::Held(pid) => Err(QueueError::Held(pid)),
             Ownership::Unusable(reason) => Err(QueueError::Unusable(reason)),
-            Ownership::Pending => Err(QueueError::Stopping),
+            Ownership::Pending | Ownership::Ended => Err(QueueError::Stopping),
         }
     }
 
@@ -164,6 +167,7 @@ impl Queue {
         };
         let (queued, open) =
             store.run(move |db| Ok((enqueue(db, &job)?, read::open_jobs(db)?))).await?;
+        failpoint::reached("job-queued");
         self.changed(open);
         Ok(queued)
     }
@@ -255,17 +259,18 @@ impl Queue {
     /// The job once it has ended, or as it stands after `wait`.
     pub async fn ended(&self, id: JobId, wait: Duration) -> Result<Job, QueueError> {
         let mut changes = self.changes.subscribe();
-        let end = async {
-            loop {
-                let job = self.job(id).await?;
-                if job.state.is_ended() || changes.changed().await.is_err() {
-                    return Ok(job);
-                }
+        let mut ownership = self.ownership.subscribe();
+        let deadline = Instant::now() + wait;
+        loop {
+            let job = self.job(id).await?;
+            if job.state.is_ended() {
+                return Ok(job);
             }
-        };
-        match timeout(wait, end).await {
-            Ok(job) => job,
-            Err(_) => self.job(id).await,
+            tokio::select! {
+                _ = changes.changed() => {}
+                _ = ownership.wait_for(|now| matches!(now, Ownership::Ended)) => return Ok(job),
+                () = sleep_until(deadline) => return Ok(job),
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 use super::error::TrainingError;
 use super::events::{cannot_learn, ignored_because};
 use super::ownership::{Owner, OwnershipError, own};
-use super::queue::{Queue, Running};
+use super::queue::{Ownership, Queue, Running};
 use super::report::{Reporter, last_words};
 use super::trainer::Trainer;
 use crate::failpoint;
@@ -78,7 +78,9 @@ pub async fn train(
         () = stopped(&mut stop) => return Ok(()),
     };
     let trainer = Trainer::new(launch, configure);
+    let over = Arc::clone(&queue);
     Runner { queue, serving, owner, trainer, options }.run(stop).await;
+    over.set_ownership(Ownership::Ended);
     Ok(())
 }
 
@@ -191,7 +193,6 @@ impl Runner {
             tokio::task::spawn_blocking(move || versions.publish(&project, id, &output, took))
                 .await??
         };
-        failpoint::reached("job-published");
         let switched = tokio::select! {
             switched = self.serving.switch(&job.project, version, &trained.model) => switched,
             // The next server serves it.
@@ -200,6 +201,7 @@ impl Runner {
         if switched.is_ok() {
             self.prune(&job.project).await;
         }
+        failpoint::reached("job-switched");
         let error = switched.err().map(|reason| {
             format!("published, but it cannot be loaded, so the version before is served: {reason}")
         });
@@ -236,7 +238,10 @@ impl Runner {
                 read::open_jobs(db)
             });
             match settled.await {
-                Ok(open) => return self.queue.done(open),
+                Ok(open) => {
+                    failpoint::reached("job-settled");
+                    return self.queue.done(open);
+                }
                 // The next server finds the job running, and decides about it.
                 Err(_) if is_stopping(stop) => return,
                 Err(error) => {

@@ -286,14 +286,14 @@ def test_fit_runs_on_the_main_thread_of_a_process_of_its_own(serve: Serve) -> No
                     "nice": os.nice(0),
                 }
     """
-    server = serve(source)
+    server = serve(source, "--train-linger", "1", "--train-nice", "7")
     server.setup()
     server.train()
     server.wait_trained()
     seen = server.first()
     assert seen["trained"]["main"] is True
     assert seen["trained"]["pid"] != seen["pid"]
-    assert seen["trained"]["nice"] == 10
+    assert seen["trained"]["nice"] == 7
     wait_for(lambda: not is_running(seen["trained"]["pid"]), "the training worker is gone")
 
 

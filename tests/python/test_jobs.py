@@ -1,0 +1,382 @@
+"""Training jobs as clients see them: status, log, progress, cancelling, waiting, going back."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from hosting import CHOICES, ECHO, PROJECT, Server, is_running, wait_for
+
+Serve = Callable[..., Server]
+
+#: A model whose `fit` does what the `params` of /train say.
+OBEDIENT = """
+    import os, sys, time
+    import label_studio_ml
+    from label_studio_ml.model import LabelStudioMLBase
+
+    class Obedient(LabelStudioMLBase):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            assert not self.train_output.get("unloadable"), "this one cannot be loaded"
+
+        def predict(self, tasks, **kwargs):
+            return [{"result": [], "trained": self.train_output} for _ in tasks]
+
+        def fit(self, tasks, workdir=None, do="", **kwargs):
+            print("fit begins", do)
+            if do == "raise":
+                raise ValueError("no such label")
+            if do == "die":
+                os._exit(3)
+            if do == "die once" and not os.path.exists(os.environ["MODEL_DIR"] + "/died"):
+                open(os.environ["MODEL_DIR"] + "/died", "w").close()
+                os._exit(3)
+            if do == "sleep":
+                time.sleep(600)
+            if do == "stubborn":
+                while True:
+                    try:
+                        time.sleep(600)
+                    except KeyboardInterrupt:
+                        print("no")
+            if do == "report":
+                label_studio_ml.progress(0.25, "epoch 1", loss=0.5)
+                while not os.path.exists(os.environ["MODEL_DIR"] + "/go"):
+                    time.sleep(0.01)
+                label_studio_ml.progress(2, "epoch 2", loss=0.25)
+            return {"do": do, "pid": os.getpid(), "unloadable": do == "unloadable"}
+"""
+
+
+def train(server: Server, do: str, **headers: str) -> dict[str, Any]:
+    body = {
+        "annotations": [{"id": 1}],
+        "project": PROJECT,
+        "label_config": CHOICES,
+        "params": {"do": do},
+    }
+    answer = server.post("/train", body, headers=headers)
+    assert answer.status_code == 201, answer.text
+    accepted: dict[str, Any] = answer.json()
+    return accepted
+
+
+def job(server: Server, number: str) -> dict[str, Any]:
+    answer = server.get(f"/jobs/{number}")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def ended(server: Server, number: str) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
+        now = job(server, number)
+        return now if now["ended_at"] else None
+
+    found: dict[str, Any] = wait_for(look, f"job {number} ends")
+    return found
+
+
+def test_a_client_may_wait_for_the_end(serve: Serve) -> None:
+    server = serve(OBEDIENT)
+    server.setup()
+    accepted = server.post(
+        "/train",
+        {"annotations": [{}], "project": PROJECT, "params": {"do": "x"}},
+        headers={"Prefer": "respond-async, wait=30"},
+    )
+    assert accepted.headers["Preference-Applied"] == "wait=30"
+    body = accepted.json()
+    assert accepted.status_code == 201
+    assert body["status"] == body["job_status"] == "finished"
+    assert body["job"] == body["job_id"] == body["model_version"]
+    assert server.predict().json()["model_version"] == body["job"]
+    failed = train(server, "raise", Prefer="wait=30")
+    assert (failed["status"], failed["error"]) == ("failed", "ValueError: no such label")
+    assert failed["traceback"].endswith("ValueError: no such label")
+    assert "in fit" in failed["traceback"]
+    slow = train(server, "sleep", Prefer="wait=1")
+    assert slow["status"] == "started"
+    assert slow["ended_at"] is None
+
+
+def test_the_status_has_what_clients_of_the_original_read(serve: Serve) -> None:
+    server = serve(OBEDIENT)
+    done = train(server, "x", Prefer="wait=30")["job"]
+    for given in (done, int(done)):
+        status = server.post("/job_status", {"job": given}).json()
+        assert set(status) == {
+            "job_status",
+            "error",
+            "created_at",
+            "enqueued_at",
+            "started_at",
+            "ended_at",
+            "result",
+        }
+        assert status["job_status"] == "finished"
+        assert status["result"]["train_output"]["do"] == "x"
+        assert status["result"]["job_id"] == done
+    times = [status[name] for name in ("created_at", "enqueued_at", "started_at", "ended_at")]
+    assert times == sorted(times)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", times[0])
+    failed = train(server, "raise", Prefer="wait=30")["job"]
+    status = server.post("/job_status", {"job": failed}).json()
+    assert status["job_status"] == "failed"
+    assert "ValueError: no such label" in status["error"]
+    assert status["result"] is None
+
+
+def test_what_is_no_job_is_said(serve: Serve) -> None:
+    server = serve(ECHO)
+    assert server.get("/jobs").json() == {"jobs": []}
+    for path in ("/jobs/1", "/jobs/x", "/jobs/1/log", "/jobs/-1"):
+        assert server.get(path).status_code == 404, path
+    assert server.post("/jobs/1/cancel").status_code == 404
+    assert server.post("/job_status", {"job": "1"}).status_code == 404
+    for bad in ({}, {"job": None}, {"job": []}):
+        answer = server.post("/job_status", bad)
+        assert answer.status_code == 422
+        assert "`job`" in answer.json()["detail"]
+    assert server.get("/jobs?limit=0").status_code == 422
+
+
+def test_jobs_are_listed_newest_first(serve: Serve) -> None:
+    server = serve(OBEDIENT)
+    first = train(server, "a", Prefer="wait=30")["job"]
+    second = train(server, "raise", Prefer="wait=30")["job"]
+    listed = server.get("/jobs", params={"project": PROJECT}).json()["jobs"]
+    assert [(one["job"], one["job_status"]) for one in listed] == [
+        (second, "failed"),
+        (first, "finished"),
+    ]
+    assert server.get("/jobs?project=other").json() == {"jobs": []}
+    assert len(server.get("/jobs?limit=1").json()["jobs"]) == 1
+
+
+def test_the_log_of_a_job_is_kept(serve: Serve) -> None:
+    server = serve(OBEDIENT)
+    number = train(server, "raise", Prefer="wait=30")["job"]
+    log = server.get(f"/jobs/{number}/log")
+    assert log.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert "fit begins raise\n" in log.text
+    server.stop()
+    again = serve(server.project)
+    assert again.get(f"/jobs/{number}/log").text == log.text
+    assert job(again, number)["error"] == "ValueError: no such label"
+
+
+def test_progress_is_seen_while_training_runs(serve: Serve) -> None:
+    server = serve(OBEDIENT)
+    number = train(server, "report")["job"]
+    seen = wait_for(lambda: job(server, number)["progress"], "progress is reported")
+    assert seen == {"fraction": 0.25, "message": "epoch 1", "metrics": {"loss": 0.5}}
+    assert server.get(f"/jobs/{number}/log").text == "fit begins report\n"
+    wait_for(lambda: "training 25 %, epoch 1, loss 0.5000" in server.log(), "it is logged")
+    (server.project / "go").touch()
+    assert ended(server, number)["progress"]["fraction"] == 1
+
+
+def test_bars_of_tqdm_are_recognised(serve: Serve) -> None:
+    source = """
+        import os, subprocess, sys, time
+        from tqdm import tqdm
+        from label_studio_ml.model import LabelStudioMLBase
+        BAR = (
+            "import time; from tqdm import tqdm\\n"
+            "for _ in tqdm(range(8), desc='in a child', mininterval=0): time.sleep(0.1)"
+        )
+        class Bars(LabelStudioMLBase):
+            def predict(self, tasks, **kwargs):
+                return []
+            def fit(self, tasks, workdir=None, **kwargs):
+                for _ in tqdm(range(4), desc="epochs", mininterval=0):
+                    time.sleep(0.3)
+                subprocess.run([sys.executable, "-c", BAR], check=True)
+                return {}
+    """
+    server = serve(source)
+    number = train(server, "")["job"]
+    seen: set[str] = set()
+
+    def all_seen() -> bool:
+        now = job(server, number)
+        if now["progress"]:
+            seen.add(now["progress"]["message"])
+        return bool(now["ended_at"])
+
+    wait_for(all_seen, "training ends")
+    assert {"epochs 2/4", "epochs 4/4"} <= seen
+    assert len([text for text in seen if text.startswith("in a child ")]) >= 3
+    log = server.get(f"/jobs/{number}/log").text
+    assert "epochs: 100%" in log
+    assert "epochs:  25%" not in log
+
+
+def test_progress_outside_of_fit_does_nothing(serve: Serve) -> None:
+    source = ECHO.replace(
+        "            return [\n",
+        "            import label_studio_ml\n"
+        "            label_studio_ml.progress(0.5, 'predicting')\n"
+        "            return [\n",
+    )
+    server = serve(source)
+    assert server.predict().status_code == 200
+    assert "predicting" not in server.log()
+
+
+def test_a_waiting_job_is_cancelled(serve: Serve) -> None:
+    server = serve(OBEDIENT)
+    running = train(server, "sleep")["job"]
+    waiting = train(server, "x")["job"]
+    cancelled = server.post(f"/jobs/{waiting}/cancel")
+    assert cancelled.status_code == 200
+    assert cancelled.json()["job_status"] == "cancelled"
+    assert server.post(f"/jobs/{waiting}/cancel").status_code == 409
+    assert job(server, running)["job_status"] == "started"
+
+
+def test_a_running_job_is_interrupted(serve: Serve) -> None:
+    server = serve(OBEDIENT)
+    number = train(server, "sleep")["job"]
+    wait_for(lambda: "fit begins" in server.log(), "fit runs")
+    began = time.monotonic()
+    assert server.post(f"/jobs/{number}/cancel").json()["job_status"] == "cancelled"
+    assert time.monotonic() - began < 5, "a sleeping fit is woken, not waited for"
+    after = train(server, "x", Prefer="wait=30")
+    assert after["status"] == "finished"
+
+
+def test_a_stubborn_job_is_killed(serve: Serve) -> None:
+    server = serve(OBEDIENT)
+    number = train(server, "stubborn")["job"]
+    wait_for(lambda: "fit begins" in server.log(), "fit runs")
+    pids = server.workers()
+    assert server.post(f"/jobs/{number}/cancel").json()["job_status"] == "cancelled"
+    assert "no\n" in server.get(f"/jobs/{number}/log").text
+    wait_for(lambda: sum(is_running(pid) for pid in pids) == 1, "its worker is gone")
+    assert server.predict().json()["model_version"] == "INITIAL"
+
+
+def test_a_dead_worker_is_tried_again_once(serve: Serve) -> None:
+    server = serve(OBEDIENT)
+    again = train(server, "die once", Prefer="wait=30")
+    assert (again["status"], again["attempts"], again["error"]) == ("finished", 2, None)
+    lost = train(server, "die", Prefer="wait=30")
+    assert (lost["status"], lost["attempts"]) == ("failed", 2)
+    assert lost["error"] == "the training worker exited with status 3"
+    assert server.predict().json()["model_version"] == again["job"]
+
+
+def test_jobs_in_a_row_share_a_worker(serve: Serve) -> None:
+    server = serve(OBEDIENT)
+    pids = set()
+    for _ in range(3):
+        version = train(server, "x", Prefer="wait=30")["job"]
+        pids.add(server.first()["trained"]["pid"])
+    assert len(pids) == 1
+    train(server, "raise", Prefer="wait=30")
+    train(server, "x", Prefer="wait=30")
+    pids.add(server.first()["trained"]["pid"])
+    assert len(pids) == 2, "after an error a new one is used"
+    assert version
+
+
+def test_going_back_to_a_version(serve: Serve) -> None:
+    server = serve(OBEDIENT)
+    server.setup()
+    first, second = (train(server, do, Prefer="wait=30")["job"] for do in "ab")
+    back = server.post(f"/versions/{first}/activate", {"project": PROJECT})
+    assert (back.status_code, back.json()) == (200, {"project": PROJECT, "model_version": first})
+    assert server.first()["trained"]["do"] == "a"
+    assert server.setup().json() == {"model_version": first}
+    server.stop()
+    again = serve(server.project)
+    assert again.setup().json() == {"model_version": first}, "also after a restart"
+    assert again.post(f"/versions/{second}/activate").status_code == 200, "without a body"
+    assert again.first()["trained"]["do"] == "b"
+    third = train(again, "c", Prefer="wait=30")["job"]
+    assert again.setup().json() == {"model_version": third}
+    assert again.get("/versions").json()["versions"] == [third, second, first]
+
+
+def test_going_back_to_what_cannot_be_served(serve: Serve) -> None:
+    server = serve(OBEDIENT)
+    server.setup()
+    good = train(server, "a", Prefer="wait=30")["job"]
+    bad = train(server, "unloadable", Prefer="wait=30")
+    assert bad["status"] == "finished"
+    assert "cannot be loaded, so the version before is served: AssertionError" in bad["error"]
+    refused = server.post(f"/versions/{bad['job']}/activate", {"project": PROJECT})
+    assert refused.status_code == 409
+    assert "this one cannot be loaded" in refused.json()["detail"]
+    for path in ("/versions/1/activate", "/versions/x/activate"):
+        assert server.post(path, {"project": PROJECT}).status_code == 404
+        assert server.post(path).status_code == 404
+    assert server.first()["trained"]["do"] == "a"
+    assert server.setup().json() == {"model_version": good}
+
+
+def test_old_versions_are_removed(serve: Serve) -> None:
+    server = serve(OBEDIENT, "--keep-versions", "2")
+    server.setup()
+    versions = [train(server, "x", Prefer="wait=30")["job"] for _ in range(4)]
+    kept = server.get("/versions").json()["versions"]
+    assert kept == versions[:1:-1]
+    folders = sorted(path.name for path in (server.project / PROJECT).iterdir())
+    assert folders == versions[2:]
+    assert job(server, versions[0])["job_status"] == "finished"
+
+
+def test_a_second_server_waits_for_the_folder(serve: Serve) -> None:
+    first = serve(OBEDIENT)
+    first.setup()
+    version = train(first, "a", Prefer="wait=30")["job"]
+    second = serve(first.project, "--lock-wait", "600")
+    assert second.setup().json() == {"model_version": version}
+    assert second.predict().status_code == 200
+    problem = wait_for(lambda: second.get("/health").json().get("problems"), "it is said")
+    assert problem == ["another server owns the model folder: no training here"]
+    refused: list[int] = []
+    thread = threading.Thread(
+        target=lambda: refused.append(second.train().status_code), daemon=True
+    )
+    thread.start()
+    newer = train(first, "b", Prefer="wait=30")["job"]
+    thread.join(30)
+    assert refused == [503]
+    first.stop()
+    wait_for(lambda: "problems" not in second.get("/health").json(), "it takes over")
+    assert second.setup().json() == {"model_version": newer}, "what the first one published"
+    assert train(second, "c", Prefer="wait=30")["status"] == "finished"
+
+
+def test_a_second_server_gives_up(serve: Serve) -> None:
+    first = serve(ECHO)
+    second = serve(first.project, "--lock-wait", "1")
+    assert second.process.wait(30) == 2
+    assert re.search(
+        r"another server \(pid \d+\) did not let go of this model folder", second.log()
+    )
+    assert str(first.process.pid) in second.log()
+    assert first.predict().status_code == 200
+
+
+def test_every_event_is_trained_on_where_that_is_asked(serve: Serve) -> None:
+    server = serve(ECHO, "--training-queue", "all")
+    server.setup()
+
+    def event(number: int) -> dict[str, Any]:
+        project = {"id": 2, "created_at": "2026-11-23T10:49:25Z", "label_config": CHOICES}
+        return {"action": "ANNOTATION_CREATED", "number": number, "project": project}
+
+    answers = [server.post("/webhook", event(number)).json() for number in (0, 1, 2, 1)]
+    assert [answer["status"] for answer in answers] == ["queued", "queued", "queued", "merged"]
+    assert answers[3]["job"] == answers[1]["job"]
+    server.wait_trained(answers[0].get("project", f"2.{1795430965}"))
+    jobs = server.get("/jobs").json()["jobs"]
+    assert [one["job_status"] for one in jobs] == ["finished"] * 3
