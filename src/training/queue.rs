@@ -53,7 +53,7 @@ pub enum QueueError {
     Unknown(String),
     #[error("job {0} is no longer kept")]
     Gone(JobId),
-    #[error("job {id} cannot be cancelled any more: it is {}", state.name())]
+    #[error("job {id} cannot be cancelled any more ({})", state.name())]
     TooLate { id: JobId, state: JobState },
     #[error("the server is stopping")]
     Stopping,
