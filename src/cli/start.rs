@@ -200,7 +200,8 @@ async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> 
     let mut training = tokio::spawn(training);
 
     let outcome = tokio::select! {
-        failure = import_failure(known) => Err(explain(&failure)),
+        // Its traceback is in the log.
+        failure = import_failure(known) => Err(anyhow!(failure.message.clone())),
         Ok(Err(error)) = &mut training => Err(error.into()),
         name = signals.next() => {
             info!("{name}: stopping; what runs may end within {} s", grace.as_secs_f64());
@@ -234,9 +235,4 @@ async fn import_failure(mut class: watch::Receiver<Class>) -> Arc<ImportFailure>
         Ok(Class::Failed(failure)) => failure,
         _ => std::future::pending().await,
     }
-}
-
-fn explain(failure: &ImportFailure) -> anyhow::Error {
-    let traceback = failure.traceback.as_ref().map(|t| format!("\n{t}")).unwrap_or_default();
-    anyhow!("{}{traceback}", failure.message)
 }

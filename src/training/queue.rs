@@ -24,6 +24,9 @@ use crate::workers::output::job::JobOutput;
 /// How long a request waits while another server still owns the model folder.
 const HANDOVER: Duration = Duration::from_secs(10);
 
+/// How long a question waits while the class is still being imported.
+const KNOWN_SOON: Duration = Duration::from_secs(1);
+
 /// Whether this server may train.
 #[derive(Debug, Clone)]
 pub enum Ownership {
@@ -125,17 +128,7 @@ impl Queue {
     pub async fn store(&self) -> Result<Arc<JobStore>, QueueError> {
         let mut ownership = self.ownership.subscribe();
         let decided = |now: &Ownership| !matches!(now, Ownership::Pending);
-        let known = ownership.wait_for(decided).await.map(|now| now.clone());
-        let now = match known.map_err(|_| QueueError::Stopping)? {
-            Ownership::Held(pid) => {
-                let handed = |now: &Ownership| !matches!(now, Ownership::Held(_));
-                match timeout(HANDOVER, ownership.wait_for(handed)).await {
-                    Ok(now) => now.map_err(|_| QueueError::Stopping)?.clone(),
-                    Err(_) => Ownership::Held(pid),
-                }
-            }
-            now => now,
-        };
+        let now = ownership.wait_for(decided).await.map_err(|_| QueueError::Stopping)?.clone();
         match now {
             Ownership::Owner(store) => Ok(store),
             Ownership::Held(pid) => Err(QueueError::Held(pid)),
@@ -144,13 +137,22 @@ impl Queue {
         }
     }
 
+    /// The job store for something new, for which the server before may still have to end.
+    async fn store_soon(&self) -> Result<Arc<JobStore>, QueueError> {
+        let mut ownership = self.ownership.subscribe();
+        let handed = |now: &Ownership| !matches!(now, Ownership::Pending | Ownership::Held(_));
+        // Whatever the wait brought, `store` says how it stands.
+        let _ = timeout(HANDOVER, ownership.wait_for(handed)).await;
+        self.store().await
+    }
+
     /// Queues a job, or adds to one that waits. What is answered is on the disk.
     pub async fn add(
         &self,
         request: Request,
         versions: &Arc<Versions>,
     ) -> Result<Queued, QueueError> {
-        let store = self.store().await?;
+        let store = self.store_soon().await?;
         let newest_folder = {
             let (versions, project) = (Arc::clone(versions), request.project.clone());
             tokio::task::spawn_blocking(move || versions.newest_folder(&project)).await??
@@ -276,7 +278,7 @@ impl Queue {
 
     /// The job of a project that runs or waits next.
     pub async fn of_project(&self, project: &str) -> Option<JobId> {
-        let Ownership::Owner(store) = self.ownership() else { return None };
+        let store = timeout(KNOWN_SOON, self.store()).await.ok()?.ok()?;
         let project = project.to_owned();
         store.run(move |db| read::active(db, &project)).await.ok().flatten()
     }

@@ -58,37 +58,40 @@ pub fn enqueue(connection: &Connection, job: &NewJob) -> rusqlite::Result<Queued
     let id = next_id(connection, job)?;
     connection
         .prepare_cached(
-            "INSERT INTO jobs(id, project, action, label_config, payload, payload_hash, state,
-                              created_at, enqueued_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?7, ?7)",
+            "INSERT INTO jobs(id, project, action, label_config, payload_hash, state, created_at,
+                              enqueued_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?6)",
         )?
-        .execute(params![
-            id,
-            job.project,
-            job.action,
-            job.label_config,
-            &job.payload[..],
-            hash,
-            job.now
-        ])?;
+        .execute(params![id, job.project, job.action, job.label_config, hash, job.now])?;
+    put_payload(connection, id, &job.payload)?;
     Ok(Queued { id, merged: false })
+}
+
+fn put_payload(connection: &Connection, id: JobId, body: &[u8]) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO payloads VALUES (?1, ?2)")?
+        .execute(params![id, body])?;
+    Ok(())
 }
 
 /// Gives the payload to the event of the project that waits, if one does.
 fn merge(connection: &Connection, job: &NewJob, hash: i64) -> rusqlite::Result<Option<JobId>> {
-    connection
+    let standing: Option<JobId> = connection
         .prepare_cached(
-            "UPDATE jobs SET action = ?2, label_config = ?3, payload = ?4, payload_hash = ?5,
-                             merged = merged + 1, enqueued_at = ?6
+            "UPDATE jobs SET action = ?2, label_config = ?3, payload_hash = ?4,
+                             merged = merged + 1, enqueued_at = ?5
              WHERE id = (SELECT min(id) FROM jobs
                          WHERE project = ?1 AND state = 'queued' AND action IS NOT NULL)
              RETURNING id",
         )?
-        .query_row(
-            params![job.project, job.action, job.label_config, &job.payload[..], hash, job.now],
-            |row| row.get(0),
-        )
-        .optional()
+        .query_row(params![job.project, job.action, job.label_config, hash, job.now], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    if let Some(id) = standing {
+        put_payload(connection, id, &job.payload)?;
+    }
+    Ok(standing)
 }
 
 /// The job of an identical event that came shortly before.

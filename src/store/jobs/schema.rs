@@ -11,7 +11,6 @@ const TABLES: &str = "
         project TEXT NOT NULL,
         action TEXT,
         label_config TEXT,
-        payload BLOB,
         payload_hash INTEGER NOT NULL,
         state TEXT NOT NULL,
         epoch INTEGER NOT NULL DEFAULT 0,
@@ -30,6 +29,8 @@ const TABLES: &str = "
         progress TEXT,
         log BLOB
     ) STRICT;
+    -- Apart, since a row is written anew with every change.
+    CREATE TABLE payloads (job INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
     CREATE INDEX jobs_by_state ON jobs(state, project, id);
     CREATE INDEX jobs_by_project ON jobs(project, id);
     -- Ids of jobs whose rows were removed.

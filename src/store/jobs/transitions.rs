@@ -73,7 +73,8 @@ pub fn claim(connection: &Connection) -> rusqlite::Result<Option<Claimed>> {
                              traceback = NULL, progress = NULL, log = NULL
              WHERE id = (SELECT jobs.id FROM jobs LEFT JOIN turns USING (project)
                          WHERE state = 'queued' ORDER BY coalesce(turn, 0), jobs.id LIMIT 1)
-             RETURNING id, project, label_config, action, payload, epoch, merged, attempts",
+             RETURNING id, project, label_config, action, epoch, merged, attempts,
+                       (SELECT body FROM payloads WHERE job = jobs.id)",
         )?
         .query_row([now()], |row| {
             Ok(Claimed {
@@ -81,10 +82,10 @@ pub fn claim(connection: &Connection) -> rusqlite::Result<Option<Claimed>> {
                 project: row.get(1)?,
                 label_config: row.get(2)?,
                 action: row.get(3)?,
-                payload: row.get::<_, Vec<u8>>(4)?.into(),
-                epoch: row.get(5)?,
-                merged: row.get(6)?,
-                attempts: row.get(7)?,
+                epoch: row.get(4)?,
+                merged: row.get(5)?,
+                attempts: row.get(6)?,
+                payload: row.get::<_, Vec<u8>>(7)?.into(),
             })
         })
         .optional()?;
@@ -171,7 +172,7 @@ pub fn settle(
             };
             connection.execute(
                 "UPDATE jobs SET state = ?3, version = ?4, error = ?5, traceback = ?6,
-                                 ended_at = ?7, payload = NULL, worker = NULL
+                                 ended_at = ?7, worker = NULL
                  WHERE id = ?1 AND epoch = ?2 AND state IN ('running', 'publishing')",
                 params![id, epoch, state.name(), version, error, traceback, now()],
             )?
@@ -183,12 +184,13 @@ pub fn settle(
 
 pub fn cancel(connection: &Connection, id: JobId) -> rusqlite::Result<Cancel> {
     let waited = connection.execute(
-        "UPDATE jobs SET state = 'cancelled', ended_at = ?2, payload = NULL,
-                         cancel_requested = 1, error = 'cancelled while it waited'
+        "UPDATE jobs SET state = 'cancelled', ended_at = ?2, cancel_requested = 1,
+                         error = 'cancelled while it waited'
          WHERE id = ?1 AND state = 'queued'",
         params![id, now()],
     )?;
     if waited > 0 {
+        tidy(connection)?;
         return Ok(Cancel::Done);
     }
     let runs = connection.execute(
@@ -251,14 +253,25 @@ pub fn recover(
     Ok(outcome)
 }
 
-/// Removes the oldest ended jobs, and gives freed space back.
+/// Removes the payloads of ended jobs and the oldest of these, and gives freed space back.
 fn tidy(connection: &Connection) -> rusqlite::Result<()> {
-    const OLDEST: &str = "SELECT id FROM jobs
-        WHERE state NOT IN ('queued', 'running', 'publishing')
-        ORDER BY ended_at DESC, id DESC LIMIT -1 OFFSET ?1";
     connection
-        .prepare_cached(&format!("INSERT OR IGNORE INTO gone {OLDEST}"))?
-        .execute([JOBS_KEPT])?;
-    connection.execute("DELETE FROM jobs WHERE id IN (SELECT id FROM gone)", [])?;
+        .prepare_cached(
+            "DELETE FROM payloads WHERE job NOT IN
+                 (SELECT id FROM jobs WHERE state IN ('queued', 'running', 'publishing'))",
+        )?
+        .execute([])?;
+    let removed: Vec<JobId> = connection
+        .prepare_cached(
+            "DELETE FROM jobs WHERE id IN
+                 (SELECT id FROM jobs WHERE state NOT IN ('queued', 'running', 'publishing')
+                  ORDER BY ended_at DESC, id DESC LIMIT -1 OFFSET ?1)
+             RETURNING id",
+        )?
+        .query_map([JOBS_KEPT], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for id in removed {
+        connection.prepare_cached("INSERT INTO gone VALUES (?1)")?.execute([id])?;
+    }
     connection.pragma(None, "incremental_vacuum", PAGES_FREED, |_| Ok(()))
 }
