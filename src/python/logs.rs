@@ -6,13 +6,12 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io;
-use std::os::fd::BorrowedFd;
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::progress;
+use super::streams::write;
 use crate::workers::output::record;
 
 /// A line that never ends is cut here.
@@ -106,21 +105,6 @@ fn complete_lines(partial: &mut String, text: &str) -> Vec<String> {
 
 fn record(level: &str, line: &str) -> String {
     PROJECT.with_borrow(|project| record::format(project, level, line))
-}
-
-pub(super) fn write(stream: i32, records: &str) -> io::Result<()> {
-    // SAFETY: descriptors 1 and 2 are open for the whole life of a worker; user code that closes
-    // them gets an error from the write.
-    let stream = unsafe { BorrowedFd::borrow_raw(stream) };
-    let mut rest = records.as_bytes();
-    while !rest.is_empty() {
-        match rustix::io::write(stream, rest) {
-            Ok(written) => rest = &rest[written..],
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

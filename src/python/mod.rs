@@ -15,3 +15,4 @@ mod label_config;
 mod logs;
 mod module;
 mod progress;
+mod streams;

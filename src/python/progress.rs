@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::{json_out, logs};
+use super::{json_out, streams};
 use crate::workers::output::job::Progress;
 use crate::workers::output::{record, tqdm};
 
@@ -62,7 +62,7 @@ pub(super) fn report_progress(
     let progress =
         Progress { fraction: fraction.map(|fraction| fraction.clamp(0.0, 1.0)), message, metrics };
     let Some(record) = format(&progress) else { return Ok(()) };
-    py.detach(|| logs::write(2, &record))?;
+    py.detach(|| streams::write(2, &record))?;
     Ok(())
 }
 
