@@ -94,6 +94,7 @@ impl From<QueueError> for ApiError {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             QueueError::Db(error) if error.is_full() => StatusCode::INSUFFICIENT_STORAGE,
+            QueueError::Db(error) if error.is_read_only() => StatusCode::SERVICE_UNAVAILABLE,
             QueueError::Unknown(_) => StatusCode::NOT_FOUND,
             QueueError::Gone(_) => StatusCode::GONE,
             QueueError::TooLate { .. } => StatusCode::CONFLICT,

@@ -34,8 +34,19 @@ pub enum DbError {
 impl DbError {
     /// Whether the disk has no room.
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::Open { reason, .. } | Self::Sqlite(reason)
-            if reason.sqlite_error_code() == Some(ErrorCode::DiskFull))
+        self.code() == Some(ErrorCode::DiskFull)
+    }
+
+    /// Whether the disk takes no writing at all.
+    pub fn is_read_only(&self) -> bool {
+        self.code() == Some(ErrorCode::ReadOnly)
+    }
+
+    fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Open { reason, .. } | Self::Sqlite(reason) => reason.sqlite_error_code(),
+            Self::Closed => None,
+        }
     }
 }
 

@@ -311,3 +311,80 @@ impl Queue {
         job
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::jobs::transitions::{Outcome, settle};
+
+    async fn queue() -> (tempfile::TempDir, Arc<Queue>, Arc<JobStore>, Arc<Versions>) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(JobStore::open(&dir.path().join("state.db")).unwrap());
+        let queue = Arc::new(Queue::new(None));
+        queue.set_ownership(Ownership::Owner(Arc::clone(&store)));
+        let versions = Arc::new(Versions::open(dir.path()));
+        (dir, queue, store, versions)
+    }
+
+    fn event(generation: u8) -> Request {
+        Request {
+            project: "2.17".into(),
+            label_config: None,
+            action: Some("ANNOTATION_CREATED".into()),
+            payload: Bytes::from_static(b"{}"),
+            generation,
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_job_learns_of_its_end() {
+        let (_dir, queue, store, versions) = queue().await;
+        let id = queue.add(event(1), &versions).await.unwrap().id;
+        let waiting = tokio::spawn({
+            let queue = Arc::clone(&queue);
+            async move { queue.ended(id, Duration::from_secs(60)).await.unwrap().state }
+        });
+        let (job, _) = queue.next(&store).await.unwrap().unwrap();
+        let still = queue.ended(id, Duration::from_millis(20)).await.unwrap();
+        assert_eq!(still.state, JobState::Running);
+        let outcome = Outcome::Succeeded { version: None, error: None };
+        store.run(move |db| settle(db, id, job.epoch, &outcome)).await.unwrap();
+        queue.done(0);
+        assert_eq!(waiting.await.unwrap(), JobState::Succeeded);
+        assert!(queue.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_running_job_is_told_that_it_is_cancelled() {
+        let (_dir, queue, store, versions) = queue().await;
+        let id = queue.add(event(1), &versions).await.unwrap().id;
+        let (_, running) = queue.next(&store).await.unwrap().unwrap();
+        assert!(queue.cancel(id).await.unwrap().cancel_requested);
+        timeout(Duration::from_secs(5), running.cancelled()).await.unwrap();
+        assert!(matches!(queue.cancel(7).await, Err(QueueError::Unknown(_))));
+    }
+
+    #[tokio::test]
+    async fn what_becomes_of_waiting_events_is_up_to_the_generation() {
+        let (_dir, queue, _store, versions) = queue().await;
+        let payload = |body: &'static str, generation| Request {
+            payload: Bytes::from_static(body.as_bytes()),
+            ..event(generation)
+        };
+        queue.add(payload("1", 1), &versions).await.unwrap();
+        assert!(queue.add(payload("2", 1), &versions).await.unwrap().merged);
+        assert!(!queue.add(payload("3", 2), &versions).await.unwrap().merged);
+        assert_eq!(queue.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn whoever_is_not_the_owner_says_why() {
+        let queue = Queue::new(None);
+        queue.set_ownership(Ownership::Held(Some(42)));
+        let said = queue.job(1).await.unwrap_err().to_string();
+        assert_eq!(said, "another server (pid 42) owns the model folder; this one only predicts");
+        queue.set_ownership(Ownership::Unusable("disk full".into()));
+        assert_eq!(queue.job(1).await.unwrap_err().to_string(), "no training: disk full");
+        assert_eq!(queue.of_project("2.17").await, None);
+    }
+}
