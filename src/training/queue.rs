@@ -317,7 +317,7 @@ mod tests {
     use super::*;
     use crate::store::jobs::transitions::{Outcome, settle};
 
-    async fn queue() -> (tempfile::TempDir, Arc<Queue>, Arc<JobStore>, Arc<Versions>) {
+    fn queue() -> (tempfile::TempDir, Arc<Queue>, Arc<JobStore>, Arc<Versions>) {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(JobStore::open(&dir.path().join("state.db")).unwrap());
         let queue = Arc::new(Queue::new(None));
@@ -338,7 +338,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_for_a_job_learns_of_its_end() {
-        let (_dir, queue, store, versions) = queue().await;
+        let (_dir, queue, store, versions) = queue();
         let id = queue.add(event(1), &versions).await.unwrap().id;
         let waiting = tokio::spawn({
             let queue = Arc::clone(&queue);
@@ -356,7 +356,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_running_job_is_told_that_it_is_cancelled() {
-        let (_dir, queue, store, versions) = queue().await;
+        let (_dir, queue, store, versions) = queue();
         let id = queue.add(event(1), &versions).await.unwrap().id;
         let (_, running) = queue.next(&store).await.unwrap().unwrap();
         assert!(queue.cancel(id).await.unwrap().cancel_requested);
@@ -366,7 +366,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_becomes_of_waiting_events_is_up_to_the_generation() {
-        let (_dir, queue, _store, versions) = queue().await;
+        let (_dir, queue, _store, versions) = queue();
         let payload = |body: &'static str, generation| Request {
             payload: Bytes::from_static(body.as_bytes()),
             ..event(generation)
