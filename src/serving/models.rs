@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -48,16 +47,42 @@ pub struct ModelInUse {
     retired: AtomicBool,
     /// Workers that died while they made the instance.
     deaths: AtomicU32,
+    /// No worker has ever loaded its version: a failure may be the version's.
+    untried: AtomicBool,
+    rejected: AtomicBool,
 }
 
 /// A constructor that has ended so many workers is not tried again by itself.
 const DEADLY: u32 = 2;
 
 impl ModelInUse {
-    fn new(spec: ModelSpec, train_output: Bytes) -> Arc<Self> {
-        let (load, _) = watch::channel(Load::Idle);
-        let (retired, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
-        Arc::new(Self { model: Model { spec, train_output }, load, retired, deaths })
+    fn new(spec: ModelSpec, version: Option<&Version>) -> Arc<Self> {
+        let train_output = version.map(|version| version.train_output.clone()).unwrap_or_default();
+        Arc::new(Self {
+            model: Model { spec, train_output },
+            load: watch::channel(Load::Idle).0,
+            retired: AtomicBool::new(false),
+            deaths: AtomicU32::new(0),
+            untried: AtomicBool::new(version.is_some_and(|version| !version.is_tried)),
+            rejected: AtomicBool::new(false),
+        })
+    }
+
+    /// The version, if no worker has ever loaded it.
+    pub fn untried_version(&self) -> Option<u64> {
+        let version = self.model.spec.version.parse().ok();
+        version.filter(|_| self.untried.load(Ordering::Relaxed))
+    }
+
+    /// Rejects the version if no worker has ever loaded it, and returns it; once.
+    pub fn reject(&self) -> Option<u64> {
+        let version = self.untried_version();
+        let first = version.is_some() && !self.rejected.swap(true, Ordering::Relaxed);
+        version.filter(|_| first)
+    }
+
+    pub fn is_rejected(&self) -> bool {
+        self.rejected.load(Ordering::Relaxed)
     }
 
     pub fn is_retired(&self) -> bool {
@@ -226,8 +251,7 @@ impl Models {
             version: name,
             connection: connection.cloned(),
         };
-        let train_output = version.map(|version| version.train_output.clone()).unwrap_or_default();
-        let model = ModelInUse::new(spec, train_output);
+        let model = ModelInUse::new(spec, version);
         project.models.insert(0, Arc::clone(&model));
         let surplus = project.models.split_off(project.models.len().min(INSTANCES_PER_PROJECT));
         for model in &surplus {
@@ -251,7 +275,7 @@ impl Models {
         spec.connection = project.setup.as_ref().map(|setup| setup.connection.clone());
         spec.id = self.next_id();
         spec.version = version.id.to_string();
-        Some(ModelInUse::new(spec, version.train_output.clone()))
+        Some(ModelInUse::new(spec, Some(version)))
     }
 
     /// From now on `version` is served; returns the models of older versions.
@@ -266,6 +290,33 @@ impl Models {
         project.trained = Trained::Newest(version);
         project.refused = None;
         let old = std::mem::replace(&mut project.models, next.into_iter().collect());
+        for model in &old {
+            model.retire();
+        }
+        old
+    }
+
+    /// A worker has loaded this version.
+    pub fn note_tried(&self, project: &str, id: u64) {
+        let mut projects = self.table();
+        let Some(project) = projects.get_mut(project) else { return };
+        if let Trained::Newest(version) = &mut project.trained
+            && version.id == id
+        {
+            version.is_tried = true;
+        }
+        for model in project.models.iter().filter(|model| model.untried_version() == Some(id)) {
+            model.untried.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets the version of a project, which is read again from the model folder, and returns its
+    /// models.
+    pub fn forget_version(&self, project: &str) -> Vec<Arc<ModelInUse>> {
+        let mut projects = self.table();
+        let project = projects.entry(project.to_owned()).or_default();
+        project.trained = Trained::Unread;
+        let old = std::mem::take(&mut project.models);
         for model in &old {
             model.retire();
         }
@@ -330,6 +381,8 @@ fn version_name(version: Option<&Version>, generation: u8) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     const KEY: &str = "2.1795430965";
@@ -346,7 +399,7 @@ mod tests {
     }
 
     fn version(id: u64) -> Version {
-        Version { id, train_output: Bytes::from_static(b"{}") }
+        Version { id, train_output: Bytes::from_static(b"{}"), is_tried: true }
     }
 
     #[test]
@@ -458,6 +511,24 @@ mod tests {
         assert_eq!(models.refused(), [(KEY.to_owned(), 7, "KeyError: 'x'".to_owned())]);
         models.switch(KEY, version(8), None);
         assert!(models.refused().is_empty());
+    }
+
+    #[test]
+    fn only_a_version_that_was_never_loaded_is_rejected() {
+        let models = Models::default();
+        let untried = |id| Version { is_tried: false, ..version(id) };
+        models.set_version_once(KEY, Some(untried(7)));
+        let (model, _) = models.resolve(KEY, Some("<View/>"), 1);
+        assert_eq!(model.reject(), Some(7));
+        assert_eq!(model.reject(), None, "once");
+        assert!(model.is_rejected());
+        assert_eq!(models.forget_version(KEY).len(), 1);
+        models.set_version_once(KEY, Some(untried(6)));
+        let (older, _) = models.resolve(KEY, Some("<View/>"), 1);
+        models.note_tried(KEY, 6);
+        assert_eq!(older.reject(), None);
+        let (of_another_config, _) = models.resolve(KEY, Some("<View></View>"), 1);
+        assert_eq!(of_another_config.reject(), None);
     }
 
     #[test]

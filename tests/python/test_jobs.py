@@ -380,3 +380,33 @@ def test_every_event_is_trained_on_where_that_is_asked(serve: Serve) -> None:
     server.wait_trained(answers[0].get("project", f"2.{1795430965}"))
     jobs = server.get("/jobs").json()["jobs"]
     assert [one["job_status"] for one in jobs] == ["finished"] * 3
+
+
+def test_a_version_that_never_was_loaded_is_rejected_at_its_first_load(serve: Serve) -> None:
+    server = serve(OBEDIENT)
+    good = train(server, "a", Prefer="wait=30")["job"]
+    bad = train(server, "unloadable", Prefer="wait=30")["job"]
+    # No model of the project was in use so far, so nothing was loaded.
+    assert server.predict().json()["model_version"] == good
+    (problem,) = server.get("/health").json()["problems"]
+    assert f"version {bad} cannot be loaded: AssertionError: this one cannot be loaded" in problem
+    server.stop()
+    again = serve(server.project)
+    assert again.setup().json() == {"model_version": good}
+
+
+def test_a_version_that_was_loaded_once_is_not_rejected(serve: Serve) -> None:
+    source = OBEDIENT.replace(
+        'assert not self.train_output.get("unloadable"), "this one cannot be loaded"',
+        'assert not os.path.exists(os.environ["MODEL_DIR"] + "/down"), "the network is down"',
+    )
+    server = serve(source)
+    server.setup()
+    version = train(server, "a", Prefer="wait=30")["job"]
+    assert server.predict().json()["model_version"] == version
+    server.stop()
+    (server.project / "down").touch()
+    again = serve(server.project)
+    assert again.predict().status_code == 500
+    (again.project / "down").unlink()
+    assert again.predict().json()["model_version"] == version

@@ -19,6 +19,9 @@ pub(super) const TASKS: &str = "train_data.json";
 /// In the folder of a version that no worker could load: why.
 pub(super) const REFUSED: &str = "refused.txt";
 
+/// In the folder of a version that no worker has loaded so far.
+pub(super) const UNTRIED: &str = "untried";
+
 #[derive(Deserialize)]
 struct StoredResult<'a> {
     #[serde(borrow)]
@@ -50,6 +53,10 @@ pub(super) fn is_published(dir: &Path) -> bool {
 
 pub(super) fn is_refused(dir: &Path) -> bool {
     dir.join(REFUSED).exists()
+}
+
+pub(super) fn is_tried(dir: &Path) -> bool {
+    !dir.join(UNTRIED).exists()
 }
 
 /// Folders of jobs, finished or not. A folder whose name is a number may also be a project's, or

@@ -50,6 +50,8 @@ pub struct Version {
     pub id: u64,
     /// What `fit` returned, as JSON.
     pub train_output: Bytes,
+    /// A worker has loaded it once, so it can be served.
+    pub is_tried: bool,
 }
 
 /// What a training job starts from, kept beside its result.
@@ -101,7 +103,10 @@ impl Versions {
                 continue;
             }
             match layout::read_result(&dir) {
-                Ok(train_output) => return Ok(Some(Version { id, train_output })),
+                Ok(train_output) => {
+                    let is_tried = layout::is_tried(&dir);
+                    return Ok(Some(Version { id, train_output, is_tried }));
+                }
                 Err(error) => {
                     tracing::error!(
                         project,
@@ -117,7 +122,8 @@ impl Versions {
     /// A version of a project, also one that was refused.
     pub fn find(&self, project: &str, id: u64) -> Result<Option<Version>, StoreError> {
         let Some(dir) = self.folder(project, id)? else { return Ok(None) };
-        Ok(Some(Version { id, train_output: layout::read_result(&dir)? }))
+        let train_output = layout::read_result(&dir)?;
+        Ok(Some(Version { id, train_output, is_tried: layout::is_tried(&dir) }))
     }
 
     /// Whether a job has made its version.

@@ -5,6 +5,7 @@
 //! one. The folder itself is not moved: `fit` got its path and may have put it into what it returned.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::layout::{self, REFUSED, RESULT};
+use super::layout::{self, REFUSED, RESULT, UNTRIED};
 use super::{StoreError, Version, Versions, at};
 use crate::failpoint;
 use crate::store::durable_fs;
@@ -54,6 +55,8 @@ impl Versions {
             job_id: id.to_string(),
             time: took.as_secs_f64(),
         })?;
+        let untried = dir.join(UNTRIED);
+        fs::write(&untried, "no worker has loaded this version yet\n").map_err(at(&untried))?;
         durable_fs::sync_tree(&dir).map_err(at(&dir))?;
         durable_fs::sync_parent(&dir).map_err(at(&dir))?;
         failpoint::reached("publish-synced");
@@ -67,13 +70,19 @@ impl Versions {
             tracing::warn!("{}: {error}", target.display());
         }
         failpoint::reached("publish-renamed");
-        Ok(Version { id, train_output: train_output.clone() })
+        Ok(Version { id, train_output: train_output.clone(), is_tried: false })
+    }
+
+    /// Notes that a version was loaded, so that no failure of a later load speaks against it.
+    pub fn note_tried(&self, project: &str, id: u64) -> Result<(), StoreError> {
+        remove(&self.in_folder(project, id, UNTRIED)?)
     }
 
     /// Notes that a version cannot be loaded, so that it is not served after a restart either.
     pub fn refuse(&self, project: &str, id: u64, reason: &str) {
-        let noted =
-            self.refusal(project, id).and_then(|path| fs::write(&path, reason).map_err(at(&path)));
+        let noted = self
+            .in_folder(project, id, REFUSED)
+            .and_then(|path| fs::write(&path, reason).map_err(at(&path)));
         if let Err(error) = noted {
             tracing::warn!(project, version = id, "the refusal could not be noted: {error}");
         }
@@ -81,19 +90,22 @@ impl Versions {
 
     /// Forgets a refusal: the version could be loaded after all.
     pub(super) fn accept(&self, project: &str, id: u64) -> Result<(), StoreError> {
-        let path = self.refusal(project, id)?;
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at(&path)(error)),
-            _ => Ok(()),
-        }
+        remove(&self.in_folder(project, id, REFUSED)?)
     }
 
-    fn refusal(&self, project: &str, id: u64) -> Result<PathBuf, StoreError> {
+    fn in_folder(&self, project: &str, id: u64, name: &str) -> Result<PathBuf, StoreError> {
         let own = self.project_dir(project)?.join(id.to_string());
-        Ok(self.folder(project, id)?.unwrap_or(own).join(REFUSED))
+        Ok(self.folder(project, id)?.unwrap_or(own).join(name))
     }
 
     pub(super) fn staging(&self) -> PathBuf {
         self.own_dir().join("staging")
+    }
+}
+
+fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
+        _ => Ok(()),
     }
 }

@@ -212,6 +212,18 @@ fn a_refused_version_that_is_chosen_is_no_longer_refused() {
 }
 
 #[test]
+fn a_version_is_untried_until_it_was_loaded() {
+    let (dir, versions) = store();
+    let version = train(&versions, PROJECT, "{}");
+    assert!(!version.is_tried);
+    let again = Versions::open(dir.path());
+    assert!(!again.current(PROJECT).unwrap().unwrap().is_tried, "after a restart too");
+    again.note_tried(PROJECT, version.id).unwrap();
+    assert!(versions.find(PROJECT, version.id).unwrap().unwrap().is_tried);
+    again.note_tried(PROJECT, version.id).unwrap();
+}
+
+#[test]
 fn old_versions_go_and_the_one_that_is_served_stays() {
     let (dir, versions) = store();
     let ids: Vec<u64> = (0..5).map(|_| train(&versions, PROJECT, "{}").id).collect();

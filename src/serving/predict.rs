@@ -1,0 +1,121 @@
+//! `/predict`: a request, the model that answers it, and a worker with time for it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::models::{Load, ModelInUse};
+use super::{MOST_REJECTED, QUEUE_TIMEOUT, Serving, ServingError, no_version_left};
+use crate::workers::pool::Priority;
+use crate::workers::protocol::{ModelError, ModelErrorKind};
+use crate::workers::worker::{Predicted, WorkerError};
+
+/// One request for predictions.
+#[derive(Debug, Clone)]
+pub struct PredictRequest {
+    pub project: String,
+    /// The labelling config that came with the request; without one, that of /setup is used.
+    pub label_config: Option<String>,
+    pub priority: Priority,
+    /// Make a new instance first.
+    pub force_reload: bool,
+    /// Make an instance if there is none yet; else that is an error.
+    pub try_fetch: bool,
+    /// The body of the HTTP request, unparsed.
+    pub body: Bytes,
+}
+
+impl Serving {
+    pub async fn predict(&self, request: PredictRequest) -> Result<Predicted, ServingError> {
+        if !request.try_fetch && !self.models.in_use(&request.project) {
+            return Err(ServingError::NoModel(request.project));
+        }
+        for _ in 0..MOST_REJECTED {
+            if let Some(predicted) = self.try_predict(request.clone()).await? {
+                return Ok(predicted);
+            }
+        }
+        Err(no_version_left())
+    }
+
+    /// None if the version turned out not to be servable, and another one is to be asked.
+    async fn try_predict(
+        &self,
+        request: PredictRequest,
+    ) -> Result<Option<Predicted>, ServingError> {
+        let model = self.resolve(&request.project, request.label_config.as_deref()).await?;
+        if model.is_deadly() && model.load_state() != Load::Loaded && !request.force_reload {
+            if self.reject(&model, "loading it ended its worker again and again").await {
+                return Ok(None);
+            }
+            return Err(ServingError::Deadly(request.project));
+        }
+        // Nobody waits for workers that cannot import the script.
+        if let Some(reason) = self.pool.hopeless() {
+            return Err(ServingError::NotReady(reason));
+        }
+        let permit = timeout(QUEUE_TIMEOUT, self.pool.acquire(request.priority, &request.project))
+            .await
+            .map_err(|_| ServingError::Busy(QUEUE_TIMEOUT))?;
+        // A client that hangs up does not stop the model, so the thread stays taken until it ends.
+        let asked = Arc::clone(&model);
+        let running = tokio::spawn(async move {
+            let (model, worker) = (asked, permit.worker());
+            let predicted = worker.predict(&model.model, request.force_reload, request.body).await;
+            if model.is_retired() {
+                worker.unload(model.model.spec.id).await;
+            }
+            if let Err(WorkerError::Died { .. }) = predicted
+                && model.load_state() != Load::Loaded
+            {
+                model.count_death();
+            }
+            let predicted = predicted?;
+            model.set_loaded();
+            explain_shape(&request.project, &predicted);
+            Ok(predicted)
+        });
+        match running.await.map_err(|error| ServingError::NotReady(error.to_string()))? {
+            Ok(predicted) => {
+                self.note_tried(&model);
+                Ok(Some(predicted))
+            }
+            Err(ServingError::Model(error)) if self.is_to_blame(&model, &error).await => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether it is the version that cannot be loaded; then another one is served from now on.
+    pub(super) async fn is_to_blame(&self, model: &ModelInUse, error: &ModelError) -> bool {
+        if error.kind != ModelErrorKind::Construct {
+            return false;
+        }
+        self.reject(model, &format!("{}: {}", error.class, error.message)).await
+            // Another request was faster.
+            || model.is_rejected()
+    }
+}
+
+/// Label Studio stores nothing, and says nothing, when the number of results is wrong.
+fn explain_shape(project: &str, predicted: &Predicted) {
+    match predicted.results {
+        None => warn!(project, "predict returned no list: Label Studio will store no prediction"),
+        Some(0) if predicted.tasks > 0 => {
+            warn!(
+                project,
+                "predict returned an empty list for {} tasks: Label Studio will store no prediction",
+                predicted.tasks
+            );
+        }
+        Some(results) if results != predicted.tasks && results != 1 => {
+            warn!(
+                project,
+                "predict returned {results} results for {} tasks: Label Studio will store no prediction",
+                predicted.tasks
+            );
+        }
+        Some(_) => {}
+    }
+}
