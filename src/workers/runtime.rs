@@ -280,7 +280,9 @@ fn spawn_heartbeat<H: ModelHost>(host: Arc<H>, writer: Arc<Writer>) -> io::Resul
             };
             let interpreter_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
             if writer.send(&FromWorker::Heartbeat { interpreter_ms }, &[]).is_err() {
-                return;
+                // The server is gone, or user code has closed the channel: nobody would ever learn
+                // what this process does.
+                end_process_group();
             }
         }
     })?;

@@ -84,7 +84,7 @@ impl JobOutput {
     pub fn tail(&self) -> Vec<u8> {
         let mut tail: Vec<u8> = self.said().tail.iter().copied().collect();
         if tail.len() == TAIL
-            && let Some(end) = tail.iter().position(|byte| *byte == b'\n')
+            && let Some(end) = tail[..TAIL - 1].iter().position(|byte| *byte == b'\n')
         {
             tail.drain(..=end);
         }
@@ -135,6 +135,8 @@ mod tests {
         let tail = String::from_utf8(job.tail()).unwrap();
         assert!(tail.len() <= TAIL && tail.len() > TAIL - 100);
         assert!(tail.starts_with("line 1") && tail.ends_with("line 19999\n"));
+        job.line(&"x".repeat(2 * TAIL));
+        assert_eq!(job.tail().len(), TAIL, "of one endless line the end is kept");
     }
 
     #[tokio::test]

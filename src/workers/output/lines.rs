@@ -2,6 +2,8 @@
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
+use super::record::RECORD;
+
 const LONGEST_LINE: usize = 64 << 10;
 
 /// A piece of output.
@@ -39,7 +41,18 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                     return Some(Piece::Overwritten(take(&mut self.piece)));
                 }
             }
+            // A record begins a line, also after output that has not ended its own.
+            let fresh = self.piece.is_empty();
+            let record =
+                chunk.iter().skip(usize::from(fresh)).position(|byte| *byte == RECORD as u8);
+            let record = record.map(|at| at + usize::from(fresh));
             let end = chunk.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            if let Some(record) = record.filter(|record| end.is_none_or(|end| *record < end)) {
+                let room = LONGEST_LINE.saturating_sub(self.piece.len()).min(record);
+                self.piece.extend_from_slice(&chunk[..room]);
+                self.reader.consume(record);
+                return Some(Piece::Line(take(&mut self.piece)));
+            }
             let taken = end.unwrap_or(chunk.len());
             let room = LONGEST_LINE.saturating_sub(self.piece.len()).min(taken);
             self.piece.extend_from_slice(&chunk[..room]);
@@ -81,6 +94,16 @@ mod tests {
         assert_eq!(found[0], Piece::Line("x".repeat(LONGEST_LINE)));
         let rest = ["next", "", "last"].map(|text| Piece::Line(text.into()));
         assert_eq!(found[1..], rest);
+    }
+
+    #[tokio::test]
+    async fn a_record_begins_a_line() {
+        let found = pieces("unfinished\u{1e}\u{1f}INFO\u{1f}next\n\u{1e}x\n".as_bytes()).await;
+        let expected = ["unfinished", "\u{1e}\u{1f}INFO\u{1f}next", "\u{1e}x"];
+        assert_eq!(found, expected.map(|text| Piece::Line(text.into())));
+        let mut long = vec![b'x'; 2 * LONGEST_LINE];
+        long.extend_from_slice("\u{1e}record\n".as_bytes());
+        assert_eq!(pieces(&long).await[1], Piece::Line("\u{1e}record".into()));
     }
 
     #[tokio::test]
