@@ -1,6 +1,15 @@
-"""`init_app`, by which a `_wsgi.py` hands its model class to the server."""
+"""`init_app`, by which a `_wsgi.py` hands its model class to the server.
 
-from typing import Any
+`_manager` is a `LabelStudioMLManager`, made when somebody asks for it. The server does not use it:
+whoever does calls its `initialize` first.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from label_studio_ml.managers import LabelStudioMLManager
+
+    _manager: LabelStudioMLManager
 
 _calls: list[tuple[type, dict[str, Any]]] | None = None
 
@@ -38,3 +47,20 @@ def init_app(model_class: type, **kwargs: Any) -> RecordedApp:
         )
     _calls.append((model_class, kwargs))
     return RecordedApp()
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name == "_manager":
+            from label_studio_ml.managers import LabelStudioMLManager
+
+            globals()[name] = manager = LabelStudioMLManager()
+            return manager
+        if name == "_server":
+            # An AttributeError would become "cannot import name" without this sentence.
+            raise ImportError(
+                "label_studio_ml.api has no Flask app _server: requests are answered by "
+                "`label-studio-ml start PROJECT`"
+            )
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

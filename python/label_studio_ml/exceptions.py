@@ -1,13 +1,23 @@
 """Answers and errors in the form that clients of Label Studio ML backends know."""
 
+import copyreg
+import functools
+import logging
+import traceback
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+logger = logging.getLogger(__name__)
+
 
 def answer(status: int = 0, msg: str = "", result: Any = None) -> Any:
-    """Return a Flask response `{"status", "detail", "request", "result"}` with that status."""
+    """Return a Flask response `{"status", "detail", "request"}`, with `result` unless that is None.
+
+    `request` holds the arguments of the URL. Works inside a request of Flask; RuntimeError
+    elsewhere.
+    """
     from flask import jsonify, make_response, request
 
     if status == 0 and not msg and result is None:
@@ -21,30 +31,59 @@ def answer(status: int = 0, msg: str = "", result: Any = None) -> Any:
 
 
 class AnswerException(Exception):
-    """Raised by a model to end a request with a status of its own, 400 to 599."""
+    """Raised by a model to end a request with a status of its own, 400 to 599.
 
+    `msg` becomes the `detail` of the answer, `result` (a dict of plain values) its `result`.
+    """
+
+    # Exception keeps the arguments of the outermost constructor, by which subclasses with other
+    # parameters are pickled; calling its __init__ would replace them.
     def __init__(self, status: int, msg: str = "", result: Any = None) -> None:
-        super().__init__(msg)
         self.status = status
         self.msg = msg
         self.result = result
 
+    @property
+    def answer(self) -> Any:
+        """The Flask response, made when it is asked for: see `answer`."""
+        return answer(self.status, self.msg, self.result)
+
+    def __str__(self) -> str:
+        return str(self.msg)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Keyword arguments are in no `args`, so the constructor could not be called again.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
 
 def exception_handler(f: _F) -> _F:
-    """Wrap a Flask view so that exceptions become answers with a traceback in `result`."""
-    import functools
-    import traceback
+    """Wrap a Flask view so that exceptions become answers with a traceback in `result`.
+
+    An `AnswerException` is answered with its own status, anything else with 500 and
+    `Class: message`. The traceback is logged; one that nobody foresaw is also printed. An
+    attribute `request_id` of the wrapped view is put into `result` too.
+    """
 
     @functools.wraps(f)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return f(*args, **kwargs)
         except AnswerException as error:
-            result = dict(error.result or {})
-            result.setdefault("traceback", traceback.format_exc())
+            text = traceback.format_exc()
+            logger.error(text)
+            result = {} if error.result is None else error.result
+            if isinstance(result, dict):
+                result = {"traceback": text, **result}
+                if hasattr(wrapped, "request_id") and not result.get("request_id"):
+                    result["request_id"] = wrapped.request_id
             return answer(error.status, error.msg, result)
         except Exception as error:
-            result = {"traceback": traceback.format_exc()}
+            text = traceback.format_exc()
+            logger.error(text)
+            print(text)
+            result = {"traceback": text}
+            if hasattr(wrapped, "request_id"):
+                result["request_id"] = wrapped.request_id
             return answer(500, f"{type(error).__name__}: {error}", result)
 
-    return wrapped  # type: ignore[return-value]
+    return cast(_F, wrapped)

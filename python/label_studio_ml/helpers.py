@@ -11,7 +11,8 @@ class LabelStudioMLBaseHelper(LabelStudioMLBase):
     """Splits prediction and training into preparing tasks, the model proper, and converting back.
 
     `predict2` gets what `prepare_tasks` makes of the tasks, `convert_predictions` makes predictions
-    of what it returns; `fit2` trains on the same form.
+    of what it returns; `fit2` trains on the same form. A class that lacks one of these four cannot
+    be instantiated: TypeError.
     """
 
     @abstractmethod
@@ -50,7 +51,9 @@ class LabelStudioMLChoices(LabelStudioMLBaseHelper):
     """A model for configs with one Choices tag over one object tag.
 
     Attributes: `from_name`, `to_name`, `value` (key in the task's data) and `info` (the control
-    tag's description).
+    tag's description). A subclass has to define `predict2`, which returns a list of lists of labels
+    and a list of scores, and `fit2`, which gets texts or addresses and lists of labels (None for a
+    task that is not annotated). Raises AssertionError for another labelling config.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -76,6 +79,7 @@ class LabelStudioMLChoices(LabelStudioMLBaseHelper):
         return inputs, targets
 
     def convert_predictions(self, predictions: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        labels, scores = predictions
         return [
             {
                 "result": [
@@ -88,5 +92,5 @@ class LabelStudioMLChoices(LabelStudioMLBaseHelper):
                 ],
                 "score": score,
             }
-            for choices, score in zip(*predictions, strict=False)
+            for choices, score in zip(labels, scores, strict=False)
         ]

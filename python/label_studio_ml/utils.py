@@ -1,6 +1,9 @@
 """Helpers that models import from here. Packages they need are imported when they are called."""
 
+import logging
 from typing import Any, cast
+
+logger = logging.getLogger(__name__)
 
 #: Key of a task's data when it was imported as plain text.
 DATA_UNDEFINED_NAME = "$undefined$"
@@ -51,7 +54,12 @@ def get_image_local_path(
     project_dir: str | None = None,
     image_dir: str | None = None,
 ) -> str:
-    """Return the path of a local copy of an image."""
+    """Return the path of a local copy of an image, kept in `image_cache_dir` if it is downloaded.
+
+    Paths of Label Studio (`/data/...`) are looked for in `project_dir` and `image_dir`, or
+    downloaded from the address in LABEL_STUDIO_HOSTNAME. Raises FileNotFoundError where neither
+    is to be had.
+    """
     from label_studio_tools.core.utils.io import get_local_path
     from label_studio_tools.core.utils.params import get_env
 

@@ -11,8 +11,9 @@ import pytest
 from hosting import ROOT, run
 
 import label_studio_ml
-from label_studio_ml import _native
-from label_studio_ml.helpers import LabelStudioMLChoices
+import label_studio_ml.model
+from label_studio_ml import _native, api
+from label_studio_ml.helpers import LabelStudioMLBaseHelper, LabelStudioMLChoices
 from label_studio_ml.label_config import parse_config
 from label_studio_ml.model import (
     LabelStudioMLBase,
@@ -54,8 +55,10 @@ def test_dependencies_have_lower_bounds_only() -> None:
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = (
         "import sys, label_studio_ml.model, label_studio_ml.server, label_studio_ml.utils\n"
+        "import label_studio_ml.api, label_studio_ml.exceptions, label_studio_ml.helpers\n"
         "print([m for m in ('numpy', 'flask', 'requests', 'PIL', 'label_studio_sdk',"
-        " 'label_studio_tools') if m in sys.modules])"
+        " 'label_studio_tools', 'redis', 'rq', 'multiprocessing', 'inspect',"
+        " 'label_studio_ml.managers') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
@@ -76,6 +79,23 @@ def test_the_extension_is_built_as_it_must_be() -> None:
     assert 'feature "extension-module"' not in lock.stdout
 
 
+def test_the_names_that_scripts_import_are_there() -> None:
+    names: dict[str, object] = {}
+    exec("from label_studio_ml.model import *", names)
+    from label_studio_ml import managers
+
+    for name in ("LabelStudioMLManager", "ModelWrapper", "JobManager", "SimpleJobManager"):
+        assert names[name] is getattr(managers, name) is getattr(label_studio_ml.model, name)
+    assert names["RQJobManager"] is managers.RQJobManager
+    assert names["parse_config"] is parse_config
+    assert names["logger"] is label_studio_ml.model.logger
+    assert names["LABEL_STUDIO_ML_BACKEND_V2_DEFAULT"] is False
+    assert names["AUTO_UPDATE_DEFAULT"] is True
+    assert managers.ModelWrapper("m", "1") == managers.ModelWrapper("m", "1", is_training=False)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        label_studio_ml.model.no_such_name  # type: ignore[attr-defined]  # noqa: B018
+
+
 def test_a_first_generation_model_by_itself() -> None:
     model = First(label_config=CONFIG, train_output={"a": 1}, hostname="http://h", extra=1)
     assert list(model.parsed_label_config) == ["c"]
@@ -93,6 +113,8 @@ def test_a_second_generation_model_by_itself() -> None:
     assert model.ready
     assert model.project_id == "2"
     assert model.parsed_label_config["c"]["inputs"][0]["valueType"] is None
+    with pytest.raises(TypeError, match="Second got unexpected arguments: threshold"):
+        Second(project_id="2", threshold=1)
 
 
 def test_the_base_class_says_what_is_missing() -> None:
@@ -101,6 +123,45 @@ def test_the_base_class_says_what_is_missing() -> None:
     with pytest.raises(NotImplementedError, match="Empty does not override predict"):
         Empty().predict([])
     assert Empty().fit() == {}
+
+
+def test_a_first_generation_model_must_predict() -> None:
+    class Unfinished(LabelStudioMLBase):
+        def fit(self, tasks, workdir=None, **kwargs):
+            return {}
+
+    with pytest.raises(TypeError, match=r"Unfinished cannot be instantiated.* predict"):
+        Unfinished(label_config=CONFIG)
+
+    class Finished(Unfinished):
+        def predict(self, tasks, **kwargs):
+            return []
+
+    assert Finished().predict([]) == []
+
+
+def test_a_file_is_fetched_with_the_connection_of_the_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from label_studio_tools.core.utils import io
+
+    asked = []
+    monkeypatch.setattr(
+        io, "get_local_path", lambda *args, **kwargs: asked.append((args, kwargs)) or "/local"
+    )
+    model = First(hostname="http://ls", access_token="t")
+    assert model.get_local_path("/data/upload/1.jpg") == "/local"
+    assert model.get_local_path("/data/upload/1.jpg", "/projects") == "/local"
+    connection = {"hostname": "http://ls", "access_token": "t"}
+    assert asked == [
+        (("/data/upload/1.jpg",), {"project_dir": None, **connection}),
+        (("/data/upload/1.jpg",), {"project_dir": "/projects", **connection}),
+    ]
+    assert label_studio_ml.model.get_local_path("u", "/cache") == "/local"
+    assert asked[-1] == (("u", "/cache"), {})
+    assert Second().get_local_path("u") == "/local"
+    monkeypatch.setattr(label_studio_ml.model, "get_local_path", lambda url, **_: f"my {url}")
+    assert model.get_local_path("u") == "my u"
 
 
 def detected(body: str, **names: object) -> int:
@@ -161,8 +222,13 @@ def test_classes_of_a_script_are_listed(tmp_path: Path) -> None:
     script.write_text(
         "from label_studio_ml.model import LabelStudioMLBase\n"
         "class A(LabelStudioMLBase): ...\nclass B(A): ...\nclass C: ...\n"
+        "class D(type('LabelStudioMLBase', (), {})): ...\n"
     )
-    assert get_all_classes_inherited_LabelStudioMLBase(str(script)) == ["A", "B"]
+    before = list(sys.path)
+    assert get_all_classes_inherited_LabelStudioMLBase(str(script)) == ["A", "B", "D"]
+    assert sys.path == before
+    with pytest.raises(ModuleNotFoundError):
+        get_all_classes_inherited_LabelStudioMLBase(str(tmp_path / "no_such_script.py"))
 
 
 def test_init_app_says_where_it_works() -> None:
@@ -170,6 +236,42 @@ def test_init_app_says_where_it_works() -> None:
 
     with pytest.raises(RuntimeError, match="label-studio-ml start"):
         init_app(First)
+
+
+def test_the_manager_of_the_api_module() -> None:
+    from label_studio_ml.api import _manager
+    from label_studio_ml.managers import LabelStudioMLManager
+
+    assert isinstance(_manager, LabelStudioMLManager)
+    assert api._manager is _manager
+    with pytest.raises(ImportError, match="label-studio-ml start"):
+        from label_studio_ml.api import _server  # type: ignore[attr-defined]  # noqa: F401
+    with pytest.raises(AttributeError, match="no_such_name"):
+        api.no_such_name  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_a_helper_class_must_be_complete() -> None:
+    class Half(LabelStudioMLBaseHelper):
+        def prepare_tasks(self, tasks, workdir=None, **kwargs):
+            return list(tasks), workdir
+
+        def predict2(self, X, y=None, **kwargs):
+            return X, kwargs
+
+    with pytest.raises(TypeError, match="convert_predictions"):
+        Half()  # type: ignore[abstract]
+
+    class Whole(Half):
+        def convert_predictions(self, predictions, **kwargs):
+            return [predictions, kwargs]
+
+        def fit2(self, X, y, **kwargs):
+            return {"X": X, "workdir": y, **kwargs}
+
+    assert Whole().predict([1], a=2) == [([1], {"a": 2}), {"a": 2}]
+    assert Whole().fit([1], "w", a=2) == {"X": [1], "workdir": "w", "a": 2}
+    with pytest.raises(TypeError, match="abstract"):
+        LabelStudioMLChoices(label_config=CONFIG)  # type: ignore[abstract]
 
 
 def test_the_helper_class_for_choices() -> None:
@@ -189,7 +291,12 @@ def test_the_helper_class_for_choices() -> None:
             "score": 0.5,
         }
     ]
+    annotated = {"data": {"x": "b"}, "completions": [{"result": [{"value": {"choices": ["A"]}}]}]}
     assert model.fit([{"data": {"x": "text"}}]) == {"seen": 1}
+    assert model.prepare_tasks([{"data": {"x": "a"}}, annotated]) == (["a", "b"], [None, ["A"]])
+    assert (model.from_name, model.to_name, model.value) == ("c", "t", "x")
+    with pytest.raises(AssertionError, match="one control tag"):
+        Fixed()
 
 
 def test_an_image_is_measured_as_it_is_shown(tmp_path: Path) -> None:
@@ -218,3 +325,19 @@ def test_keys_of_a_simple_config() -> None:
     assert get_choice({"annotations": [annotation]}) == "A"
     assert not is_skipped({"annotations": [annotation]})
     assert is_skipped({"annotations": [{"was_cancelled": True}]})
+    assert is_skipped({"annotations": [{"skipped": True}]})
+    assert not is_skipped({"annotations": [{"skipped": True}] * 2})
+
+
+def test_an_image_is_looked_for_where_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from label_studio_tools.core.utils import io
+
+    from label_studio_ml.utils import get_image_local_path
+
+    monkeypatch.setattr(io, "get_local_path", lambda *args: args)
+    monkeypatch.setenv("LABEL_STUDIO_HOSTNAME", "http://ls")
+    asked = ("u", "cache", "project", "http://ls", "images")
+    assert get_image_local_path("u", "cache", "project", "images") == asked
+    assert get_image_local_path("u") == ("u", None, None, "http://ls", None)

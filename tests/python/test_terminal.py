@@ -70,7 +70,9 @@ def test_training_shows_a_bar_below_the_log(tmp_path: Path) -> None:
         reader.join()
         os.close(ours)
         text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode(errors="replace"))
-    bars = re.findall(rf"training {re.escape(PROJECT)} (\S+) \d\S* +(\d+ %, epoch \d, loss [\d.]+)", text)
+    bars = re.findall(
+        rf"training {re.escape(PROJECT)} (\S+) \d\S* +(\d+ %, epoch \d, loss [\d.]+)", text
+    )
     said = [words for _, words in bars]
     assert "25 %, epoch 1, loss 0.5000" in said
     assert "75 %, epoch 3, loss 0.2500" in said

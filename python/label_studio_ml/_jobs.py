@@ -1,0 +1,259 @@
+"""Job managers of generation 1: they run `process_event` apart from the caller, and keep results.
+
+`label-studio-ml start` needs none of them. They are for scripts that train by themselves, and for
+those that extend them.
+"""
+
+import logging
+import multiprocessing
+import pickle
+import sys
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from label_studio_ml import _model_folder
+from label_studio_ml._inspect import accepted_names
+
+logger = logging.getLogger("label_studio_ml.model")
+
+_PROCESS_NAME = "label-studio-ml job "
+
+
+def make_model(model_class: type, given: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
+    """Return an instance made of the user's `own` arguments, and what it takes of those `given`."""
+    names = accepted_names(model_class)
+    taken = {name: given[name] for name in given if names is None or name in names}
+    return model_class(**{**taken, **own})
+
+
+class JobManager:
+    """Runs one call of `process_event` as a job, and finds the results of earlier ones.
+
+    Extend it to keep runs elsewhere, in MLflow for instance: override `start_run`, `run_job`,
+    `post_process`, `iter_finished_jobs` and `_get_result_from_job_id`.
+    """
+
+    #: Arguments for the class besides `label_config` and `train_output`, as far as it takes them.
+    model_kwargs: Mapping[str, Any] = MappingProxyType({})
+
+    def get_result(self, model_version: str | int | None = None) -> dict[str, Any]:
+        """Return the result of the job `model_version`, or of the last one that has a result.
+
+        A result is what `fit` returned plus `job_id`; {} if there is none or it cannot be read.
+        """
+        if not model_version:
+            return self.get_result_from_last_job() or {}
+        try:
+            return self.get_result_from_job_id(model_version) or {}
+        except Exception as error:
+            logger.error("job %s has no result: %s", model_version, error, exc_info=True)
+            return {}
+
+    def job(self, model_class: type, event: str, data: dict[str, Any], job_id: str) -> Any:
+        """Make an instance from the last result, let it process an event, and keep what it returns.
+
+        `event` is the action of Label Studio's webhook, `data` the rest of the payload. Returns
+        what `process_event` returns. Exceptions of the model pass.
+        """
+        with self.start_run(event, data, job_id):
+            project = data.get("project")
+            project = project if isinstance(project, Mapping) else {}
+            result = self.get_result(data.get("model_version") or project.get("model_version"))
+            given = {
+                "label_config": data.get("label_config") or project.get("label_config"),
+                "train_output": _train_output(result),
+                **self.model_kwargs,
+            }
+            model = make_model(model_class, given, {})
+            parameters = self.get_additional_params(event, data, job_id)
+            output = model.process_event(event, data, job_id, parameters)
+            self.post_process(event, data, job_id, output)
+        return output
+
+    def get_additional_params(
+        self, event: str, data: dict[str, Any], job_id: str
+    ) -> dict[str, Any]:
+        """Return further keyword arguments for `fit`."""
+        return {}
+
+    def start_run(
+        self, event: str, data: dict[str, Any], job_id: str
+    ) -> AbstractContextManager[Any]:
+        """Return the context that a job runs in."""
+        raise NotImplementedError
+
+    def get_result_from_job_id(self, job_id: str | int) -> dict[str, Any]:
+        """Return the result of a job, with `job_id` in it.
+
+        Override `_get_result_from_job_id` instead. Raises what that raises, and ValueError for a
+        result that is no dict.
+        """
+        result = self._get_result_from_job_id(job_id)
+        if not isinstance(result, dict):
+            raise ValueError(f"job {job_id} returned no dict")
+        result["job_id"] = job_id
+        return result
+
+    def _get_result_from_job_id(self, job_id: str | int) -> Any:
+        raise NotImplementedError
+
+    def iter_finished_jobs(self) -> Iterable[str | int]:
+        """Return the ids of finished jobs, newest first."""
+        raise NotImplementedError
+
+    def get_result_from_last_job(self, skip_empty_results: bool = True) -> dict[str, Any] | None:
+        """Return the newest result that can be read, or None; the others are logged and passed."""
+        for job_id in self.iter_finished_jobs():
+            try:
+                result = self.get_result_from_job_id(job_id)
+            except Exception as error:
+                logger.error("job %s has no result: %s", job_id, error, exc_info=True)
+                continue
+            if result is not None or not skip_empty_results:
+                return result
+        return None
+
+    def post_process(self, event: str, data: dict[str, Any], job_id: str, result: Any) -> None:
+        """Keep what `process_event` returned."""
+        raise NotImplementedError
+
+    def run_job(self, model_class: type, args: tuple[str, dict[str, Any], str]) -> Any:
+        """Start `job(model_class, *args)` in the background; `args` are event, data and job id."""
+        raise NotImplementedError
+
+
+def _train_output(result: Mapping[str, Any]) -> Any:
+    """Return what fit returned for a result that `get_result` found; None for no result."""
+    if "train_output" in result:
+        return result["train_output"]
+    return {name: value for name, value in result.items() if name != "job_id"} or None
+
+
+class SimpleJobManager(JobManager):
+    """Runs each job in a child process, and keeps it in `model_dir/<job_id>/`.
+
+    The folder holds `event.json`, `job_result.json` once `fit` returned a dict, and the files that
+    `fit` writes into its `workdir`. `label-studio-ml start --model-dir` serves it.
+    """
+
+    JOB_RESULT = _model_folder.RESULT
+
+    #: The project of the job that runs; results of other projects are none of its own.
+    _project: str | None = None
+
+    def __init__(self, model_dir: str = ".") -> None:
+        self.model_dir = model_dir
+
+    @contextmanager
+    def start_run(
+        self, event: str, data: dict[str, Any], job_id: str
+    ) -> Generator[Any, None, None]:
+        """Make the folder of a job and write `event.json`; the context is the folder's path."""
+        folder = Path(self._job_dir(job_id))
+        folder.mkdir(parents=True, exist_ok=True)
+        content = {"event": event, "job_id": job_id, **({"data": data} if data else {})}
+        _model_folder.write_json(folder / _model_folder.EVENT, content, indent=2)
+        yield str(folder)
+
+    def job(self, model_class: type, event: str, data: dict[str, Any], job_id: str) -> Any:
+        self._project = _model_folder.project_key(data)
+        return super().job(model_class, event, data, job_id)
+
+    def _job_dir(self, job_id: str | int) -> str:
+        # Absolute: fit may return paths in it, and who serves it may run in another folder.
+        return str(Path(self.model_dir).absolute() / str(job_id))
+
+    def get_additional_params(
+        self, event: str, data: dict[str, Any], job_id: str
+    ) -> dict[str, Any]:
+        """Return the folder of the job as `workdir`."""
+        return {"workdir": self._job_dir(job_id)}
+
+    def _get_result_from_job_id(self, job_id: str | int) -> Any:
+        """Return what is in the result of a job. Raises FileNotFoundError, or ValueError."""
+        path = Path(self._job_dir(job_id)) / self.JOB_RESULT
+        if not path.exists() and self._project:
+            versions = _model_folder.versions(Path(self.model_dir), self._project)
+            path = versions.get(int(job_id), path.parent) / self.JOB_RESULT
+        return _model_folder.read(path)
+
+    def iter_finished_jobs(self) -> Iterator[Any]:
+        """Return the ids of jobs that left a result, newest first.
+
+        Inside a job: versions of its project, from the one on that a server would serve.
+        """
+        if self._project is not None and self.JOB_RESULT == _model_folder.RESULT:
+            return iter(_model_folder.current(Path(self.model_dir), self._project))
+        folder = Path(self.model_dir)
+        if not folder.is_dir():
+            return iter(())
+        numbers = (
+            int(path.parent.name)
+            for path in folder.glob(f"*/{self.JOB_RESULT}")
+            if path.parent.name.isascii() and path.parent.name.isdigit()
+        )
+        return iter(sorted(numbers, reverse=True))
+
+    def post_process(self, event: str, data: dict[str, Any], job_id: str, result: Any) -> None:
+        """Write `job_result.json` if the result is a dict: all of it or, if killed, none."""
+        if isinstance(result, dict):
+            _model_folder.publish(Path(self._job_dir(job_id)), result, self.JOB_RESULT)
+        else:
+            logger.info("job %s: %s returned no dict, so there is no result", job_id, event)
+
+    def run_job(self, model_class: type, args: tuple[str, dict[str, Any], str]) -> BaseProcess:
+        """Start a job in a child process and return that process; `join()` waits for it.
+
+        The child ends with this process. It is made in the way that multiprocessing is set to; by
+        `spawn` if nothing was set and PyTorch is loaded, since CUDA does not survive a fork. The
+        class must then be importable by its name; where it is not, the child is forked.
+        """
+        name = f"{_PROCESS_NAME}{args[2]} {_model_folder.project_key(args[1])}"
+        method = multiprocessing.get_start_method(allow_none=True)
+        if method is None and "torch" in sys.modules:
+            method = "spawn"
+        process = self._start(method, name, (model_class, *args))
+        logger.info("job %s runs in process %s", args[2], process.pid)
+        return process
+
+    def _start(self, method: str | None, name: str, args: tuple[Any, ...]) -> BaseProcess:
+        context: Any = multiprocessing.get_context(method)
+        process: BaseProcess = context.Process(target=self.job, args=args, name=name, daemon=True)
+        try:
+            process.start()
+        except (pickle.PicklingError, AttributeError, TypeError):
+            can_fork = "fork" in multiprocessing.get_all_start_methods()
+            if context.get_start_method() == "fork" or not can_fork:
+                raise
+            logger.warning("%s cannot be imported by name, so its job is forked", args[0].__name__)
+            return self._start("fork", name, args)
+        return process
+
+
+def running_jobs() -> dict[str, str]:
+    """Return the jobs that run in children of this process: job id → project."""
+    names = [child.name for child in multiprocessing.active_children()]
+    jobs = [name.removeprefix(_PROCESS_NAME) for name in names if name.startswith(_PROCESS_NAME)]
+    return {job: project for job, _, project in (name.partition(" ") for name in jobs)}
+
+
+def status(model_dir: Path, job_id: str | int) -> dict[str, Any]:
+    """Return what the files of a job tell about it; see `LabelStudioMLManager.job_status`."""
+    # Asked first: a job that ends meanwhile has left its result when that is looked for.
+    is_running = str(job_id) in running_jobs()
+    found = [model_dir / str(job_id)]
+    if str(job_id).isdigit():
+        found += model_dir.glob(f"*/{job_id}")
+    folder = next((path for path in found if _model_folder.began(path)), None)
+    if folder is None and not is_running:
+        raise FileNotFoundError(f"there is no job {job_id} in {model_dir}")
+    folder = folder or found[0]
+    began, ended = _model_folder.began(folder), _model_folder.ended(folder)
+    state = "finished" if ended else "started" if is_running else "unfinished"
+    times = {"created_at": began, "enqueued_at": began, "started_at": began, "ended_at": ended}
+    result = {"result": _model_folder.read(folder / _model_folder.RESULT)} if ended else {}
+    return {"job_status": state, "error": None, **times, **result}
