@@ -231,10 +231,10 @@ impl Runner {
         let (id, epoch) = (job.id, job.epoch);
         let (progress, log) = last_words(&running.output);
         loop {
-            let (outcome, progress, log) = (outcome.clone(), progress.clone(), log.clone());
+            let (ended, progress, log) = (outcome.clone(), progress.clone(), log.clone());
             let settled = self.owner.store.run(move |db| {
                 transitions::note(db, id, epoch, progress.as_deref(), &log)?;
-                transitions::settle(db, id, epoch, &outcome)?;
+                transitions::settle(db, id, epoch, &ended)?;
                 read::open_jobs(db)
             });
             match settled.await {
@@ -246,10 +246,25 @@ impl Runner {
                 Err(_) if is_stopping(stop) => return,
                 Err(error) => {
                     error!(job = id, "the end of the job cannot be written down yet: {error}");
+                    if error.is_full() && !matches!(outcome, Outcome::Succeeded { .. }) {
+                        self.make_room(job).await;
+                    }
                     sleep(SETTLE_PAUSE).await;
                 }
             }
         }
+    }
+
+    /// A fit that failed for want of room has perhaps taken the room.
+    async fn make_room(&self, job: &Claimed) {
+        let (versions, job) = (Arc::clone(&self.owner.versions), job.clone());
+        let discarded =
+            tokio::task::spawn_blocking(move || match versions.discard(&job.project, job.id) {
+                Ok(()) => warn!(job = job.id, "the disk is full: what this job wrote was removed"),
+                Err(error) => warn!(job = job.id, "the disk is full, and stays so: {error}"),
+            });
+        // Room may come from elsewhere.
+        let _ = discarded.await;
     }
 }
 

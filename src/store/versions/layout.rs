@@ -16,6 +16,7 @@ use super::{StoreError, at};
 pub(super) const RESULT: &str = "job_result.json";
 pub(super) const EVENT: &str = "event.json";
 pub(super) const TASKS: &str = "train_data.json";
+pub(super) const TASKS_INFO: &str = "train_data_info.json";
 /// In the folder of a version that no worker could load: why.
 pub(super) const REFUSED: &str = "refused.txt";
 
@@ -49,6 +50,11 @@ struct StoredEventProject {
 
 pub(super) fn is_published(dir: &Path) -> bool {
     dir.join(RESULT).is_file()
+}
+
+/// Whether a file in a job's folder is what the job started from.
+pub(super) fn is_input(path: &Path) -> bool {
+    [EVENT, TASKS, TASKS_INFO].iter().any(|name| path.ends_with(name))
 }
 
 pub(super) fn is_refused(dir: &Path) -> bool {

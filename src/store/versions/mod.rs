@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::project_dir::{self, TooLong};
-use layout::{EVENT, TASKS};
+use layout::{EVENT, TASKS, TASKS_INFO};
 
 /// Our own folder below MODEL_DIR.
 const OWN: &str = ".label-studio-ml";
@@ -163,7 +163,7 @@ impl Versions {
             Input::Tasks { json, count } => {
                 write(&dir.join(TASKS), json.get().as_bytes())?;
                 let info = serde_json::to_vec(&serde_json::json!({ "count": count }))?;
-                write(&dir.join("train_data_info.json"), &info)?;
+                write(&dir.join(TASKS_INFO), &info)?;
             }
             Input::Event { action, data } => {
                 #[derive(serde::Serialize)]

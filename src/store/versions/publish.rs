@@ -73,6 +73,22 @@ impl Versions {
         Ok(Version { id, train_output: train_output.clone(), is_tried: false })
     }
 
+    /// Removes what `fit` wrote in a job that made no version; what the job started from stays.
+    pub fn discard(&self, project: &str, id: u64) -> Result<(), StoreError> {
+        let dir = self.project_dir(project)?.join(id.to_string());
+        for entry in fs::read_dir(&dir).map_err(at(&dir))? {
+            let entry = entry.map_err(at(&dir))?;
+            let path = entry.path();
+            if layout::is_input(&path) {
+                continue;
+            }
+            let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let removed = if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(at(&path))?;
+        }
+        Ok(())
+    }
+
     /// Notes that a version was loaded, so that no failure of a later load speaks against it.
     pub fn note_tried(&self, project: &str, id: u64) -> Result<(), StoreError> {
         remove(&self.in_folder(project, id, UNTRIED)?)

@@ -212,6 +212,21 @@ fn a_refused_version_that_is_chosen_is_no_longer_refused() {
 }
 
 #[test]
+fn what_a_failed_fit_wrote_can_be_discarded() {
+    let (_dir, versions) = store();
+    let tasks = raw("[]");
+    let dir = versions.begin(PROJECT, 7, &Input::Tasks { json: &tasks, count: 0 }).unwrap();
+    fs::create_dir(dir.join("checkpoints")).unwrap();
+    fs::write(dir.join("checkpoints/1.pt"), "weights").unwrap();
+    fs::write(dir.join("log.txt"), "loss").unwrap();
+    versions.discard(PROJECT, 7).unwrap();
+    let mut left: Vec<_> = fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, [TASKS, TASKS_INFO]);
+    assert!(versions.discard(PROJECT, 8).is_err());
+}
+
+#[test]
 fn a_version_is_untried_until_it_was_loaded() {
     let (dir, versions) = store();
     let version = train(&versions, PROJECT, "{}");

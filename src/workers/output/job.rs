@@ -1,6 +1,5 @@
 //! What one training job says: the end of its log, and how far it is.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -50,7 +49,7 @@ pub struct JobOutput {
 
 #[derive(Debug, Default)]
 struct Said {
-    tail: VecDeque<u8>,
+    tail: Vec<u8>,
     progress: Option<Progress>,
 }
 
@@ -61,11 +60,13 @@ impl JobOutput {
     }
 
     pub fn line(&self, text: &str) {
-        let mut said = self.said();
-        said.tail.extend(text.as_bytes());
-        said.tail.push_back(b'\n');
-        let surplus = said.tail.len().saturating_sub(TAIL);
-        said.tail.drain(..surplus);
+        let tail = &mut self.said().tail;
+        tail.extend_from_slice(text.as_bytes());
+        tail.push(b'\n');
+        // Cutting moves all that is kept, so it is done rarely.
+        if tail.len() > 4 * TAIL {
+            tail.drain(..tail.len() - TAIL);
+        }
     }
 
     pub(super) fn progress(&self, progress: Progress) {
@@ -82,13 +83,14 @@ impl JobOutput {
 
     /// The last output, in whole lines as far as it was cut.
     pub fn tail(&self) -> Vec<u8> {
-        let mut tail: Vec<u8> = self.said().tail.iter().copied().collect();
-        if tail.len() == TAIL
-            && let Some(end) = tail[..TAIL - 1].iter().position(|byte| *byte == b'\n')
-        {
-            tail.drain(..=end);
+        let said = self.said();
+        let kept = said.tail.len().saturating_sub(TAIL);
+        let tail = &said.tail[kept..];
+        if kept == 0 {
+            return tail.to_vec();
         }
-        tail
+        let begin = memchr::memchr(b'\n', &tail[..TAIL - 1]).map_or(0, |end| end + 1);
+        tail[begin..].to_vec()
     }
 
     pub fn latest_progress(&self) -> Option<Progress> {

@@ -1,8 +1,12 @@
 //! Splitting a pipe into lines, and into the states of a progress bar that overwrite each other.
 
+use memchr::memchr3;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
-use super::record::RECORD;
+use super::record;
+
+/// First byte of a record.
+const RECORD: u8 = record::RECORD as u8;
 
 const LONGEST_LINE: usize = 64 << 10;
 
@@ -42,23 +46,16 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                 }
             }
             // A record begins a line, also after output that has not ended its own.
-            let fresh = self.piece.is_empty();
-            let record =
-                chunk.iter().skip(usize::from(fresh)).position(|byte| *byte == RECORD as u8);
-            let record = record.map(|at| at + usize::from(fresh));
-            let end = chunk.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
-            if let Some(record) = record.filter(|record| end.is_none_or(|end| *record < end)) {
-                let room = LONGEST_LINE.saturating_sub(self.piece.len()).min(record);
-                self.piece.extend_from_slice(&chunk[..room]);
-                self.reader.consume(record);
-                return Some(Piece::Line(take(&mut self.piece)));
-            }
+            let begun = usize::from(self.piece.is_empty());
+            let end = memchr3(b'\n', b'\r', RECORD, &chunk[begun..]).map(|end| end + begun);
+            let end = if begun == 1 && matches!(chunk[0], b'\n' | b'\r') { Some(0) } else { end };
             let taken = end.unwrap_or(chunk.len());
             let room = LONGEST_LINE.saturating_sub(self.piece.len()).min(taken);
             self.piece.extend_from_slice(&chunk[..room]);
-            let is_line = end.is_some_and(|end| chunk[end] == b'\n');
-            self.reader.consume(end.map_or(taken, |end| end + 1));
-            if is_line {
+            let by = end.map(|end| chunk[end]);
+            // The first byte of a record is the record's.
+            self.reader.consume(taken + usize::from(matches!(by, Some(b'\n' | b'\r'))));
+            if matches!(by, Some(b'\n' | RECORD)) {
                 self.returned = false;
                 return Some(Piece::Line(take(&mut self.piece)));
             }
