@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,7 +34,8 @@ class Request:
     """One HTTP request.
 
     `@project` stands for the key of the project that a scenario uses and `@id` for its id (as a
-    number); `@other` for the key of a second project.
+    number); `@other` for the key of a second project; `@job` and `@first job` for the job that was
+    named last and first.
     """
 
     method: str
@@ -43,23 +44,41 @@ class Request:
     raw: bytes | None = None
     content_type: str | None = "application/json"
 
-    def bound_to(self, project_id: int) -> Request:
+    def bound_to(self, project_id: int, jobs: Sequence[str]) -> Request:
         """The same request with the placeholders filled in."""
-        key, other = f"{project_id}.{_CREATED}", f"{project_id}0.{_CREATED}"
+        names = {
+            "@project": f"{project_id}.{_CREATED}",
+            "@other": f"{project_id}0.{_CREATED}",
+            "@id": project_id,
+            "@job": jobs[-1] if jobs else "",
+            "@first job": jobs[0] if jobs else "",
+        }
+        return self.filled(names)
 
-        def fill(value: Any) -> Any:
-            if value == "@id":
-                return project_id
-            if isinstance(value, str):
-                return value.replace("@project", key).replace("@other", other)
-            if isinstance(value, list):
-                return [fill(item) for item in value]
-            if isinstance(value, dict):
-                return {name: fill(item) for name, item in value.items()}
-            return value
+    def filled(self, names: Mapping[str, Any]) -> Request:
+        """The same request with these names replaced."""
+        raw = self.raw
+        for name, value in names.items():
+            if raw is not None and isinstance(value, str):
+                raw = raw.replace(name.encode(), value.encode())
+        path, body = (fill_placeholders(part, names) for part in (self.path, self.json))
+        return replace(self, path=path, json=body, raw=raw)
 
-        raw = self.raw.replace(b"@project", key.encode()) if self.raw is not None else None
-        return replace(self, path=fill(self.path), json=fill(self.json), raw=raw)
+
+def fill_placeholders(value: Any, names: Mapping[str, Any]) -> Any:
+    """A name that stands alone becomes what it stands for; within a text only a text does."""
+    if isinstance(value, str):
+        if value in names:
+            return names[value]
+        for name, text in names.items():
+            if isinstance(text, str):
+                value = value.replace(name, text)
+        return value
+    if isinstance(value, list):
+        return [fill_placeholders(item, names) for item in value]
+    if isinstance(value, dict):
+        return {key: fill_placeholders(item, names) for key, item in value.items()}
+    return value
 
 
 @dataclass(frozen=True)
@@ -75,6 +94,12 @@ class Answer:
     """The version strings as they came."""
     job: str = field(default="", compare=False, repr=False)
     """The job id as it came."""
+    phrase: str = field(default="", compare=False, repr=False)
+    """The reason phrase of the status line."""
+    sorted_keys: bool = field(default=True, compare=False, repr=False)
+    """Whether the keys of each object came sorted."""
+    seconds: float = field(default=0.0, compare=False, repr=False)
+    """How long it took."""
 
 
 class Settle(Protocol):
@@ -92,6 +117,8 @@ class Backend:
     service: Service
     model_dir: Path
     settle: Settle
+    made: tuple[str, ...] = ()
+    """The files of the project folder before the first start."""
 
     def send(self, request: Request) -> Answer:
         """Send a request and reduce its answer."""
@@ -120,12 +147,15 @@ class Backend:
         body: Any = answer.text
         versions: tuple[str, ...] = ()
         job = ""
+        objects: list[list[str]] = []
         if media_type == "application/json" and answer.content:
-            body = answer.json()
+            body = json.loads(
+                answer.content, object_pairs_hook=lambda pairs: _noted(pairs, objects)
+            )
             if isinstance(body, dict):
                 versions = _versions_in(body)
                 job = str(body.get("job_id") or body.get("job") or "")
-            body = self.comparable(body)
+            body = reduced(body, self.model_dir)
         return Answer(
             status=answer.status_code,
             body=body,
@@ -133,35 +163,45 @@ class Backend:
             allow=tuple(part for part in allow if part),
             versions=versions,
             job=job,
+            phrase=answer.reason,
+            sorted_keys=all(keys == sorted(keys) for keys in objects),
+            seconds=answer.elapsed.total_seconds(),
         )
 
-    def comparable(self, body: Any) -> Any:
-        """The body with placeholders for what differs between any two runs."""
-        if isinstance(body, dict) and isinstance(body.get("results"), list):
-            version = body.get("model_version")
-            body = {**body, "results": [_checked_version(i, version) for i in body["results"]]}
-        return self._replace(body)
 
-    def _replace(self, value: Any, key: str = "") -> Any:
-        if isinstance(value, dict):
-            return {
-                name: self._replace(item, name)
-                for name, item in value.items()
-                if name != "request_id"
-            }
-        if isinstance(value, list):
-            return [self._replace(item, key) for item in value]
-        if key in ("model_version", "versions") and _is_version(value):
-            return VERSION
-        if key in ("job", "job_id") and isinstance(value, (str, int)) and str(value):
-            return ID
-        if key == "model_dir" and isinstance(value, str):
-            return "<model_dir>" if Path(value).resolve() == self.model_dir.resolve() else value
-        if key == "traceback" and isinstance(value, str):
-            return "<traceback> " + value.strip().rsplit("\n", 1)[-1]
-        if isinstance(value, float) and math.isnan(value):
-            return "<nan>"
-        return value
+def reduced(body: Any, model_dir: Path | None = None) -> Any:
+    """The body with placeholders for what differs between any two runs."""
+    if isinstance(body, dict) and isinstance(body.get("results"), list):
+        version = body.get("model_version")
+        body = {**body, "results": [_checked_version(item, version) for item in body["results"]]}
+    return _reduced(body, model_dir)
+
+
+def _reduced(value: Any, model_dir: Path | None, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {
+            name: _reduced(item, model_dir, name)
+            for name, item in value.items()
+            if name != "request_id"
+        }
+    if isinstance(value, list):
+        return [_reduced(item, model_dir, key) for item in value]
+    if key in ("model_version", "versions") and _is_version(value):
+        return VERSION
+    if key in ("job", "job_id") and isinstance(value, (str, int)) and str(value):
+        return ID
+    if key == "model_dir" and isinstance(value, str) and model_dir is not None:
+        return "<model_dir>" if Path(value).resolve() == model_dir.resolve() else value
+    if key == "traceback" and isinstance(value, str):
+        return "<traceback> " + value.strip().rsplit("\n", 1)[-1]
+    if isinstance(value, float) and math.isnan(value):
+        return "<nan>"
+    return value
+
+
+def _noted(pairs: list[tuple[str, Any]], objects: list[list[str]]) -> dict[str, Any]:
+    objects.append([key for key, _ in pairs])
+    return dict(pairs)
 
 
 def _is_version(value: object) -> bool:

@@ -2,11 +2,11 @@
 
 A step of a scenario that is not in this table must be answered alike by both.  A step that is in
 it must be answered by each as the row says, and not alike, so a row that has become untrue fails
-too.
+too.  docs/compatibility.md says the same to users; the reasons name its rows.
 
 One difference is everywhere and has no rows: each prediction whose `model_version` is absent or
-null gets that of the answer (`with_versions`), so that Label Studio files it under the version that made it, even
-when a new one is published between its /setup and its /predict.
+null gets that of the answer (`comparison.with_versions`), so that Label Studio files it under the version that
+made it, even when a new one is published between its /setup and its /predict.
 
 What is never compared, because it differs between any two runs or is free by design: the value
 of a version (upstream names an untrained model by the clock in one mode and INITIAL in the other,
@@ -18,215 +18,74 @@ space of JSON.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
-from backends import ID, NO_ANSWER, VERSION, Answer
-from scenarios import (
+from asking import (
     CONFIG,
-    NOBODY,
     OTHER_CONFIG,
     OTHER_EVENTS,
-    PREDICT,
     ROUTES,
     SETUP,
-    TRAIN,
     TRAINING_EVENTS,
 )
-
-Pattern = Any
-"""A plain value stands for itself, a function for what it accepts."""
-Change = Callable[[Any], Any]
-"""Makes our body out of upstream's, which it leaves as it is."""
-
-
-@dataclass(frozen=True)
-class Expect:
-    """The status and the body that an answer must have."""
-
-    status: int
-    body: Pattern
-
-    def mismatch(self, answer: Answer) -> str:
-        """What is wrong with the answer; empty if nothing is."""
-        if answer.status != self.status:
-            return f"status {answer.status}, expected {self.status}; body {answer.body!r:.300}"
-        return "" if accepts(self.body, answer.body) else f"body {answer.body!r:.900}"
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One row of the table."""
-
-    upstream: Expect
-    ours: Expect | Change
-    """A change: all but what it changes is as in upstream's answer."""
-    reason: str
-    allow: tuple[str, ...] | None = None
-    """Our Allow header, if it is another one."""
-
-
-# Patterns.
-
-
-def accepts(pattern: Pattern, value: Any) -> bool:
-    """Whether a value is what the pattern describes."""
-    return bool(pattern(value)) if callable(pattern) else bool(pattern == value)
-
-
-def number(value: Any) -> bool:
-    """An integer."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def saying(*words: str) -> Callable[[Any], bool]:
-    """A text with all of these words."""
-    return lambda value: isinstance(value, str) and all(word in value for word in words)
-
-
-def has(**members: Pattern) -> Callable[[Any], bool]:
-    """An object with at least these members."""
-    return lambda value: (
-        isinstance(value, dict)
-        and all(key in value and accepts(pattern, value[key]) for key, pattern in members.items())
-    )
-
-
-def exactly(**members: Pattern) -> Callable[[Any], bool]:
-    """An object with these members and no others."""
-    some = has(**members)
-    return lambda value: some(value) and value.keys() == members.keys()
-
-
-def each(pattern: Pattern) -> Callable[[Any], bool]:
-    """A list, not empty, of nothing else."""
-    return lambda value: (
-        isinstance(value, list) and bool(value) and all(accepts(pattern, i) for i in value)
-    )
-
-
-def in_order(patterns: Iterable[Pattern]) -> Callable[[Any], bool]:
-    """A list of these."""
-    items = list(patterns)
-    return lambda value: (
-        isinstance(value, list)
-        and len(value) == len(items)
-        and all(accepts(pattern, item) for pattern, item in zip(items, value, strict=True))
-    )
-
-
-def echoing(**members: Pattern) -> Callable[[Any], bool]:
-    """Predictions of the echo model that show at least this."""
-    return has(results=each(has(echo=has(**members))))
-
-
-def _control(to_name: str, *labels: str) -> dict[str, Any]:
-    return {
-        "type": "Choices",
-        "to_name": [to_name],
-        "inputs": [{"type": "Text", "value": "text"}],
-        "labels": [*labels],
-        "labels_attrs": {label: {"value": label} for label in labels},
-    }
-
-
-def _region(name: str, control: dict[str, Any]) -> dict[str, Any]:
-    value = {"choices": control["labels"][:1]}
-    return {"from_name": name, "to_name": control["to_name"][0], "type": "choices", "value": value}
-
-
-_PARSED = {
-    CONFIG: {"mood": _control("text", "Good", "Bad")},
-    OTHER_CONFIG: {"topic": _control("review", "Price", "Size")},
-}
-_REGIONS = {
-    config: [_region(name, control) for name, control in parsed.items()]
-    for config, parsed in _PARSED.items()
-}
-
-
-def with_config(config: str, **members: Pattern) -> Callable[[Any], bool]:
-    """Predictions of the echo model that follow this labelling config, and show at least this."""
-    return has(
-        results=each(
-            has(
-                result=_REGIONS[config],
-                echo=has(label_config=config, parsed_label_config=_PARSED[config], **members),
-            )
-        )
-    )
-
-
-def predicted(
-    config: str, train_output: Pattern, kwargs: Pattern = NOBODY
-) -> Callable[[Any], bool]:
-    """All that our server answers to `PREDICT` and the like."""
-    return exactly(
-        model_version=VERSION,
-        results=in_order(
-            exactly(
-                model_version=VERSION,
-                result=_REGIONS[config],
-                score=0.5,
-                echo=exactly(
-                    data=task["data"],
-                    task_keys=sorted(task),
-                    kwargs=kwargs,
-                    label_config=config,
-                    parsed_label_config=_PARSED[config],
-                    train_output=train_output,
-                ),
-            )
-            for task in PREDICT["tasks"]
-        ),
-    )
-
-
-def learned(config: str, before: Pattern) -> Callable[[Any], bool]:
-    """What fit returns from `TRAIN` and the like."""
-    tasks = TRAIN["annotations"]
-    return exactly(
-        texts=[task["data"]["text"] for task in tasks],
-        labels=[task["annotations"][0]["result"] for task in tasks],
-        params=TRAIN["params"],
-        workdir=True,
-        before=before,
-        config=config,
-        **{"7": "an integer key"},
-    )
-
-
-# What an answer as a whole may be.
-
-
-def ok(body: Pattern) -> Expect:
-    """A 200."""
-    return Expect(200, body)
-
-
-def html(status: int) -> Expect:
-    """A page, of werkzeug's or of Flask's making."""
-    return Expect(status, lambda body: isinstance(body, str) and "<" in body)
-
-
-def failed(*words: str, status: int = 500) -> Expect:
-    """A failure in the JSON form that both servers use, with a traceback."""
-    return Expect(
-        status,
-        exactly(
-            detail=saying(*words),
-            request=has(),
-            result=exactly(traceback=saying("<traceback> ")),
-            status=status,
-        ),
-    )
-
-
-def refused(status: int, *words: str) -> Expect:
-    """A refusal of ours: the same form, no traceback, and a detail that names what is wrong."""
-    return Expect(status, exactly(detail=saying(*words), request={}, result={}, status=status))
-
+from backends import ID, NO_ANSWER, VERSION
+from comparison import Change, Difference, Table
+from patterns import (
+    Expect,
+    Pattern,
+    each,
+    echoing,
+    exactly,
+    failed,
+    has,
+    html,
+    in_order,
+    learned,
+    number,
+    ok,
+    predicted,
+    refused,
+    saying,
+    with_config,
+)
+from reasons import (
+    ANSWER_EXCEPTION,
+    AS_RETURNED,
+    ASYNC,
+    BAD_INPUT,
+    BOTH_DESIGNS,
+    CONFIGS,
+    CREDENTIALS,
+    DEFAULT_PROJECT,
+    EVERY_EVENT,
+    FIT_CONFIG,
+    GOES_ON,
+    JOB_ID,
+    JOB_STATUS,
+    JSON_ERRORS,
+    LEAVING,
+    MISTYPED,
+    MORE,
+    MORE_TYPES,
+    NAMES_OF_PARAMS,
+    NEW_ROUTES,
+    NEWEST_SETUP,
+    NO_DATE,
+    NO_EVENT,
+    NO_NAN,
+    NO_PROJECT_OBJECT,
+    NULL_PARAMS,
+    NUMBERS,
+    OWN_MODELS,
+    OWN_PROCESS,
+    PLACE,
+    PROMETHEUS,
+    STRICT_JSON,
+    SWITCH,
+    UNKNOWN,
+    VERSIONS_GET,
+    Reason,
+)
 
 HOST, TOKEN = SETUP["hostname"], SETUP["access_token"]
 ACCEPTED = Expect(201, {"job_id": ID})
@@ -236,22 +95,6 @@ IGNORED = exactly(status="ignored", detail=saying("does not train"))
 
 
 # Changes.
-
-
-def with_versions(body: Any) -> Any:
-    """The body with a version in each prediction that has none, or null."""
-
-    def fill(item: Any) -> Any:
-        if isinstance(item, list):
-            return [fill(part) for part in item]
-        if isinstance(item, dict):
-            own = item.get("model_version")
-            return {**item, "model_version": body.get("model_version") if own is None else own}
-        return item
-
-    if isinstance(body, dict) and isinstance(body.get("results"), list):
-        return {**body, "results": fill(body["results"])}
-    return body
 
 
 def echo_changed(change: Change) -> Change:
@@ -290,39 +133,7 @@ def without_nan(value: Any) -> Any:
     return value
 
 
-# Reasons.
-
-BAD_INPUT = "a request that is wrong is told so; 500 is kept for failures of the server's side"
-MISTYPED = "a field of the wrong type is refused and named, whether or not it happens to be unused"
-UNKNOWN = "an unknown project without permission to load it is the client's mistake"
-STRICT_JSON = "the body is no JSON by RFC 8259; Label Studio sends none of this"
-NO_NAN = "NaN and infinities are no JSON: what does not parse strictly is of no use to a client"
-PLACE = "the error names the place in the result"
-JSON_ERRORS = "errors have the same JSON form on every path"
-CREDENTIALS = "host name and token of the newest /setup reach every instance of the project"
-CONFIGS = "an edited labelling config takes effect without a restart"
-NEWEST_SETUP = (
-    "without a config in the request that of the newest /setup counts, not the last fit's"
-)
-LEAVING = "a model that leaves is an error like any other: its request is answered"
-DEFAULT_PROJECT = "requests that name no project share one default project"
-NUMBERS = "a project may be a number"
-NULL_PARAMS = "null says that there are no params, as it does for /predict"
-ASYNC = "training runs in its own process, so that nobody waits for it and no predict is slowed"
-AS_RETURNED = "`train_output` is exactly what fit returned"
-GOES_ON = "fit starts from the version before, whether /train or a webhook asked for it"
-EVERY_EVENT = "bulk and button events of today's Label Studio train as well"
-NO_EVENT = "an event that trains nobody makes no job, and the answer says so"
-MORE = "both names of the id: Label Studio reads `job`, the original's clients `job_id`"
-OWN_MODELS = "a project is served by what was trained for it, never by another project's model"
-NO_DATE = "an event without `created_at` names no key: before any /setup it trains the bare id"
-SWITCH = "`v2` is the switch between the two designs of 1.0.9; ours serves both at once"
-BOTH_DESIGNS = "ours serves both designs of 1.0.9 at once: no request depends on the switch"
-VERSIONS_GET = "today's Label Studio asks with GET"
-PROMETHEUS = "metrics in the text form of Prometheus"
-
-DIFFERENCES: dict[tuple[str, str], Difference] = {}
-"""(scenario, step) -> how the answers differ."""
+DIFFERENCES: Table = {}
 
 
 def differ(
@@ -330,14 +141,14 @@ def differ(
     step: str,
     upstream: Expect,
     ours: Expect,
-    reason: str,
+    reason: Reason,
     allow: tuple[str, ...] | None = None,
 ) -> None:
     """Add a row with what each answers."""
     _add(scenario, step, Difference(upstream, ours, reason, allow))
 
 
-def change(scenario: str, step: str, upstream: Pattern, ours: Change, reason: str) -> None:
+def change(scenario: str, step: str, upstream: Pattern, ours: Change, reason: Reason) -> None:
     """Add a row with what our answer does not have in common with upstream's."""
     _add(scenario, step, Difference(ok(upstream), ours, reason))
 
@@ -345,6 +156,15 @@ def change(scenario: str, step: str, upstream: Pattern, ours: Change, reason: st
 def _add(scenario: str, step: str, row: Difference) -> None:
     assert (scenario, step) not in DIFFERENCES, (scenario, step)
     DIFFERENCES[scenario, step] = row
+
+
+FAULTS = {
+    "pinned version": "/setup does not look at `model_version`",
+    "config with an encoding": "500 for a config that is the client's mistake",
+    "train with a broken config": "201 for a config that /setup and /predict refuse with 422",
+    "two slashes": "404 for `//health`, which the original's server reads as `/health`",
+}
+"""Scenario -> what our server does wrong in it.  The rows of these say what would be right."""
 
 
 def versions(scenario: str, count: int, step: str = "versions") -> None:
@@ -356,18 +176,25 @@ def versions(scenario: str, count: int, step: str = "versions") -> None:
 
 
 # Health, methods, paths.
-_HEALTH = exactly(
-    model_class="EchoModel",
-    model_dir="<model_dir>",
-    status="UP",
-    workers=exactly(ready=1, total=1, restarts=number),
-    jobs=0,
-)
+
+
+def health_of(model_class: str) -> Pattern:
+    """What our /health says."""
+    return exactly(
+        model_class=model_class,
+        model_dir="<model_dir>",
+        status="UP",
+        workers=exactly(ready=1, total=1, restarts=number),
+        jobs=0,
+    )
+
+
+HEALTH = health_of("EchoModel")
 _OLD_HEALTH = {"model_dir": "<model_dir>", "status": "UP", "v2": ""}
 for _step in ("root", "health", "health with a query"):
-    differ("service", _step, ok(_OLD_HEALTH), ok(_HEALTH), SWITCH)
-_METRICS = ok(saying("# TYPE ", "label_studio_ml_"))
-differ("service", "metrics", ok({}), _METRICS, PROMETHEUS)
+    differ("service", _step, ok(_OLD_HEALTH), ok(HEALTH), SWITCH)
+METRICS = ok(saying("# TYPE ", "label_studio_ml_"))
+differ("service", "metrics", ok({}), METRICS, PROMETHEUS)
 for _step, _path in (
     ("unknown path", "/nothing"),
     ("unknown path, POST", "/nothing"),
@@ -444,6 +271,38 @@ for _kind, _member in (("set", "labels"), ("bytes", "raw")):
         refused(500, f"TypeError: results[0].{_member}: {_odd}"),
         PLACE,
     )
+for _kind, _type, _value in (
+    ("numpy_float32", "float32", 0.25),
+    ("numpy_int", "int64", 3),
+    ("numpy_array", "ndarray", [[1, 2], [3, 4]]),
+):
+    differ(
+        "results",
+        _kind,
+        failed(f"TypeError: Object of type {_type} is not JSON serializable"),
+        ok(with_config(CONFIG, more={"value": _value})),
+        MORE_TYPES,
+    )
+differ(
+    "results",
+    "path",
+    failed("TypeError: Object of type PosixPath is not JSON serializable"),
+    ok(with_config(CONFIG, more={"file": "weights.bin"})),
+    MORE_TYPES,
+)
+_TEA = {"detail": "there is no tea", "request": {}, "status": 418}
+_SAYS = "<traceback> label_studio_ml.exceptions.AnswerException: "
+for _step, _old, _result in (
+    # The text of the exception is the answer that it made of itself.
+    (
+        "answer",
+        Expect(418, exactly(**_TEA, result=has(pot="short and stout"))),
+        {"pot": "short and stout"},
+    ),
+    ("answer_empty", html(500), {}),
+):
+    _new = {**_TEA, "result": {**_result, "traceback": f"{_SAYS}there is no tea"}}
+    differ("failures", _step, _old, Expect(418, _new), ANSWER_EXCEPTION)
 differ("leaving", "exit", Expect(NO_ANSWER, None), failed("SystemExit: 3"), LEAVING)
 
 # Training.
@@ -455,8 +314,22 @@ for _scenario, _step in (
     ("failed training", "train"),
     ("fit returns None", "train"),
     ("fit returns a list", "train"),
+    ("long training", "train"),
+    ("place of a training", "train"),
+    ("job status", "train"),
+    ("new routes", "train"),
 ):
     differ(_scenario, _step, TRAINED, QUEUED, ASYNC)
+_RUNS = {"is_training": True, "backend": "none", "model_version": VERSION}
+_NAMED = {**_RUNS, "job_id": ID}
+differ("long training", "is_training while it runs", ok(_RUNS), ok(_NAMED), JOB_ID)
+differ(
+    "place of a training",
+    "where",
+    ok(has(results=each(has(trained_here=True)))),
+    ok(has(results=each(has(trained_here=False)))),
+    OWN_PROCESS,
+)
 _FIT_RAISES = failed("ValueError: the training was told to fail")
 differ("failed training", "fit raises", _FIT_RAISES, QUEUED, ASYNC)
 differ("failed training", "fit raises again", _FIT_RAISES, QUEUED, ASYNC)
@@ -471,7 +344,10 @@ differ(
 )
 change("training", "instance", echoing(**_NOBODY), echo_with(**_HOST), CREDENTIALS)
 # Upstream's fit ran in the instance that was alive, with the config before.
-for _step, _reason in (("no label_config after it", NEWEST_SETUP), ("trained once more", CONFIGS)):
+for _step, _reason in (
+    ("no label_config after it", NEWEST_SETUP),
+    ("trained once more", FIT_CONFIG),
+):
     differ(
         "training",
         _step,
@@ -484,6 +360,58 @@ versions("training", 2, "two versions")
 versions("failed training", 1)
 versions("fit returns None", 1)
 versions("fit returns a list", 1)
+
+# The state of a job.
+_TRAINED_WITH = learned(CONFIG, before=None)
+_FINISHED = exactly(
+    job_status="finished",
+    error=None,
+    created_at=saying("T", "Z"),
+    enqueued_at=saying("T", "Z"),
+    started_at=saying("T", "Z"),
+    ended_at=saying("T", "Z"),
+    result=has(status="ok", train_output=_TRAINED_WITH),
+)
+_NO_ID = refused(422, "`job` is missing")
+differ("job status", "a job", html(404), ok(_FINISHED), JOB_STATUS)
+differ("job status", "unknown job", html(404), refused(404, "1"), JOB_STATUS)
+differ("job status", "no job", html(404), _NO_ID, JOB_STATUS)
+_POSTED = refused(405, "GET is not allowed for /job_status")
+differ("job status", "GET", html(404), _POSTED, JOB_STATUS, allow=("OPTIONS", "POST"))
+
+# Routes of our own.
+_SOME_JOB = has(job=ID, project=saying("."), job_status="finished", event=None)
+differ("new routes", "jobs", html(404), ok(exactly(jobs=in_order([_SOME_JOB]))), NEW_ROUTES)
+differ("new routes", "job", html(404), ok(_SOME_JOB), NEW_ROUTES)
+differ("new routes", "log", html(404), ok(saying()), NEW_ROUTES)
+differ("new routes", "cancel", html(404), refused(404, "1"), NEW_ROUTES)
+_SERVED = has(project=saying("."), model_version=VERSION)
+differ("new routes", "activate", html(404), ok(_SERVED), NEW_ROUTES)
+
+# Names of `params`.
+for _step, _value in (("project", "x"), ("try_fetch", False)):
+    _twice = failed("TypeError: ", f"got multiple values for argument '{_step}'")
+    _passed = ok(predicted(CONFIG, {}, kwargs={_step: _value}))
+    differ("names of params", _step, _twice, _passed, NAMES_OF_PARAMS)
+_twice = failed("TypeError: ", "predict() got multiple values for argument 'tasks'")
+differ("names of params", "tasks", _twice, _twice, NAMES_OF_PARAMS)
+
+# Configs that no parser takes.
+differ(
+    "config with an encoding",
+    "setup",
+    failed("ValueError: "),
+    failed("encoding", status=422),
+    BAD_INPUT,
+)
+differ(
+    "train with a broken config",
+    "train",
+    failed("LabelStudioXMLSyntaxErrorSentryIgnored: "),
+    failed("not well-formed", "LabelStudioXMLSyntaxErrorSentryIgnored: ", status=422),
+    BAD_INPUT,
+)
+differ("two slashes", "health", ok(_OLD_HEALTH), ok(HEALTH), SWITCH)
 
 # Bad input.
 for _path in ("/setup", "/predict", "/train", "/versions", "/webhook"):
@@ -552,6 +480,8 @@ differ(
     NUMBERS,
 )
 differ("missing fields", "train, params null", failed("TypeError: "), QUEUED, NULL_PARAMS)
+_NO_KEY = refused(422, "`project` must be a string")
+differ("missing fields", "train, project an object", TRAINED, _NO_KEY, NO_PROJECT_OBJECT)
 
 # No project.
 _NO_STRING = failed("TypeError: can only concatenate str")
@@ -582,35 +512,39 @@ _FIRST, _SECOND = "ANNOTATION_CREATED", "ANNOTATION_UPDATED"
 _OLD_OUTPUT = {"job_id": ID, "before": None, **_NOBODY}
 
 
-def fitted(scenario: str, action: str, reason: str, **ours: Any) -> None:
-    """Add a row for the predict at the end, with what fit got and left behind."""
+def fitted(scenario: str, action: str, reason: Reason, step: str = "predict", **ours: Any) -> None:
+    """Add a row for a predict after an event, with what fit got and left behind."""
     old = with_config(CONFIG, train_output=has(event=action, **_OLD_OUTPUT))
-    change(scenario, "predict", old, output_with(**ours), reason)
+    change(scenario, step, old, output_with(**ours), reason)
+
+
+def trained_by_an_event(action: str, payload: dict[str, Any]) -> Pattern:
+    """What fit leaves behind that was told of an event, for a project that was not trained yet."""
+    return exactly(
+        event=action,
+        data=sorted([*payload, "project"]),
+        project=number,
+        tasks=0,
+        given=["data", "event", "job_id"],
+        job=ID,
+        workdir=True,
+        before=None,
+        config=CONFIG,
+        **_HOST,
+    )
 
 
 for _action in TRAINING_EVENTS:
     differ(f"event {_action}", _action, ACCEPTED, QUEUED, MORE)
-    fitted(f"event {_action}", _action, f"{AS_RETURNED}; {CREDENTIALS}", **_HOST)
+    fitted(f"event {_action}", _action, AS_RETURNED & CREDENTIALS, **_HOST)
 for _action, _payload in OTHER_EVENTS.items():
     if _action in ("START_TRAINING", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED"):
         differ(f"event {_action}", _action, ACCEPTED, QUEUED, MORE)
-        _output = exactly(
-            event=_action,
-            data=sorted([*_payload, "project"]),
-            project=number,
-            tasks=0,
-            given=["data", "event", "job_id"],
-            job=ID,
-            workdir=True,
-            before=None,
-            config=CONFIG,
-            **_HOST,
-        )
         differ(
             f"event {_action}",
             "predict",
             ok(with_config(CONFIG, train_output={})),
-            ok(predicted(CONFIG, _output)),
+            ok(predicted(CONFIG, trained_by_an_event(_action, _payload))),
             EVERY_EVENT,
         )
     else:
@@ -623,13 +557,25 @@ for _scenario in (
     "event, fit returns a list after a good one",
 ):
     differ(_scenario, _FIRST, ACCEPTED, QUEUED, MORE)
-    fitted(_scenario, _FIRST, f"{AS_RETURNED}; {CREDENTIALS}", **_HOST)
+    fitted(_scenario, _FIRST, AS_RETURNED & CREDENTIALS, **_HOST)
     if _scenario.endswith("a good one"):
         differ(_scenario, _SECOND, ACCEPTED, QUEUED, MORE)
 differ("event, fit raises", _FIRST, ACCEPTED, QUEUED, MORE)
+differ("place of an event's training", _FIRST, ACCEPTED, QUEUED, MORE)
 differ("event after event", _FIRST, ACCEPTED, QUEUED, MORE)
 differ("event after event", _SECOND, ACCEPTED, QUEUED, MORE)
-fitted("event after event", _SECOND, f"{AS_RETURNED}; {GOES_ON}", before=_FIRST, **_HOST)
+fitted("event after event", _SECOND, AS_RETURNED & GOES_ON & CREDENTIALS, before=_FIRST, **_HOST)
+differ("pinned version", _FIRST, ACCEPTED, QUEUED, MORE)
+differ("pinned version", _SECOND, ACCEPTED, QUEUED, MORE)
+fitted("pinned version", _FIRST, AS_RETURNED & CREDENTIALS, "predict with it", **_HOST)
+fitted(
+    "pinned version",
+    _SECOND,
+    AS_RETURNED & GOES_ON & CREDENTIALS,
+    "predict with the newest",
+    before=_FIRST,
+    **_HOST,
+)
 differ("event first", _FIRST, ACCEPTED, QUEUED, MORE)
 fitted("event first", _FIRST, AS_RETURNED)
 for _scenario, _reason in (
@@ -646,7 +592,7 @@ for _scenario, _reason in (
     )
 
 # The second design of upstream.
-differ("events design", "health", ok({**_OLD_HEALTH, "v2": "1"}), ok(_HEALTH), SWITCH)
+differ("events design", "health", ok({**_OLD_HEALTH, "v2": "1"}), ok(HEALTH), SWITCH)
 differ(
     "events design",
     "is_training before setup",

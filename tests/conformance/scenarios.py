@@ -1,201 +1,46 @@
 """The sequences of requests that are sent to both servers, and what upstream answers to each.
 
 Each scenario uses a project of its own (`@project`, `@id`), so scenarios do not see each other.
-The status is upstream's: it pins that a step tests what its name says, rather than that both
-servers refuse it for some other reason.
+The status is that of upstream 1.0.9: it pins that a step tests what its name says, rather than that
+both servers refuse it for some other reason.  Where 1.0.4 answers otherwise, the table of its
+differences says so.
 """
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
-from backends import CREATED_AT, NO_ANSWER, Answer, Backend, Request
-from upstream import Mode
-
-CONFIG = """<View>
-  <Text name="text" value="$text"/>
-  <Choices name="mood" toName="text" choice="single">
-    <Choice value="Good"/><Choice value="Bad"/>
-  </Choices>
-</View>"""
-
-OTHER_CONFIG = """<View>
-  <Text name="review" value="$text"/>
-  <Choices name="topic" toName="review"><Choice value="Price"/><Choice value="Size"/></Choices>
-</View>"""
-
-BROKEN_CONFIG = "<View><Text name='text'"
-
-NOBODY = {"login": None, "password": None, "context": None}
-
-
-Trains = Literal["no", "result", "nothing"]
-"""What an event leaves behind on upstream: "nothing" where no fit runs, or none succeeds."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One request of a scenario."""
-
-    name: str
-    request: Request
-    status: int = 200
-    trains: Trains = "no"
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A sequence of requests on one project."""
-
-    name: str
-    steps: tuple[Step, ...]
-    mode: Mode = "projects"
-    """Which of its two designs upstream is started in."""
-    fresh: bool = False
-    """Whether upstream must be started for this scenario alone."""
-
-
-Play = Callable[[Scenario], list[Answer]]
-"""Sends the steps of a scenario to a server; the answers, in order."""
-
-
-def play(
-    backend: Backend, scenario: Scenario, project_id: int, *, by_the_clock: bool = False
-) -> list[Answer]:
-    """Send the steps in order, each training awaited.
-
-    `by_the_clock`: the server names a version by the time in seconds, so that every training gets
-    a second of its own, and begins early enough to end in it.
-    """
-    answers = []
-    second = 0
-    for step in scenario.steps:
-        if step.trains != "no" and by_the_clock:
-            second = wait_for_second(second)
-        answer = backend.send(step.request.bound_to(project_id))
-        answers.append(answer)
-        if step.trains != "no" and answer.status in (200, 201):
-            backend.settle(backend, answer, step.trains == "result")
-    return answers
-
-
-def wait_for_second(after: int) -> int:
-    """Wait for a later second of the clock that has a while to go; return it."""
-    while True:
-        now = time.time()
-        if int(now) > after and now % 1 < 0.7:
-            return int(now)
-        time.sleep(0.01)
-
-
-def task(text: str = "a text", **data: object) -> dict[str, Any]:
-    """A task as Label Studio sends it, in short."""
-    return {"id": 1, "data": {"text": text, **data}, "annotations": [], "predictions": []}
-
-
-def annotated(text: str, label: str, **data: object) -> dict[str, Any]:
-    """An exported task with one annotation, as the client of 2022 sends to /train."""
-    value = {"choices": [label]}
-    result = [{"from_name": "mood", "to_name": "text", "type": "choices", "value": value}]
-    return {**task(text, **data), "annotations": [{"id": 11, "result": result}]}
-
-
-def without(body: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """The body less some of its keys."""
-    return {key: value for key, value in body.items() if key not in keys}
-
-
-SETUP: dict[str, Any] = {
-    "project": "@project",
-    "schema": CONFIG,
-    "hostname": "http://127.0.0.1:8080",
-    "access_token": "a-token",
-    "extra_params": None,
-}
-PREDICT: dict[str, Any] = {
-    "tasks": [task("one"), task("two")],
-    "project": "@project",
-    "label_config": CONFIG,
-    "params": NOBODY,
-}
-TRAIN: dict[str, Any] = {
-    "annotations": [annotated("fine", "Good"), annotated("poor", "Bad")],
-    "project": "@project",
-    "label_config": CONFIG,
-    "params": {"login": None, "password": None},
-}
-PROJECT: dict[str, Any] = {
-    "id": "@id",
-    "title": "a title",
-    "label_config": CONFIG,
-    "created_at": CREATED_AT,
-    # The title of the ML backend, in spite of its name.
-    "model_version": "a title",
-}
-ANNOTATION: dict[str, Any] = {"id": 31, "result": [], "was_cancelled": False, "task": 1}
-
-
-def post(path: str, body: object, **changes: Any) -> Request:
-    """A JSON request; `changes` are put over the body."""
-    return Request("POST", path, json={**body, **changes} if isinstance(body, dict) else body)
-
-
-def setup(name: str = "setup", status: int = 200, **changes: Any) -> Step:
-    """Label Studio's /setup, or a variant of it."""
-    return Step(name, post("/setup", SETUP, **changes), status)
-
-
-def predict(name: str = "predict", status: int = 200, **changes: Any) -> Step:
-    """Label Studio's /predict, or a variant of it."""
-    return Step(name, post("/predict", PREDICT, **changes), status)
-
-
-def ordered(order: str, status: int = 200) -> Step:
-    """A /predict that tells the echo model what to do."""
-    return predict(order, status, tasks=[task("one", do=order), task("two")])
-
-
-def instance(name: str, **changes: Any) -> Step:
-    """A /predict that is answered by what the model instance knows of itself."""
-    return predict(name, tasks=[task("one", do="self")], **changes)
-
-
-def train(name: str = "train", status: int = 201, **changes: Any) -> Step:
-    """A /train of the client of 2022."""
-    trains: Trains = "result" if status == 201 else "nothing"
-    return Step(name, post("/train", TRAIN, **changes), status, trains)
-
-
-def event(action: str, payload: dict[str, Any], trains: Trains = "result") -> Step:
-    """A webhook event; upstream answers 201 whatever it is."""
-    body = {"action": action, "project": PROJECT, **payload}
-    return Step(action, Request("POST", "/webhook", json=body), 201, trains)
-
-
-def raw(name: str, path: str, body: bytes, status: int, content_type: str | None = None) -> Step:
-    """A body that is sent as it is."""
-    kind = content_type if content_type is not None else "application/json"
-    return Step(name, Request("POST", path, raw=body, content_type=kind or None), status)
-
-
-IS_TRAINING = Step("is_training", Request("GET", "/is_training?project=@project"))
-VERSIONS = Step("versions", Request("POST", "/versions", json={"project": "@project"}))
-
-ROUTES = {
-    "/": "GET",
-    "/health": "GET",
-    "/metrics": "GET",
-    "/is_training": "GET",
-    "/setup": "POST",
-    "/predict": "POST",
-    "/train": "POST",
-    "/webhook": "POST",
-    "/versions": "POST",
-}
+from asking import (
+    ANNOTATION,
+    BROKEN_CONFIG,
+    CONFIG,
+    IS_TRAINING,
+    NOBODY,
+    OTHER_CONFIG,
+    OTHER_EVENTS,
+    PREDICT,
+    PROJECT,
+    ROUTES,
+    SETUP,
+    TRAIN,
+    TRAINING_EVENTS,
+    VERSIONS,
+    annotated,
+    event,
+    instance,
+    ordered,
+    post,
+    predict,
+    raw,
+    setup,
+    task,
+    train,
+    without,
+)
+from backends import NO_ANSWER, Request
+from playing import Scenario, Step
 
 
 def service() -> Scenario:
@@ -324,10 +169,11 @@ def results() -> Scenario:
         "none empty short long dict tuple text list_per_task empty_list_per_task null_item"
         " no_result result_null result_dict no_score score_null score_text score_nan"
         " score_infinite own_version version_null extra unicode large_int floats int_keys"
-        " datetime uuid"
+        " datetime uuid numpy_float64 dataclass"
     )
+    refused = "set bytes numpy_float32 numpy_int numpy_array path"
     steps = [setup(), *(ordered(shape) for shape in shapes.split())]
-    steps += [ordered("set", 500), ordered("bytes", 500)]
+    steps += [ordered(shape, 500) for shape in refused.split()]
     return Scenario("results", tuple(steps))
 
 
@@ -343,6 +189,8 @@ def failures() -> Scenario:
         (
             setup(),
             *(ordered(order, 500) for order in orders.split()),
+            ordered("answer", 418),
+            ordered("answer_empty", 500),
             Step("query", Request("POST", "/predict?x=1&x=2&y=", json=body), 500),
             predict("predict after failures"),
         ),
@@ -421,6 +269,111 @@ def odd_training() -> list[Scenario]:
         return Scenario(name, (setup(), trained, predict(), VERSIONS))
 
     return [scenario("fit returns None", "nothing"), scenario("fit returns a list", "list")]
+
+
+def long_training() -> Scenario:
+    """What can be asked while a fit goes on that takes a second."""
+    steps = (
+        setup(),
+        replace(train(annotations=[annotated("fine", "Good", do="slow")]), goes_on=True),
+        Step("is_training while it runs", IS_TRAINING.request),
+        predict("predict while it runs"),
+        replace(predict("predict after it"), awaits=True),
+        Step("is_training after it", IS_TRAINING.request),
+    )
+    return Scenario("long training", steps)
+
+
+def place_of_training() -> list[Scenario]:
+    """Whether the process that predicts is the one that trained."""
+    told = {"annotation": {**ANNOTATION, "do": "where"}, "task": task()}
+    trained = train(annotations=[annotated("fine", "Good", do="where")])
+    return [
+        Scenario("place of a training", (setup(), trained, ordered("where"))),
+        Scenario(
+            "place of an event's training",
+            (setup(), event("ANNOTATION_CREATED", told), setup("setup again"), ordered("where")),
+            "events",
+        ),
+    ]
+
+
+def job_status() -> Scenario:
+    """The state of a job, which Label Studio's client can ask for."""
+    return Scenario(
+        "job status",
+        (
+            setup(),
+            train(),
+            Step("a job", Request("POST", "/job_status", json={"job": "@job"}), 404),
+            Step("unknown job", Request("POST", "/job_status", json={"job": "1"}), 404),
+            Step("no job", Request("POST", "/job_status", json={}), 404),
+            Step("GET", Request("GET", "/job_status"), 404),
+        ),
+    )
+
+
+def pinned_version() -> Scenario:
+    """/setup names the version to serve, as Label Studio did for a while; then it does not."""
+    payload = TRAINING_EVENTS["ANNOTATION_CREATED"]
+    return Scenario(
+        "pinned version",
+        (
+            setup(),
+            event("ANNOTATION_CREATED", payload),
+            event("ANNOTATION_UPDATED", payload),
+            setup("setup with a version", model_version="@first job"),
+            predict("predict with it"),
+            setup("setup without"),
+            predict("predict with the newest"),
+        ),
+        "events",
+    )
+
+
+def odd_configs() -> list[Scenario]:
+    """Labelling configs that no parser takes, for a project without an instance."""
+    encoded = f'<?xml version="1.0" encoding="utf-8"?>{CONFIG}'
+    return [
+        Scenario("config with an encoding", (setup(status=500, schema=encoded),)),
+        Scenario("train with a broken config", (train(status=500, label_config=BROKEN_CONFIG),)),
+    ]
+
+
+def names_of_params() -> Scenario:
+    """`params` with names that the server uses itself."""
+    return Scenario(
+        "names of params",
+        (
+            setup(),
+            predict("project", 500, params={"project": "x"}),
+            predict("try_fetch", 500, params={"try_fetch": False}),
+            predict("tasks", 500, params={"tasks": []}),
+            predict("self", 500, params={"self": 1}),
+            predict("no identifiers", params={"a b": 1, "": 2}),
+        ),
+    )
+
+
+def slashes() -> Scenario:
+    """What a client sends that puts `/health` after an address that ends in a slash."""
+    return Scenario("two slashes", (Step("health", Request("GET", "//health")),))
+
+
+def new_routes() -> Scenario:
+    """What only our server has."""
+    return Scenario(
+        "new routes",
+        (
+            setup(),
+            train(),
+            Step("jobs", Request("GET", "/jobs?project=@project"), 404),
+            Step("job", Request("GET", "/jobs/@job"), 404),
+            Step("log", Request("GET", "/jobs/@job/log"), 404),
+            Step("cancel", Request("POST", "/jobs/1/cancel"), 404),
+            Step("activate", Request("POST", "/versions/@job/activate"), 404),
+        ),
+    )
 
 
 def bad_input() -> list[Scenario]:
@@ -502,6 +455,7 @@ def missing_fields() -> Scenario:
             ),
             train("train, annotations null", 500, annotations=None),
             train("train, params null", 500, params=None),
+            train("train, project an object", project={"id": 1}),
             Step("webhook {}", Request("POST", "/webhook", json={}), 500),
         ),
     )
@@ -543,24 +497,6 @@ def lenient_json() -> Scenario:
             predict("3 MB of tasks", tasks=big),
         ),
     )
-
-
-TRAINING_EVENTS: dict[str, dict[str, Any]] = {
-    "ANNOTATION_CREATED": {"annotation": ANNOTATION, "task": task()},
-    "ANNOTATION_UPDATED": {"annotation": ANNOTATION, "task": task()},
-    "ANNOTATION_DELETED": {"annotation": {"id": 31}, "task": task()},
-    "PROJECT_UPDATED": {},
-}
-OTHER_EVENTS: dict[str, dict[str, Any]] = {
-    "ANNOTATIONS_CREATED": {"annotation": [ANNOTATION], "task": [task()]},
-    "ANNOTATIONS_DELETED": {"annotations": [{"id": 31}]},
-    "START_TRAINING": {},
-    "TASKS_CREATED": {"tasks": [task()]},
-    "TASKS_DELETED": {"tasks": [{"id": 1}]},
-    "LABEL_LINK_CREATED": {"label_link": {"id": 1}, "label": {"id": 1}},
-    "PROJECT_CREATED": {},
-    "NO_SUCH_ACTION": {},
-}
 
 
 def events() -> list[Scenario]:
@@ -653,6 +589,14 @@ SCENARIOS: tuple[Scenario, ...] = (
     train_first(),
     failed_training(),
     *odd_training(),
+    long_training(),
+    *place_of_training(),
+    job_status(),
+    new_routes(),
+    names_of_params(),
+    pinned_version(),
+    *odd_configs(),
+    slashes(),
     *bad_input(),
     no_project(),
     missing_fields(),

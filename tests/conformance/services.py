@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -54,30 +55,43 @@ def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return env
 
 
-def ensure_venv(path: Path, requirements: Sequence[str], python: str = sys.executable) -> Path:
+def ensure_venv(
+    path: Path,
+    requirements: Sequence[str],
+    python: str = sys.executable,
+    *,
+    bare: bool = False,
+) -> Path:
     """Make `path` a virtual environment that holds `requirements`; return its `bin` folder.
 
-    The first requirement must read `name==version`: an environment that has it is taken as is
-    (pip installs it last, so it stands for the others).
+    The first requirement must read `name==version`: an environment that has that version, and any
+    of the others, is taken as is.  `bare`: the first one is installed without what it declares
+    itself, the others are all that it gets.
     """
-    name, _, version = requirements[0].partition("==")
     bin_dir = path.resolve() / "bin"
     interpreter = bin_dir / "python"
     if not interpreter.exists():
         _run([python, "-m", "venv", str(path)])
-    if _installed_version(interpreter, name) != version:
-        _run([str(interpreter), "-m", "pip", "install", "--quiet", *requirements])
-        if _installed_version(interpreter, name) != version:
+    if not _holds(interpreter, requirements):
+        pip = [str(interpreter), "-m", "pip", "install", "--quiet"]
+        if bare:
+            _run([*pip, *requirements[1:]])
+            _run([*pip, "--no-deps", requirements[0]])
+        else:
+            _run([*pip, *requirements])
+        if not _holds(interpreter, requirements):
             raise ServiceError(f"{requirements[0]} is not importable from {path}")
     return bin_dir
 
 
-def _installed_version(interpreter: Path, name: str) -> str:
-    code = f"import importlib.metadata as m; print(m.version({name!r}))"
+def _holds(interpreter: Path, requirements: Sequence[str]) -> bool:
+    names = [re.split("[=<>]", requirement, maxsplit=1)[0] for requirement in requirements]
+    code = f"import importlib.metadata as m; print(*map(m.version, {names!r}))"
     done = subprocess.run(
         [str(interpreter), "-c", code], capture_output=True, text=True, check=False
     )
-    return done.stdout.strip()
+    wanted = requirements[0].partition("==")[2]
+    return done.returncode == 0 and done.stdout.split()[0] == wanted
 
 
 def _run(command: Sequence[str]) -> None:

@@ -1,8 +1,11 @@
-"""The original package (1.0.9), installed beside ours and started the way its users start it.
+"""The original package, installed beside ours and started the way its users start it.
 
     python3 tests/conformance/upstream.py --script model.py --port 9090 --mode events
 
-Release 1.0.9 is half way between two designs, and LABEL_STUDIO_ML_BACKEND_V2 selects: some of its
+Two of its releases: 1.0.9, the last one that was published, and 1.0.4, which the published examples
+were written for.
+
+Both are half way between two designs, and LABEL_STUDIO_ML_BACKEND_V2 selects.  In 1.0.9 some
 functions take an unset variable for "off", others for "on", so that /train and /is_training fail
 unless it is set.  Empty means "off" everywhere: one model per project, trained by /train
 (`mode="projects"`).  "1" means "on": one model per process, trained by /webhook
@@ -24,19 +27,56 @@ from typing import Literal
 from services import Service, ServiceError, cache_dir, child_environment, ensure_venv, free_port
 
 Mode = Literal["projects", "events"]
+Release = Literal["1.0.9", "1.0.4"]
 
-REQUIREMENTS = ("label-studio-ml==1.0.9", "rq==1.10.1", "redis<5", "setuptools<81")
-"""rq and redis are imported at the top of its modules, and not declared."""
+NEWEST: Release = "1.0.9"
+OLDER: Release = "1.0.4"
 
 _SWITCH = {"projects": "", "events": "1"}
 
+# Imported at the top of its modules, and not declared.
+_UNDECLARED = ("rq==1.10.1", "redis<5", "setuptools<81")
+# What models of its time return, so that it can be seen what becomes of that.
+_OF_MODELS = ("numpy",)
+_REQUIREMENTS: dict[Release, tuple[str, ...]] = {
+    "1.0.9": ("label-studio-ml==1.0.9", *_UNDECLARED, *_OF_MODELS),
+    # What it declares, with two changes.  scikit-learn==0.24.1 is left out: it exists for no Python
+    # after 3.9, and nothing but an example imports it.  Jinja2, itsdangerous and Werkzeug are those
+    # that 1.0.9 asks for, since later ones do not fit Flask 1.1.2.
+    "1.0.4": (
+        "label-studio-ml==1.0.4",
+        "attr==0.3.1",
+        "attrs>=19.2.0",
+        "appdirs>=1.4.3",
+        "colorama>=0.4.4",
+        "Flask==1.1.2",
+        "Jinja2==3.0.3",
+        "itsdangerous==2.0.1",
+        "Werkzeug==2.0.2",
+        "lxml>=4.2.5",
+        "Pillow",
+        "requests>=2.22.0,<3",
+        "label-studio-tools==0.0.0.dev11",
+        *_UNDECLARED,
+        *_OF_MODELS,
+    ),
+}
 
-def upstream_venv() -> Path:
-    """Its environment (made at the first use); LABEL_STUDIO_ML_UPSTREAM_VENV moves it."""
-    chosen = os.environ.get("LABEL_STUDIO_ML_UPSTREAM_VENV")
-    path = Path(chosen) if chosen else cache_dir() / "label-studio-ml-1.0.9"
+
+def upstream_venv(release: Release = NEWEST) -> Path:
+    """The environment of a release, made at the first use.
+
+    LABEL_STUDIO_ML_UPSTREAM_VENV moves that of 1.0.9, and LABEL_STUDIO_ML_UPSTREAM_VENV_1_0_4 the
+    other.
+    """
+    variable = "LABEL_STUDIO_ML_UPSTREAM_VENV"
+    if release != NEWEST:
+        variable += "_" + release.replace(".", "_")
+    chosen = os.environ.get(variable)
+    path = Path(chosen) if chosen else cache_dir() / f"label-studio-ml-{release}"
     python = os.environ.get("LABEL_STUDIO_ML_UPSTREAM_PYTHON", sys.executable)
-    return ensure_venv(path, REQUIREMENTS, python).parent
+    bare = release != NEWEST
+    return ensure_venv(path, _REQUIREMENTS[release], python, bare=bare).parent
 
 
 def init_project(console_script: Path, name: str, root: Path, script: Path) -> Path:
@@ -73,14 +113,21 @@ def main() -> None:
     parser.add_argument("--script", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--mode", choices=sorted(_SWITCH), default="projects")
+    parser.add_argument("--release", choices=sorted(_REQUIREMENTS), default=NEWEST)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="upstream-", ignore_cleanup_errors=True) as root:
         service = upstream_service(
-            upstream_venv(), Path(root), options.script.resolve(), options.mode, options.port
+            upstream_venv(options.release),
+            Path(root),
+            options.script.resolve(),
+            options.mode,
+            options.port,
         )
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with contextlib.suppress(KeyboardInterrupt), service:
-            print(f"label-studio-ml 1.0.9 ({options.mode}) on {service.url}", flush=True)
+            print(
+                f"label-studio-ml {options.release} ({options.mode}) on {service.url}", flush=True
+            )
             signal.pause()
 
 

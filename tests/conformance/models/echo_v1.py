@@ -6,20 +6,37 @@ to raise.  `fit` returns a summary of its arguments and of the instance, or foll
 the first task or of the event's annotation.
 """
 
+from __future__ import annotations
+
+import dataclasses
 import datetime
+import importlib
+import os
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from label_studio_ml.exceptions import AnswerException
 from label_studio_ml.model import LabelStudioMLBase
 
-Item = dict[str, Any]
+if TYPE_CHECKING:
+    # On Python 3.10 upstream takes what this name stands for to be a class, and `init` fails.
+    Item = dict[str, Any]
 
 
 class OddError(Exception):
     """An exception class that only the model knows."""
+
+
+@dataclasses.dataclass
+class Region:
+    """Neither a dict nor any other type of JSON."""
+
+    start: int
+    end: int
 
 
 class EchoModel(LabelStudioMLBase):
@@ -38,6 +55,9 @@ class EchoModel(LabelStudioMLBase):
             sys.exit(3)
         if order == "brief":
             return [self._prediction(task) for task in tasks]
+        if order == "where":
+            here = self.train_output["pid"] == os.getpid()
+            return [dict(self._prediction(task), trained_here=here) for task in tasks]
         if order == "self":
             return [dict(self._prediction(task), echo=self._self()) for task in tasks]
         answer = [dict(self._prediction(task), echo=self._echo(task, kwargs)) for task in tasks]
@@ -59,6 +79,10 @@ class EchoModel(LabelStudioMLBase):
             return ["no", "dict"]
         if order == "set":
             return {"labels": {"a", "b"}}
+        if order == "where":
+            return {"pid": os.getpid()}
+        if order == "slow":
+            time.sleep(1.5)
         if event:
             return {
                 "event": event,
@@ -128,7 +152,17 @@ RAISES: dict[str, Callable[[], BaseException]] = {
     "raise_lines": lambda: RuntimeError("first line\nsecond line"),
     "raise_unicode": lambda: RuntimeError("nicht möglich: 日本"),
     "raise_deep": _recurse,
+    "answer": lambda: AnswerException(418, "there is no tea", {"pot": "short and stout"}),
+    "answer_empty": lambda: AnswerException(418, "there is no tea"),
 }
+
+
+def _numpy(kind: str, value: object) -> Callable[[list[Item]], object]:
+    # Imported by this order alone: nothing else needs the package.
+    return lambda answer: [
+        dict(item, value=getattr(importlib.import_module("numpy"), kind)(value)) for item in answer
+    ]
+
 
 RESHAPES: dict[str, Callable[[list[Item]], object]] = {
     "none": lambda answer: None,
@@ -165,6 +199,12 @@ RESHAPES: dict[str, Callable[[list[Item]], object]] = {
         for item in answer
     ],
     "uuid": lambda answer: [dict(item, id=uuid.UUID(int=1)) for item in answer],
+    "numpy_float64": _numpy("float64", 0.25),
+    "numpy_float32": _numpy("float32", 0.25),
+    "numpy_int": _numpy("int64", 3),
+    "numpy_array": _numpy("array", [[1, 2], [3, 4]]),
+    "path": lambda answer: [dict(item, file=Path("weights.bin")) for item in answer],
+    "dataclass": lambda answer: [dict(item, region=Region(1, 2)) for item in answer],
     "set": lambda answer: [dict(item, labels={"a"}) for item in answer],
     "bytes": lambda answer: [dict(item, raw=b"a") for item in answer],
 }
