@@ -1,7 +1,9 @@
 //! Which path leads where.
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{get, post};
 
 use super::state::App;
@@ -31,6 +33,24 @@ pub fn router(app: App) -> Router {
     // The header `Allow` is added by the routes as a whole, so what completes it is outside.
     Router::new()
         .fallback_service(routes)
+        .layer(from_fn(single_slashes))
         .layer(from_fn(error::complete_allow))
         .layer(from_fn_with_state(app, error::finish))
+}
+
+/// Takes `//health` for `/health`: the address of a backend is often typed with a slash at its end.
+async fn single_slashes(mut request: Request, next: Next) -> Response {
+    if request.uri().path().contains("//") {
+        let mut path = request.uri().path().to_owned();
+        while path.contains("//") {
+            path = path.replace("//", "/");
+        }
+        if let Some(query) = request.uri().query() {
+            path = format!("{path}?{query}");
+        }
+        if let Ok(uri) = path.parse() {
+            *request.uri_mut() = uri;
+        }
+    }
+    next.run(request).await
 }

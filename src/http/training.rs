@@ -18,6 +18,7 @@ use super::error::{self, ApiError};
 use super::jobs::JobView;
 use super::prefer;
 use super::state::App;
+use crate::label_config::{Dialect, parse};
 use crate::store::jobs::enqueue::Queued;
 use crate::training::events::{EventProject, cannot_learn, ignored_because};
 use crate::training::queue::Request;
@@ -95,6 +96,10 @@ async fn queue_tasks(app: App, bytes: Bytes, wait: Option<Duration>) -> Result<R
     let project = fields.project()?;
     let label_config = fields.text("label_config")?;
     fields.object("params")?;
+    if let Err(error) = parse(label_config.as_deref().unwrap_or_default(), Dialect::Tools) {
+        let detail = format!("the labelling config is not well-formed ({error})");
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
     let (class, versions) = app.serving.ready().await?;
     if let Some(reason) = cannot_learn(&class) {
         // The original answers 201 here too: it calls the `fit` of the base class.

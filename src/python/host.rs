@@ -9,7 +9,8 @@ use pyo3::types::{PyCFunction, PyDict, PyType};
 use super::errors::{model_error, own_error};
 use super::import::{self, Imported};
 use super::instances::{Instances, Slot};
-use super::{errors, json_in, json_out, logs, progress};
+use super::{json_in, json_out, logs, progress};
+use crate::label_config::{Dialect, parse};
 use crate::workers::host::{ModelHost, Prediction};
 use crate::workers::protocol::{
     ClassInfo, Configure, FitJob, ImportFailure, ImportFailureKind, ModelError, ModelErrorKind,
@@ -60,10 +61,10 @@ impl Loaded {
             .and_then(|kwargs| self.class.bind(py).call((), Some(&kwargs)))
             .map(Bound::unbind)
             .map_err(|error| {
-                let class = errors::class_name(&error.get_type(py));
-                let kind = if class == "LabelStudioXMLSyntaxErrorSentryIgnored" {
+                let label_config = slot.spec.label_config.as_deref().unwrap_or_default();
+                let kind = if parse(label_config, Dialect::Tools).is_err() {
                     ModelErrorKind::ConfigMalformed
-                } else if slot.spec.label_config.as_deref().unwrap_or_default().is_empty() {
+                } else if label_config.is_empty() {
                     ModelErrorKind::ConfigMissing
                 } else {
                     ModelErrorKind::Construct

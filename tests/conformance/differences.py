@@ -160,9 +160,6 @@ def _add(scenario: str, step: str, row: Difference) -> None:
 
 FAULTS = {
     "pinned version": "/setup does not look at `model_version`",
-    "config with an encoding": "500 for a config that is the client's mistake",
-    "train with a broken config": "201 for a config that /setup and /predict refuse with 422",
-    "two slashes": "404 for `//health`, which the original's server reads as `/health`",
 }
 """Scenario -> what our server does wrong in it.  The rows of these say what would be right."""
 
@@ -408,7 +405,7 @@ differ(
     "train with a broken config",
     "train",
     failed("LabelStudioXMLSyntaxErrorSentryIgnored: "),
-    failed("not well-formed", "LabelStudioXMLSyntaxErrorSentryIgnored: ", status=422),
+    refused(422, "the labelling config is not well-formed"),
     BAD_INPUT,
 )
 differ("two slashes", "health", ok(_OLD_HEALTH), ok(HEALTH), SWITCH)

@@ -68,7 +68,6 @@ def without_actions(files: dict[str, Any]) -> dict[str, Any]:
     return {name: content(name, value) for name, value in files.items()}
 
 
-@pytest.mark.xfail(reason="`data` has the action as well, which the original takes out of it")
 def test_event_json_holds_what_the_original_wrote(start_ours: StartOurs) -> None:
     run = next(run for run in RUNS if run.name == "DummyModel")
     backend = start_ours(run.script)

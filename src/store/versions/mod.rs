@@ -11,6 +11,7 @@ mod layout;
 mod prune;
 mod publish;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use indexmap::IndexMap;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -59,7 +61,7 @@ pub struct Version {
 pub enum Input<'a> {
     /// Annotated tasks from /train: a JSON list and its length.
     Tasks { json: &'a RawValue, count: usize },
-    /// A webhook event: its action and the rest of the payload.
+    /// A webhook event: its action and its payload, of which the rest is kept.
     Event { action: &'a str, data: &'a RawValue },
 }
 
@@ -170,8 +172,10 @@ impl Versions {
                 struct Stored<'a> {
                     event: &'a str,
                     job_id: String,
-                    data: &'a RawValue,
+                    data: IndexMap<Cow<'a, str>, &'a RawValue>,
                 }
+                let mut data: IndexMap<Cow<'_, str>, &RawValue> = serde_json::from_str(data.get())?;
+                data.shift_remove("action");
                 let event = Stored { event: action, job_id: id.to_string(), data };
                 write(&dir.join(EVENT), &serde_json::to_vec_pretty(&event)?)?;
             }
