@@ -134,6 +134,8 @@ def without_a_server(model_dir: Path) -> Iterator[None]:
                 f"{model_dir}: a server (pid {pid}) trains in this model folder; "
                 "send it /train or /webhook, or stop it first"
             ) from None
+        except OSError as error:
+            logger.warning("%s: this disk knows no locks: %s", model_dir, error)
         yield
 
 

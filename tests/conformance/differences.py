@@ -73,6 +73,7 @@ from reasons import (
     NO_DATE,
     NO_EVENT,
     NO_NAN,
+    NO_PINNING,
     NO_PROJECT_OBJECT,
     NULL_PARAMS,
     NUMBERS,
@@ -156,12 +157,6 @@ def change(scenario: str, step: str, upstream: Pattern, ours: Change, reason: Re
 def _add(scenario: str, step: str, row: Difference) -> None:
     assert (scenario, step) not in DIFFERENCES, (scenario, step)
     DIFFERENCES[scenario, step] = row
-
-
-FAULTS = {
-    "pinned version": "/setup does not look at `model_version`",
-}
-"""Scenario -> what our server does wrong in it.  The rows of these say what would be right."""
 
 
 def versions(scenario: str, count: int, step: str = "versions") -> None:
@@ -564,7 +559,15 @@ differ("event after event", _SECOND, ACCEPTED, QUEUED, MORE)
 fitted("event after event", _SECOND, AS_RETURNED & GOES_ON & CREDENTIALS, before=_FIRST, **_HOST)
 differ("pinned version", _FIRST, ACCEPTED, QUEUED, MORE)
 differ("pinned version", _SECOND, ACCEPTED, QUEUED, MORE)
-fitted("pinned version", _FIRST, AS_RETURNED & CREDENTIALS, "predict with it", **_HOST)
+fitted(
+    "pinned version",
+    _FIRST,
+    AS_RETURNED & CREDENTIALS & GOES_ON & NO_PINNING,
+    "predict with it",
+    event=_SECOND,
+    before=_FIRST,
+    **_HOST,
+)
 fitted(
     "pinned version",
     _SECOND,

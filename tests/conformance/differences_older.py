@@ -18,11 +18,10 @@ from differences import (
     QUEUED,
     trained_by_an_event,
 )
-from patterns import Expect, failed, has, html, ok, predicted, with_config
+from patterns import Expect, failed, html, ok, predicted, with_config
 from reasons import (
     BROKEN_SWITCH,
     EVERY_EVENT,
-    NO_PINNING_YET,
     NO_PROJECT_UPDATED_YET,
     NO_V2_YET,
     NO_VERSIONS_YET,
@@ -74,8 +73,6 @@ OLDER_DIFFERENCES["events design", "is_training"] = Difference(
 OLDER_DIFFERENCES["events design", "train"] = Difference(_NO_TABLE, QUEUED, BROKEN_SWITCH)
 
 # /setup does not look at `model_version`.
-OLDER_DIFFERENCES["pinned version", "predict with it"] = Difference(
-    ok(with_config(CONFIG, train_output=has(event="ANNOTATION_UPDATED"))),
-    ok(with_config(CONFIG, train_output=has(event="ANNOTATION_CREATED"))),
-    NO_PINNING_YET,
-)
+OLDER_DIFFERENCES["pinned version", "predict with it"] = OLDER_DIFFERENCES[
+    "pinned version", "predict with the newest"
+]

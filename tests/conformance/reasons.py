@@ -171,8 +171,9 @@ PROMETHEUS = because("metrics in the text form of Prometheus", "`/metrics`")
 NO_VERSIONS_YET = because("1.0.9 brought this route", "`/versions` of 1.0.4")
 NO_V2_YET = because("/health says more, for today's clients", "`/`, `/health` of 1.0.4")
 NO_PROJECT_UPDATED_YET = because("1.0.9 trains on it", "PROJECT_UPDATED of 1.0.4")
-NO_PINNING_YET = because(
-    "1.0.9 serves the version that /setup names", "`model_version` in /setup of 1.0.4"
+NO_PINNING = because(
+    "Label Studio names no version in /setup; /versions/{version}/activate goes back to one",
+    "`model_version` in /setup",
 )
 BROKEN_SWITCH = because(
     "with the switch on these routes failed once a model was there; 1.0.9 mended that",

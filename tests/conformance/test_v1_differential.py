@@ -19,7 +19,7 @@ from asking import (
 )
 from backends import Backend
 from comparison import Table, compare
-from differences import DIFFERENCES, FAULTS
+from differences import DIFFERENCES
 from differences_older import OLDER_DIFFERENCES
 from playing import Play, Scenario, Step, Upstream, play
 from scenarios import (
@@ -31,16 +31,6 @@ TABLES: dict[Release, Table] = {"1.0.9": DIFFERENCES, "1.0.4": OLDER_DIFFERENCES
 
 EACH_SCENARIO = pytest.mark.parametrize(
     "scenario", SCENARIOS, ids=[scenario.name for scenario in SCENARIOS]
-)
-EACH_OF_OURS = pytest.mark.parametrize(
-    "scenario",
-    [
-        pytest.param(scenario, marks=pytest.mark.xfail(reason=FAULTS[scenario.name]))
-        if scenario.name in FAULTS
-        else scenario
-        for scenario in SCENARIOS
-    ],
-    ids=[scenario.name for scenario in SCENARIOS],
 )
 EACH_RELEASE = pytest.mark.parametrize("release", TABLES)
 
@@ -62,7 +52,7 @@ def test_upstream_answers_as_written(
 
 
 @EACH_RELEASE
-@EACH_OF_OURS
+@EACH_SCENARIO
 def test_ours_answers_like_upstream(
     scenario: Scenario, release: Release, upstream: Upstream, our_answers: Play
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from backends import Answer, Backend
@@ -56,27 +55,6 @@ def play_recorded(run: Run, backend: Backend, label_studio: str) -> list[Answer]
     return answers
 
 
-def without_actions(files: dict[str, Any]) -> dict[str, Any]:
-    """The files of jobs less what `test_event_json_holds_what_the_original_wrote` is about."""
-
-    def content(name: str, value: Any) -> Any:
-        if name.endswith("event.json"):
-            data = {key: item for key, item in value["data"].items() if key != "action"}
-            return {**value, "data": data}
-        return value
-
-    return {name: content(name, value) for name, value in files.items()}
-
-
-def test_event_json_holds_what_the_original_wrote(start_ours: StartOurs) -> None:
-    run = next(run for run in RUNS if run.name == "DummyModel")
-    backend = start_ours(run.script)
-    play_recorded(run, backend, "http://127.0.0.1:9")
-    files = files_of_jobs(backend.model_dir, PROJECT)
-    (event,) = (content for name, content in files.items() if name.endswith("event.json"))
-    assert event["data"].keys() == {"project", "annotation"}
-
-
 @pytest.mark.parametrize("run", RUNS, ids=[run.name for run in RUNS])
 def test_ours_answers_as_recorded(run: Run, start_ours: StartOurs, label_studio: str) -> None:
     backend = start_ours(
@@ -93,7 +71,7 @@ def test_ours_answers_as_recorded(run: Run, start_ours: StartOurs, label_studio:
         theirs = replace(step.answer, allow=ours.allow)
         if step.name == "model_dir":
             theirs, ours = (
-                replace(answer, body=comparable_files(without_actions(answer.body), PROJECT))
+                replace(answer, body=comparable_files(answer.body, PROJECT))
                 for answer in (theirs, ours)
             )
         else:
