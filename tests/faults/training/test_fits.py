@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -161,6 +162,7 @@ def test_a_result_of_fifty_mebibytes_is_kept(wild: Host) -> None:
     assert wild.ended(wild.ledger.train(wild.server))["job_status"] == "finished"
 
 
+@pytest.mark.timeout(400)
 def test_two_gigabytes_of_output_harm_nobody(wild: Host) -> None:
     server = wild.server
     before = status_field(server.process.pid, "VmRSS")
@@ -184,8 +186,6 @@ def test_two_gigabytes_of_output_harm_nobody(wild: Host) -> None:
 
 
 def test_a_signal_to_the_training_worker_is_a_death_like_others(wild: Host) -> None:
-    import os
-
     wild.hold.touch()
     job = wild.ledger.train(wild.server, hold=wild.hold)
     os.kill(wild.wait_for_fit(job), signal.SIGTERM)

@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 import requests
 from host import EarlyServer, Host
 from hosting import Server, wait_for
@@ -66,6 +67,7 @@ def training_workers(server: Server) -> list[int]:
     return found
 
 
+@pytest.mark.timeout(600)
 def test_nothing_is_lost_in_two_hundred_kills(host: Host) -> None:
     seed = int(os.environ.get("FAULTS_SEED", random.SystemRandom().randrange(1_000_000)))
     print(f"FAULTS_SEED={seed}")
