@@ -142,7 +142,7 @@ class SimpleJobManager(JobManager):
 
     JOB_RESULT = _model_folder.RESULT
 
-    #: The project of the job that runs; results of other projects are none of its own.
+    #: The project of the job that runs, None outside of jobs: only its own results are for it.
     _project: str | None = None
 
     def __init__(self, model_dir: str = ".") -> None:
@@ -161,7 +161,10 @@ class SimpleJobManager(JobManager):
 
     def job(self, model_class: type, event: str, data: dict[str, Any], job_id: str) -> Any:
         self._project = _model_folder.project_key(data)
-        return super().job(model_class, event, data, job_id)
+        try:
+            return super().job(model_class, event, data, job_id)
+        finally:
+            self._project = None
 
     def _job_dir(self, job_id: str | int) -> str:
         # Absolute: fit may return paths in it, and who serves it may run in another folder.

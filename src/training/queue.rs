@@ -181,9 +181,10 @@ impl Queue {
         let running = Arc::new(Running { output, cancel: watch::channel(false).0 });
         self.running.send_replace(Some(Arc::clone(&running)));
         self.changed(self.len());
-        // It may have been cancelled before anybody could be told.
+        // It may have been cancelled before anybody could be told. From here on the job is ours: what
+        // cannot be read now must not keep it from being run.
         let id = job.id;
-        if let Found::Job(job) = store.run(move |db| read::job(db, id)).await? {
+        if let Ok(Found::Job(job)) = store.run(move |db| read::job(db, id)).await {
             running.cancel.send_replace(job.cancel_requested);
         }
         Ok(Some((job, running)))

@@ -124,6 +124,8 @@ def test_a_simple_job_leaves_the_files_of_the_original(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "job_result.json").write_text("{}")
     assert list(manager.iter_finished_jobs()) == [1700000000]
+    manager.job(Counter, "ANNOTATION_CREATED", event(project=5), "1699999999")
+    assert list(manager.iter_finished_jobs()) == [1700000000, 1699999999]
     with pytest.raises(FileNotFoundError):
         manager.get_result_from_job_id("1700000001")
     (tmp_path / "1700000001" / "job_result.json").write_text("[]")
