@@ -57,7 +57,9 @@ impl From<rusqlite::Error> for DbError {
 }
 
 type Deliver = Box<dyn FnOnce(Result<(), DbError>)>;
-type Command = Box<dyn FnOnce(Result<&mut Transaction<'_>, DbError>) -> Deliver + Send>;
+/// What a closure met, and what takes its outcome to its caller.
+type Done = (Option<DbError>, Deliver);
+type Command = Box<dyn FnOnce(Result<&mut Transaction<'_>, DbError>) -> Done + Send>;
 
 /// A database that is open.
 #[derive(Debug)]
@@ -105,10 +107,12 @@ impl Db {
         let (reply, answer) = oneshot::channel();
         let command: Command = Box::new(move |transaction| {
             let outcome = transaction.and_then(|transaction| Ok(alone(transaction, work)?));
-            Box::new(move |committed| {
+            let error = outcome.as_ref().err().cloned();
+            let deliver: Deliver = Box::new(move |committed| {
                 // A caller that went away does not want the answer any more.
                 let _ = reply.send(committed.and(outcome));
-            })
+            });
+            (error, deliver)
         });
         self.commands.send(command).map_err(|_| DbError::Closed)?;
         answer.await.unwrap_or(Err(DbError::Closed))
@@ -135,18 +139,37 @@ fn serve(mut connection: Connection, waiting: &mpsc::Receiver<Command>) {
 }
 
 fn commit(connection: &mut Connection, batch: Vec<Command>) {
-    let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
-    let (delivered, committed): (Vec<_>, _) = match begun {
-        Ok(mut transaction) => (
-            batch.into_iter().map(|command| command(Ok(&mut transaction))).collect(),
-            transaction.commit().map_err(DbError::from),
-        ),
+    let mut transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate)
+    {
+        Ok(transaction) => transaction,
         Err(error) => {
             let error = DbError::from(error);
-            (batch.into_iter().map(|command| command(Err(error.clone()))).collect(), Ok(()))
+            for command in batch {
+                let (_, deliver) = command(Err(error.clone()));
+                deliver(Ok(()));
+            }
+            return;
         }
     };
-    for deliver in delivered {
+    // SQLite gives up the whole transaction when a disk is full or broken. What ran before is undone
+    // then, and what comes after must not run outside of a transaction.
+    let mut given_up = None;
+    let mut delivers = Vec::with_capacity(batch.len());
+    for command in batch {
+        let (error, deliver) = command(match &given_up {
+            None => Ok(&mut transaction),
+            Some(error) => Err(DbError::clone(error)),
+        });
+        if given_up.is_none() && transaction.is_autocommit() {
+            given_up = Some(error.unwrap_or(DbError::Closed));
+        }
+        delivers.push(deliver);
+    }
+    let committed = match given_up {
+        None => transaction.commit().map_err(DbError::from),
+        Some(error) => Err(error),
+    };
+    for deliver in delivers {
         deliver(committed.clone());
     }
 }
@@ -226,6 +249,31 @@ mod tests {
             good += i64::from(task.await.unwrap());
         }
         assert_eq!((good, count(&db).await), (50, 50));
+    }
+
+    #[tokio::test]
+    async fn where_the_whole_transaction_is_given_up_nobody_of_the_batch_is_told_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Arc::new(counter(dir.path()));
+        let tasks: Vec<_> = (0..50)
+            .map(|number| {
+                let db = Arc::clone(&db);
+                tokio::spawn(async move {
+                    db.run(move |tx| {
+                        tx.execute("INSERT INTO n VALUES (?1)", [number])?;
+                        // As a full disk makes it.
+                        if number % 10 == 3 { tx.execute_batch("ROLLBACK") } else { Ok(()) }
+                    })
+                    .await
+                    .is_ok()
+                })
+            })
+            .collect();
+        let mut good = 0;
+        for task in tasks {
+            good += i64::from(task.await.unwrap());
+        }
+        assert_eq!(good, count(&db).await);
     }
 
     #[tokio::test]

@@ -185,7 +185,8 @@ class Ledger:
                 continue  # older than the job store
             job, result = jobs[version], json.loads(path.read_text())
             output = result["train_output"]
-            assert (job["project"], job["job_status"]) == (project, "finished"), job
+            assert job["job_status"] == "finished", f"a version of a job that did not finish: {job}"
+            assert job["project"] == project, f"published for another project: {job}"
             assert (result["job_id"], result["version"]) == (version, version)
             if output is None:
                 continue
@@ -206,7 +207,8 @@ class Ledger:
         for _, version, path in self.results():
             if version in jobs and version not in self.damaged:
                 output = json.loads(path.read_text())["train_output"]
-                assert output is None or output["run"] == last[version], version
+                again = output is not None and output["run"] != last[version]
+                assert not again, f"published, and trained again: {version}"
 
     def check_served(self, server: Server, project: str) -> None:
         """The newest good version is served, and it is whole."""

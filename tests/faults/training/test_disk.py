@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from host import Host, answer
-from hosting import Server, wait_for
+from hosting import CHOICES, PROJECT, Server, wait_for
 from learner import acting
 from small_disk import SmallDisk
 
@@ -35,7 +35,7 @@ def ask_in_vain(server: Server, path: str, status: int) -> str:
         "annotations": [{"id": 1}],
         "action": "ANNOTATION_CREATED",
         "params": {"token": "never"},
-        "label_config": "x" * 200_000,
+        "filler": "x" * 200_000,
     }
     refused = server.post(path, body)
     assert refused.status_code == status, refused.text
@@ -66,6 +66,32 @@ def test_a_fit_that_finds_no_room_fails_and_says_so(full: Host, small_disk: Smal
     assert small_disk.room() > 1 << 20
     assert full.ended(full.ledger.train(full.server))["job_status"] == "finished"
     full.check()
+
+
+def test_a_job_whose_input_finds_no_room_fails_and_gives_it_back(
+    full: Host, small_disk: SmallDisk
+) -> None:
+    good = full.server.predict().json()["model_version"]
+    full.hold.touch()
+    blocker = full.ledger.event(full.server, hold=full.hold, nothing=True)
+    full.wait_for_fit(blocker)
+    body = {
+        "annotations": [{"id": 1, "filler": "x" * (4 << 20)}],
+        "project": PROJECT,
+        "label_config": CHOICES,
+        "params": {"token": "never trained"},
+    }
+    job = answer(full.server, "/train", body)["job"]
+    small_disk.fill(leave=2 << 20)
+    full.hold.unlink()
+    # Nobody frees anything: what the job took is enough for its end.
+    failed = full.ended(job)
+    assert failed["job_status"] == "failed"
+    assert "No space left on device" in failed["error"]
+    assert not full.ledger.runs_of(job)
+    assert full.server.predict().json()["model_version"] == good
+    small_disk.free()
+    assert full.ended(full.ledger.train(full.server))["job_status"] == "finished"
 
 
 def test_a_result_that_does_not_fit_is_not_published(full: Host, small_disk: SmallDisk) -> None:
