@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import requests
 from host import Host, answer
+from hosting import wait_for
+from ledger import key
 from small_disk import SmallDisk
 
 MakeHost = Callable[..., Host]
@@ -86,3 +89,48 @@ def test_what_a_nearly_full_disk_refuses_is_not_there(
     assert accepted <= there, "accepted and lost"
     assert not there & set(refused), f"refused, and there all the same: {there & set(refused)}"
     assert {status for _, status, _ in answers} <= {201, 507}, {*refused.values()}
+
+
+def test_jobs_taken_while_large_requests_find_no_room_still_end(
+    small_disk: SmallDisk, make_host: MakeHost
+) -> None:
+    host = make_host(model_dir=small_disk.models)
+    host.start()
+    host.ended(host.ledger.train(host.server))
+    host.hold.touch()
+    host.wait_for_fit(host.ledger.train(host.server, hold=host.hold))
+    small = [host.ledger.train(host.server, key(number % 5 + 3)) for number in range(150)]
+    # Room for the small ones, not for the large ones.
+    small_disk.fill(leave=3 << 20)
+    large = {"annotations": [{}], "project": "large", "params": {"token": "large"}}
+    data = json.dumps({**large, "filler": "x" * (6 << 20)})
+    headers = {"Content-Type": "application/json"}
+    over = threading.Event()
+
+    def ask() -> set[int]:
+        found = set()
+        while not over.is_set():
+            url = f"{host.server.url}/train"
+            found.add(requests.post(url, data, headers=headers, timeout=60).status_code)
+        return found
+
+    with ThreadPoolExecutor(6) as clients:
+        asking = [clients.submit(ask) for _ in range(6)]
+        host.hold.unlink()
+        until = time.monotonic() + 12
+        while answer(host.server, "/health")["jobs"] and time.monotonic() < until:
+            time.sleep(0.05)
+        over.set()
+    answered = {status for found in asking for status in found.result()}
+    small_disk.free()
+    wait_for(lambda: not waiting(host), "all waiting jobs have been taken", 60)
+    # Jobs run one at a time, so when a later one has ended these must have.
+    host.ended(host.ledger.train(host.server))
+    running = [job for job in small if host.job(job)["job_status"] == "started"]
+    assert not running, f"accepted, taken, and run by nobody: {running}"
+    assert answered == {507}, answered
+
+
+def waiting(host: Host) -> int:
+    jobs = answer(host.server, "/jobs?limit=1000")["jobs"]
+    return sum(job["job_status"] == "queued" for job in jobs)
