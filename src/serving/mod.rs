@@ -4,6 +4,7 @@
 //! knows HTTP, nothing here runs Python.
 
 pub mod error;
+pub mod model_in_use;
 pub mod models;
 mod predict;
 mod rollout;
@@ -17,7 +18,8 @@ use tokio::time::timeout;
 use tracing::warn;
 
 pub use error::ServingError;
-use models::{ModelInUse, Models};
+use model_in_use::ModelInUse;
+use models::Models;
 pub use predict::PredictRequest;
 
 use crate::store::versions::{StoreError, Versions};

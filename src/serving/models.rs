@@ -6,15 +6,14 @@
 //! surplus is handed back to be unloaded.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
-use tokio::sync::watch;
 
+use super::model_in_use::{Load, ModelInUse};
 use crate::store::versions::Version;
-use crate::workers::protocol::{Connection, ModelError, ModelSpec};
-use crate::workers::worker::Model;
+use crate::workers::protocol::{Connection, ModelSpec};
 
 /// Instances of one project that are kept at a time.
 const INSTANCES_PER_PROJECT: usize = 4;
@@ -25,135 +24,6 @@ pub struct Setup {
     pub label_config: Option<String>,
     pub connection: Connection,
     pub extra_params: Value,
-}
-
-/// Whether the instance of a model stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Load {
-    /// Nobody has asked for it yet.
-    Idle,
-    /// Workers are making it, or none is there yet to make it.
-    Pending,
-    Loaded,
-    Failed(ModelError),
-}
-
-/// A model that requests are sent to.
-#[derive(Debug)]
-pub struct ModelInUse {
-    pub model: Model,
-    load: watch::Sender<Load>,
-    /// No longer kept: workers that still get it, late, are to forget it again.
-    retired: AtomicBool,
-    /// Workers that died while they made the instance.
-    deaths: AtomicU32,
-    /// No worker has ever loaded its version: a failure may be the version's.
-    untried: AtomicBool,
-    rejected: AtomicBool,
-}
-
-/// A constructor that has ended so many workers is not tried again by itself.
-const DEADLY: u32 = 2;
-
-impl ModelInUse {
-    fn new(spec: ModelSpec, version: Option<&Version>) -> Arc<Self> {
-        let train_output = version.map(|version| version.train_output.clone()).unwrap_or_default();
-        Arc::new(Self {
-            model: Model { spec, train_output },
-            load: watch::channel(Load::Idle).0,
-            retired: AtomicBool::new(false),
-            deaths: AtomicU32::new(0),
-            untried: AtomicBool::new(version.is_some_and(|version| !version.is_tried)),
-            rejected: AtomicBool::new(false),
-        })
-    }
-
-    /// The version, if no worker has ever loaded it.
-    pub fn untried_version(&self) -> Option<u64> {
-        let version = self.model.spec.version.parse().ok();
-        version.filter(|_| self.untried.load(Ordering::Relaxed))
-    }
-
-    /// Rejects the version if no worker has ever loaded it, and returns it; once.
-    pub fn reject(&self) -> Option<u64> {
-        let version = self.untried_version();
-        let first = version.is_some() && !self.rejected.swap(true, Ordering::Relaxed);
-        version.filter(|_| first)
-    }
-
-    pub fn is_rejected(&self) -> bool {
-        self.rejected.load(Ordering::Relaxed)
-    }
-
-    pub fn is_retired(&self) -> bool {
-        self.retired.load(Ordering::Relaxed)
-    }
-
-    /// From now on workers forget it after every use.
-    pub fn retire(&self) {
-        self.retired.store(true, Ordering::Relaxed);
-    }
-
-    /// A worker died while it made the instance; perhaps the constructor is to blame.
-    pub fn count_death(&self) {
-        self.deaths.fetch_add(1, Ordering::Relaxed);
-        self.give_up();
-    }
-
-    pub fn has_ended_a_worker(&self) -> bool {
-        self.deaths.load(Ordering::Relaxed) > 0
-    }
-
-    /// Whether making the instance keeps ending workers, with all other projects in them.
-    pub fn is_deadly(&self) -> bool {
-        self.deaths.load(Ordering::Relaxed) >= DEADLY
-    }
-
-    /// Nobody is making the instance any more.
-    pub fn give_up(&self) {
-        self.load.send_if_modified(|load| {
-            let pending = *load == Load::Pending;
-            if pending {
-                *load = Load::Idle;
-            }
-            pending
-        });
-    }
-
-    pub fn load_state(&self) -> Load {
-        self.load.borrow().clone()
-    }
-
-    /// An instance stands, so whatever ended workers before was not its constructor.
-    pub fn set_loaded(&self) {
-        self.deaths.store(0, Ordering::Relaxed);
-        self.load.send_if_modified(|load| {
-            let news = *load != Load::Loaded;
-            *load = Load::Loaded;
-            news
-        });
-    }
-
-    /// One worker that holds an instance is enough for the model to count as loaded.
-    pub fn set_failed(&self, error: ModelError) {
-        self.load.send_if_modified(|load| {
-            let news = *load != Load::Loaded;
-            if news {
-                *load = Load::Failed(error);
-            }
-            news
-        });
-    }
-
-    /// Marks the model as being loaded; false if it was already. The receiver learns how it goes.
-    pub fn begin_load(&self) -> (bool, watch::Receiver<Load>) {
-        let began = self.load.send_if_modified(|load| {
-            let news = *load != Load::Pending;
-            *load = Load::Pending;
-            news
-        });
-        (began, self.load.subscribe())
-    }
 }
 
 /// What is known of the versions of a project.
@@ -306,7 +176,7 @@ impl Models {
             version.is_tried = true;
         }
         for model in project.models.iter().filter(|model| model.untried_version() == Some(id)) {
-            model.untried.store(false, Ordering::Relaxed);
+            model.mark_tried();
         }
     }
 
@@ -547,7 +417,7 @@ mod tests {
         assert!(model.begin_load().0);
         assert!(!model.begin_load().0, "it is being loaded already");
         model.set_loaded();
-        model.set_failed(ModelError {
+        model.set_failed(crate::workers::protocol::ModelError {
             kind: crate::workers::protocol::ModelErrorKind::Construct,
             class: "MemoryError".into(),
             message: String::new(),

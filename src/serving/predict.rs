@@ -6,14 +6,14 @@ use bytes::Bytes;
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::models::{Load, ModelInUse};
+use super::model_in_use::{Load, ModelInUse};
 use super::{MOST_REJECTED, QUEUE_TIMEOUT, Serving, ServingError, no_version_left};
 use crate::workers::pool::Priority;
 use crate::workers::protocol::{ModelError, ModelErrorKind};
 use crate::workers::worker::{Predicted, WorkerError};
 
 /// One request for predictions.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct PredictRequest {
     pub project: String,
     /// The labelling config that came with the request; without one, that of /setup is used.
@@ -33,7 +33,7 @@ impl Serving {
             return Err(ServingError::NoModel(request.project));
         }
         for _ in 0..MOST_REJECTED {
-            if let Some(predicted) = self.try_predict(request.clone()).await? {
+            if let Some(predicted) = self.try_predict(&request).await? {
                 return Ok(predicted);
             }
         }
@@ -43,14 +43,14 @@ impl Serving {
     /// None if the version turned out not to be servable, and another one is to be asked.
     async fn try_predict(
         &self,
-        request: PredictRequest,
+        request: &PredictRequest,
     ) -> Result<Option<Predicted>, ServingError> {
         let model = self.resolve(&request.project, request.label_config.as_deref()).await?;
         if model.is_deadly() && model.load_state() != Load::Loaded && !request.force_reload {
             if self.reject(&model, "loading it ended its worker again and again").await {
                 return Ok(None);
             }
-            return Err(ServingError::Deadly(request.project));
+            return Err(ServingError::Deadly(request.project.clone()));
         }
         // Nobody waits for workers that cannot import the script.
         if let Some(reason) = self.pool.hopeless() {
@@ -60,10 +60,10 @@ impl Serving {
             .await
             .map_err(|_| ServingError::Busy(QUEUE_TIMEOUT))?;
         // A client that hangs up does not stop the model, so the thread stays taken until it ends.
-        let asked = Arc::clone(&model);
+        let (asked, renew, body) = (Arc::clone(&model), request.force_reload, request.body.clone());
         let running = tokio::spawn(async move {
             let (model, worker) = (asked, permit.worker());
-            let predicted = worker.predict(&model.model, request.force_reload, request.body).await;
+            let predicted = worker.predict(&model.model, renew, body).await;
             if model.is_retired() {
                 worker.unload(model.model.spec.id).await;
             }
@@ -74,7 +74,7 @@ impl Serving {
             }
             let predicted = predicted?;
             model.set_loaded();
-            explain_shape(&request.project, &predicted);
+            explain_shape(&model.model.spec.project, &predicted);
             Ok(predicted)
         });
         match running.await.map_err(|error| ServingError::NotReady(error.to_string()))? {

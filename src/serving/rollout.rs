@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::models::{Load, ModelInUse};
+use super::model_in_use::{Load, ModelInUse};
 use super::{Serving, ServingError, on_disk};
 use crate::store::versions::Version;
 use crate::workers::protocol::ModelErrorKind;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
-use super::models::{Load, ModelInUse, Setup};
+use super::model_in_use::{Load, ModelInUse};
+use super::models::Setup;
 use super::{MOST_REJECTED, Serving, ServingError, no_version_left};
 
 /// What /setup says before the class is known. Label Studio asks again before it predicts.

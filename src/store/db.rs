@@ -42,6 +42,11 @@ impl DbError {
         self.code() == Some(ErrorCode::ReadOnly)
     }
 
+    /// Whether another process holds the database up, so that the same may succeed soon.
+    pub fn is_passing(&self) -> bool {
+        matches!(self.code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    }
+
     fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Open { reason, .. } | Self::Sqlite(reason) => reason.sqlite_error_code(),
@@ -73,22 +78,20 @@ impl Db {
         path: &Path,
         prepare: impl Fn(&Connection) -> rusqlite::Result<()>,
     ) -> Result<Self, DbError> {
-        let opened = connect(path).and_then(|connection| {
+        let open = || {
+            let connection = connect(path)?;
             prepare(&connection)?;
             Ok(connection)
-        });
-        let connection = match opened {
+        };
+        let opened = match open() {
             Err(error) if is_damaged(&error) => {
                 tracing::error!("{}: {error}; it is set aside and begun anew", path.display());
                 set_aside(path);
-                connect(path).and_then(|connection| {
-                    prepare(&connection)?;
-                    Ok(connection)
-                })
+                open()
             }
             opened => opened,
         };
-        let connection = connection
+        let connection = opened
             .map_err(|error| DbError::Open { path: path.to_owned(), reason: Arc::new(error) })?;
         let (commands, waiting) = mpsc::channel();
         thread::Builder::new()
@@ -227,20 +230,21 @@ mod tests {
         db.run(|tx| tx.query_row("SELECT count(*) FROM n", [], |row| row.get(0))).await.unwrap()
     }
 
-    #[tokio::test]
-    async fn what_fails_undoes_itself_and_nothing_else() {
-        let dir = tempfile::tempdir().unwrap();
-        let db = Arc::new(counter(dir.path()));
-        let tasks: Vec<_> = (0..100)
+    /// Inserts numbers, many at a time; how many were answered well.
+    async fn insert(
+        db: &Arc<Db>,
+        numbers: i64,
+        after: fn(&Connection, i64) -> rusqlite::Result<()>,
+    ) -> i64 {
+        let tasks: Vec<_> = (0..numbers)
             .map(|number| {
-                let db = Arc::clone(&db);
+                let db = Arc::clone(db);
                 tokio::spawn(async move {
-                    db.run(move |tx| {
+                    let insert = move |tx: &Connection| {
                         tx.execute("INSERT INTO n VALUES (?1)", [number])?;
-                        if number % 2 == 0 { Ok(()) } else { Err(rusqlite::Error::InvalidQuery) }
-                    })
-                    .await
-                    .is_ok()
+                        after(tx, number)
+                    };
+                    db.run(insert).await.is_ok()
                 })
             })
             .collect();
@@ -248,31 +252,29 @@ mod tests {
         for task in tasks {
             good += i64::from(task.await.unwrap());
         }
-        assert_eq!((good, count(&db).await), (50, 50));
+        good
+    }
+
+    #[tokio::test]
+    async fn what_fails_undoes_itself_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Arc::new(counter(dir.path()));
+        let fail_odd = |_: &Connection, number| {
+            if number % 2 == 0 { Ok(()) } else { Err(rusqlite::Error::InvalidQuery) }
+        };
+        assert_eq!(insert(&db, 100, fail_odd).await, 50);
+        assert_eq!(count(&db).await, 50);
     }
 
     #[tokio::test]
     async fn where_the_whole_transaction_is_given_up_nobody_of_the_batch_is_told_otherwise() {
         let dir = tempfile::tempdir().unwrap();
         let db = Arc::new(counter(dir.path()));
-        let tasks: Vec<_> = (0..50)
-            .map(|number| {
-                let db = Arc::clone(&db);
-                tokio::spawn(async move {
-                    db.run(move |tx| {
-                        tx.execute("INSERT INTO n VALUES (?1)", [number])?;
-                        // As a full disk makes it.
-                        if number % 10 == 3 { tx.execute_batch("ROLLBACK") } else { Ok(()) }
-                    })
-                    .await
-                    .is_ok()
-                })
-            })
-            .collect();
-        let mut good = 0;
-        for task in tasks {
-            good += i64::from(task.await.unwrap());
-        }
+        // As a full disk makes it.
+        let give_up = |tx: &Connection, number| {
+            if number % 10 == 3 { tx.execute_batch("ROLLBACK") } else { Ok(()) }
+        };
+        let good = insert(&db, 50, give_up).await;
         assert_eq!(good, count(&db).await);
     }
 

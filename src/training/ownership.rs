@@ -142,8 +142,8 @@ async fn recover(store: &JobStore, versions: &Arc<Versions>) -> Result<(), Obsta
         });
         let is_published = looked.await.map_err(io::Error::other)??;
         let (id, project) = (orphan.id, orphan.project.clone());
-        let outcome = store.run(move |db| transitions::recover(db, &orphan, is_published)).await?;
-        info!(project, job = id, "the server before ended while this job ran: {outcome:?}");
+        store.run(move |db| transitions::recover(db, &orphan, is_published)).await?;
+        info!(project, job = id, is_published, "the server before ended while this job ran");
     }
     Ok(())
 }

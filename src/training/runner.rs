@@ -23,7 +23,7 @@ use super::report::{Reporter, last_words};
 use super::trainer::Trainer;
 use crate::failpoint;
 use crate::serving::Serving;
-use crate::serving::models::ModelInUse;
+use crate::serving::model_in_use::ModelInUse;
 use crate::store::jobs::transitions::{self, Outcome};
 use crate::store::jobs::{Claimed, read};
 use crate::store::versions::{Input, Version, Versions};
@@ -32,6 +32,9 @@ use crate::workers::protocol::{Configure, FitJob};
 
 /// Between two attempts to write down how a job ended, while the disk refuses.
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a server that stops waits for a job store that another process holds up.
+const LAST_WRITE: Duration = Duration::from_secs(2);
 
 /// What the user chose that concerns training.
 #[derive(Debug, Clone, Copy)]
@@ -161,7 +164,8 @@ impl Runner {
         let worker = self.trainer.prepare(&class, Arc::clone(&running.output)).await?;
         if let Some(worker) = worker {
             let (id, epoch) = (job.id, job.epoch);
-            self.owner.store.run(move |db| transitions::set_worker(db, id, epoch, &worker)).await?;
+            let store = &self.owner.store;
+            store.run_patiently(move |db| transitions::set_worker(db, id, epoch, &worker)).await?;
         }
         let fit = FitJob { id: job.id.to_string(), workdir, event: job.action.clone() };
         let output = self.trainer.fit(&model, fit, job.payload.clone()).await?;
@@ -182,8 +186,12 @@ impl Runner {
             return Ok(Outcome::Succeeded { version: None, error: None });
         };
         let (id, epoch) = (job.id, job.epoch);
-        let store = &self.owner.store;
-        if !store.run(move |db| transitions::begin_publishing(db, id, epoch)).await? {
+        let mark = move |db: &_| transitions::begin_publishing(db, id, epoch);
+        let may_publish = tokio::select! {
+            written = self.owner.store.run_patiently(mark) => written?,
+            () = drained(stop, LAST_WRITE) => return Err(TrainingError::Interrupted),
+        };
+        if !may_publish {
             return Err(TrainingError::Cancelled);
         }
         failpoint::reached("job-publishing");
@@ -323,10 +331,8 @@ fn tell(project: &str, id: u64, outcome: &Outcome, began: Instant) {
 fn begin(versions: &Versions, job: &Claimed) -> Result<PathBuf, TrainingError> {
     let Some(action) = &job.action else {
         let fields: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(&job.payload)?;
-        let annotations = fields
-            .get("annotations")
-            .ok_or_else(|| serde::de::Error::missing_field("annotations"))
-            .map_err(|error: serde_json::Error| error)?;
+        let missing = || <serde_json::Error as serde::de::Error>::missing_field("annotations");
+        let annotations = fields.get("annotations").ok_or_else(missing)?;
         let count = serde_json::from_str::<Vec<&RawValue>>(annotations.get())?.len();
         return Ok(versions.begin(
             &job.project,

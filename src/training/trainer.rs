@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::error::TrainingError;
-use crate::serving::models::ModelInUse;
+use crate::serving::model_in_use::ModelInUse;
 use crate::workers::leftover;
 use crate::workers::output::Origin;
 use crate::workers::output::job::{CurrentJob, JobOutput};

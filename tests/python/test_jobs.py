@@ -410,3 +410,31 @@ def test_a_version_that_was_loaded_once_is_not_rejected(serve: Serve) -> None:
     assert again.predict().status_code == 500
     (again.project / "down").unlink()
     assert again.predict().json()["model_version"] == version
+
+
+def test_an_event_whose_training_failed_may_be_sent_again(serve: Serve) -> None:
+    source = ECHO.replace(
+        "            tasks = list(tasks)\n",
+        """
+            import os, pathlib
+            tried = pathlib.Path(os.environ["MODEL_DIR"], "tried")
+            if not tried.exists():
+                tried.touch()
+                raise ValueError("not yet")
+            tasks = list(tasks)
+""",
+    )
+    server = serve(source, "--training-queue", "all")
+    project = {"id": 2, "created_at": "2026-11-23T10:49:25Z", "label_config": CHOICES}
+    event = {"action": "START_TRAINING", "project": project}
+
+    def send() -> dict[str, Any]:
+        answer: dict[str, Any] = server.post(
+            "/webhook", event, headers={"Prefer": "wait=30"}
+        ).json()
+        return answer
+
+    first, second, third = send(), send(), send()
+    assert [one["status"] for one in (first, second, third)] == ["failed", "finished", "finished"]
+    assert first["job"] != second["job"]
+    assert third["job"] == second["job"], "an identical event that was trained on is not again"

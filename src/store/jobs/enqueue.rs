@@ -94,14 +94,16 @@ fn merge(connection: &Connection, job: &NewJob, hash: i64) -> rusqlite::Result<O
     Ok(standing)
 }
 
-/// The job of an identical event that came shortly before.
+/// The job of an identical event that came shortly before, unless it has ended in vain: then somebody
+/// tries again.
 fn same_event(connection: &Connection, job: &NewJob, hash: i64) -> rusqlite::Result<Option<JobId>> {
     connection
         .prepare_cached(
             "UPDATE jobs SET merged = merged + 1
              WHERE id = (SELECT max(id) FROM jobs
                          WHERE project = ?1 AND action = ?2 AND payload_hash = ?3
-                           AND created_at BETWEEN ?4 AND ?5)
+                           AND created_at BETWEEN ?4 AND ?5
+                           AND state NOT IN ('failed', 'cancelled', 'lost'))
              RETURNING id",
         )?
         .query_row(

@@ -10,10 +10,15 @@ mod schema;
 pub mod transitions;
 
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::sleep;
 
 use super::db::{Db, DbError};
+
+/// Between two attempts to write what must be written.
+const PATIENCE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Number of a job: the time in seconds at which it was queued, or later if that was taken. It is
 /// also the version that the job makes.
@@ -124,6 +129,23 @@ impl JobStore {
         work: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, DbError> {
         self.db.run(work).await
+    }
+
+    /// The same, again and again while another process holds the file up: what was trained must not be
+    /// lost to a backup that is being made.
+    pub async fn run_patiently<T: Send + 'static>(
+        &self,
+        work: impl Fn(&rusqlite::Connection) -> rusqlite::Result<T> + Clone + Send + 'static,
+    ) -> Result<T, DbError> {
+        loop {
+            match self.db.run(work.clone()).await {
+                Err(error) if error.is_passing() => {
+                    tracing::warn!("the job store cannot be written yet: {error}");
+                    sleep(PATIENCE_PAUSE).await;
+                }
+                done => return done,
+            }
+        }
     }
 }
 

@@ -90,6 +90,33 @@ fn where_every_event_counts_only_the_same_one_is_merged() {
 }
 
 #[test]
+fn an_event_that_failed_can_be_sent_again_at_once() {
+    let db = store();
+    let all = || NewJob { policy: Policy::All, ..event("a", "1") };
+    let first = enqueue(&db, &all()).unwrap();
+    let run = claim(&db).unwrap().unwrap();
+    assert!(enqueue(&db, &all()).unwrap().merged, "while it runs");
+    let failed = Outcome::Failed { error: "ValueError".into(), traceback: None };
+    settle(&db, first.id, run.epoch, &failed).unwrap();
+    let again = enqueue(&db, &all()).unwrap();
+    assert!(!again.merged && again.id > first.id);
+}
+
+#[test]
+fn what_is_to_be_cancelled_does_not_go_back_to_the_queue() {
+    for outcome in [Outcome::Interrupted, Outcome::Retry { error: "died".into() }] {
+        let db = store();
+        let id = enqueue(&db, &event("a", "1")).unwrap().id;
+        let run = claim(&db).unwrap().unwrap();
+        assert_eq!(cancel(&db, id).unwrap(), Cancel::Running);
+        settle(&db, id, run.epoch, &outcome).unwrap();
+        assert_eq!(found(&db, id).state, JobState::Cancelled);
+        let next = enqueue(&db, &event("a", "2")).unwrap();
+        assert!(!next.merged, "nothing new is cancelled with it");
+    }
+}
+
+#[test]
 fn projects_have_their_turn_and_order_is_kept_within_each() {
     let db = store();
     for (project, body) in [("a", "a1"), ("a", "a2"), ("a", "a3"), ("b", "b1"), ("b", "b2")] {

@@ -60,7 +60,6 @@ pub struct Orphan {
     pub epoch: u32,
     /// Its worker process, as `workers::leftover` wrote it down.
     pub worker: Option<String>,
-    cancel_requested: bool,
     interruptions: u32,
 }
 
@@ -138,48 +137,47 @@ pub fn note(
     Ok(rows > 0)
 }
 
-/// Ends a run. False if another run overtook this one.
+/// Ends a run. What was to be cancelled does not go back to the queue. False if another run
+/// overtook this one.
 pub fn settle(
     connection: &Connection,
     id: JobId,
     epoch: u32,
     outcome: &Outcome,
 ) -> rusqlite::Result<bool> {
-    let settled = match outcome {
-        Outcome::Interrupted => connection.execute(
-            "UPDATE jobs SET state = 'queued', attempts = attempts - 1, worker = NULL
-             WHERE id = ?1 AND epoch = ?2 AND state IN ('running', 'publishing')",
-            params![id, epoch],
-        )?,
-        Outcome::Retry { error } => connection.execute(
-            "UPDATE jobs SET state = 'queued', worker = NULL, error = ?3
-             WHERE id = ?1 AND epoch = ?2 AND state IN ('running', 'publishing')",
-            params![id, epoch, error],
-        )?,
-        ended => {
-            let (state, version, error, traceback) = match ended {
-                Outcome::Succeeded { version, error } => {
-                    (JobState::Succeeded, *version, error.as_ref(), None)
-                }
-                Outcome::Failed { error, traceback } => {
-                    (JobState::Failed, None, Some(error), traceback.as_ref())
-                }
-                Outcome::Cancelled { error } => (JobState::Cancelled, None, Some(error), None),
-                Outcome::Lost { error } | Outcome::Retry { error } => {
-                    (JobState::Lost, None, Some(error), None)
-                }
-                Outcome::Interrupted => (JobState::Queued, None, None, None),
-            };
-            connection.execute(
-                "UPDATE jobs SET state = ?3, version = ?4, error = ?5, traceback = ?6,
-                                 ended_at = ?7, worker = NULL
-                 WHERE id = ?1 AND epoch = ?2 AND state IN ('running', 'publishing')",
-                params![id, epoch, state.name(), version, error, traceback, now()],
-            )?
+    let cancelled = Outcome::Cancelled { error: "cancelled".into() };
+    let outcome = match outcome {
+        Outcome::Interrupted | Outcome::Retry { .. } if is_to_be_cancelled(connection, id)? => {
+            &cancelled
         }
+        outcome => outcome,
     };
+    let (state, version, error, traceback) = match outcome {
+        Outcome::Succeeded { version, error } => {
+            (JobState::Succeeded, *version, error.as_ref(), None)
+        }
+        Outcome::Failed { error, traceback } => {
+            (JobState::Failed, None, Some(error), traceback.as_ref())
+        }
+        Outcome::Cancelled { error } => (JobState::Cancelled, None, Some(error), None),
+        Outcome::Lost { error } => (JobState::Lost, None, Some(error), None),
+        Outcome::Interrupted => (JobState::Queued, None, None, None),
+        Outcome::Retry { error } => (JobState::Queued, None, Some(error), None),
+    };
+    let uncounted = u32::from(*outcome == Outcome::Interrupted);
+    let ended_at = state.is_ended().then(now);
+    let settled = connection.execute(
+        "UPDATE jobs SET state = ?3, version = ?4, error = ?5, traceback = ?6, ended_at = ?7,
+                         attempts = attempts - ?8, worker = NULL
+         WHERE id = ?1 AND epoch = ?2 AND state IN ('running', 'publishing')",
+        params![id, epoch, state.name(), version, error, traceback, ended_at, uncounted],
+    )?;
     tidy(connection)?;
     Ok(settled > 0)
+}
+
+fn is_to_be_cancelled(connection: &Connection, id: JobId) -> rusqlite::Result<bool> {
+    connection.prepare_cached("SELECT 1 FROM jobs WHERE id = ?1 AND cancel_requested")?.exists([id])
 }
 
 pub fn cancel(connection: &Connection, id: JobId) -> rusqlite::Result<Cancel> {
@@ -215,13 +213,12 @@ pub fn orphans(connection: &Connection) -> rusqlite::Result<Vec<Orphan>> {
             state: JobState::parse(&row.get::<_, String>(2)?),
             epoch: row.get(3)?,
             worker: row.get(4)?,
-            cancel_requested: row.get(5)?,
-            interruptions: row.get(6)?,
+            interruptions: row.get(5)?,
         })
     };
     connection
         .prepare(
-            "SELECT id, project, state, epoch, worker, cancel_requested, interruptions
+            "SELECT id, project, state, epoch, worker, interruptions
              FROM jobs WHERE state IN ('running', 'publishing') ORDER BY id",
         )?
         .query_map([], read)?
@@ -234,11 +231,9 @@ pub fn recover(
     connection: &Connection,
     orphan: &Orphan,
     is_published: bool,
-) -> rusqlite::Result<Outcome> {
+) -> rusqlite::Result<()> {
     let outcome = if is_published {
         Outcome::Succeeded { version: Some(orphan.id), error: None }
-    } else if orphan.cancel_requested {
-        Outcome::Cancelled { error: "cancelled".into() }
     } else if orphan.interruptions >= MOST_INTERRUPTIONS {
         let times = orphan.interruptions + 1;
         Outcome::Lost { error: format!("the server was killed {times} times while this job ran") }
@@ -250,7 +245,7 @@ pub fn recover(
         params![orphan.id, orphan.epoch],
     )?;
     settle(connection, orphan.id, orphan.epoch, &outcome)?;
-    Ok(outcome)
+    Ok(())
 }
 
 /// Removes the payloads of ended jobs and the oldest of these, and gives freed space back.

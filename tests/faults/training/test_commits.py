@@ -53,7 +53,22 @@ def test_a_job_taken_while_the_store_is_locked_still_ends(host: Host) -> None:
         job = asked.result()
     behind = host.ledger.train(host.server)
     assert host.ended(behind)["job_status"] == "finished"
-    assert host.ended(job, 15)["ended_at"], "it is still said to run, and nobody runs it"
+    assert host.ended(job, 15)["job_status"] == "finished"
+    host.check()
+
+
+def test_what_was_trained_while_the_store_is_locked_is_published(host: Host) -> None:
+    host.start()
+    host.hold.touch()
+    job = host.ledger.train(host.server, hold=host.hold)
+    host.wait_for_fit(job)
+    with locked(host, "state = 'running'"):
+        host.hold.unlink()
+        time.sleep(LOCKED)
+        assert host.server.predict().status_code == 200
+    done = host.ended(job)
+    assert (done["job_status"], done["attempts"]) == ("finished", 1)
+    assert len(host.ledger.runs_of(str(job))) == 1, "it is not trained again"
     host.check()
 
 

@@ -1,0 +1,146 @@
+//! A model that requests are sent to, and how its instance fares: loaded or not, to blame for the
+//! death of workers, no longer kept.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use tokio::sync::watch;
+
+use crate::store::versions::Version;
+use crate::workers::protocol::{ModelError, ModelSpec};
+use crate::workers::worker::Model;
+
+/// Whether the instance of a model stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Load {
+    /// Nobody has asked for it yet.
+    Idle,
+    /// Workers are making it, or none is there yet to make it.
+    Pending,
+    Loaded,
+    Failed(ModelError),
+}
+
+/// A model that requests are sent to.
+#[derive(Debug)]
+pub struct ModelInUse {
+    pub model: Model,
+    load: watch::Sender<Load>,
+    /// No longer kept: workers that still get it, late, are to forget it again.
+    retired: AtomicBool,
+    /// Workers that died while they made the instance.
+    deaths: AtomicU32,
+    /// No worker has ever loaded its version: a failure may be the version's.
+    untried: AtomicBool,
+    rejected: AtomicBool,
+}
+
+/// A constructor that has ended so many workers is not tried again by itself.
+const DEADLY: u32 = 2;
+
+impl ModelInUse {
+    pub(super) fn new(spec: ModelSpec, version: Option<&Version>) -> Arc<Self> {
+        let train_output = version.map(|version| version.train_output.clone()).unwrap_or_default();
+        Arc::new(Self {
+            model: Model { spec, train_output },
+            load: watch::channel(Load::Idle).0,
+            retired: AtomicBool::new(false),
+            deaths: AtomicU32::new(0),
+            untried: AtomicBool::new(version.is_some_and(|version| !version.is_tried)),
+            rejected: AtomicBool::new(false),
+        })
+    }
+
+    /// The version, if no worker has ever loaded it.
+    pub fn untried_version(&self) -> Option<u64> {
+        if !self.untried.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.model.spec.version.parse().ok()
+    }
+
+    /// Rejects the version if no worker has ever loaded it, and returns it; once.
+    pub fn reject(&self) -> Option<u64> {
+        let version = self.untried_version();
+        let first = version.is_some() && !self.rejected.swap(true, Ordering::Relaxed);
+        version.filter(|_| first)
+    }
+
+    pub(super) fn mark_tried(&self) {
+        self.untried.store(false, Ordering::Relaxed);
+    }
+
+    pub fn is_rejected(&self) -> bool {
+        self.rejected.load(Ordering::Relaxed)
+    }
+
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    /// From now on workers forget it after every use.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    /// A worker died while it made the instance; perhaps the constructor is to blame.
+    pub fn count_death(&self) {
+        self.deaths.fetch_add(1, Ordering::Relaxed);
+        self.give_up();
+    }
+
+    pub fn has_ended_a_worker(&self) -> bool {
+        self.deaths.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether making the instance keeps ending workers, with all other projects in them.
+    pub fn is_deadly(&self) -> bool {
+        self.deaths.load(Ordering::Relaxed) >= DEADLY
+    }
+
+    /// Nobody is making the instance any more.
+    pub fn give_up(&self) {
+        self.load.send_if_modified(|load| {
+            let pending = *load == Load::Pending;
+            if pending {
+                *load = Load::Idle;
+            }
+            pending
+        });
+    }
+
+    pub fn load_state(&self) -> Load {
+        self.load.borrow().clone()
+    }
+
+    /// An instance stands, so whatever ended workers before was not its constructor.
+    pub fn set_loaded(&self) {
+        self.deaths.store(0, Ordering::Relaxed);
+        self.load.send_if_modified(|load| {
+            let news = *load != Load::Loaded;
+            *load = Load::Loaded;
+            news
+        });
+    }
+
+    /// One worker that holds an instance is enough for the model to count as loaded.
+    pub fn set_failed(&self, error: ModelError) {
+        self.load.send_if_modified(|load| {
+            let news = *load != Load::Loaded;
+            if news {
+                *load = Load::Failed(error);
+            }
+            news
+        });
+    }
+
+    /// Marks the model as being loaded; false if it was already. The receiver learns how it goes.
+    pub fn begin_load(&self) -> (bool, watch::Receiver<Load>) {
+        let began = self.load.send_if_modified(|load| {
+            let news = *load != Load::Pending;
+            *load = Load::Pending;
+            news
+        });
+        (began, self.load.subscribe())
+    }
+}
