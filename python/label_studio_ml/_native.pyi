@@ -13,8 +13,28 @@ def parse_config(
 ) -> dict[str, dict[str, Any]]:
     """Parse a labelling config; see `label_studio_ml.label_config.parse_config`."""
 
-def detect_generation(class_: type, /) -> tuple[int, str]:
-    """Tell for which generation of the API a class is written, 1 or 2, and why."""
+def detect_generation(class_: type, init_app: list[str] = ...) -> tuple[int, str]:
+    """Tell for which generation of the API a class is written, 1 or 2, and why.
+
+    `init_app` names what its `_wsgi.py` gave to `init_app`.
+    """
+
+def is_hosted() -> bool:
+    """Tell whether this process is a worker of a server."""
+
+def ask_key(
+    ask: str, project: str, key: str, value: str | None = None
+) -> tuple[bool, str | None]:
+    """Ask the server to `get`, `has`, `set` or `delete` a value of a project.
+
+    Returns whether the server keeps values for this process, and what was found. Raises OSError.
+    """
+
+def to_json(value: object) -> str:
+    """Write a value as Flask does, and also what models return: NumPy numbers and such.
+
+    NaN and infinities become null, with a warning. Raises TypeError, which names the place.
+    """
 
 def log_text(stream: int, text: str) -> None:
     """Take text written to stdout (1) or stderr (2); whole lines go to the server's log."""

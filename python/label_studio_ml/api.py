@@ -1,15 +1,39 @@
-"""`init_app`, by which a `_wsgi.py` hands its model class to the server.
+"""The in-process mode: a model class as a WSGI app, for gunicorn, uWSGI and people's tests.
 
-`_manager` is a `LabelStudioMLManager`, made when somebody asks for it. The server does not use it:
-whoever does calls its `initialize` first.
+`init_app` returns a Flask app whose views call the class in the calling thread, as the original
+does: bodies and statuses are the original's, exceptions pass where it lets them pass, and what tests
+patch is what is called. Importing this module and calling `init_app` starts no thread and opens no
+file, so a server may fork its workers afterwards. Isolation from the model, and the queue of
+training jobs, come with `label-studio-ml start`, which imports a project's `_wsgi.py` only to learn
+of the class.
+
+`_server` is that app, one for the process; `_manager` is the `LabelStudioMLManager` that serves
+models of generation 1. Both are made when somebody asks for them.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
+from label_studio_ml import _native
+from label_studio_ml._managed import TrainEvents
+from label_studio_ml.model import LabelStudioMLBase
+
 if TYPE_CHECKING:
+    from flask import Flask
+
     from label_studio_ml.managers import LabelStudioMLManager
 
     _manager: LabelStudioMLManager
+    _server: Flask
+
+#: The class that is served.
+MODEL_CLASS: type[LabelStudioMLBase] = LabelStudioMLBase
+
+#: User and password that every request must bring, or None.
+BASIC_AUTH: tuple[str, str] | None = None
+
+#: Actions on which /webhook calls `fit` of a model of generation 2.
+TRAIN_EVENTS = TrainEvents.SECOND
 
 _calls: list[tuple[type, dict[str, Any]]] | None = None
 
@@ -17,14 +41,16 @@ _calls: list[tuple[type, dict[str, Any]]] | None = None
 class RecordedApp:
     """What `init_app` returns to a `_wsgi.py` that the server imports.
 
-    The server itself answers HTTP, so this object only holds what `_wsgi.py` assigns to it.
+    The server itself answers HTTP. Whatever else `_wsgi.py` does with the app reaches the real one.
     """
 
-    wsgi_app: Any = None
-    config: dict[str, Any]
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(_app(), name)
 
-    def __init__(self) -> None:
-        self.config = {}
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(_app(), name, value)
 
 
 def record_init_app() -> list[tuple[type, dict[str, Any]]]:
@@ -34,19 +60,80 @@ def record_init_app() -> list[tuple[type, dict[str, Any]]]:
     return _calls
 
 
-def init_app(model_class: type, **kwargs: Any) -> RecordedApp:
-    """Hand a model class to the server that imports this `_wsgi.py`.
+def init_app(
+    model_class: type,
+    basic_auth_user: str | None = None,
+    basic_auth_pass: str | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Return the app, which serves `model_class` from now on.
 
-    `kwargs` other than `model_dir` and `redis_…` are given to the class. Raises RuntimeError in
-    any other process: `label-studio-ml start` serves a project.
+    `kwargs` are for generation 1: `model_dir`, `redis_host`, `redis_port`, `redis_queue`; others are
+    given to the class. User and password, also from BASIC_AUTH_USER and BASIC_AUTH_PASS, must come
+    with every request if both are set. Raises ValueError for what is no model class, and TypeError
+    for other arguments with a class of generation 2.
     """
-    if _calls is None:
-        raise RuntimeError(
-            "init_app works inside `label-studio-ml start PROJECT`; "
-            "this process was started in another way"
-        )
-    _calls.append((model_class, kwargs))
-    return RecordedApp()
+    global MODEL_CLASS, BASIC_AUTH
+    if not (isinstance(model_class, type) and issubclass(model_class, LabelStudioMLBase)):
+        raise ValueError(f"{model_class!r} is no subclass of LabelStudioMLBase")
+    if _calls is not None:
+        auth = {"basic_auth_user": basic_auth_user, "basic_auth_pass": basic_auth_pass}
+        _calls.append((model_class, kwargs | {name: auth[name] for name in auth if auth[name]}))
+        return RecordedApp()
+    generation, _ = _native.detect_generation(model_class, list(kwargs))
+    if model_class is not LabelStudioMLBase:
+        model_class._generation = generation
+    if generation == 1:
+        from label_studio_ml import api
+
+        api._manager.initialize(model_class, **kwargs)
+    elif kwargs:
+        raise TypeError(f"init_app() got unexpected arguments: {', '.join(kwargs)}")
+    MODEL_CLASS = model_class
+    user = basic_auth_user or os.environ.get("BASIC_AUTH_USER")
+    password = basic_auth_pass or os.environ.get("BASIC_AUTH_PASS")
+    if user and password:
+        BASIC_AUTH = (user, password)
+    return _app()
+
+
+def health() -> Any:
+    """GET / and /health."""
+    from label_studio_ml import _views
+
+    return _views.health()
+
+
+def metrics() -> Any:
+    """GET /metrics."""
+    from label_studio_ml import _views
+
+    return _views.metrics()
+
+
+def _predict() -> Any:
+    from label_studio_ml import _views
+
+    return _views.predict()
+
+
+def _setup() -> Any:
+    from label_studio_ml import _views
+
+    return _views.setup()
+
+
+def webhook() -> Any:
+    """POST /webhook."""
+    from label_studio_ml import _views
+
+    return _views.webhook()
+
+
+def _app() -> Any:
+    from label_studio_ml import api
+
+    return api._server
 
 
 if not TYPE_CHECKING:
@@ -58,9 +145,8 @@ if not TYPE_CHECKING:
             globals()[name] = manager = LabelStudioMLManager()
             return manager
         if name == "_server":
-            # An AttributeError would become "cannot import name" without this sentence.
-            raise ImportError(
-                "label_studio_ml.api has no Flask app _server: requests are answered by "
-                "`label-studio-ml start PROJECT`"
-            )
+            from label_studio_ml import _flask_app
+
+            globals()[name] = server = _flask_app.make()
+            return server
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,21 +6,33 @@ subclass itself (`LABEL_STUDIO_ML_API = 1` or `2` on the class decides where tha
 
 Generation 1 (2022): one instance lives for each project; it is constructed with the labelling
 config and the result of the last training, which it finds in `self.train_output`.
-Generation 2 (2024): `setup()` takes the place of the constructor.
+Generation 2 (2024): `setup()` takes the place of the constructor, and what a model learns it keeps
+with `self.set` and in files below MODEL_DIR.
 
-`LabelStudioMLManager`, `ModelWrapper` and the job managers of generation 1 are imported from
-`label_studio_ml.managers` when somebody asks for them here.
+Names that need heavy packages, and the managers of generation 1, are imported when somebody asks
+for them here.
 """
 
+import importlib
+import json
 import logging
+import os
+import re
+import sys
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from label_studio_ml import _native
+from label_studio_ml._managed import Managed, TrainEvents
+from label_studio_ml.cache import default_cache
 from label_studio_ml.label_config import parse_config
+from label_studio_ml.utils import is_preload_needed
 
 if TYPE_CHECKING:
+    from label_studio_sdk import LabelStudio
+    from label_studio_sdk.label_interface import LabelInterface
+
     from label_studio_ml.managers import (
         JobManager,
         LabelStudioMLManager,
@@ -28,13 +40,18 @@ if TYPE_CHECKING:
         RQJobManager,
         SimpleJobManager,
     )
+    from label_studio_ml.response import ModelResponse
 
 __all__ = [
     "AUTO_UPDATE_DEFAULT",
+    "CACHE",
     "LABEL_STUDIO_ML_BACKEND_V2_DEFAULT",
     "JobManager",
+    "LabelInterface",
+    "LabelStudio",
     "LabelStudioMLBase",
     "LabelStudioMLManager",
+    "ModelResponse",
     "ModelWrapper",
     "RQJobManager",
     "SimpleJobManager",
@@ -42,6 +59,8 @@ __all__ = [
     "get_local_path",
     "logger",
     "parse_config",
+    "predict_fn",
+    "update_fn",
 ]
 
 #: Values of the original for switches of the environment that change nothing here.
@@ -50,23 +69,66 @@ AUTO_UPDATE_DEFAULT = True
 
 logger = logging.getLogger(__name__)
 
+#: What `self.get` and `self.set` of every model use; opened when it is first used.
+CACHE = default_cache()
+
+_LAZY = {
+    "LabelStudio": "label_studio_sdk",
+    "LabelInterface": "label_studio_sdk.label_interface",
+    "ModelResponse": "label_studio_ml.response",
+    "JobManager": "label_studio_ml.managers",
+    "LabelStudioMLManager": "label_studio_ml.managers",
+    "ModelWrapper": "label_studio_ml.managers",
+    "RQJobManager": "label_studio_ml.managers",
+    "SimpleJobManager": "label_studio_ml.managers",
+}
+
+_this = sys.modules[__name__]
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        if name not in __all__:
+        if name not in _LAZY:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from label_studio_ml import managers
-
-        globals()[name] = found = getattr(managers, name)
+        globals()[name] = found = getattr(importlib.import_module(_LAZY[name]), name)
         return found
 
 
-def get_local_path(url: str, *args: Any, **kwargs: Any) -> str:
-    """Return the path of a local copy of `url`: `get_local_path` of label-studio-tools."""
-    from label_studio_tools.core.utils.io import get_local_path
+_predict_fn: Callable[..., Any] | None = None
+_update_fn: Callable[..., Any] | None = None
 
-    return cast(str, get_local_path(url, *args, **kwargs))
+
+def predict_fn(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Register a function as the prediction of models that do not override `predict`.
+
+    It is called as `f(tasks, context, helper=model, **params)`.
+    """
+    global _predict_fn
+    _predict_fn = f
+    return f
+
+
+def update_fn(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Register a function as the training of models that do not override `fit`.
+
+    It is called as `f(event, data, helper=model, **params)`.
+    """
+    global _update_fn
+    _update_fn = f
+    return f
+
+
+def get_local_path(url: str, *args: Any, **kwargs: Any) -> str:
+    """Return the path of a local copy of `url`.
+
+    `get_local_path` of label-studio-sdk if a `task_id` is given (None counts), by which it finds
+    files in cloud storages of Label Studio; else that of label-studio-tools.
+    """
+    package = "label_studio_tools"
+    if "task_id" in kwargs:
+        package = "label_studio_sdk._extensions.label_studio_tools"
+    module = importlib.import_module(f"{package}.core.utils.io")
+    return cast(str, module.get_local_path(url, *args, **kwargs))
 
 
 class LabelStudioMLBase(ABC):
@@ -74,29 +136,22 @@ class LabelStudioMLBase(ABC):
 
     HOSTED_IN_RUST: ClassVar[bool] = True
 
-    #: Webhook actions that train the model. Label Studio sends the plural forms for bulk changes,
-    #: START_TRAINING for its button, and (2022) PROJECT_UPDATED for the same button.
-    TRAIN_EVENTS: ClassVar[tuple[str, ...]] = (
-        "ANNOTATION_CREATED",
-        "ANNOTATION_UPDATED",
-        "ANNOTATION_DELETED",
-        "ANNOTATIONS_CREATED",
-        "ANNOTATIONS_DELETED",
-        "START_TRAINING",
-        "PROJECT_UPDATED",
-    )
+    #: Generation 2: the version of a model whose class sets none.
+    INITIAL_MODEL_VERSION: ClassVar[str] = "0.0.1"
+
+    #: Webhook actions that train the model; a class may name its own.
+    TRAIN_EVENTS: Any = TrainEvents()
 
     #: False: `predict` is called by one thread at a time.
     THREAD_SAFE: ClassVar[bool] = True
 
     _generation: ClassVar[int] = 0
 
-    label_config: str | None
-    parsed_label_config: dict[str, Any]
     train_output: dict[str, Any]
     hostname: str = ""
     access_token: str = ""
     project_id: str
+    _label_studio_client: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Make an instance.
@@ -149,12 +204,114 @@ class LabelStudioMLBase(ABC):
         if older:
             raise TypeError(f"{type(self).__name__} got unexpected arguments: {', '.join(older)}")
         self.project_id = project_id or ""
-        self.label_config = label_config
-        self.parsed_label_config = parse_config(label_config, "sdk")
+        self._label_studio_client = None
+        if label_config is not None:
+            self.use_label_config(label_config)
+        if not self.get("model_version"):
+            self.set("model_version", self.INITIAL_MODEL_VERSION)
         self.setup()
 
     def setup(self) -> None:  # noqa: B027 - overriding it is a choice
         """Generation 2: load the model. Called at the end of the constructor."""
+
+    # What generation 2 keeps for a project.
+
+    def get(self, key: str) -> str | None:
+        """Return what was kept for this project under a key, or None."""
+        return CACHE[self.project_id, key]
+
+    def set(self, key: str, value: str) -> None:
+        """Keep a text for this project; every worker and thread sees it from now on.
+
+        Raises ValueError for a value that is no string.
+        """
+        CACHE[self.project_id, key] = value
+
+    def has(self, key: str) -> bool:
+        """Tell whether something is kept for this project under a key."""
+        return (self.project_id, key) in CACHE
+
+    def use_label_config(self, label_config: str) -> None:
+        """Take a labelling config for this instance, and keep it for the project.
+
+        Raises the exception of label-studio-sdk for one that is no well-formed XML.
+        """
+        parsed = parse_config(label_config, "sdk")
+        if not label_config.strip():
+            # What the parser of the SDK says, in the words of the SDK.
+            _this.LabelInterface(config=label_config)
+        self.__dict__["_own_label_config"] = label_config
+        self.__dict__.pop("label_interface", None)
+        if self.get("label_config") != label_config:
+            self.set("label_config", label_config)
+            self.set("parsed_label_config", json.dumps(parsed))
+
+    @Managed
+    def label_interface(self) -> Any:
+        """The labelling config as a `LabelInterface` of label-studio-sdk, made when first asked for.
+
+        AttributeError for an instance that got no labelling config.
+        """
+        config = self.__dict__.get("_own_label_config")
+        if config is None:
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no 'label_interface': it got no labelling config"
+            )
+        interface = _this.LabelInterface(config=config)
+        self.__dict__["label_interface"] = interface
+        return interface
+
+    @Managed
+    def label_config(self) -> Any:
+        """The labelling config, or None."""
+        return self.__dict__.get("_own_label_config") or self.get("label_config")
+
+    @Managed
+    def parsed_label_config(self) -> Any:
+        """The labelling config as a dict: see `parse_config`. A new one each time.
+
+        TypeError where the project has no labelling config.
+        """
+        own = self.__dict__.get("_own_label_config")
+        if own is not None:
+            return parse_config(own, "sdk")
+        return json.loads(cast(str, self.get("parsed_label_config")))
+
+    def set_extra_params(self, extra_params: str) -> None:
+        """Keep the extra parameters of the project, JSON as text, as Label Studio's user typed it."""
+        self.set("extra_params", extra_params)
+
+    @Managed
+    def extra_params(self) -> Any:
+        """The extra parameters of the project as Label Studio's user typed them; {} for none."""
+        params = self.get("extra_params")
+        return json.loads(params) if params else {}
+
+    @Managed
+    def model_version(self) -> Any:
+        """The version: a `semver.Version` if it reads as one, else a str; None for none."""
+        version = self.get("model_version")
+        if not version:
+            return None
+        from semver import Version
+
+        try:
+            return Version.parse(version)
+        except ValueError:
+            return version
+
+    def bump_model_version(self) -> Any:
+        """Raise the version by a minor one, keep it and return it.
+
+        `1.2.3` becomes `1.3.0`, `MyModel-v0.0.1` becomes `MyModel-v0.1.0`. Of a version without
+        three numbers at its end the last number is raised; one without a number gets `-1`.
+        """
+        version = self.get("model_version") or self.INITIAL_MODEL_VERSION
+        self.set("model_version", _bumped(version))
+        logger.debug("model version %s becomes %s", version, self.get("model_version"))
+        return self.model_version
+
+    # What a model overrides.
 
     def predict(self, tasks: list[dict[str, Any]], *args: Any, **kwargs: Any) -> Any:
         """Return one prediction for each task, in the order of the tasks.
@@ -162,9 +319,14 @@ class LabelStudioMLBase(ABC):
         A prediction is a dict with `result`, a list of regions in Label Studio's format, and
         optionally `score` and `model_version`; or a list of such dicts. Keyword arguments are the
         `params` of the request; `context` holds what a person has drawn so far where Label Studio
-        asks interactively.
+        asks interactively. Generation 2 may return a `ModelResponse` as well.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not override predict(tasks)")
+        if self._api_generation() == 1:
+            raise NotImplementedError(f"{type(self).__name__} does not override predict(tasks)")
+        if _predict_fn is None:
+            return None
+        context = args[0] if args else kwargs.pop("context", None)
+        return _predict_fn(tasks, context, helper=self, **kwargs)
 
     def process_event(
         self, event: str, data: Mapping[str, Any], job_id: str, additional_params: Mapping[str, Any]
@@ -177,7 +339,7 @@ class LabelStudioMLBase(ABC):
             return None
         if self._api_generation() == 1:
             return self.fit((), event=event, data=data, job_id=job_id, **additional_params)
-        return self.fit(event, data)
+        return self.fit(event=event, data=data, job_id=job_id, **additional_params)
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         """Train the model; override it in a model that learns.
@@ -186,17 +348,142 @@ class LabelStudioMLBase(ABC):
         annotated tasks and `kwargs` are the `params` of the request; from a webhook `tasks` is
         empty and `event`, `data` and `job_id` are given. The dict that it returns is
         `self.train_output` of every later instance; files belong into `workdir`.
-        """
-        return {}
 
-    def get_local_path(self, url: str, project_dir: str | None = None) -> str:
-        """Return the path of a local copy of `url`, which may be one of Label Studio's own."""
-        return get_local_path(
-            url,
-            project_dir=project_dir,
-            hostname=self.hostname,
-            access_token=self.access_token,
+        Generation 2: `fit(event, data, **kwargs)` with the action and the payload of a webhook.
+        What it keeps with `self.set` or below MODEL_DIR is what later predictions see.
+        """
+        if self._api_generation() == 1:
+            return {}
+        return _update_fn(*args, helper=self, **kwargs) if _update_fn else None
+
+    # What a model uses.
+
+    def _get_label_studio_client(self) -> Any:
+        """Return the SDK's client of Label Studio, made once; False if none could be made."""
+        if self._label_studio_client is None:
+            environment = os.environ.get
+            address = (
+                environment("LABEL_STUDIO_URL")
+                or environment("LABEL_STUDIO_HOST")
+                or environment("HOSTNAME")
+            )
+            try:
+                self._label_studio_client = _this.LabelStudio(base_url=address)
+            except Exception as error:
+                logger.warning("no client for Label Studio at %s: %s", address, error)
+                self._label_studio_client = False
+        return self._label_studio_client
+
+    def get_label_studio_access_token(self) -> str | None:
+        """Return a token for Label Studio: a fresh one of the SDK's client, else the environment's.
+
+        The client trades a personal access token for one that Label Studio takes.
+        """
+        client = self._get_label_studio_client()
+        if client:
+            return cast(str, client._client_wrapper._tokens_client.api_key)
+        environment = os.environ.get
+        return environment("LABEL_STUDIO_API_KEY") or environment("LABEL_STUDIO_ACCESS_TOKEN")
+
+    def get_local_path(
+        self,
+        url: str,
+        project_dir: str | None = None,
+        ls_host: str | None = None,
+        ls_access_token: str | None = None,
+        task_id: int | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> str:
+        """Return the path of a local copy of `url`, which may be one of Label Studio's own.
+
+        Generation 1 asks the Label Studio that /setup named. Generation 2 asks `ls_host` with
+        `ls_access_token`, else those of the environment; files in cloud storages need `task_id`.
+        """
+        if self._api_generation() == 1:
+            return get_local_path(
+                url,
+                project_dir=project_dir,
+                hostname=self.hostname,
+                access_token=self.access_token,
+            )
+        if ls_access_token is None:
+            ls_access_token = self.get_label_studio_access_token()
+        named = {"project_dir": project_dir, "hostname": ls_host, "access_token": ls_access_token}
+        return get_local_path(url, *args, **named, task_id=task_id, **kwargs)
+
+    def preload_task_data(
+        self, task: dict[str, Any], value: Any = None, read_file: bool = True
+    ) -> Any:
+        """Return `value` of a task with addresses and paths replaced by the text of their files.
+
+        Dicts are changed in place, lists are copied. With `read_file=False` they are replaced by
+        the paths of local copies.
+        """
+        if isinstance(value, dict):
+            for key, item in value.items():
+                value[key] = self.preload_task_data(task=task, value=item, read_file=read_file)
+            return value
+        if isinstance(value, list):
+            return [
+                self.preload_task_data(task=task, value=item, read_file=read_file) for item in value
+            ]
+        if not (isinstance(value, str) and is_preload_needed(value)):
+            return value
+        path = self.get_local_path(url=value, task_id=task.get("id"))
+        if not read_file:
+            return path
+        with open(path, "r") as file:  # noqa: PTH123, UP015 - tests of models patch this call
+            return file.read()
+
+    def get_first_tag_occurence(
+        self,
+        control_type: str | tuple[str, ...],
+        object_type: str | tuple[str, ...],
+        name_filter: Callable[..., Any] | None = None,
+        to_name_filter: Callable[..., Any] | None = None,
+    ) -> tuple[str, str, str]:
+        """Return `(from_name, to_name, value)` of the first control tag of a type over an object tag.
+
+        `value` is the key in the task's data. The filters take a name and say whether it counts.
+        Raises ValueError if the labelling config has no such tags.
+        """
+        found = self.label_interface.get_first_tag_occurence(
+            control_type=control_type,
+            object_type=object_type,
+            name_filter=name_filter,
+            to_name_filter=to_name_filter,
         )
+        return cast(tuple[str, str, str], found)
+
+    def build_label_map(self, tag_name: str, names: list[str]) -> dict[str, str]:
+        """Return which label of a control tag stands for which of the model's own `names`.
+
+        A label says so by its attribute `predicted_values="car, truck"`; one that does not, or names
+        nothing that the model knows, stands for the name that equals its own, upper and lower case
+        aside. Names without a label are left out.
+        """
+        lower = {name.lower() for name in names}
+        label_map: dict[str, str] = {}
+        for label, tag in (self.label_interface.get_control(tag_name).labels_attrs or {}).items():
+            said = [value.strip() for value in tag.attr.get("predicted_values", "").split(",")]
+            known = [value for value in said if value in names]
+            for value in set(said) - set(known) - {""}:
+                logger.warning("label %r: the model predicts no %r", label, value)
+            if not known and label in names:
+                known = [label]
+            elif not known and label.lower() in lower:
+                known = [label.lower()]
+            label_map.update(dict.fromkeys(known, label))
+        return label_map
+
+
+def _bumped(version: str) -> str:
+    if full := re.search(r"(\d+)\.(\d+)\.\d+(?:[-+][0-9A-Za-z.+-]*)?$", version):
+        return f"{version[: full.start()]}{full[1]}.{int(full[2]) + 1}.0"
+    if last := re.search(r"\d+(?=\D*$)", version):
+        return f"{version[: last.start()]}{int(last[0]) + 1}{version[last.end() :]}"
+    return f"{version}-1"
 
 
 def get_all_classes_inherited_LabelStudioMLBase(script_file: str) -> list[str]:

@@ -1,6 +1,8 @@
 """Helpers that models import from here. Packages they need are imported when they are called."""
 
 import logging
+import os
+from collections import OrderedDict
 from typing import Any, cast
 
 logger = logging.getLogger(__name__)
@@ -32,6 +34,21 @@ def get_single_tag_keys(
         f'this model expects "<{object_type}>"'
     )
     return from_name, info["to_name"][0], info["inputs"][0]["value"], info["labels"]
+
+
+def get_first_tag_keys(
+    parsed_label_config: dict[str, Any], control_type: str, object_type: str
+) -> tuple[str | None, dict[str, Any] | None]:
+    """Return name and description of the first control tag of a type over an object tag of a type.
+
+    `(None, None)` if the config has none.
+    """
+    for from_name, info in parsed_label_config.items():
+        if info["type"] == control_type and any(
+            tag["type"] == object_type for tag in info["inputs"]
+        ):
+            return from_name, info
+    return None, None
 
 
 def is_skipped(completion: dict[str, Any]) -> bool:
@@ -77,3 +94,86 @@ def get_image_size(filepath: str) -> tuple[int, int]:
     with Image.open(filepath) as image:
         width, height = ImageOps.exif_transpose(image).size
         return int(width), int(height)
+
+
+class InMemoryLRUDictCache:
+    """Keeps the `capacity` values that were used last."""
+
+    def __init__(self, capacity: int = 1) -> None:
+        self.cache: OrderedDict[Any, Any] = OrderedDict()
+        self.capacity = capacity
+
+    def __contains__(self, item: Any) -> bool:
+        return item in self.cache
+
+    def get(self, key: Any) -> Any:
+        """Return a value, which counts as using it, or None."""
+        if key not in self.cache:
+            return None
+        self.cache.move_to_end(key)
+        return self.cache[key]
+
+    def put(self, key: Any, value: Any) -> None:
+        """Keep a value; the one used longest ago makes room."""
+        if key in self.cache:
+            self.cache.move_to_end(key)
+        elif len(self.cache) >= self.capacity:
+            self.cache.popitem(last=False)
+        self.cache[key] = value
+
+    def __str__(self) -> str:
+        return str(self.cache)
+
+
+def match_labels(input: str, labels: list[str]) -> list[str]:
+    """Return for each line of a text the label that it resembles most."""
+    from difflib import SequenceMatcher
+
+    def most_alike(line: str) -> str:
+        return max(labels, key=lambda label: SequenceMatcher(None, line, label).ratio())
+
+    return [most_alike(line) for line in input.splitlines()]
+
+
+def is_valid_url(path: str) -> bool:
+    """Tell whether a text is an address with a scheme and a host."""
+    from urllib.parse import urlparse
+
+    try:
+        parts = urlparse(path)
+    except ValueError:
+        return False
+    return bool(parts.scheme and parts.netloc)
+
+
+def is_preload_needed(url: str) -> bool:
+    """Tell whether a value of a task's data names a file: an address, a path, a storage URI."""
+    return (
+        url.startswith(("/data/upload", "/upload", "upload", "s3:", "gs:", "azure-blob:"))
+        or (url.startswith("/data/") and "?d=" in url)
+        or is_valid_url(url)
+        or os.path.exists(url)  # noqa: PTH110 - tests of models patch this function
+    )
+
+
+def compare_nested_structures(
+    a: Any, b: Any, path: str = "", rel: float = 1e-4, abs: float | None = None
+) -> None:
+    """Assert that two values of dicts and lists are equal, floats approximately; needs pytest.
+
+    Raises AssertionError, which names the place.
+    """
+    from pytest import approx
+
+    if isinstance(a, dict) and isinstance(b, dict):
+        assert a.keys() == b.keys(), f"other keys at {path or 'the top'}: {[*a]} and {[*b]}"
+        for key in a:
+            compare_nested_structures(a[key], b[key], f"{path}.{key}", rel, abs)
+    elif isinstance(a, list) and isinstance(b, list):
+        assert len(a) == len(b), f"{len(a)} and {len(b)} items at {path or 'the top'}"
+        for index, (left, right) in enumerate(zip(a, b, strict=True)):
+            compare_nested_structures(left, right, f"{path}[{index}]", rel, abs)
+    elif isinstance(a, float) and isinstance(b, float):
+        assert a == approx(b, rel=rel, abs=abs), f"{a} and {b} at {path or 'the top'}"
+    else:
+        assert a == b, f"{a!r} and {b!r} at {path or 'the top'}"

@@ -12,7 +12,7 @@ use crate::workers::output::Origin;
 use crate::workers::output::job::CurrentJob;
 use crate::workers::process::Launch;
 use crate::workers::protocol::{ClassInfo, Configure, Role, Source};
-use crate::workers::supervision::start_worker;
+use crate::workers::supervision::{Started, start_worker};
 use crate::workers::worker::StartError;
 
 #[derive(Debug, Args)]
@@ -90,10 +90,11 @@ async fn inspect(script: &Path, class: Option<&str>, launch: &Launch) -> Result<
         log_level: Some("WARNING".into()),
         train_nice: 10,
         check: false,
+        fresh_instances: false,
     };
     let origin = Origin { worker: "init".into(), job: CurrentJob::default() };
-    match start_worker(launch, configure, origin).await {
-        Ok((mut process, worker)) => {
+    match start_worker(launch, configure, origin, None).await {
+        Ok(Started { mut process, worker }) => {
             worker.shut_down().await;
             process.end(crate::workers::STOP_GRACE).await;
             Ok(worker.class.clone())

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args, ValueEnum};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -17,8 +17,9 @@ use crate::http::router::router;
 use crate::http::serve::serve;
 use crate::http::state::{App, HttpOptions};
 use crate::project::find::{self, WSGI};
+use crate::serving::keys::Keeper;
 use crate::serving::models::Models;
-use crate::serving::{Serving, prepare};
+use crate::serving::{Rollout, Serving, prepare};
 use crate::store::jobs::enqueue::Policy;
 use crate::training::queue::Queue;
 use crate::training::runner::{TrainingOptions, train};
@@ -91,6 +92,20 @@ pub(super) struct StartArgs {
     /// Niceness of training: predictions come first
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(i32).range(0..=19))]
     train_nice: i32,
+    /// Models that are kept loaded at a time, one for each project and labelling config
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    max_instances: u32,
+    /// Make an instance of the model for every request (API v2), as the original does
+    #[arg(long)]
+    fresh_instances: bool,
+    /// Whether new workers are loaded before the old ones end, when a training of API v2 wrote files;
+    /// auto: not if a graphics card has no room for both
+    #[arg(long, value_enum, default_value_t = RolloutChoice::Auto)]
+    rollout: RolloutChoice,
+    /// Where fit runs: in a process of its own, or inside the worker that predicts, for models that
+    /// keep everything in memory (needs --workers 1)
+    #[arg(long, value_enum, default_value_t = FitIn::Process)]
+    fit_in: FitIn,
     /// How long in seconds to wait for another server to let go of the model folder
     #[arg(long, value_name = "S", default_value_t = 60.0)]
     lock_wait: f64,
@@ -111,9 +126,35 @@ impl From<TrainingQueue> for Policy {
     }
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum RolloutChoice {
+    StartFirst,
+    StopFirst,
+    Auto,
+}
+
+impl From<RolloutChoice> for Rollout {
+    fn from(chosen: RolloutChoice) -> Self {
+        match chosen {
+            RolloutChoice::StartFirst => Self::StartFirst,
+            RolloutChoice::StopFirst => Self::StopFirst,
+            RolloutChoice::Auto => Self::Auto,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FitIn {
+    Process,
+    Worker,
+}
+
 pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
     let log_level = if args.debug { Some("DEBUG".to_owned()) } else { args.log_level.clone() };
     terminal::init_log(log_level.as_deref().unwrap_or("INFO"));
+    if args.fit_in == FitIn::Worker && args.workers != 1 {
+        bail!("--fit-in worker needs --workers 1: several workers would not learn of each other");
+    }
     let project = find::project(&args.root_dir, args.name.as_deref())?;
     let project = std::path::absolute(&project).context("the path of the project")?;
     let configure = configure(args, &project, log_level)?;
@@ -136,6 +177,7 @@ fn configure(args: &StartArgs, project: &Path, log_level: Option<String>) -> Res
         log_level: log_level.map(|level| level.to_uppercase()),
         check: args.check,
         train_nice: args.train_nice,
+        fresh_instances: args.fresh_instances,
     })
 }
 
@@ -158,10 +200,12 @@ async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> 
     let address = listener.local_addr()?;
 
     let pool = Pool::new(args.workers.into(), args.threads.into());
-    let models = Arc::new(Models::default());
+    let models = Arc::new(Models::new(args.max_instances.try_into()?));
     let (class, known) = watch::channel(Class::Unknown);
     let queue = Arc::new(Queue::new(args.training_queue.map(Policy::from)));
-    let serving = Arc::new(Serving::new(Arc::clone(&pool), Arc::clone(&models), known.clone()));
+    let rollout = args.rollout.into();
+    let serving = Serving::new(Arc::clone(&pool), Arc::clone(&models), known.clone(), rollout);
+    let serving = Arc::new(serving);
     let app = App {
         serving: Arc::clone(&serving),
         queue: Arc::clone(&queue),
@@ -189,12 +233,16 @@ async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> 
     );
 
     terminal::show_progress(queue.running());
-    let supervisor = Supervisor::start(launch, &configure, &pool, &prepare(&models), &class);
+    let keeper = Keeper::new(Arc::clone(&serving), args.fit_in == FitIn::Worker);
+    let (supervisor, fleet) =
+        Supervisor::start(launch, &configure, &keeper, &pool, &prepare(&models), &class);
+    serving.set_fleet(fleet);
     let options = TrainingOptions {
         lock_wait: seconds(args.lock_wait),
         linger: seconds(args.train_linger),
         drain: seconds(args.train_drain_timeout),
         keep_versions: args.keep_versions.and_then(|keep| usize::try_from(keep).ok()),
+        in_worker: args.fit_in == FitIn::Worker,
     };
     let training = train(queue, serving, launch.clone(), configure, options, stop.subscribe());
     let mut training = tokio::spawn(training);

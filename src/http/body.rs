@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -16,6 +16,8 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::error::ApiError;
+use crate::workers::protocol::HttpHead;
+use crate::workers::worker::Request;
 
 /// A client that sends nothing for this long is given up.
 const STALL: Duration = Duration::from_secs(30);
@@ -90,6 +92,16 @@ fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
     }
     let detail = format!("the content type must be application/json, not {given:?}");
     Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
+}
+
+/// A request as user code may look at it.
+pub(super) fn request(uri: &Uri, headers: &HeaderMap, body: Bytes) -> Request {
+    let target = uri.path_and_query().map_or_else(|| uri.path().to_owned(), ToString::to_string);
+    let headers = headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
+        .collect();
+    Request { head: HttpHead { target, headers }, body }
 }
 
 /// The top-level fields of a request, unparsed. Of a key that occurs twice the last value counts,

@@ -22,6 +22,7 @@ use serde_json::{Map, Value};
 
 use super::state::App;
 use crate::serving::ServingError;
+use crate::store::db::DbError;
 use crate::store::versions::StoreError;
 use crate::training::queue::QueueError;
 use crate::workers::frame::FrameError;
@@ -83,7 +84,19 @@ impl From<ServingError> for ApiError {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
             }
             ServingError::Store(error) => Self::from(error),
+            ServingError::Keys(error) => Self::new(status_of(&error), detail),
         }
+    }
+}
+
+/// A database that cannot be used.
+fn status_of(error: &DbError) -> StatusCode {
+    if error.is_full() {
+        StatusCode::INSUFFICIENT_STORAGE
+    } else if error.is_read_only() {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::INTERNAL_SERVER_ERROR
     }
 }
 
@@ -93,15 +106,12 @@ impl From<QueueError> for ApiError {
             QueueError::Held(_) | QueueError::Unusable(_) | QueueError::Stopping => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            QueueError::Db(error) if error.is_full() => StatusCode::INSUFFICIENT_STORAGE,
-            QueueError::Db(error) if error.is_read_only() => StatusCode::SERVICE_UNAVAILABLE,
+            QueueError::Db(error) => status_of(error),
             QueueError::Unknown(_) => StatusCode::NOT_FOUND,
             QueueError::Gone(_) => StatusCode::GONE,
             QueueError::TooLate { .. } => StatusCode::CONFLICT,
             QueueError::Versions(StoreError::Project(_)) => StatusCode::UNPROCESSABLE_ENTITY,
-            QueueError::Db(_) | QueueError::Versions(_) | QueueError::Thread(_) => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            QueueError::Versions(_) | QueueError::Thread(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())
     }

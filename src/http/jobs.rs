@@ -174,9 +174,13 @@ pub(super) async fn job_status(
         Some(version) => {
             let (_, versions) = app.serving.ready().await?;
             let project = job.project.clone();
-            tokio::task::spawn_blocking(move || versions.result(&project, version)).await.map_err(
-                |error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-            )??
+            let read = move || match versions.record(&project, version)? {
+                Some(record) => Ok(serde_json::value::to_raw_value(&record).ok()),
+                None => versions.result(&project, version),
+            };
+            tokio::task::spawn_blocking(read).await.map_err(|error| {
+                ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+            })??
         }
     };
     let view = JobView::new(job, app.options.hide_tracebacks);

@@ -5,8 +5,8 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::value::RawValue;
 
@@ -18,6 +18,7 @@ use crate::workers::pool::Priority;
 
 pub(super) async fn predict(
     State(app): State<App>,
+    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
@@ -30,7 +31,7 @@ pub(super) async fn predict(
         priority: priority(fields.object("params")?)?,
         force_reload: fields.flag("force_reload", false)?,
         try_fetch: fields.flag("try_fetch", true)?,
-        body: bytes.clone(),
+        http: body::request(&uri, &headers, bytes.clone()),
     };
     let predicted = app.serving.predict(request).await?;
     Ok(([(CONTENT_TYPE, "application/json")], predicted.body).into_response())

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -21,6 +21,7 @@ pub(super) struct Answer {
 
 pub(super) async fn setup(
     State(app): State<App>,
+    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Answer>, ApiError> {
@@ -38,6 +39,7 @@ pub(super) async fn setup(
     };
     let force_reload = fields.flag("force_reload", false)?;
     let wait = app.options.setup_wait;
-    let model_version = app.serving.setup(&project, setup, force_reload, wait).await?;
+    let request = body::request(&uri, &headers, bytes.clone());
+    let model_version = app.serving.setup(&project, setup, request, force_reload, wait).await?;
     Ok(Json(Answer { model_version }))
 }

@@ -101,6 +101,11 @@ async fn queue_tasks(app: App, bytes: Bytes, wait: Option<Duration>) -> Result<R
         return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
     let (class, versions) = app.serving.ready().await?;
+    if class.generation == 2 {
+        let detail =
+            format!("{} is written for API v2, which trains by /webhook only", class.class);
+        return Err(ApiError::new(StatusCode::NOT_FOUND, detail));
+    }
     if let Some(reason) = cannot_learn(&class) {
         // The original answers 201 here too: it calls the `fit` of the base class.
         return Ok((StatusCode::CREATED, ignored(reason)).into_response());

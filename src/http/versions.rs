@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::body::{self, Fields};
 use super::error::{self, ApiError};
 use super::state::App;
+use crate::store::versions::StoreError;
 
 #[derive(Serialize)]
 pub(super) struct Answer {
@@ -43,21 +44,32 @@ pub(super) async fn of_project(
 
 async fn answer(app: &App, projects: Vec<String>) -> Result<Json<Answer>, ApiError> {
     let (class, _) = app.serving.ready().await?;
-    let mut ids = Vec::new();
+    let mut versions = Vec::new();
     for project in projects {
-        ids.extend(list(app, project).await?);
+        versions.extend(list(app, project).await?);
     }
-    ids.sort_unstable_by_key(|id| std::cmp::Reverse(*id));
-    ids.dedup();
+    versions.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
+    versions.dedup();
     Ok(Json(Answer {
         model_dir: class.model_dir.display().to_string(),
-        versions: ids.into_iter().map(|id| id.to_string()).collect(),
+        versions: versions.into_iter().map(|(_, name)| name).collect(),
     }))
 }
 
-async fn list(app: &App, project: String) -> Result<Vec<u64>, ApiError> {
-    let (_, versions) = app.serving.ready().await?;
-    let listed = tokio::task::spawn_blocking(move || versions.list(&project));
+/// Numbers and names of the versions of a project.
+async fn list(app: &App, project: String) -> Result<Vec<(u64, String)>, ApiError> {
+    let (class, versions) = app.serving.ready().await?;
+    let listed = tokio::task::spawn_blocking(move || {
+        if class.generation == 1 {
+            let ids = versions.list(&project)?;
+            return Ok::<_, StoreError>(ids.into_iter().map(|id| (id, id.to_string())).collect());
+        }
+        let mut named = Vec::new();
+        for id in versions.record_ids(&project)? {
+            named.extend(versions.record(&project, id)?.map(|record| (id, record.served)));
+        }
+        Ok(named)
+    });
     let failed = |error: tokio::task::JoinError| {
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
     };
@@ -98,7 +110,7 @@ pub(super) async fn activate(
 async fn only_project_with(app: &App, id: u64) -> Result<Option<String>, ApiError> {
     let mut having = Vec::new();
     for project in app.serving.projects() {
-        if list(app, project.clone()).await?.contains(&id) {
+        if list(app, project.clone()).await?.iter().any(|(known, _)| *known == id) {
             having.push(project);
         }
     }

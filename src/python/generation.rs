@@ -55,10 +55,16 @@ struct Evidence {
     init_app: bool,
 }
 
-/// The generation of a class, `(1 or 2, reason)`.
+/// The generation of a class, `(1 or 2, reason)`; `init_app` are names of arguments that its
+/// `_wsgi.py` gave to that.
 #[pyfunction]
-pub(super) fn detect_generation(class: &Bound<'_, PyType>) -> PyResult<(u8, String)> {
-    let verdict = detect(class, &[])?;
+#[pyo3(signature = (class, init_app = Vec::new()))]
+#[allow(clippy::needless_pass_by_value)] // a list of Python's can only be taken as a whole
+pub(super) fn detect_generation(
+    class: &Bound<'_, PyType>,
+    init_app: Vec<String>,
+) -> PyResult<(u8, String)> {
+    let verdict = detect(class, &init_app)?;
     Ok((verdict.generation, verdict.reason))
 }
 

@@ -1,27 +1,34 @@
 //! The user's class in this process: making instances, predicting, training.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyCFunction, PyDict, PyType};
+use pyo3::types::{PyCFunction, PyDict, PyList, PyType};
 
 use super::errors::{model_error, own_error};
 use super::import::{self, Imported};
-use super::instances::{Instances, Slot};
-use super::{json_in, json_out, logs, progress};
+use super::instances::{Instances, Slot, held};
+use super::{json_in, json_out, keys, logs, progress, request, training};
 use crate::label_config::{Dialect, parse};
-use crate::workers::host::{ModelHost, Prediction};
+use crate::workers::host::{HttpRequest, KnownModel, ModelHost, Prediction};
+use crate::workers::keys::KeyClient;
 use crate::workers::protocol::{
-    ClassInfo, Configure, FitJob, ImportFailure, ImportFailureKind, ModelError, ModelErrorKind,
-    ModelId, ModelSpec,
+    ClassInfo, Configure, FitJob, HttpHead, ImportFailure, ImportFailureKind, ModelError,
+    ModelErrorKind, ModelId, VersionNames,
 };
+
+/// Versions of others that are remembered, so that each is reported once.
+const MOST_REPORTED: usize = 1000;
 
 /// The interpreter of a worker process.
 #[derive(Default)]
 pub(super) struct PythonHost {
     class: OnceLock<Loaded>,
     instances: Instances,
+    /// Project and version of predictions that carry another version than /setup tells.
+    reported: Mutex<HashSet<(String, String)>>,
 }
 
 struct Loaded {
@@ -30,6 +37,8 @@ struct Loaded {
     generation: u8,
     /// Names of the constructor's parameters; none if it takes any keyword.
     accepts: Option<Vec<String>>,
+    /// Generation 2: an instance for every request.
+    fresh: bool,
 }
 
 impl PythonHost {
@@ -40,54 +49,66 @@ impl PythonHost {
         })
     }
 
-    /// The instance of a model, with the slot that describes it.
-    fn instance(
-        &self,
-        py: Python<'_>,
-        model: ModelId,
-        renew: bool,
-    ) -> Result<(Arc<Slot>, Py<PyAny>), ModelError> {
-        let loaded = self.loaded()?;
-        let slot = self.instances.slot(model)?;
-        let instance = slot.get(py, renew, |slot| loaded.construct(py, slot))?;
-        Ok((slot, instance))
+    /// Says once that predictions carry another version than the one that is served.
+    fn report_version(&self, py: Python<'_>, slot: &Slot, other: String, served: &str) {
+        let project = slot.model.spec.project.clone();
+        {
+            let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+            if reported.len() >= MOST_REPORTED || !reported.insert((project, other.clone())) {
+                return;
+            }
+        }
+        let text = format!(
+            "predictions carry model_version {other:?} and /setup tells {served:?}: Label Studio asks \
+             for them again and again"
+        );
+        logs::warn(py, &text);
     }
 }
 
 impl Loaded {
-    fn construct(&self, py: Python<'_>, slot: &Slot) -> Result<Py<PyAny>, ModelError> {
-        let _scope = logs::enter(&slot.spec.project);
-        self.kwargs(py, slot)
-            .and_then(|kwargs| self.class.bind(py).call((), Some(&kwargs)))
-            .map(Bound::unbind)
-            .map_err(|error| {
-                let label_config = slot.spec.label_config.as_deref().unwrap_or_default();
-                let kind = if parse(label_config, Dialect::Tools).is_err() {
-                    ModelErrorKind::ConfigMalformed
-                } else if label_config.is_empty() {
-                    ModelErrorKind::ConfigMissing
-                } else {
-                    ModelErrorKind::Construct
-                };
-                model_error(py, &error, kind)
-            })
+    /// Makes an instance. User code sees the newest /setup of the project as the request, else
+    /// `request`.
+    fn construct(
+        &self,
+        py: Python<'_>,
+        slot: &Slot,
+        request: Option<&HttpRequest>,
+    ) -> Result<Py<PyAny>, ModelError> {
+        let model = &slot.model;
+        let _scope = logs::enter(&model.spec.project);
+        let setup = model.setup.as_ref().filter(|_| !self.fresh);
+        let made = request::around(py, setup.or(request), || {
+            let kwargs = self.kwargs(py, model)?;
+            self.class.bind(py).call((), Some(&kwargs)).map(Bound::unbind)
+        });
+        made.map_err(|error| {
+            let label_config = model.spec.label_config.as_deref().unwrap_or_default();
+            let kind = if parse(label_config, Dialect::Tools).is_err() {
+                ModelErrorKind::ConfigMalformed
+            } else if label_config.is_empty() {
+                ModelErrorKind::ConfigMissing
+            } else {
+                ModelErrorKind::Construct
+            };
+            model_error(py, &error, kind)
+        })
     }
 
     /// Keyword arguments for the constructor: those that the original gives, as far as the class
     /// takes them, and the user's own.
-    fn kwargs<'py>(&self, py: Python<'py>, slot: &Slot) -> PyResult<Bound<'py, PyDict>> {
-        let spec = &slot.spec;
+    fn kwargs<'py>(&self, py: Python<'py>, model: &KnownModel) -> PyResult<Bound<'py, PyDict>> {
+        let spec = &model.spec;
         let kwargs = PyDict::new(py);
         if self.generation == 1 {
             kwargs.set_item("label_config", spec.label_config.as_deref())?;
-            kwargs.set_item("train_output", json_in::value(py, &slot.train_output)?)?;
+            kwargs.set_item("train_output", json_in::value(py, &model.train_output)?)?;
             if let Some(connection) = &spec.connection {
                 kwargs.set_item("hostname", &connection.hostname)?;
                 kwargs.set_item("access_token", &connection.access_token)?;
             }
         } else {
-            let project = spec.project.split('.').next().unwrap_or_default();
-            kwargs.set_item("project_id", project)?;
+            kwargs.set_item("project_id", spec.project_id())?;
             kwargs.set_item("label_config", spec.label_config.as_deref())?;
         }
         if let Some(accepts) = &self.accepts {
@@ -107,34 +128,32 @@ impl Loaded {
         tasks: &Bound<'py, PyAny>,
         params: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        if self.generation == 1 {
+            return instance.call_method("predict", (tasks,), Some(params));
+        }
         let py = instance.py();
-        if self.generation == 2 {
-            let context = match params.get_item("context")? {
-                Some(context) => {
-                    params.del_item("context")?;
-                    context
-                }
-                None => PyDict::new(py).into_any(),
-            };
-            params.set_item("context", context)?;
+        if !params.contains("context")? {
+            params.set_item("context", PyDict::new(py))?;
         }
-        let results = instance.call_method("predict", (tasks,), Some(params))?;
-        if self.generation == 2 && results.is_none() {
-            return Ok(pyo3::types::PyList::empty(py).into_any());
+        let response = instance.call_method("predict", (tasks,), Some(params))?;
+        if response.is_instance_of::<PyList>() {
+            return Ok(response);
         }
-        Ok(results)
+        // A prediction without a version is marked when it is written.
+        let version = py.eval(c"lambda: None", None, None)?;
+        py.import("label_studio_ml._results")?.call_method1("of", (response, version))
     }
 }
 
 /// The `params` of a request: absent and null mean none.
-fn params<'py>(data: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+pub(super) fn params<'py>(data: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
     match data.get_item("params")? {
         Some(params) if !params.is_none() => Ok(params.cast_into::<PyDict>()?),
         _ => Ok(PyDict::new(data.py())),
     }
 }
 
-fn required<'py>(data: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn required<'py>(data: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     data.get_item(name)?.ok_or_else(|| pyo3::exceptions::PyKeyError::new_err(name.to_owned()))
 }
 
@@ -144,6 +163,10 @@ impl ModelHost for PythonHost {
             let info = py.version_info();
             format!("{}.{}.{}", info.major, info.minor, info.patch)
         })
+    }
+
+    fn keep_keys_with(&self, client: &Arc<KeyClient>) {
+        keys::keep_with(client);
     }
 
     fn import(&self, configure: &Configure) -> Result<ClassInfo, ImportFailure> {
@@ -156,61 +179,126 @@ impl ModelHost for PythonHost {
             }
             let accepts = import::accepted_names(class.bind(py))
                 .map_err(|error| import::failure_of(py, &error, ImportFailureKind::Raised))?;
-            let loaded = Loaded { class, init_kwargs, generation: info.generation, accepts };
+            let generation = info.generation;
+            let fresh = configure.fresh_instances && generation == 2;
+            let loaded = Loaded { class, init_kwargs, generation, accepts, fresh };
             // A worker imports once.
             let _ = self.class.set(loaded);
             Ok(info)
         })
     }
 
-    fn register(&self, model: ModelSpec, train_output: Vec<u8>) {
-        self.instances.register(model, train_output);
+    fn keeps_by_thread(&self) -> bool {
+        self.class.get().is_some_and(|loaded| loaded.generation == 2 && !loaded.fresh)
     }
 
-    fn load(&self, model: ModelId, renew: bool) -> Result<(), ModelError> {
-        Python::attach(|py| self.instance(py, model, renew).map(|_| ()))
+    fn register(&self, model: KnownModel) {
+        self.instances.register(model);
+    }
+
+    fn rename(&self, model: ModelId, names: VersionNames) {
+        self.instances.rename(model, names);
+    }
+
+    fn load(
+        &self,
+        model: ModelId,
+        renew: bool,
+        request: Option<&HttpRequest>,
+    ) -> Result<(), ModelError> {
+        Python::attach(|py| {
+            let loaded = self.loaded()?;
+            let slot = self.instances.slot(model)?;
+            if loaded.generation == 1 {
+                return slot.get(py, renew, |slot| loaded.construct(py, slot, request)).map(|_| ());
+            }
+            if loaded.fresh {
+                // Before a request it is tried; for a request `predict` makes one.
+                return match request {
+                    Some(_) => Ok(()),
+                    None => loaded.construct(py, &slot, None).map(|_| ()),
+                };
+            }
+            if renew {
+                held::renew(&slot);
+            }
+            if held::get(py, &slot).is_none() {
+                let instance = loaded.construct(py, &slot, request)?;
+                held::put(&slot, instance);
+            }
+            Ok(())
+        })
     }
 
     fn unload(&self, model: ModelId) {
         self.instances.unload(model);
     }
 
-    fn predict(
-        &self,
-        model: ModelId,
-        force_reload: bool,
-        body: &[u8],
-    ) -> Result<Prediction, ModelError> {
+    fn release(&self, model: ModelId) {
+        held::drop_instance(model);
+    }
+
+    fn predict(&self, model: ModelId, http: &HttpRequest) -> Result<Prediction, ModelError> {
         Python::attach(|py| {
-            let (slot, instance) = self.instance(py, model, force_reload)?;
-            let _scope = logs::enter(&slot.spec.project);
-            let data = json_in::object(py, body)?;
+            let loaded = self.loaded()?;
+            let slot = self.instances.slot(model)?;
+            let instance = match held::get(py, &slot) {
+                Some(instance) => instance,
+                None if loaded.fresh => loaded.construct(py, &slot, Some(http))?,
+                None => slot.get(py, false, |slot| loaded.construct(py, slot, Some(http)))?,
+            };
+            let _scope = logs::enter(&slot.model.spec.project);
+            let data = json_in::object(py, &http.body)?;
             let bad = |error: PyErr| model_error(py, &error, ModelErrorKind::Request);
             let tasks = required(&data, "tasks").map_err(bad)?;
             let params = params(&data).map_err(bad)?;
-            let results = self
-                .loaded()?
-                .predict(instance.bind(py), &tasks, &params)
-                .map_err(|error| model_error(py, &error, ModelErrorKind::Raised))?;
+            let results = request::around(py, Some(http), || {
+                loaded.predict(instance.bind(py), &tasks, &params)
+            })
+            .map_err(|error| model_error(py, &error, ModelErrorKind::Raised))?;
+            let names = slot.names();
+            let written = json_out::predictions(&results, &names)?;
+            if let Some(other) = written.other_version {
+                self.report_version(py, &slot, other, &names.served);
+            }
             Ok(Prediction {
-                body: json_out::predictions(&results, &slot.spec.version)?,
+                body: written.body,
                 tasks: tasks.len().unwrap_or(0),
-                results: results
-                    .is_instance_of::<pyo3::types::PyList>()
-                    .then(|| results.len().unwrap_or(0)),
+                results: results.is_instance_of::<PyList>().then(|| results.len().unwrap_or(0)),
             })
         })
     }
 
-    fn fit(&self, model: ModelId, job: &FitJob, body: &[u8]) -> Result<Vec<u8>, ModelError> {
+    fn fit(&self, model: ModelId, job: &FitJob, body: Vec<u8>) -> Result<Vec<u8>, ModelError> {
         let output = Python::attach(|py| {
-            let (slot, instance) = self.instance(py, model, false)?;
-            let _scope = logs::enter(&slot.spec.project);
+            let loaded = self.loaded()?;
+            let slot = self.instances.slot(model)?;
+            let http = HttpRequest { head: training_head(job), body };
+            let instance = if loaded.generation == 1 {
+                slot.get(py, false, |slot| loaded.construct(py, slot, Some(&http)))?
+            } else {
+                loaded.construct(py, &slot, Some(&http))?
+            };
+            let _scope = logs::enter(&slot.model.spec.project);
             let _fitting = progress::fitting();
-            let data = json_in::object(py, body)?;
-            let output = train(instance.bind(py), job, &data)
-                .map_err(|error| model_error(py, &error, ModelErrorKind::Raised))?;
-            json_out::value(&output)
+            let data = json_in::object(py, &http.body)?;
+            let output = request::around(py, Some(&http), || {
+                training::fit(instance.bind(py), loaded.generation, job, &data)
+            })
+            .map_err(|error| model_error(py, &error, ModelErrorKind::Raised))?;
+            match json_out::value(&output) {
+                // What generation 2 returns is for people only; what it learned is kept elsewhere.
+                Err(error) if loaded.generation == 2 => {
+                    logs::warn(py, &format!("what fit returned is not kept: {}", error.message));
+                    json_out::value(
+                        output
+                            .repr()
+                            .map_err(|e| model_error(py, &e, ModelErrorKind::Result))?
+                            .as_any(),
+                    )
+                }
+                written => written,
+            }
         });
         logs::end_job(&job.id);
         output
@@ -246,23 +334,8 @@ impl ModelHost for PythonHost {
     }
 }
 
-/// Calls `fit` as the original does: annotated tasks and the parameters of /train, or a webhook
-/// event by way of `process_event`.
-fn train<'py>(
-    instance: &Bound<'py, PyAny>,
-    job: &FitJob,
-    data: &Bound<'py, PyDict>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = instance.py();
-    let workdir = job.workdir.to_string_lossy();
-    let Some(event) = &job.event else {
-        let tasks = required(data, "annotations")?.try_iter()?;
-        return instance.call_method("fit", (tasks, workdir), Some(&params(data)?));
-    };
-    if data.contains("action")? {
-        data.del_item("action")?;
-    }
-    let additional = PyDict::new(py);
-    additional.set_item("workdir", workdir)?;
-    instance.call_method1("process_event", (event, data, &job.id, additional))
+/// How user code sees the request that its job came with.
+fn training_head(job: &FitJob) -> HttpHead {
+    let target = if job.event.is_some() { "/webhook" } else { "/train" };
+    HttpHead { target: target.to_owned(), headers: Vec::new() }
 }

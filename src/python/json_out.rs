@@ -1,29 +1,49 @@
 //! What a model returned, as JSON.
 //!
-//! Plain dicts, lists, strings and numbers are walked here. What JSON does not know is taken as
-//! Flask would take it for the original (dates, UUIDs, decimals, dataclasses) and, beyond that,
-//! as users expect it: NumPy scalars and arrays, pydantic models, paths. NaN and infinities, which
-//! are no JSON, become null. An object that fits nowhere is an error that names its place.
+//! Plain dicts, lists, strings and numbers are walked here; what JSON does not know is replaced by
+//! [`super::json_plain`]. NaN and infinities, which are no JSON, become null, with a warning. An object
+//! that fits nowhere is an error that names its place.
 
 use std::fmt::Write;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
-use crate::workers::protocol::{ModelError, ModelErrorKind};
+use crate::workers::protocol::{ModelError, ModelErrorKind, VersionNames};
 
 use super::errors::own_error;
+use super::json_plain::{key_text, plain};
 
 /// Deeper nesting than this is taken for a cycle.
 const DEEPEST: usize = 500;
 /// A place that takes more bytes than this in an error message is cut.
 const LONGEST_PLACE: usize = 200;
 
-/// Where in the result the walk is, for error messages.
+/// How values are written.
+#[derive(Clone, Copy, Default)]
+struct Style {
+    /// Keys in order, and everything beyond ASCII escaped: as Flask writes.
+    flask: bool,
+}
+
+/// Predictions as the body of an answer.
+pub(super) struct Written {
+    pub(super) body: Vec<u8>,
+    /// A version that a prediction carries and that is not the one which is served.
+    pub(super) other_version: Option<String>,
+}
+
+/// Where in the result the walk is, and what it met.
 #[derive(Default)]
-struct Walk {
+struct Walk<'a> {
     out: Vec<u8>,
     path: Vec<Step>,
+    style: Style,
+    names: Option<&'a VersionNames>,
+    other_version: Option<String>,
+    /// Place of the first number that JSON does not know, and how many there are.
+    nans: Option<(String, usize)>,
 }
 
 enum Step {
@@ -35,41 +55,58 @@ enum Step {
 pub(super) fn value(value: &Bound<'_, PyAny>) -> Result<Vec<u8>, ModelError> {
     let mut walk = Walk::default();
     walk.value(value).map_err(|failure| walk.fail(value.py(), &failure))?;
+    walk.warn(value.py());
     Ok(walk.out)
 }
 
-/// Writes the body of an answer to /predict. Every prediction without a version gets `version`, so
-/// that Label Studio files it under the version that made it also when another one is published
-/// between its /setup and its /predict.
+/// Writes one value as Flask writes it, with the additions of this module. Raises `TypeError`, with
+/// the place, for what cannot be written.
+#[pyfunction]
+pub(super) fn to_json(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    let py = value.py();
+    let mut walk = Walk { style: Style { flask: true }, ..Walk::default() };
+    walk.value(value).map_err(|failure| {
+        let error = walk.fail(py, &failure);
+        PyErr::from_type(failure.get_type(py), error.message)
+    })?;
+    walk.warn(py);
+    String::from_utf8(walk.out).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// Writes the body of an answer to /predict. Every prediction without a version, or with what the
+/// model itself calls its version, gets the one that is served: Label Studio files predictions
+/// under it, and asks for those again that carry another one.
 pub(super) fn predictions(
     results: &Bound<'_, PyAny>,
-    version: &str,
-) -> Result<Vec<u8>, ModelError> {
-    let mut walk = Walk { out: b"{\"model_version\":".to_vec(), path: Vec::new() };
-    walk.text(version);
+    names: &VersionNames,
+) -> Result<Written, ModelError> {
+    let mut walk =
+        Walk { out: b"{\"model_version\":".to_vec(), names: Some(names), ..Walk::default() };
+    walk.text(&names.served);
     walk.out.extend_from_slice(b",\"results\":");
     walk.path.push(Step::Key("results".into()));
     let walked = match results.cast::<PyDict>() {
         // Not what Label Studio reads, but the original passes it on.
-        Ok(dict) => walk.dict(dict, None),
-        Err(_) => walk.results(results, version),
+        Ok(dict) => walk.dict(dict, false),
+        Err(_) => walk.results(results),
     };
     walked.map_err(|failure| walk.fail(results.py(), &failure))?;
     walk.out.extend_from_slice(b"}\n");
-    Ok(walk.out)
+    walk.warn(results.py());
+    Ok(Written { body: walk.out, other_version: walk.other_version })
 }
 
-impl Walk {
+impl Walk<'_> {
     /// The list of predictions, one item for each task; an item may be a list of predictions.
-    fn results(&mut self, results: &Bound<'_, PyAny>, version: &str) -> PyResult<()> {
+    fn results(&mut self, results: &Bound<'_, PyAny>) -> PyResult<()> {
         if let Ok(dict) = results.cast::<PyDict>() {
-            return self.dict(dict, Some(version));
+            return self.dict(dict, true);
         }
         if let Ok(list) = results.cast::<PyList>() {
-            return self.sequence(list.iter(), |walk, item| walk.results(item, version));
+            return self.sequence(list.iter(), Self::results);
         }
         if let Ok(tuple) = results.cast::<PyTuple>() {
-            return self.sequence(tuple.iter(), |walk, item| walk.results(item, version));
+            return self.sequence(tuple.iter(), Self::results);
         }
         self.value(results)
     }
@@ -79,7 +116,7 @@ impl Walk {
             return self.string(text);
         }
         if let Ok(dict) = value.cast::<PyDict>() {
-            return self.dict(dict, None);
+            return self.dict(dict, false);
         }
         if let Ok(list) = value.cast::<PyList>() {
             return self.sequence(list.iter(), Self::value);
@@ -125,37 +162,64 @@ impl Walk {
         Ok(())
     }
 
-    fn dict(&mut self, dict: &Bound<'_, PyDict>, version: Option<&str>) -> PyResult<()> {
+    fn dict(&mut self, dict: &Bound<'_, PyDict>, is_prediction: bool) -> PyResult<()> {
         self.descend()?;
         self.out.push(b'{');
-        let mut first = true;
-        let mut versioned = false;
-        for (key, value) in dict.iter() {
-            let key = key_text(&key)?;
-            if version.is_some() && key == "model_version" {
-                // Label Studio refuses a whole batch for one null version.
-                if value.is_none() {
-                    continue;
-                }
-                versioned = true;
+        let names = self.names.filter(|_| is_prediction);
+        let mut members = Members { first: true, versioned: false };
+        if self.style.flask {
+            for (key, value) in in_order(dict)? {
+                self.member(&key, &value, names, &mut members)?;
             }
-            if !std::mem::take(&mut first) {
-                self.out.push(b',');
+        } else {
+            for (key, value) in dict.iter() {
+                self.member(&key, &value, names, &mut members)?;
             }
-            self.text(&key);
-            self.out.push(b':');
-            self.path.push(Step::Key(key));
-            self.value(&value)?;
-            self.path.pop();
         }
-        if let Some(version) = version.filter(|_| !versioned) {
-            if !first {
+        if let Some(names) = names.filter(|_| !members.versioned) {
+            if !members.first {
                 self.out.push(b',');
             }
             self.out.extend_from_slice(b"\"model_version\":");
-            self.text(version);
+            self.text(&names.served);
         }
         self.out.push(b'}');
+        Ok(())
+    }
+
+    fn member(
+        &mut self,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        names: Option<&VersionNames>,
+        members: &mut Members,
+    ) -> PyResult<()> {
+        let key = key_text(key)?;
+        let names = names.filter(|_| key == "model_version");
+        // Label Studio refuses a whole batch for one null version.
+        if names.is_some() && value.is_none() {
+            return Ok(());
+        }
+        if !std::mem::take(&mut members.first) {
+            self.out.push(b',');
+        }
+        self.text(&key);
+        self.out.push(b':');
+        if let Some(names) = names {
+            members.versioned = true;
+            let said = value.str()?;
+            let said = said.to_string_lossy();
+            if names.own.iter().any(|own| *own == said) {
+                self.text(&names.served);
+                return Ok(());
+            }
+            if said != names.served {
+                self.other_version.get_or_insert_with(|| said.into_owned());
+            }
+        }
+        self.path.push(Step::Key(key));
+        self.value(value)?;
+        self.path.pop();
         Ok(())
     }
 
@@ -163,9 +227,7 @@ impl Walk {
         if self.path.len() < DEEPEST {
             return Ok(());
         }
-        Err(pyo3::exceptions::PyValueError::new_err(
-            "the value is nested too deeply, or contains itself",
-        ))
+        Err(PyValueError::new_err("the value is nested too deeply, or contains itself"))
     }
 
     fn string(&mut self, text: &Bound<'_, PyString>) -> PyResult<()> {
@@ -181,11 +243,20 @@ impl Walk {
     }
 
     fn text(&mut self, text: &str) {
+        let begin = self.out.len();
         // Writing a string to memory cannot fail.
         let _ = serde_json::to_writer(&mut self.out, text);
+        if self.style.flask && !self.out[begin..].is_ascii() {
+            let escaped = escape(&self.out.split_off(begin));
+            self.out.extend_from_slice(escaped.as_bytes());
+        }
     }
 
     fn float(&mut self, value: f64) {
+        if !value.is_finite() {
+            let place = self.place();
+            self.nans.get_or_insert((place, 0)).1 += 1;
+        }
         // serde_json writes NaN and infinities as null.
         let _ = serde_json::to_writer(&mut self.out, &value);
     }
@@ -200,7 +271,7 @@ impl Walk {
         Ok(())
     }
 
-    fn fail(&self, py: Python<'_>, failure: &PyErr) -> ModelError {
+    fn place(&self) -> String {
         let mut place = String::new();
         for step in &self.path {
             // Writing to a string cannot fail.
@@ -213,81 +284,68 @@ impl Walk {
         if place.len() > LONGEST_PLACE {
             place = place.chars().take(LONGEST_PLACE / 4).chain(['…']).collect();
         }
+        place
+    }
+
+    fn fail(&self, py: Python<'_>, failure: &PyErr) -> ModelError {
+        let place = self.place();
         let message = super::errors::message(py, failure);
         let message = if place.is_empty() { message } else { format!("{place}: {message}") };
         let class = super::errors::class_name(&failure.get_type(py));
         own_error(ModelErrorKind::Result, &class, message)
     }
+
+    /// Says which numbers became null.
+    fn warn(&self, py: Python<'_>) {
+        let Some((place, count)) = &self.nans else { return };
+        let place = if place.is_empty() { "the value" } else { place };
+        let others = if *count > 1 { format!(", and {} more", count - 1) } else { String::new() };
+        super::logs::warn(
+            py,
+            &format!(
+                "{place} is NaN or infinite{others}: JSON has no such number, so null is sent"
+            ),
+        );
+    }
 }
 
-/// Keys as `json.dumps` writes them.
-fn key_text(key: &Bound<'_, PyAny>) -> PyResult<String> {
-    if let Ok(text) = key.cast::<PyString>() {
-        return Ok(text.to_string_lossy().into_owned());
-    }
-    if key.is_none() {
-        return Ok("null".into());
-    }
-    if let Ok(flag) = key.cast::<PyBool>() {
-        return Ok(if flag.is_true() { "true" } else { "false" }.into());
-    }
-    if key.is_instance_of::<PyInt>() || key.is_instance_of::<PyFloat>() {
-        return Ok(key.str()?.to_string());
-    }
-    // NumPy integers as keys are common where labels are counted.
-    if let Ok(item) = key.call_method0("item")
-        && (item.is_instance_of::<PyInt>() || item.is_instance_of::<PyFloat>())
-    {
-        return Ok(item.str()?.to_string());
-    }
-    let kind = key.get_type();
-    Err(pyo3::exceptions::PyTypeError::new_err(format!(
-        "keys must be str, int, float, bool or None, not {}",
-        kind.name()?
-    )))
+/// What is known of the members of a dict that were written.
+struct Members {
+    first: bool,
+    versioned: bool,
 }
 
-/// A JSON-like stand-in for an object that JSON does not know.
-fn plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let py = value.py();
-    let kind = value.get_type();
-    let module = kind.module().map(|module| module.to_string()).unwrap_or_default();
-    let name = kind.name()?.to_string();
-    if module == "numpy" || module.starts_with("numpy.") {
-        let method = if name == "ndarray" { "tolist" } else { "item" };
-        return value.call_method0(method);
-    }
-    match (module.as_str(), name.as_str()) {
-        ("uuid", "UUID") | ("decimal", "Decimal") => return Ok(value.str()?.into_any()),
-        ("datetime", "datetime" | "date") => {
-            let stamp = value.call_method0("timetuple")?;
-            let seconds = py.import("calendar")?.call_method1("timegm", (stamp,))?;
-            let utils = py.import("email.utils")?;
-            let options = PyDict::new(py);
-            options.set_item("usegmt", true)?;
-            return utils.call_method("formatdate", (seconds,), Some(&options));
+/// The members of a dict in the order of their keys, as Python sorts them; as they are where it
+/// cannot.
+fn in_order<'py>(
+    dict: &Bound<'py, PyDict>,
+) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+    let keys = dict.keys();
+    let _ = keys.sort();
+    let mut members = Vec::with_capacity(keys.len());
+    for key in keys.iter() {
+        if let Some(value) = dict.get_item(&key)? {
+            members.push((key, value));
         }
-        _ => {}
     }
-    if value.hasattr("model_dump")? {
-        return value.call_method0("model_dump");
+    Ok(members)
+}
+
+/// A JSON string with everything beyond ASCII escaped.
+fn escape(json: &[u8]) -> String {
+    let mut escaped = String::with_capacity(json.len() * 2);
+    for character in String::from_utf8_lossy(json).chars() {
+        if character.is_ascii() {
+            escaped.push(character);
+            continue;
+        }
+        let mut units = [0; 2];
+        for unit in character.encode_utf16(&mut units) {
+            // Writing to a string cannot fail.
+            let _ = write!(escaped, "\\u{unit:04x}");
+        }
     }
-    if value.hasattr("__dataclass_fields__")? {
-        return py.import("dataclasses")?.call_method1("asdict", (value,));
-    }
-    if value.hasattr("__fspath__")? {
-        return value.call_method0("__fspath__");
-    }
-    if value.hasattr("__html__")? {
-        return value.call_method0("__html__");
-    }
-    // Tensors of one element and arrays of other libraries follow NumPy's protocol.
-    if value.hasattr("__array__")? && value.hasattr("tolist")? {
-        return value.call_method0("tolist");
-    }
-    Err(pyo3::exceptions::PyTypeError::new_err(format!(
-        "Object of type {name} is not JSON serializable"
-    )))
+    escaped
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ class Whole(int): pass
 class Real(float): pass
 class Color(enum.IntEnum):
     RED = 3
+class Shape(enum.Enum):
+    ROUND = 'round'
+class stamp(datetime.datetime): pass
 @dataclasses.dataclass
 class Region:
     x: int
@@ -31,6 +34,10 @@ class Model:
 class Scalar:
     def item(self): return 7
 Scalar.__module__ = 'numpy'
+class Version:
+    def __init__(self, text): self.text = text
+    def __str__(self): return self.text
+Version.__module__ = 'semver.version'
 cycle = []
 cycle.append(cycle)
 ",
@@ -42,6 +49,14 @@ cycle.append(cycle)
         let value = py.eval(&code, Some(&globals), None).unwrap();
         write(&value).map(|bytes| String::from_utf8(bytes).unwrap())
     })
+}
+
+fn names(served: &str, own: &[&str]) -> VersionNames {
+    VersionNames { served: served.into(), own: own.iter().map(|&own| own.into()).collect() }
+}
+
+fn predicted(value: &Bound<'_, PyAny>) -> Result<Vec<u8>, ModelError> {
+    predictions(value, &names("7", &[])).map(|written| written.body)
 }
 
 #[test]
@@ -83,6 +98,9 @@ fn what_json_does_not_know() {
         ("Region(1)", "{\"x\":1}"),
         ("Model()", "{\"result\":[]}"),
         ("Scalar()", "7"),
+        ("Shape.ROUND", "\"round\""),
+        ("Version('1.2.3')", "\"1.2.3\""),
+        ("stamp(2026, 11, 23, 1, 2, 3)", "\"Mon, 23 Nov 2026 01:02:03 GMT\""),
     ];
     for (expression, expected) in cases {
         assert_eq!(written(expression).unwrap(), expected, "{expression}");
@@ -91,8 +109,7 @@ fn what_json_does_not_know() {
 
 #[test]
 fn an_error_names_the_place() {
-    let error =
-        written_by("[{'result': [{'score': {1, 2}}]}]", |v| predictions(v, "7")).unwrap_err();
+    let error = written_by("[{'result': [{'score': {1, 2}}]}]", predicted).unwrap_err();
     assert_eq!(error.class, "TypeError");
     assert_eq!(
         error.message,
@@ -128,7 +145,43 @@ fn predictions_carry_the_version_that_made_them() {
         ("{'a': []}", r#"{"model_version":"7","results":{"a":[]}}"#),
     ];
     for (expression, expected) in cases {
-        let body = written_by(expression, |v| predictions(v, "7")).unwrap();
+        let body = written_by(expression, predicted).unwrap();
         assert_eq!(body, format!("{expected}\n"), "{expression}");
     }
+}
+
+#[test]
+fn what_the_model_calls_its_version_becomes_the_one_that_is_served() {
+    let names = names("0.0.1+17", &["0.0.1", "0.0.2"]);
+    let mut other = None;
+    let body = written_by(
+        "[{'model_version': '0.0.1'}, [{'model_version': Version('0.0.2')}], {'model_version': 'x'}]",
+        |value| {
+            let written = predictions(value, &names)?;
+            other = written.other_version;
+            Ok(written.body)
+        },
+    )
+    .unwrap();
+    assert_eq!(
+        body,
+        concat!(
+            r#"{"model_version":"0.0.1+17","results":[{"model_version":"0.0.1+17"},"#,
+            r#"[{"model_version":"0.0.1+17"}],{"model_version":"x"}]}"#,
+            "\n"
+        )
+    );
+    assert_eq!(other.as_deref(), Some("x"));
+}
+
+#[test]
+fn as_flask_writes_it() {
+    let as_flask = |expression: &str| {
+        written_by(expression, |value| Ok(to_json(value).unwrap().into_bytes())).unwrap()
+    };
+    assert_eq!(
+        as_flask("{'b': 1, 'a': {10: 'c', 2: 'é😀'}}"),
+        r#"{"a":{"2":"\u00e9\ud83d\ude00","10":"c"},"b":1}"#
+    );
+    assert_eq!(as_flask("{'b': 1, 2: 3}"), r#"{"b":1,"2":3}"#);
 }

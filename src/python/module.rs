@@ -20,6 +20,10 @@ mod native {
     #[pymodule_export]
     use super::super::generation::detect_generation;
     #[pymodule_export]
+    use super::super::json_out::to_json;
+    #[pymodule_export]
+    use super::super::keys::{ask_key, is_hosted};
+    #[pymodule_export]
     use super::super::label_config::parse_config;
     #[pymodule_export]
     use super::super::logs::{log_line, log_text};

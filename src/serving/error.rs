@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::store::db::DbError;
 use crate::store::versions::StoreError;
 use crate::workers::frame::FrameError;
 use crate::workers::protocol::ModelError;
@@ -42,6 +43,8 @@ pub enum ServingError {
     NoWayBack,
     #[error("model folder: {0}")]
     Store(#[from] StoreError),
+    #[error("what models keep: {0}")]
+    Keys(DbError),
 }
 
 impl From<WorkerError> for ServingError {

@@ -4,13 +4,17 @@
 //! knows HTTP, nothing here runs Python.
 
 pub mod error;
+pub mod keys;
 pub mod model_in_use;
 pub mod models;
 mod predict;
+mod renewal;
 mod rollout;
 mod setup;
+pub mod trained;
+pub mod version_names;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -18,14 +22,17 @@ use tokio::time::timeout;
 use tracing::warn;
 
 pub use error::ServingError;
+use keys::Watched;
 use model_in_use::ModelInUse;
 use models::Models;
 pub use predict::PredictRequest;
+pub use renewal::Rollout;
 
+use crate::store::keys::KeyStore;
 use crate::store::versions::{StoreError, Versions};
 use crate::workers::pool::Pool;
 use crate::workers::protocol::ClassInfo;
-use crate::workers::supervision::{Class, Prepare};
+use crate::workers::supervision::{Class, Fleet, Prepare};
 use crate::workers::worker::{Worker, WorkerError};
 
 /// How long a request waits for a worker: the time that Label Studio waits for predictions.
@@ -45,23 +52,43 @@ pub struct Serving {
     models: Arc<Models>,
     class: watch::Receiver<Class>,
     versions: OnceLock<Arc<Versions>>,
+    keys: OnceLock<Arc<KeyStore>>,
+    /// What the training that runs has set.
+    watched: Mutex<Watched>,
+    /// The way to the tasks that keep the workers.
+    fleet: OnceLock<Fleet>,
+    rollout: Rollout,
     /// One change of versions at a time.
     switching: tokio::sync::Mutex<()>,
 }
 
 impl Serving {
-    pub fn new(pool: Arc<Pool>, models: Arc<Models>, class: watch::Receiver<Class>) -> Self {
+    pub fn new(
+        pool: Arc<Pool>,
+        models: Arc<Models>,
+        class: watch::Receiver<Class>,
+        rollout: Rollout,
+    ) -> Self {
         Self {
             pool,
             models,
             class,
             versions: OnceLock::new(),
+            keys: OnceLock::new(),
+            watched: Mutex::default(),
+            fleet: OnceLock::new(),
+            rollout,
             switching: tokio::sync::Mutex::default(),
         }
     }
 
     pub fn pool(&self) -> &Arc<Pool> {
         &self.pool
+    }
+
+    /// Says how further workers are started; once.
+    pub fn set_fleet(&self, fleet: Fleet) {
+        let _ = self.fleet.set(fleet);
     }
 
     /// The class, once a worker has imported it.
@@ -107,11 +134,16 @@ impl Serving {
     ) -> Result<Arc<ModelInUse>, ServingError> {
         let (class, versions) = self.ready().await?;
         if !self.models.knows_version(project) {
-            let name = project.to_owned();
-            let newest = on_disk(move || versions.current(&name)).await?;
-            self.models.set_version_once(project, newest);
+            if class.generation == 1 {
+                let name = project.to_owned();
+                let newest = on_disk(move || versions.current(&name)).await?;
+                self.models.set_version_once(project, newest, None);
+            } else {
+                let (newest, names) = self.read_names(project, &versions).await?;
+                self.models.set_version_once(project, newest, Some(names));
+            }
         }
-        let (model, surplus) = self.models.resolve(project, label_config, class.generation);
+        let (model, surplus) = self.models.resolve(project, label_config);
         self.unload(&surplus).await;
         Ok(model)
     }
@@ -193,7 +225,11 @@ pub fn prepare(models: &Arc<Models>) -> Prepare {
 /// Loads a model on one worker and notes how it went.
 async fn load_on(worker: &Worker, model: &ModelInUse, renew: bool) {
     match worker.load(&model.model, renew).await {
-        Ok(()) => model.set_loaded(),
+        Ok(()) => {
+            // It may have been renamed while the worker was not known to serve it.
+            worker.rename(&model.model).await;
+            model.set_loaded();
+        }
         Err(WorkerError::Model(error)) => {
             warn!(
                 project = model.model.spec.project,

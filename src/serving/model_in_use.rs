@@ -2,13 +2,14 @@
 //! death of workers, no longer kept.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::store::versions::Version;
-use crate::workers::protocol::{ModelError, ModelSpec};
-use crate::workers::worker::Model;
+use crate::workers::protocol::{ModelError, ModelSpec, VersionNames};
+use crate::workers::worker::{Model, Request};
 
 /// Whether the instance of a model stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,10 +22,22 @@ pub enum Load {
     Failed(ModelError),
 }
 
+/// What tells one model of a project from another, besides what its constructor gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The training that made it.
+    pub version: Option<u64>,
+    /// Generation 2: the extra parameters of /setup.
+    pub extra_params: Option<Value>,
+}
+
 /// A model that requests are sent to.
 #[derive(Debug)]
 pub struct ModelInUse {
     pub model: Model,
+    pub origin: Origin,
+    /// Grows with every use of any model.
+    last_use: AtomicU64,
     load: watch::Sender<Load>,
     /// No longer kept: workers that still get it, late, are to forget it again.
     retired: AtomicBool,
@@ -39,10 +52,18 @@ pub struct ModelInUse {
 const DEADLY: u32 = 2;
 
 impl ModelInUse {
-    pub(super) fn new(spec: ModelSpec, version: Option<&Version>) -> Arc<Self> {
+    pub(super) fn new(
+        spec: ModelSpec,
+        version: Option<&Version>,
+        origin: Origin,
+        setup: Option<Arc<Request>>,
+        names: VersionNames,
+    ) -> Arc<Self> {
         let train_output = version.map(|version| version.train_output.clone()).unwrap_or_default();
         Arc::new(Self {
-            model: Model { spec, train_output },
+            model: Model::new(spec, train_output, setup, names),
+            origin,
+            last_use: AtomicU64::default(),
             load: watch::channel(Load::Idle).0,
             retired: AtomicBool::new(false),
             deaths: AtomicU32::new(0),
@@ -53,10 +74,15 @@ impl ModelInUse {
 
     /// The version, if no worker has ever loaded it.
     pub fn untried_version(&self) -> Option<u64> {
-        if !self.untried.load(Ordering::Relaxed) {
-            return None;
-        }
-        self.model.spec.version.parse().ok()
+        self.origin.version.filter(|_| self.untried.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn note_use(&self, now: u64) {
+        self.last_use.store(now, Ordering::Relaxed);
+    }
+
+    pub(super) fn last_use(&self) -> u64 {
+        self.last_use.load(Ordering::Relaxed)
     }
 
     /// Rejects the version if no worker has ever loaded it, and returns it; once.

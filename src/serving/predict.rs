@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -10,7 +9,7 @@ use super::model_in_use::{Load, ModelInUse};
 use super::{MOST_REJECTED, QUEUE_TIMEOUT, Serving, ServingError, no_version_left};
 use crate::workers::pool::Priority;
 use crate::workers::protocol::{ModelError, ModelErrorKind};
-use crate::workers::worker::{Predicted, WorkerError};
+use crate::workers::worker::{Predicted, Request, WorkerError};
 
 /// One request for predictions.
 #[derive(Debug)]
@@ -23,8 +22,17 @@ pub struct PredictRequest {
     pub force_reload: bool,
     /// Make an instance if there is none yet; else that is an error.
     pub try_fetch: bool,
-    /// The body of the HTTP request, unparsed.
-    pub body: Bytes,
+    /// The HTTP request, its body unparsed.
+    pub http: Request,
+}
+
+/// What came of asking a model.
+enum Attempt {
+    Predicted(Predicted),
+    /// The version turned out not to be servable, and another one is to be asked.
+    Rejected,
+    /// Another version was put in its place meanwhile.
+    Replaced,
 }
 
 impl Serving {
@@ -32,23 +40,22 @@ impl Serving {
         if !request.try_fetch && !self.models.in_use(&request.project) {
             return Err(ServingError::NoModel(request.project));
         }
-        for _ in 0..MOST_REJECTED {
-            if let Some(predicted) = self.try_predict(&request).await? {
-                return Ok(predicted);
+        let mut rejected = 0;
+        while rejected < MOST_REJECTED {
+            match self.try_predict(&request).await? {
+                Attempt::Predicted(predicted) => return Ok(predicted),
+                Attempt::Rejected => rejected += 1,
+                Attempt::Replaced => {}
             }
         }
         Err(no_version_left())
     }
 
-    /// None if the version turned out not to be servable, and another one is to be asked.
-    async fn try_predict(
-        &self,
-        request: &PredictRequest,
-    ) -> Result<Option<Predicted>, ServingError> {
+    async fn try_predict(&self, request: &PredictRequest) -> Result<Attempt, ServingError> {
         let model = self.resolve(&request.project, request.label_config.as_deref()).await?;
         if model.is_deadly() && model.load_state() != Load::Loaded && !request.force_reload {
             if self.reject(&model, "loading it ended its worker again and again").await {
-                return Ok(None);
+                return Ok(Attempt::Rejected);
             }
             return Err(ServingError::Deadly(request.project.clone()));
         }
@@ -59,11 +66,15 @@ impl Serving {
         let permit = timeout(QUEUE_TIMEOUT, self.pool.acquire(request.priority, &request.project))
             .await
             .map_err(|_| ServingError::Busy(QUEUE_TIMEOUT))?;
+        // A worker of the next version must not answer for the one before.
+        if model.is_retired() {
+            return Ok(Attempt::Replaced);
+        }
         // A client that hangs up does not stop the model, so the thread stays taken until it ends.
-        let (asked, renew, body) = (Arc::clone(&model), request.force_reload, request.body.clone());
+        let (asked, renew, http) = (Arc::clone(&model), request.force_reload, request.http.clone());
         let running = tokio::spawn(async move {
             let (model, worker) = (asked, permit.worker());
-            let predicted = worker.predict(&model.model, renew, body).await;
+            let predicted = worker.predict(&model.model, renew, http).await;
             if model.is_retired() {
                 worker.unload(model.model.spec.id).await;
             }
@@ -80,9 +91,11 @@ impl Serving {
         match running.await.map_err(|error| ServingError::NotReady(error.to_string()))? {
             Ok(predicted) => {
                 self.note_tried(&model);
-                Ok(Some(predicted))
+                Ok(Attempt::Predicted(predicted))
             }
-            Err(ServingError::Model(error)) if self.is_to_blame(&model, &error).await => Ok(None),
+            Err(ServingError::Model(error)) if self.is_to_blame(&model, &error).await => {
+                Ok(Attempt::Rejected)
+            }
             Err(error) => Err(error),
         }
     }

@@ -17,7 +17,7 @@ use crate::store::versions::Version;
 use crate::workers::protocol::ModelErrorKind;
 
 /// How long a new version may take to load before the one before it stays.
-const SWITCH_TIMEOUT: Duration = Duration::from_secs(300);
+pub(super) const SWITCH_TIMEOUT: Duration = Duration::from_secs(300);
 
 impl Serving {
     /// Serves a newly published version. The old one answers until the new one is loaded; if no
@@ -76,8 +76,14 @@ impl Serving {
 
     /// Serves what another server has published meanwhile.
     pub async fn refresh(&self) {
-        let Ok((_, versions)) = self.ready().await else { return };
+        let Ok((class, versions)) = self.ready().await else { return };
         for project in self.models.projects() {
+            if class.generation != 1 {
+                // Read again, names and all, by the next request.
+                let old = self.models.forget_version(&project);
+                self.unload(&old).await;
+                continue;
+            }
             let (disk, name) = (Arc::clone(&versions), project.clone());
             let Ok(Some(version)) = on_disk(move || disk.current(&name)).await else { continue };
             if !self.models.knows_version(&project)
@@ -93,7 +99,7 @@ impl Serving {
     }
 
     /// The successor of the model in use, loaded; none if no model is in use.
-    async fn load_next(
+    pub(super) async fn load_next(
         &self,
         project: &str,
         version: &Version,
@@ -129,9 +135,9 @@ impl Serving {
             Load::Loaded => Ok(()),
             Load::Failed(error) => {
                 let reason = format!("{}: {}", error.class, error.message);
-                let id = next.model.spec.version.parse();
                 if error.kind == ModelErrorKind::Construct
-                    && let (Ok((_, versions)), Ok(id)) = (self.ready().await, id)
+                    && let Ok((class, versions)) = self.ready().await
+                    && let Some(id) = next.origin.version.filter(|_| class.generation == 1)
                 {
                     versions.refuse(project, id, &reason);
                 }

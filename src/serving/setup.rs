@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
+use super::keys::EXTRA_PARAMS_KEY;
 use super::model_in_use::{Load, ModelInUse};
 use super::models::Setup;
 use super::{MOST_REJECTED, Serving, ServingError, no_version_left};
+use crate::workers::protocol::project_id;
+use crate::workers::worker::Request;
 
 /// What /setup says before the class is known. Label Studio asks again before it predicts.
 const UNKNOWN_VERSION: &str = "INITIAL";
@@ -21,20 +25,29 @@ impl Serving {
         self: &Arc<Self>,
         project: &str,
         setup: Setup,
+        request: Request,
         force_reload: bool,
         wait: Duration,
     ) -> Result<String, ServingError> {
-        let known = self.models.set_up(project, setup);
         let deadline = Instant::now() + wait;
+        let extra_params = setup.extra_params.clone();
+        let known = self.models.set_up(project, setup, Some(request));
+        if !known && let Some(text) = as_text(&extra_params) {
+            // Instances read them while they are made.
+            if let Ok(kept) = timeout_at(deadline, self.keep_extra_params(project, text)).await {
+                kept?;
+            }
+        }
         for _ in 0..MOST_REJECTED {
             let Ok(resolved) = timeout_at(deadline, self.resolve(project, None)).await else {
                 // The script is still being imported, and nothing is known of its versions.
                 return Ok(UNKNOWN_VERSION.into());
             };
             let model = resolved?;
-            let version = model.model.spec.version.clone();
+            // The model may name its version while it is loaded.
+            let version = || model.model.names().served;
             if known && !force_reload && model.load_state() == Load::Loaded {
-                return Ok(version);
+                return Ok(version());
             }
             if model.is_deadly() && known && !force_reload {
                 if self.reject(&model, "loading it ended its worker again and again").await {
@@ -45,14 +58,24 @@ impl Serving {
             match self.load_until(&model, force_reload, deadline).await {
                 Some(Load::Failed(error)) if self.is_to_blame(&model, &error).await => {}
                 Some(Load::Failed(error)) => return Err(ServingError::Model(error)),
-                Some(_) => return Ok(version),
+                Some(_) => return Ok(version()),
                 None => {
                     info!(project, "/setup answered before the model was loaded; loading goes on");
-                    return Ok(version);
+                    return Ok(version());
                 }
             }
         }
         Err(no_version_left())
+    }
+
+    /// Keeps the extra parameters of a project where models of generation 2 look for them.
+    async fn keep_extra_params(&self, project: &str, text: String) -> Result<(), ServingError> {
+        let (class, _) = self.imported().await?;
+        if class.generation == 2 {
+            let store = self.key_store().await?;
+            store.set(project_id(project), EXTRA_PARAMS_KEY, text).await?;
+        }
+        Ok(())
     }
 
     /// Loads a model, in the background from `deadline` on; how it went by then.
@@ -76,5 +99,16 @@ impl Serving {
         }
         let loaded = timeout_at(deadline, load.wait_for(|load| *load != Load::Pending)).await;
         loaded.ok().and_then(Result::ok).map(|load| load.clone())
+    }
+}
+
+/// Extra parameters as the text that Label Studio's user typed, or as JSON; none if there are none.
+fn as_text(extra_params: &Value) -> Option<String> {
+    match extra_params {
+        Value::Null | Value::Bool(false) => None,
+        Value::String(text) => (!text.is_empty()).then(|| text.clone()),
+        Value::Array(items) if items.is_empty() => None,
+        Value::Object(members) if members.is_empty() => None,
+        other => Some(other.to_string()),
     }
 }

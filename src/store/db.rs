@@ -91,8 +91,21 @@ impl Db {
             }
             opened => opened,
         };
-        let connection = opened
+        let opened = opened
             .map_err(|error| DbError::Open { path: path.to_owned(), reason: Arc::new(error) })?;
+        Self::serve(opened)
+    }
+
+    /// Makes a database that is gone with the process.
+    pub fn in_memory(
+        prepare: impl Fn(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<Self, DbError> {
+        let connection = Connection::open_in_memory()?;
+        prepare(&connection)?;
+        Self::serve(connection)
+    }
+
+    fn serve(connection: Connection) -> Result<Self, DbError> {
         let (commands, waiting) = mpsc::channel();
         thread::Builder::new()
             .name("database".into())

@@ -2,8 +2,10 @@
 
 pub mod error;
 pub mod events;
+mod in_worker;
 pub mod ownership;
 pub mod queue;
 pub mod report;
 pub mod runner;
+mod second;
 mod trainer;

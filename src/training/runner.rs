@@ -17,12 +17,15 @@ use tracing::{error, info, warn};
 
 use super::error::TrainingError;
 use super::events::{cannot_learn, ignored_because};
+use super::in_worker::InWorker;
 use super::ownership::{Owner, OwnershipError, own};
 use super::queue::{Ownership, Queue, Running};
 use super::report::{Reporter, last_words};
-use super::trainer::Trainer;
+use super::second;
+use super::trainer::{Apart, Trainer};
 use crate::failpoint;
 use crate::serving::Serving;
+use crate::serving::keys::Keeper;
 use crate::serving::model_in_use::ModelInUse;
 use crate::store::jobs::transitions::{self, Outcome};
 use crate::store::jobs::{Claimed, read};
@@ -47,6 +50,8 @@ pub struct TrainingOptions {
     pub drain: Duration,
     /// Versions of a project that are kept; all if none is said.
     pub keep_versions: Option<usize>,
+    /// `fit` runs inside the worker that predicts.
+    pub in_worker: bool,
 }
 
 /// Runs the jobs of one queue.
@@ -80,7 +85,12 @@ pub async fn train(
         owner = own(&serving, &queue, options.lock_wait) => owner?,
         () = stopped(&mut stop) => return Ok(()),
     };
-    let trainer = Trainer::new(launch, configure);
+    let trainer = if options.in_worker {
+        Trainer::InWorker(InWorker::new(Arc::clone(serving.pool())))
+    } else {
+        let keeper = Keeper::new(Arc::clone(&serving), true);
+        Trainer::Apart(Box::new(Apart::new(launch, configure, keeper)))
+    };
     let over = Arc::clone(&queue);
     Runner { queue, serving, owner, trainer, options }.run(stop).await;
     over.set_ownership(Ownership::Ended);
@@ -117,26 +127,29 @@ impl Runner {
         failpoint::reached("job-claimed");
         let reporter = Reporter::follow(&self.owner.store, &job, &running.output);
         let drain = self.options.drain;
+        let mut second = None;
         let trained = tokio::select! {
             biased;
-            trained = self.attempt(&job, running) => trained,
+            trained = self.attempt(&job, running, &mut second) => trained,
             () = running.cancelled() => Err(TrainingError::Cancelled),
             () = drained(stop, drain) => Err(TrainingError::Interrupted),
         };
         match &trained {
-            Err(TrainingError::Cancelled) => self.trainer.interrupt().await,
+            Err(TrainingError::Cancelled) => self.trainer.interrupt(&running.output).await,
             Err(TrainingError::Interrupted) => self.trainer.kill().await,
             _ => {}
         }
         self.trainer.finish(&running.output, trained.is_ok()).await;
         failpoint::reached("job-fitted");
-        let outcome = match trained {
-            Ok(trained) => match self.publish(&job, trained, began, stop).await {
-                Ok(outcome) => outcome,
-                Err(failure) => failure.outcome(job.attempts),
-            },
-            Err(failure) => failure.outcome(job.attempts),
+        let outcome = match (trained, &second) {
+            (Ok(trained), None) => self.publish(&job, trained, began, stop).await,
+            (Ok(trained), Some(run)) => self.bring(&job, run, trained, stop).await,
+            (Err(failure), _) => Err(failure),
         };
+        if let (Err(_), Some(run)) = (&outcome, second) {
+            run.give_up(&self.serving, &project).await;
+        }
+        let outcome = outcome.unwrap_or_else(|failure| failure.outcome(job.attempts));
         drop(reporter);
         tell(&project, id, &outcome, began);
         self.settle(&job, running, outcome, stop).await;
@@ -147,6 +160,7 @@ impl Runner {
         &mut self,
         job: &Claimed,
         running: &Running,
+        second: &mut Option<second::Run>,
     ) -> Result<Trained, TrainingError> {
         let (class, versions) = self.serving.imported().await?;
         let ignored = match &job.action {
@@ -157,9 +171,13 @@ impl Runner {
             return Err(TrainingError::Ignored(reason));
         }
         let model = self.serving.resolve(&job.project, job.label_config.as_deref()).await?;
-        let workdir = {
+        let workdir = if class.generation == 1 {
             let (versions, job) = (Arc::clone(&versions), job.clone());
             tokio::task::spawn_blocking(move || begin(&versions, &job)).await??
+        } else {
+            let run = second::Run::begin(&self.serving, &job.project, &class.model_dir).await?;
+            *second = Some(run);
+            class.model_dir.clone()
         };
         let worker = self.trainer.prepare(&class, Arc::clone(&running.output)).await?;
         if let Some(worker) = worker {
@@ -170,7 +188,7 @@ impl Runner {
         let fit = FitJob { id: job.id.to_string(), workdir, event: job.action.clone() };
         let output = self.trainer.fit(&model, fit, job.payload.clone()).await?;
         // As in the original: what a webhook's fit returns is kept only if it is a dict.
-        let kept = job.action.is_none() || output.first() == Some(&b'{');
+        let kept = second.is_some() || job.action.is_none() || output.first() == Some(&b'{');
         Ok(Trained { output: kept.then_some(output), model })
     }
 
@@ -185,16 +203,8 @@ impl Runner {
         let Some(output) = trained.output else {
             return Ok(Outcome::Succeeded { version: None, error: None });
         };
-        let (id, epoch) = (job.id, job.epoch);
-        let mark = move |db: &_| transitions::begin_publishing(db, id, epoch);
-        let may_publish = tokio::select! {
-            written = self.owner.store.run_patiently(mark) => written?,
-            () = drained(stop, LAST_WRITE) => return Err(TrainingError::Interrupted),
-        };
-        if !may_publish {
-            return Err(TrainingError::Cancelled);
-        }
-        failpoint::reached("job-publishing");
+        self.begin_publishing(job, stop).await?;
+        let id = job.id;
         let version: Version = {
             let (versions, project) = (Arc::clone(&self.owner.versions), job.project.clone());
             let took = began.elapsed();
@@ -216,11 +226,54 @@ impl Runner {
         Ok(Outcome::Succeeded { version: Some(id), error })
     }
 
+    /// Has what a run of generation 2 did served.
+    async fn bring(
+        &self,
+        job: &Claimed,
+        run: &second::Run,
+        trained: Trained,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Outcome, TrainingError> {
+        self.begin_publishing(job, stop).await?;
+        let (serving, output) = (&self.serving, trained.output.unwrap_or_default());
+        let in_worker = self.trainer.is_in_worker();
+        let outcome = tokio::select! {
+            outcome = run.bring(serving, job, &trained.model, output, in_worker) => outcome?,
+            () = stopped(stop) => return Err(TrainingError::Interrupted),
+        };
+        self.prune(&job.project).await;
+        failpoint::reached("job-switched");
+        Ok(outcome)
+    }
+
+    /// From here on the job is not cancelled any more.
+    async fn begin_publishing(
+        &self,
+        job: &Claimed,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), TrainingError> {
+        let (id, epoch) = (job.id, job.epoch);
+        let mark = move |db: &_| transitions::begin_publishing(db, id, epoch);
+        let may_publish = tokio::select! {
+            written = self.owner.store.run_patiently(mark) => written?,
+            () = drained(stop, LAST_WRITE) => return Err(TrainingError::Interrupted),
+        };
+        if !may_publish {
+            return Err(TrainingError::Cancelled);
+        }
+        failpoint::reached("job-publishing");
+        Ok(())
+    }
+
     async fn prune(&self, project: &str) {
         let Some(keep) = self.options.keep_versions else { return };
         let (versions, name) = (Arc::clone(&self.owner.versions), project.to_owned());
         let served = self.serving.version(project).and_then(|version| version.parse().ok());
-        match tokio::task::spawn_blocking(move || versions.prune(&name, keep, served)).await {
+        let prune = move || {
+            versions.prune_records(&name, keep)?;
+            versions.prune(&name, keep, served)
+        };
+        match tokio::task::spawn_blocking(prune).await {
             Ok(Ok(removed)) if removed.is_empty() => {}
             Ok(Ok(removed)) => info!(project, "removed old versions: {removed:?}"),
             Ok(Err(error)) => warn!(project, "old versions could not be removed: {error}"),
@@ -299,7 +352,7 @@ fn tell(project: &str, id: u64, outcome: &Outcome, began: Instant) {
             "succeeded"
         }
         Outcome::Succeeded { version: None, .. } => {
-            info!(project, job = id, "fit returned no dict: the version stays");
+            info!(project, job = id, "fit made nothing new: the version stays");
             "succeeded"
         }
         Outcome::Failed { error, traceback } => {

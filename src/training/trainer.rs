@@ -1,6 +1,7 @@
-//! The training worker: a process that runs one job at a time, at low priority.
+//! Where `fit` runs: in a training worker, a process that runs one job at a time, at low priority; or,
+//! if the user wants it, in the worker that predicts ([`super::in_worker`]).
 //!
-//! It stays for a while after a job, so that the next one need not import the script again, and ends
+//! A training worker stays for a while after a job, so that the next one need not import the script again, and ends
 //! when none comes: GPU memory comes back. After anything but a clean end it is replaced.
 
 use std::sync::Arc;
@@ -11,7 +12,9 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::error::TrainingError;
+use super::in_worker::InWorker;
 use crate::serving::model_in_use::ModelInUse;
+use crate::workers::keys::KeyKeeper;
 use crate::workers::leftover;
 use crate::workers::output::Origin;
 use crate::workers::output::job::{CurrentJob, JobOutput};
@@ -21,30 +24,107 @@ use crate::workers::supervision::start_worker;
 use crate::workers::worker::Worker;
 
 /// How long an answer may lag behind the end of its process.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+pub(super) const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long `fit` may take to end after `KeyboardInterrupt`, to save what it wants to save.
-const INTERRUPT_GRACE: Duration = Duration::from_secs(5);
+pub(super) const INTERRUPT_GRACE: Duration = Duration::from_secs(5);
 /// How long a worker may take to end after its last job.
 const END_GRACE: Duration = Duration::from_secs(30);
 
-/// Starts training workers, and keeps one.
+/// Runs `fit`, here or there.
 #[derive(Debug)]
-pub(super) struct Trainer {
-    launch: Launch,
-    configure: Configure,
-    live: Option<(Process, Arc<Worker>)>,
-    job: CurrentJob,
+pub(super) enum Trainer {
+    Apart(Box<Apart>),
+    InWorker(InWorker),
 }
 
 impl Trainer {
-    /// `configure` is that of the model workers; training workers differ in their role.
-    pub(super) fn new(launch: Launch, configure: Configure) -> Self {
-        let configure = Configure { role: Role::Train, threads: 1, check: false, ..configure };
-        Self { launch, configure, live: None, job: CurrentJob::default() }
+    pub(super) fn is_in_worker(&self) -> bool {
+        matches!(self, Self::InWorker(_))
     }
 
     /// Makes sure that a worker is there, and returns its name for [`leftover::end`].
     pub(super) async fn prepare(
+        &mut self,
+        class: &ClassInfo,
+        output: Arc<JobOutput>,
+    ) -> Result<Option<String>, TrainingError> {
+        match self {
+            Self::Apart(apart) => apart.prepare(class, output).await,
+            Self::InWorker(worker) => Ok(worker.prepare(output).await),
+        }
+    }
+
+    /// Runs `fit`; returns what it returned, as JSON.
+    pub(super) async fn fit(
+        &mut self,
+        model: &ModelInUse,
+        job: FitJob,
+        body: Bytes,
+    ) -> Result<Bytes, TrainingError> {
+        match self {
+            Self::Apart(apart) => apart.fit(model, job, body).await,
+            Self::InWorker(worker) => worker.fit(model, job, body).await,
+        }
+    }
+
+    /// The job is over; after an error a training worker is not used again.
+    pub(super) async fn finish(&mut self, output: &JobOutput, clean: bool) {
+        match self {
+            Self::Apart(apart) => apart.finish(output, clean).await,
+            Self::InWorker(worker) => worker.finish(output).await,
+        }
+    }
+
+    /// Ends a job that was cancelled: `KeyboardInterrupt` first, then by force.
+    pub(super) async fn interrupt(&mut self, output: &JobOutput) {
+        match self {
+            Self::Apart(apart) => apart.interrupt().await,
+            Self::InWorker(worker) => worker.interrupt(output).await,
+        }
+    }
+
+    /// Ends a training worker, whatever it does. The worker that predicts ends with the server.
+    pub(super) async fn kill(&mut self) {
+        if let Self::Apart(apart) = self {
+            apart.kill().await;
+        }
+    }
+
+    /// Lets a training worker end in the background, and forgets it.
+    pub(super) async fn retire(&mut self) {
+        if let Self::Apart(apart) = self {
+            apart.retire().await;
+        }
+    }
+
+    /// Waits `linger` while a training worker is kept, for ever if none is.
+    pub(super) async fn idle(&self, linger: Duration) {
+        match self {
+            Self::Apart(apart) if apart.live.is_some() => sleep(linger).await,
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+/// Starts training workers, and keeps one.
+#[derive(Debug)]
+pub(super) struct Apart {
+    launch: Launch,
+    configure: Configure,
+    keeper: Arc<dyn KeyKeeper>,
+    live: Option<(Process, Arc<Worker>)>,
+    job: CurrentJob,
+}
+
+impl Apart {
+    /// `configure` is that of the model workers; training workers differ in their role.
+    pub(super) fn new(launch: Launch, configure: Configure, keeper: Arc<dyn KeyKeeper>) -> Self {
+        let configure = Configure { role: Role::Train, threads: 1, check: false, ..configure };
+        Self { launch, configure, keeper, live: None, job: CurrentJob::default() }
+    }
+
+    /// Makes sure that a worker is there, and returns its name for [`leftover::end`].
+    async fn prepare(
         &mut self,
         class: &ClassInfo,
         output: Arc<JobOutput>,
@@ -60,12 +140,13 @@ impl Trainer {
         let model_dir = Some(class.model_dir.clone());
         let configure = Configure { model_dir, ..self.configure.clone() };
         let origin = Origin { worker: "train".into(), job: self.job.clone() };
-        let started = start_worker(&self.launch, configure, origin).await?;
-        Ok(leftover::name(self.live.insert(started).0.pid))
+        let started = start_worker(&self.launch, configure, origin, Some(&self.keeper)).await?;
+        let live = (started.process, started.worker);
+        Ok(leftover::name(self.live.insert(live).0.pid))
     }
 
     /// Runs `fit`; returns what it returned, as JSON.
-    pub(super) async fn fit(
+    async fn fit(
         &mut self,
         model: &ModelInUse,
         job: FitJob,
@@ -94,7 +175,7 @@ impl Trainer {
     }
 
     /// The job is over; after an error the worker is not used again.
-    pub(super) async fn finish(&mut self, output: &JobOutput, clean: bool) {
+    async fn finish(&mut self, output: &JobOutput, clean: bool) {
         if !clean {
             self.retire().await;
         }
@@ -103,7 +184,7 @@ impl Trainer {
     }
 
     /// Ends a worker whose job was cancelled: `KeyboardInterrupt` first, then by force.
-    pub(super) async fn interrupt(&mut self) {
+    async fn interrupt(&mut self) {
         let Some((mut process, worker)) = self.live.take() else { return };
         process.interrupt();
         worker.shut_down().await;
@@ -111,14 +192,14 @@ impl Trainer {
     }
 
     /// Ends the worker, whatever it does.
-    pub(super) async fn kill(&mut self) {
+    async fn kill(&mut self) {
         if let Some((mut process, _)) = self.live.take() {
             process.end(Duration::ZERO).await;
         }
     }
 
     /// Lets the worker end in the background, and forgets it.
-    pub(super) async fn retire(&mut self) {
+    async fn retire(&mut self) {
         let Some((mut process, worker)) = self.live.take() else { return };
         worker.shut_down().await;
         tokio::spawn(async move {
@@ -127,13 +208,5 @@ impl Trainer {
                 warn!("the training worker {end} after its job");
             }
         });
-    }
-
-    /// Waits `linger` while a worker is kept, for ever if none is.
-    pub(super) async fn idle(&self, linger: Duration) {
-        if self.live.is_none() {
-            std::future::pending::<()>().await;
-        }
-        sleep(linger).await;
     }
 }

@@ -251,6 +251,7 @@ mod tests {
     use std::os::unix::net::UnixStream as StdStream;
 
     use super::*;
+    use crate::workers::protocol::HttpHead;
 
     fn pair() -> (UnixStream, OwnedFd) {
         let (server, worker) = StdStream::pair().unwrap();
@@ -259,7 +260,7 @@ mod tests {
     }
 
     fn predict(request: u64) -> ToWorker {
-        ToWorker::Predict { request, model: 1, force_reload: false }
+        ToWorker::Predict { request, model: 1, force_reload: false, http: HttpHead::default() }
     }
 
     #[tokio::test]

@@ -5,9 +5,12 @@
 //! handlers there.
 
 use std::io;
+use std::sync::Arc;
 
+use super::keys::KeyClient;
 use super::protocol::{
-    ClassInfo, Configure, FitJob, ImportFailure, ModelError, ModelId, ModelSpec,
+    ClassInfo, Configure, FitJob, HttpHead, ImportFailure, ModelError, ModelId, ModelSpec,
+    VersionNames,
 };
 
 /// A prediction as it goes to the client.
@@ -21,34 +24,65 @@ pub struct Prediction {
     pub results: Option<usize>,
 }
 
+/// A model that the server told of.
+#[derive(Debug)]
+pub struct KnownModel {
+    pub spec: ModelSpec,
+    pub names: VersionNames,
+    /// What `fit` returned for this version, as JSON; empty if it was never trained.
+    pub train_output: Vec<u8>,
+    /// The newest /setup of the project.
+    pub setup: Option<HttpRequest>,
+}
+
+/// A request over HTTP, for user code that looks at `flask.request`.
+#[derive(Debug)]
+pub struct HttpRequest {
+    pub head: HttpHead,
+    pub body: Vec<u8>,
+}
+
 /// An interpreter with a model class in it.
 pub trait ModelHost: Send + Sync + 'static {
     /// Version of the interpreter, `3.11.7`.
     fn python_version(&self) -> String;
 
+    /// Tells where user code's keys are kept.
+    fn keep_keys_with(&self, keys: &Arc<KeyClient>);
+
     /// Imports the user's script and finds the class.
     fn import(&self, configure: &Configure) -> Result<ClassInfo, ImportFailure>;
 
+    /// Whether every thread keeps instances of its own; known after the import.
+    fn keeps_by_thread(&self) -> bool;
+
     /// Notes how to make an instance, unless the model is known; makes none and does not wait for
     /// the interpreter.
-    fn register(&self, model: ModelSpec, train_output: Vec<u8>);
+    fn register(&self, model: KnownModel);
 
-    /// Makes the instance of a registered model unless it stands, or in any case with `renew`.
-    fn load(&self, model: ModelId, renew: bool) -> Result<(), ModelError>;
+    /// Marks predictions of a model with another version from now on.
+    fn rename(&self, model: ModelId, names: VersionNames);
+
+    /// Makes the instance of a registered model, for this thread or for all, unless it stands, or in
+    /// any case with `renew`. `request` is what is served at the moment.
+    fn load(
+        &self,
+        model: ModelId,
+        renew: bool,
+        request: Option<&HttpRequest>,
+    ) -> Result<(), ModelError>;
 
     /// Drops a registered model; calls that run on its instance end undisturbed.
     fn unload(&self, model: ModelId);
 
-    /// Calls `predict` with the tasks of an HTTP request body.
-    fn predict(
-        &self,
-        model: ModelId,
-        force_reload: bool,
-        body: &[u8],
-    ) -> Result<Prediction, ModelError>;
+    /// Drops the instance of this thread.
+    fn release(&self, model: ModelId);
+
+    /// Calls `predict` of a loaded model with the tasks of an HTTP request.
+    fn predict(&self, model: ModelId, request: &HttpRequest) -> Result<Prediction, ModelError>;
 
     /// Calls `fit` and returns what it returned, as JSON.
-    fn fit(&self, model: ModelId, job: &FitJob, body: &[u8]) -> Result<Vec<u8>, ModelError>;
+    fn fit(&self, model: ModelId, job: &FitJob, body: Vec<u8>) -> Result<Vec<u8>, ModelError>;
 
     /// Runs `wait`, which may block, without keeping the interpreter from other threads.
     fn wait<T: Send>(&self, wait: impl FnOnce() -> T + Send) -> T;

@@ -7,9 +7,12 @@
 use std::time::Duration;
 
 pub mod channel;
+pub mod dispatch;
 pub mod frame;
+pub mod gpu;
 pub mod handoff;
 pub mod host;
+pub mod keys;
 pub mod leftover;
 pub mod output;
 pub mod pool;

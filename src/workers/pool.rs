@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::worker::Worker;
 
@@ -43,11 +43,15 @@ pub enum SlotState {
 pub struct Pool {
     state: Mutex<State>,
     threads: usize,
+    /// A worker that left has one call less.
+    left: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     ready: Vec<Seat>,
+    /// Workers that take no new calls; those that run still end.
+    leaving: Vec<Seat>,
     interactive: VecDeque<oneshot::Sender<Permit>>,
     batch: VecDeque<oneshot::Sender<Permit>>,
     slots: Vec<SlotState>,
@@ -80,12 +84,14 @@ impl Drop for Permit {
         {
             let mut state = self.pool.state();
             let incarnation = self.worker.incarnation;
-            if let Some(seat) =
-                state.ready.iter_mut().find(|seat| seat.worker.incarnation == incarnation)
-            {
+            let is_mine = |seat: &&mut Seat| seat.worker.incarnation == incarnation;
+            let State { ready, leaving, .. } = &mut *state;
+            if let Some(seat) = ready.iter_mut().chain(leaving).find(is_mine) {
                 seat.in_flight -= 1;
             }
+            state.leaving.retain(|seat| seat.in_flight > 0);
         }
+        self.pool.left.notify_waiters();
         self.pool.admit();
     }
 }
@@ -95,12 +101,14 @@ impl Pool {
         Arc::new(Self {
             state: Mutex::new(State {
                 ready: Vec::new(),
+                leaving: Vec::new(),
                 interactive: VecDeque::new(),
                 batch: VecDeque::new(),
                 slots: vec![SlotState::Starting; workers],
                 restarts: 0,
             }),
             threads,
+            left: Notify::new(),
         })
     }
 
@@ -137,19 +145,64 @@ impl Pool {
 
     /// A worker is ready.
     pub fn add(self: &Arc<Self>, slot: usize, worker: Arc<Worker>) {
+        let seat = self.new_seat(worker);
         {
             let mut state = self.state();
-            state.slots[slot] = SlotState::Ready { pid: worker.pid };
-            let limit = if worker.class.thread_safe { self.threads } else { 1 };
-            state.ready.push(Seat { worker, in_flight: 0, limit });
+            state.slots[slot] = SlotState::Ready { pid: seat.worker.pid };
+            state.ready.push(seat);
         }
         self.admit();
+    }
+
+    /// Puts workers in the place of all that are ready, and does `meanwhile` at the same moment: whoever
+    /// acquires a worker before that gets an old one, whoever does so afterwards a new one.
+    pub fn replace_all(
+        self: &Arc<Self>,
+        workers: &[(usize, Arc<Worker>)],
+        meanwhile: impl FnOnce(),
+    ) {
+        {
+            let mut state = self.state();
+            let old = std::mem::take(&mut state.ready);
+            state.leaving.extend(old.into_iter().filter(|seat| seat.in_flight > 0));
+            for (slot, worker) in workers {
+                state.slots[*slot] = SlotState::Ready { pid: worker.pid };
+                let seat = self.new_seat(Arc::clone(worker));
+                state.ready.push(seat);
+            }
+            meanwhile();
+        }
+        self.admit();
+    }
+
+    /// A worker takes no new calls.
+    pub fn leave(&self, slot: usize, worker: &Worker, state_after: SlotState) {
+        let mut state = self.state();
+        let State { ready, leaving, slots, .. } = &mut *state;
+        if let Some(index) = ready.iter().position(|s| s.worker.incarnation == worker.incarnation) {
+            let seat = ready.swap_remove(index);
+            leaving.extend((seat.in_flight > 0).then_some(seat));
+            slots[slot] = state_after;
+        }
+    }
+
+    /// Resolves when a worker that left has no call any more.
+    pub async fn unused(&self, worker: &Worker) {
+        loop {
+            let changed = self.left.notified();
+            let incarnation = worker.incarnation;
+            if !self.state().leaving.iter().any(|seat| seat.worker.incarnation == incarnation) {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// A worker is gone, or about to go.
     pub fn remove(&self, slot: usize, worker: &Worker, state_after: SlotState) {
         let mut state = self.state();
         state.ready.retain(|seat| seat.worker.incarnation != worker.incarnation);
+        state.leaving.retain(|seat| seat.worker.incarnation != worker.incarnation);
         state.slots[slot] = state_after;
     }
 
@@ -216,6 +269,11 @@ impl Pool {
             let (waiting, permit) = granted;
             let _ = waiting.send(permit);
         }
+    }
+
+    fn new_seat(&self, worker: Arc<Worker>) -> Seat {
+        let limit = if worker.class.thread_safe { self.threads } else { 1 };
+        Seat { worker, in_flight: 0, limit }
     }
 
     fn seat(self: &Arc<Self>, state: &mut State, index: usize) -> Permit {

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::workers::channel;
+use crate::workers::output::job::CurrentJob;
 use crate::workers::protocol::ClassInfo;
 
 fn worker(incarnation: u64, thread_safe: bool) -> Arc<Worker> {
@@ -22,7 +23,8 @@ fn worker(incarnation: u64, thread_safe: bool) -> Arc<Worker> {
         wants_every_event: false,
         inspection: None,
     };
-    Arc::new(Worker::new(incarnation, incarnation.to_string(), 1, class, sender))
+    let of = (incarnation.to_string(), CurrentJob::default());
+    Arc::new(Worker::new(incarnation, of, 1, class, sender, None))
 }
 
 async fn must_wait(future: impl Future<Output = Permit>) {
@@ -108,4 +110,22 @@ async fn a_project_stays_with_its_worker() {
         let permit = pool.acquire(Priority::Interactive, "12.1795430965").await;
         assert_eq!(permit.worker().incarnation, chosen);
     }
+}
+
+#[tokio::test]
+async fn whoever_asks_after_a_replacement_gets_a_new_worker() {
+    let pool = Pool::new(2, 1);
+    pool.add(0, worker(1, true));
+    pool.add(1, worker(2, true));
+    let before = pool.acquire(Priority::Batch, "p").await;
+    let old = Arc::clone(before.worker());
+    let mut switched = false;
+    pool.replace_all(&[(0, worker(3, true)), (1, worker(4, true))], || switched = true);
+    assert!(switched);
+    let after = pool.acquire(Priority::Batch, "p").await;
+    assert!(after.worker().incarnation > 2);
+    let mut unused = Box::pin(pool.unused(&old));
+    assert!(timeout(Duration::from_millis(20), &mut unused).await.is_err(), "it still runs a call");
+    drop(before);
+    timeout(Duration::from_secs(5), unused).await.unwrap();
 }

@@ -22,15 +22,29 @@ pub type ModelId = u64;
 pub enum ToWorker {
     /// The first message: which program to import, and for what.
     Configure(Configure),
-    /// Make an instance of the model unless it stands, or in any case with `renew`; the body is
-    /// `train_output` as JSON, empty if untrained.
-    Load { request: RequestId, model: ModelSpec, renew: bool },
+    /// Learn of a model; with `request`, make an instance unless one stands, or in any case with
+    /// `renew`. The body is `train_output` as JSON, of that many bytes, none if untrained, and then the
+    /// body of the newest /setup of the project, if there was one.
+    Load {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<RequestId>,
+        model: ModelSpec,
+        renew: bool,
+        names: VersionNames,
+        train_output: usize,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        setup: Option<HttpHead>,
+    },
+    /// From now on a model's predictions are marked with another version.
+    Name { model: ModelId, names: VersionNames },
     /// Forget an instance; requests that run on it end undisturbed.
     Unload { model: ModelId },
     /// Predict; the body is the body of the HTTP request, unparsed.
-    Predict { request: RequestId, model: ModelId, force_reload: bool },
+    Predict { request: RequestId, model: ModelId, force_reload: bool, http: HttpHead },
     /// Train; the body is the body of the HTTP request, unparsed.
     Fit { request: RequestId, model: ModelId, job: FitJob },
+    /// Answer to `key`; the body is the value, if one was asked for.
+    KeyAnswer { request: RequestId, outcome: KeyOutcome },
     /// End, after what is running now.
     Shutdown,
 }
@@ -53,6 +67,8 @@ pub enum FromWorker {
     Fitted { request: RequestId },
     /// Any request that failed.
     Failed { request: RequestId, error: ModelError },
+    /// User code asks for something that is kept for a project, or keeps it; the body is the value.
+    Key { request: RequestId, ask: KeyAsk, project: String, key: String },
     /// Sent every second; `interpreter_ms` is how long the last check waited for the interpreter.
     Heartbeat { interpreter_ms: u64 },
 }
@@ -98,6 +114,9 @@ pub struct Configure {
     pub train_nice: i32,
     /// Construct the class once with `init_kwargs` alone, as `--check` asks.
     pub check: bool,
+    /// Generation 2: make an instance for every request, as the original does.
+    #[serde(default)]
+    pub fresh_instances: bool,
 }
 
 /// What a worker found out about the user's class.
@@ -166,6 +185,68 @@ pub struct ModelSpec {
     pub version: String,
     /// Address and token of Label Studio, known once /setup was called.
     pub connection: Option<Connection>,
+}
+
+impl ModelSpec {
+    /// The id of the project as user code of generation 2 knows it: without its time of creation.
+    pub fn project_id(&self) -> &str {
+        project_id(&self.project)
+    }
+}
+
+/// The id in the key of a project.
+pub fn project_id(key: &str) -> &str {
+    key.split('.').next().unwrap_or_default()
+}
+
+/// How predictions of a model are marked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionNames {
+    /// The version that /setup tells, and that predictions carry.
+    pub served: String,
+    /// What the model itself calls this version; predictions that say so get `served` instead.
+    pub own: Vec<String>,
+}
+
+/// A request over HTTP without its body, for user code that looks at `flask.request`.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpHead {
+    /// Path and query.
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for HttpHead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Headers carry credentials.
+        f.debug_struct("HttpHead").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+/// What user code wants of what is kept for its project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyAsk {
+    Get,
+    Has,
+    Set,
+    Delete,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyOutcome {
+    /// The value is in the body, or (`has`) there is one.
+    Found,
+    /// There is no value.
+    Absent,
+    /// It is kept, or forgotten.
+    Done,
+    /// The server keeps nothing for this worker.
+    NotKept,
+    /// The value could not be read or written.
+    Failed(String),
 }
 
 /// How user code reaches Label Studio.

@@ -17,6 +17,15 @@ fn spec() -> ModelSpec {
     }
 }
 
+fn names() -> VersionNames {
+    VersionNames { served: "0.0.1+1795431326".into(), own: vec!["0.0.1".into()] }
+}
+
+fn head(target: &str) -> HttpHead {
+    let headers = vec![("authorization".into(), "Token secret".into())];
+    HttpHead { target: target.into(), headers }
+}
+
 #[test]
 fn messages_to_a_worker() {
     let messages = [
@@ -30,6 +39,7 @@ fn messages_to_a_worker() {
             log_level: Some("INFO".into()),
             train_nice: 10,
             check: false,
+            fresh_instances: true,
         }),
         ToWorker::Configure(Configure {
             role: Role::Train,
@@ -41,10 +51,27 @@ fn messages_to_a_worker() {
             log_level: None,
             train_nice: 10,
             check: true,
+            fresh_instances: false,
         }),
-        ToWorker::Load { request: 1, model: spec(), renew: false },
+        ToWorker::Load {
+            request: Some(1),
+            model: spec(),
+            renew: false,
+            names: names(),
+            train_output: 2,
+            setup: Some(head("/setup")),
+        },
+        ToWorker::Load {
+            request: None,
+            model: spec(),
+            renew: false,
+            names: names(),
+            train_output: 0,
+            setup: None,
+        },
+        ToWorker::Name { model: 3, names: names() },
         ToWorker::Unload { model: 3 },
-        ToWorker::Predict { request: 2, model: 3, force_reload: false },
+        ToWorker::Predict { request: 2, model: 3, force_reload: false, http: head("/predict") },
         ToWorker::Fit {
             request: 3,
             model: 3,
@@ -54,6 +81,11 @@ fn messages_to_a_worker() {
                 event: Some("ANNOTATION_CREATED".into()),
             },
         },
+        ToWorker::KeyAnswer { request: 1, outcome: KeyOutcome::Found },
+        ToWorker::KeyAnswer { request: 2, outcome: KeyOutcome::Absent },
+        ToWorker::KeyAnswer { request: 3, outcome: KeyOutcome::Done },
+        ToWorker::KeyAnswer { request: 4, outcome: KeyOutcome::NotKept },
+        ToWorker::KeyAnswer { request: 5, outcome: KeyOutcome::Failed("disk full".into()) },
         ToWorker::Shutdown,
     ];
     insta::assert_json_snapshot!("to_worker", messages);
@@ -95,6 +127,7 @@ fn messages_from_a_worker() {
                 answer: Some(Answer { status: 418, result: serde_json::Map::new() }),
             },
         },
+        FromWorker::Key { request: 1, ask: KeyAsk::Set, project: "2".into(), key: "prompt".into() },
         FromWorker::Heartbeat { interpreter_ms: 0 },
     ];
     insta::assert_json_snapshot!("from_worker", messages);
@@ -106,6 +139,7 @@ fn messages_from_a_worker() {
 
 #[test]
 fn a_token_is_not_printed() {
-    let printed = format!("{:?}", spec());
-    assert!(!printed.contains("secret"), "{printed}");
+    for printed in [format!("{:?}", spec()), format!("{:?}", head("/predict"))] {
+        assert!(!printed.contains("secret"), "{printed}");
+    }
 }

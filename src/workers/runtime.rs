@@ -14,15 +14,18 @@ use rustix::process::{Signal, getpgrp, getpid, kill_process, kill_process_group}
 use thiserror::Error;
 
 use super::channel::blocking::{Reader, Writer};
+use super::dispatch::{Dispatch, Next, ThreadId};
 use super::frame::FrameError;
-use super::host::ModelHost;
+use super::host::{HttpRequest, KnownModel, ModelHost};
+use super::keys::KeyClient;
 use super::protocol::{
-    Configure, FitJob, FromWorker, ModelError, ModelErrorKind, ModelId, PROTOCOL, RequestId, Role,
-    ToWorker,
+    FitJob, FromWorker, ModelError, ModelErrorKind, ModelId, PROTOCOL, RequestId, Role, ToWorker,
 };
 use super::queue::WorkQueue;
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// An instance beyond the first one of its model is dropped when it was not used for this long.
+const SURPLUS_AFTER: Duration = Duration::from_secs(60);
 
 /// Why a worker could not work.
 #[derive(Debug, Error)]
@@ -37,9 +40,16 @@ pub enum RuntimeError {
 
 struct Predict {
     request: RequestId,
-    model: ModelId,
     force_reload: bool,
-    body: Vec<u8>,
+    http: HttpRequest,
+}
+
+struct Load {
+    request: RequestId,
+    model: ModelId,
+    renew: bool,
+    /// The thread that makes the instance keeps it.
+    keep: bool,
 }
 
 struct Fit {
@@ -52,8 +62,8 @@ struct Fit {
 /// The lists of work, one for each kind of thread.
 #[derive(Default)]
 struct Queues {
-    predict: WorkQueue<Predict>,
-    load: WorkQueue<(RequestId, ModelId, bool)>,
+    predict: Dispatch<Predict>,
+    load: WorkQueue<Load>,
     fit: WorkQueue<Fit>,
 }
 
@@ -63,6 +73,15 @@ impl Queues {
         self.load.close();
         self.fit.close();
     }
+}
+
+/// What all threads of a worker share.
+struct Shared<H> {
+    host: Arc<H>,
+    queues: Queues,
+    writer: Arc<Writer>,
+    /// Predict threads that stay however long they have nothing to do.
+    threads: usize,
 }
 
 /// Serves one server over `channel` until it says `shutdown`. Call it on the main thread.
@@ -87,104 +106,163 @@ pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), RuntimeE
         // Predictions come first; where the system does not allow it, training is as fast as they.
         let _ = rustix::process::setpriority_process(None, configure.train_nice);
     }
-    let queues = Arc::new(Queues::default());
-    spawn_reader(reader, Arc::clone(host), Arc::clone(&queues))?;
+    let keys = Arc::new(KeyClient::new(Arc::clone(&writer)));
+    host.keep_keys_with(&keys);
+    let shared = Arc::new(Shared {
+        host: Arc::clone(host),
+        queues: Queues::default(),
+        writer: Arc::clone(&writer),
+        threads: if configure.role == Role::Predict { configure.threads } else { 0 },
+    });
+    spawn_reader(reader, Arc::clone(&shared), keys)?;
     spawn_heartbeat(Arc::clone(host), Arc::clone(&writer))?;
 
     match host.import(&configure) {
         Err(failure) => return Ok(writer.send(&FromWorker::ClassFailed(failure), &[])?),
-        Ok(class) => writer.send(&FromWorker::ClassReady(class), &[])?,
-    }
-    serve(host, &configure, &queues, &writer)
-}
-
-/// Runs the threads of the role and returns when the queues are closed and all work is done.
-fn serve<H: ModelHost>(
-    host: &Arc<H>,
-    configure: &Configure,
-    queues: &Arc<Queues>,
-    writer: &Arc<Writer>,
-) -> Result<(), RuntimeError> {
-    let running = Arc::new(WorkQueue::<()>::default());
-    let mut threads = 1;
-    start(host, "load", &running, {
-        let (host, queues, writer) = (Arc::clone(host), Arc::clone(queues), Arc::clone(writer));
-        move || load_loop(&host, &queues, &writer)
-    })?;
-    if configure.role == Role::Predict {
-        for number in 1..=configure.threads {
-            start(host, &format!("predict-{number}"), &running, {
-                let (host, queues, writer) =
-                    (Arc::clone(host), Arc::clone(queues), Arc::clone(writer));
-                move || predict_loop(&*host, &queues, &writer)
-            })?;
-            threads += 1;
+        Ok(class) => {
+            shared.queues.predict.keep_by_thread(host.keeps_by_thread());
+            writer.send(&FromWorker::ClassReady(class), &[])?;
         }
     }
-    fit_loop(&**host, queues, writer);
-    for _ in 0..threads {
-        host.wait(|| running.pop());
+    serve(&shared)
+}
+
+/// Runs the threads and returns when the queues are closed and all work is done.
+fn serve<H: ModelHost>(shared: &Arc<Shared<H>>) -> Result<(), RuntimeError> {
+    let host = &shared.host;
+    host.start_thread("load", {
+        let shared = Arc::clone(shared);
+        Box::new(move || load_loop(&shared))
+    })?;
+    for number in 1..=shared.threads {
+        let shared = Arc::clone(shared);
+        host.start_thread(
+            &format!("predict-{number}"),
+            Box::new(move || predict_loop(&shared, None)),
+        )?;
     }
+    fit_loop(shared);
+    host.wait(|| shared.queues.predict.wait_drained());
     Ok(())
 }
 
-/// Starts a thread that says on `running` that it ended.
-fn start<H: ModelHost>(
-    host: &Arc<H>,
-    name: &str,
-    running: &Arc<WorkQueue<()>>,
-    run: impl FnOnce() + Send + 'static,
-) -> io::Result<()> {
-    let running = Arc::clone(running);
-    host.start_thread(
-        name,
-        Box::new(move || {
-            run();
-            running.push(());
-        }),
-    )
+/// Takes predictions until there are no more. A thread that was started to `load` a model keeps what
+/// it made, and stays while it holds anything.
+fn predict_loop<H: ModelHost>(shared: &Arc<Shared<H>>, load: Option<&Load>) {
+    let (host, dispatch) = (&shared.host, &shared.queues.predict);
+    let thread = dispatch.register();
+    let stays = load.is_none();
+    // Whoever waited for an attempt shares its failure; whoever comes later tries again.
+    let mut failed = load.and_then(|load| {
+        let made = make(shared, thread, load.model, load.renew, None);
+        answer_load(shared, load.request, &made);
+        made.err().map(|error| (load.model, error))
+    });
+    loop {
+        match host.wait(|| dispatch.next(thread, SURPLUS_AFTER)) {
+            Next::Item { model, item } => {
+                let shared_failure = failed.take().filter(|(of, _)| *of == model);
+                match shared_failure {
+                    Some((_, error)) => fail(&shared.writer, item.request, error),
+                    None => predict_one(shared, thread, model, item),
+                }
+                dispatch.done();
+            }
+            Next::Forget(models) => models.into_iter().for_each(|model| host.release(model)),
+            Next::Idle => {
+                dispatch.surplus(thread).into_iter().for_each(|model| host.release(model));
+                if !stays && !dispatch.holds_any(thread) {
+                    break;
+                }
+            }
+            Next::Closed => break,
+        }
+        failed = None;
+    }
+    dispatch.leave(thread);
 }
 
-fn predict_loop<H: ModelHost>(host: &H, queues: &Queues, writer: &Writer) {
-    while let Some(call) = host.wait(|| queues.predict.pop()) {
-        let answer = host.predict(call.model, call.force_reload, &call.body);
-        host.wait(|| {
-            drop(call.body);
-            match answer {
-                Ok(prediction) => {
-                    let header = FromWorker::Predicted {
-                        request: call.request,
-                        tasks: prediction.tasks,
-                        results: prediction.results,
-                    };
-                    reply(writer, call.request, &header, &prediction.body);
-                }
-                Err(error) => fail(writer, call.request, error),
-            }
-        });
+fn predict_one<H: ModelHost>(shared: &Shared<H>, thread: ThreadId, model: ModelId, call: Predict) {
+    let Predict { request, force_reload, http } = call;
+    let (host, writer) = (&shared.host, &shared.writer);
+    let answer = if host.keeps_by_thread() && !shared.queues.predict.holds(thread, model) {
+        shared.queues.predict.begin_making(model);
+        make(shared, thread, model, force_reload, Some(&http))
+    } else {
+        host.load(model, force_reload, Some(&http))
     }
+    .and_then(|()| host.predict(model, &http));
+    host.wait(|| {
+        drop(http);
+        match answer {
+            Ok(prediction) => {
+                let (tasks, results) = (prediction.tasks, prediction.results);
+                let header = FromWorker::Predicted { request, tasks, results };
+                reply(writer, request, &header, &prediction.body);
+            }
+            Err(error) => fail(writer, request, error),
+        }
+    });
+}
+
+/// Makes the instance that this thread keeps, after it was said that somebody would.
+fn make<H: ModelHost>(
+    shared: &Shared<H>,
+    thread: ThreadId,
+    model: ModelId,
+    renew: bool,
+    request: Option<&HttpRequest>,
+) -> Result<(), ModelError> {
+    let began = Instant::now();
+    let made = shared.host.load(model, renew, request);
+    match &made {
+        Ok(()) => shared.queues.predict.made(thread, model, began.elapsed()),
+        Err(_) => shared.queues.predict.not_made(model),
+    }
+    made
 }
 
 /// Every load has a thread of its own: one constructor that hangs must not hold up the others.
-fn load_loop<H: ModelHost>(host: &Arc<H>, queues: &Queues, writer: &Arc<Writer>) {
-    while let Some((request, model, renew)) = host.wait(|| queues.load.pop()) {
-        let load = {
-            let (host, writer) = (Arc::clone(host), Arc::clone(writer));
-            move || match host.load(model, renew) {
-                Ok(()) => reply(&writer, request, &FromWorker::Loaded { request }, &[]),
-                Err(error) => fail(&writer, request, error),
+fn load_loop<H: ModelHost>(shared: &Arc<Shared<H>>) {
+    let host = &shared.host;
+    while let Some(load) = host.wait(|| shared.queues.load.pop()) {
+        let (name, request, model) = (format!("load-{}", load.model), load.request, load.model);
+        let keep = load.keep;
+        let run = {
+            let shared = Arc::clone(shared);
+            move || {
+                if load.keep {
+                    predict_loop(&shared, Some(&load));
+                } else {
+                    answer_load(
+                        &shared,
+                        load.request,
+                        &shared.host.load(load.model, load.renew, None),
+                    );
+                }
             }
         };
-        if let Err(error) = host.start_thread(&format!("load-{model}"), Box::new(load)) {
-            fail(writer, request, own_error("RuntimeError", error.to_string()));
+        if let Err(error) = host.start_thread(&name, Box::new(run)) {
+            if keep {
+                shared.queues.predict.not_made(model);
+            }
+            fail(&shared.writer, request, own_error("RuntimeError", error.to_string()));
         }
     }
 }
 
-fn fit_loop<H: ModelHost>(host: &H, queues: &Queues, writer: &Writer) {
-    while let Some(call) = host.wait(|| queues.fit.pop()) {
+fn answer_load<H>(shared: &Shared<H>, request: RequestId, made: &Result<(), ModelError>) {
+    match made {
+        Ok(()) => reply(&shared.writer, request, &FromWorker::Loaded { request }, &[]),
+        Err(error) => fail(&shared.writer, request, error.clone()),
+    }
+}
+
+fn fit_loop<H: ModelHost>(shared: &Shared<H>) {
+    let (host, writer) = (&shared.host, &shared.writer);
+    while let Some(call) = host.wait(|| shared.queues.fit.pop()) {
         let request = call.request;
-        match host.fit(call.model, &call.job, &call.body) {
+        match host.fit(call.model, &call.job, call.body) {
             Ok(output) => reply(writer, request, &FromWorker::Fitted { request }, &output),
             Err(error) => fail(writer, request, error),
         }
@@ -213,31 +291,54 @@ fn fail(writer: &Writer, request: RequestId, error: ModelError) {
 
 fn spawn_reader<H: ModelHost>(
     mut reader: Reader,
-    host: Arc<H>,
-    queues: Arc<Queues>,
+    shared: Arc<Shared<H>>,
+    keys: Arc<KeyClient>,
 ) -> io::Result<()> {
     thread::Builder::new().name("channel".into()).spawn(move || {
         while let Ok(Some((message, body))) = reader.receive() {
             match message {
-                ToWorker::Load { request, model, renew } => {
-                    let id = model.id;
-                    host.register(model, body);
-                    queues.load.push((request, id, renew));
+                ToWorker::KeyAnswer { request, outcome } => {
+                    keys.take(request, (outcome, body.into()))
                 }
-                ToWorker::Unload { model } => host.unload(model),
-                ToWorker::Predict { request, model, force_reload } => {
-                    queues.predict.push(Predict { request, model, force_reload, body });
-                }
-                ToWorker::Fit { request, model, job } => {
-                    queues.fit.push(Fit { request, model, job, body });
-                }
-                ToWorker::Shutdown => queues.close(),
-                ToWorker::Configure(_) => {}
+                message => take(&shared, message, body),
             }
         }
         end_process_group();
     })?;
     Ok(())
+}
+
+fn take<H: ModelHost>(shared: &Shared<H>, message: ToWorker, mut body: Vec<u8>) {
+    let Shared { host, queues, .. } = shared;
+    match message {
+        ToWorker::Load { request, model, renew, names, train_output, setup } => {
+            let id = model.id;
+            let setup_body = body.split_off(train_output.min(body.len()));
+            let setup = setup.map(|head| HttpRequest { head, body: setup_body });
+            host.register(KnownModel { spec: model, names, train_output: body, setup });
+            let Some(request) = request else { return };
+            let keep = host.keeps_by_thread();
+            if keep && !renew && queues.predict.is_held(id) {
+                return reply(&shared.writer, request, &FromWorker::Loaded { request }, &[]);
+            }
+            if keep {
+                queues.predict.begin_making(id);
+            }
+            queues.load.push(Load { request, model: id, renew, keep });
+        }
+        ToWorker::Name { model, names } => host.rename(model, names),
+        ToWorker::Unload { model } => {
+            queues.predict.forget(model);
+            host.unload(model);
+        }
+        ToWorker::Predict { request, model, force_reload, http } => {
+            let http = HttpRequest { head: http, body };
+            queues.predict.push(model, Predict { request, force_reload, http });
+        }
+        ToWorker::Fit { request, model, job } => queues.fit.push(Fit { request, model, job, body }),
+        ToWorker::Shutdown => queues.close(),
+        ToWorker::Configure(_) | ToWorker::KeyAnswer { .. } => {}
+    }
 }
 
 /// The server is gone: nothing that this process or its children still do can reach anybody.

@@ -2,7 +2,8 @@
 //!
 //! Every slot has one task. A worker that dies answers for nothing any more: its open calls end
 //! with the reason, and the slot starts anew, at once the first time and then at growing
-//! intervals while it keeps dying young.
+//! intervals while it keeps dying young. Whoever brings a new version into the workers has the
+//! [`Fleet`] start further ones, and hands them to the slots when they are to serve.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,11 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
+use super::keys::KeyKeeper;
 use super::output::job::CurrentJob;
 use super::output::{self, Origin};
 use super::pool::{Pool, SlotState};
@@ -28,6 +30,8 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
 /// How long a process may outlive its channel.
 const CLOSED_GRACE: Duration = Duration::from_millis(500);
+/// How long a call may still run on a worker that was replaced.
+const LONGEST_CALL: Duration = Duration::from_secs(3600);
 /// A stuck interpreter is worth a line in the log after this long.
 const STUCK_MS: u64 = 5_000;
 
@@ -47,12 +51,20 @@ pub enum Class {
     Failed(Arc<ImportFailure>),
 }
 
+/// A process that imported its class. Dropping it ends the process.
+#[derive(Debug)]
+pub struct Started {
+    pub process: Process,
+    pub worker: Arc<Worker>,
+}
+
 /// Starts a worker and goes through the import; the output of the process goes to the log.
 pub async fn start_worker(
     launch: &Launch,
     configure: Configure,
     origin: Origin,
-) -> Result<(Process, Arc<Worker>), StartError> {
+    keeper: Option<&Arc<dyn KeyKeeper>>,
+) -> Result<Started, StartError> {
     let Spawned { mut process, channel, stdout, stderr } =
         launch.spawn().map_err(super::frame::FrameError::from)?;
     if let Some(pipe) = stdout {
@@ -62,7 +74,7 @@ pub async fn start_worker(
         tokio::spawn(output::log(pipe, origin.clone()));
     }
     let (sender, mut receiver) = super::channel::open(channel);
-    let greeted = greet(&sender, &mut receiver, configure).await;
+    let greeted = greet(&sender, &mut receiver, configure, keeper).await;
     let class = match greeted {
         // The channel of a dead process is closed before its death is known.
         Err(StartError::Closed) => {
@@ -72,12 +84,14 @@ pub async fn start_worker(
         class => class?,
     };
     let incarnation = INCARNATIONS.fetch_add(1, Ordering::Relaxed);
-    let worker = Arc::new(Worker::new(incarnation, origin.worker, process.pid, class, sender));
+    let of = (origin.worker, origin.job);
+    let worker =
+        Arc::new(Worker::new(incarnation, of, process.pid, class, sender, keeper.cloned()));
     tokio::spawn({
         let worker = Arc::clone(&worker);
         async move { worker.receive(receiver).await }
     });
-    Ok((process, worker))
+    Ok(Started { process, worker })
 }
 
 /// The tasks that keep the model workers alive.
@@ -87,14 +101,47 @@ pub struct Supervisor {
     stop: watch::Sender<bool>,
 }
 
-struct Slot {
-    number: usize,
+/// What model workers are started with, and the way to the tasks that keep them.
+#[derive(Debug)]
+pub struct Fleet {
+    base: Base,
+    orders: Vec<mpsc::UnboundedSender<Order>>,
+}
+
+/// What every model worker is started with.
+#[derive(Debug, Clone)]
+struct Base {
     launch: Launch,
     configure: Configure,
+    keeper: Arc<dyn KeyKeeper>,
+}
+
+/// What a slot is told.
+#[derive(Debug)]
+enum Order {
+    /// Keep this worker from now on, which the pool has already; the one before ends when it is unused.
+    Adopt(Box<Started>),
+    /// End the worker when it is unused, say so, and wait for another one.
+    Vacate(oneshot::Sender<()>),
+    /// Start a worker of your own.
+    Restart,
+}
+
+struct Slot {
+    number: usize,
+    base: Base,
     pool: Arc<Pool>,
     prepare: Prepare,
     class: watch::Sender<Class>,
     stop: watch::Receiver<bool>,
+    orders: mpsc::UnboundedReceiver<Order>,
+}
+
+/// How the life of a worker in a slot ended.
+enum End {
+    Died(String),
+    Stopped,
+    Adopted(Box<Started>),
 }
 
 impl Supervisor {
@@ -102,26 +149,33 @@ impl Supervisor {
     pub fn start(
         launch: &Launch,
         configure: &Configure,
+        keeper: &Arc<dyn KeyKeeper>,
         pool: &Arc<Pool>,
         prepare: &Prepare,
         class: &watch::Sender<Class>,
-    ) -> Self {
+    ) -> (Self, Fleet) {
         let (stop, stopped) = watch::channel(false);
-        let slots = (0..pool.slots().len())
-            .map(|number| {
-                let slot = Slot {
-                    number,
-                    launch: launch.clone(),
-                    configure: configure.clone(),
-                    pool: Arc::clone(pool),
-                    prepare: Arc::clone(prepare),
-                    class: class.clone(),
-                    stop: stopped.clone(),
-                };
-                tokio::spawn(slot.keep())
-            })
-            .collect();
-        Self { slots, stop }
+        let base = Base {
+            launch: launch.clone(),
+            configure: configure.clone(),
+            keeper: Arc::clone(keeper),
+        };
+        let (mut slots, mut orders) = (Vec::new(), Vec::new());
+        for number in 0..pool.slots().len() {
+            let (order, ordered) = mpsc::unbounded_channel();
+            let slot = Slot {
+                number,
+                base: base.clone(),
+                pool: Arc::clone(pool),
+                prepare: Arc::clone(prepare),
+                class: class.clone(),
+                stop: stopped.clone(),
+                orders: ordered,
+            };
+            slots.push(tokio::spawn(slot.keep()));
+            orders.push(order);
+        }
+        (Self { slots, stop }, Fleet { base, orders })
     }
 
     /// Asks all workers to end and waits until they are gone.
@@ -130,6 +184,48 @@ impl Supervisor {
         for slot in self.slots {
             let _ = slot.await;
         }
+    }
+}
+
+impl Base {
+    async fn start(&self, slot: usize) -> Result<Started, StartError> {
+        let origin = Origin { worker: (slot + 1).to_string(), job: CurrentJob::default() };
+        start_worker(&self.launch, self.configure.clone(), origin, Some(&self.keeper)).await
+    }
+}
+
+impl Fleet {
+    /// Numbers of the slots.
+    pub fn slots(&self) -> std::ops::Range<usize> {
+        0..self.orders.len()
+    }
+
+    /// Starts a further worker for a slot; it serves nobody yet.
+    pub async fn start(&self, slot: usize) -> Result<Started, StartError> {
+        self.base.start(slot).await
+    }
+
+    /// Hands a worker, which the pool has already, to its slot.
+    pub fn adopt(&self, slot: usize, started: Started) {
+        self.order(slot, Order::Adopt(Box::new(started)));
+    }
+
+    /// Has a slot end its worker once nobody uses it, and waits for that.
+    pub async fn vacate(&self, slot: usize) {
+        let (done, ended) = oneshot::channel();
+        self.order(slot, Order::Vacate(done));
+        // A slot that was stopped has no worker either.
+        let _ = ended.await;
+    }
+
+    /// Has a slot that was vacated start a worker of its own.
+    pub fn restart(&self, slot: usize) {
+        self.order(slot, Order::Restart);
+    }
+
+    fn order(&self, slot: usize, order: Order) {
+        // A slot that was stopped drops what it is given, and with it the process.
+        let _ = self.orders[slot].send(order);
     }
 }
 
@@ -157,58 +253,119 @@ impl Slot {
         }
     }
 
-    /// From the spawn of a worker to its end.
+    /// From the spawn of a worker to a death, through all those that take its place.
     async fn one_life(&mut self) {
         let name = (self.number + 1).to_string();
-        let origin = Origin { worker: name.clone(), job: CurrentJob::default() };
         let began = Instant::now();
         let mut stop = self.stop.clone();
         let started = tokio::select! {
-            started = start_worker(&self.launch, self.configure.clone(), origin) => started,
+            started = self.base.start(self.number) => started,
+            started = adopted(&mut self.orders) => return self.serve_until_death(started).await,
             () = stopped(&mut stop) => return,
         };
-        let (mut process, worker) = match started {
+        let started = match started {
             Ok(started) => started,
             Err(failure) => return self.failed(&name, failure),
         };
-        self.introduce(&worker);
-        let reason = {
-            let ready = async {
-                (self.prepare)(Arc::clone(&worker)).await;
-                info!(
-                    worker = name,
-                    pid = worker.pid,
-                    "ready after {} ms",
-                    began.elapsed().as_millis()
-                );
-                self.pool.add(self.number, Arc::clone(&worker));
-                watch_interpreter(&worker).await;
-            };
+        self.introduce(&started.worker);
+        let (prepare, pool) = (Arc::clone(&self.prepare), Arc::clone(&self.pool));
+        let (worker, number) = (Arc::clone(&started.worker), self.number);
+        let ready = async move {
+            prepare(Arc::clone(&worker)).await;
+            info!(
+                worker = name,
+                pid = worker.pid,
+                "ready after {} ms",
+                began.elapsed().as_millis()
+            );
+            pool.add(number, Arc::clone(&worker));
+            watch_interpreter(&worker).await;
+        };
+        match self.serve(started, ready).await {
+            Some(next) => self.serve_until_death(next).await,
+            None => {}
+        }
+    }
+
+    async fn serve_until_death(&mut self, mut started: Box<Started>) {
+        loop {
+            let worker = Arc::clone(&started.worker);
+            let ready = async move { watch_interpreter(&worker).await };
+            match self.serve(*started, ready).await {
+                Some(next) => started = next,
+                None => return,
+            }
+        }
+    }
+
+    /// Keeps a worker until it ends; the one that takes its place, if there is one.
+    async fn serve(
+        &mut self,
+        mut started: Started,
+        ready: impl Future<Output = ()>,
+    ) -> Option<Box<Started>> {
+        let worker = Arc::clone(&started.worker);
+        let mut stop = self.stop.clone();
+        let end = {
+            let process = &mut started.process;
+            tokio::pin!(ready);
             tokio::select! {
-                () = ready => String::new(),
-                reason = process.wait() => reason,
+                () = &mut ready => End::Died(String::new()),
+                reason = process.wait() => End::Died(reason),
                 // The channel of a dead process ends before its death is known.
-                () = worker.closed() => if let Ok(reason) = timeout(CLOSED_GRACE, process.wait()).await {
-                    reason
-                } else {
-                    process.end(Duration::ZERO).await;
-                    "lost its channel to the server and was ended".into()
+                () = worker.closed() => End::Died(
+                    if let Ok(reason) = timeout(CLOSED_GRACE, process.wait()).await {
+                        reason
+                    } else {
+                        process.end(Duration::ZERO).await;
+                        "lost its channel to the server and was ended".into()
+                    }
+                ),
+                order = self.orders.recv() => match order {
+                    Some(Order::Adopt(next)) => End::Adopted(next),
+                    Some(Order::Vacate(done)) => {
+                        self.pool.leave(self.number, &worker, SlotState::Starting);
+                        let ended = finish(&self.pool, &mut started);
+                        tokio::select! {
+                            () = ended => {}
+                            () = stopped(&mut stop) => return None,
+                        }
+                        let _ = done.send(());
+                        return tokio::select! {
+                            next = ordered(&mut self.orders) => next,
+                            () = stopped(&mut stop) => None,
+                        };
+                    }
+                    Some(Order::Restart) | None => End::Stopped,
                 },
-                () = stopped(&mut stop) => {
-                    self.pool.remove(self.number, &worker, SlotState::Stopped);
-                    worker.shut_down().await;
-                    process.end(super::STOP_GRACE).await
-                }
+                () = stopped(&mut stop) => End::Stopped,
             }
         };
-        worker.died(&reason);
-        if *self.stop.borrow() {
-            return;
+        match end {
+            End::Adopted(next) => {
+                let pool = Arc::clone(&self.pool);
+                tokio::spawn(async move { finish(&pool, &mut started).await });
+                Some(next)
+            }
+            End::Stopped => {
+                self.pool.remove(self.number, &worker, SlotState::Stopped);
+                worker.shut_down().await;
+                let reason = started.process.end(super::STOP_GRACE).await;
+                worker.died(&reason);
+                None
+            }
+            End::Died(reason) => {
+                worker.died(&reason);
+                if *self.stop.borrow() {
+                    return None;
+                }
+                let died = SlotState::Died { reason: format!("worker {} {reason}", worker.name) };
+                self.pool.remove(self.number, &worker, died);
+                error!(worker = worker.name, pid = worker.pid, "worker {reason}; starting another");
+                metrics::counter!("label_studio_ml_worker_deaths_total").increment(1);
+                None
+            }
         }
-        let died = SlotState::Died { reason: format!("worker {name} {reason}") };
-        self.pool.remove(self.number, &worker, died);
-        error!(worker = name, pid = worker.pid, "worker {reason}; starting another");
-        metrics::counter!("label_studio_ml_worker_deaths_total").increment(1);
     }
 
     fn introduce(&self, worker: &Worker) {
@@ -270,4 +427,45 @@ async fn watch_interpreter(worker: &Worker) {
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     // A supervisor that is gone wants nothing to run on.
     let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Waits for a worker that is to take the place of the one that is being started.
+async fn adopted(orders: &mut mpsc::UnboundedReceiver<Order>) -> Box<Started> {
+    loop {
+        match orders.recv().await {
+            Some(Order::Adopt(next)) => return next,
+            // There is no worker that could end.
+            Some(Order::Vacate(done)) => drop(done.send(())),
+            Some(Order::Restart) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// What a slot without a worker is told: which one to keep, or to start its own.
+async fn ordered(orders: &mut mpsc::UnboundedReceiver<Order>) -> Option<Box<Started>> {
+    loop {
+        match orders.recv().await? {
+            Order::Adopt(next) => return Some(next),
+            Order::Vacate(done) => drop(done.send(())),
+            Order::Restart => return None,
+        }
+    }
+}
+
+/// Ends a worker that took its last call: what runs is finished first.
+async fn finish(pool: &Pool, started: &mut Started) {
+    let Started { process, worker } = started;
+    let unused = async {
+        tokio::select! {
+            () = pool.unused(worker) => {}
+            _ = process.wait() => {}
+        }
+    };
+    if timeout(LONGEST_CALL, unused).await.is_err() {
+        warn!(worker = worker.name, pid = worker.pid, "a replaced worker still runs and is ended");
+    }
+    worker.shut_down().await;
+    let reason = process.end(super::STOP_GRACE).await;
+    worker.died(&reason);
 }

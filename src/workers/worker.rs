@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -12,9 +12,11 @@ use tokio::sync::{oneshot, watch};
 
 use super::channel::{Receiver, Sender};
 use super::frame::FrameError;
+use super::keys::{KeyKeeper, KeyQuestion};
+use super::output::job::CurrentJob;
 use super::protocol::{
-    ClassInfo, FitJob, FromWorker, ImportFailure, ModelError, ModelErrorKind, ModelId, ModelSpec,
-    PROTOCOL, RequestId, ToWorker,
+    ClassInfo, FitJob, FromWorker, HttpHead, ImportFailure, KeyOutcome, ModelError, ModelErrorKind,
+    ModelId, ModelSpec, PROTOCOL, RequestId, ToWorker, VersionNames,
 };
 
 /// A model that workers can be asked to load.
@@ -23,6 +25,40 @@ pub struct Model {
     pub spec: ModelSpec,
     /// What `fit` returned when this version was made, as JSON; empty for an untrained model.
     pub train_output: Bytes,
+    /// The /setup that user code sees while an instance is made.
+    pub setup: Option<Arc<Request>>,
+    names: Mutex<VersionNames>,
+}
+
+/// A request over HTTP, as it came.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub head: HttpHead,
+    pub body: Bytes,
+}
+
+impl Model {
+    pub fn new(
+        spec: ModelSpec,
+        train_output: Bytes,
+        setup: Option<Arc<Request>>,
+        names: VersionNames,
+    ) -> Self {
+        Self { spec, train_output, setup, names: Mutex::new(names) }
+    }
+
+    /// How predictions are marked at the moment.
+    pub fn names(&self) -> VersionNames {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Marks predictions otherwise from now on; workers must be told, too. False if that is no change.
+    pub fn rename(&self, names: VersionNames) -> bool {
+        let mut current = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = *current != names;
+        *current = names;
+        news
+    }
 }
 
 /// Why a worker gave no answer, or a bad one.
@@ -84,7 +120,10 @@ pub struct Worker {
     pub name: String,
     pub pid: u32,
     pub class: ClassInfo,
+    /// The job whose output the worker's output is.
+    pub job: CurrentJob,
     sender: Sender,
+    keeper: Option<Arc<dyn KeyKeeper>>,
     calls: Mutex<Calls>,
     /// Models that the worker was told of, in channel order before any use of them.
     known: Mutex<HashSet<ModelId>>,
@@ -98,6 +137,7 @@ pub async fn greet(
     sender: &Sender,
     receiver: &mut Receiver,
     configure: super::protocol::Configure,
+    keeper: Option<&Arc<dyn KeyKeeper>>,
 ) -> Result<ClassInfo, StartError> {
     match receiver.receive().await? {
         Some((FromWorker::Hello { protocol: PROTOCOL, .. }, _)) => {}
@@ -111,6 +151,9 @@ pub async fn greet(
         match receiver.receive().await? {
             Some((FromWorker::ClassReady(class), _)) => return Ok(class),
             Some((FromWorker::ClassFailed(failure), _)) => return Err(StartError::Import(failure)),
+            Some((FromWorker::Key { request, ask, project, key }, value)) => {
+                answer_key(sender, keeper, request, KeyQuestion { ask, project, key, value });
+            }
             Some(_) => {}
             None => return Err(StartError::Closed),
         }
@@ -118,13 +161,22 @@ pub async fn greet(
 }
 
 impl Worker {
-    pub fn new(incarnation: u64, name: String, pid: u32, class: ClassInfo, sender: Sender) -> Self {
+    pub fn new(
+        incarnation: u64,
+        (name, job): (String, CurrentJob),
+        pid: u32,
+        class: ClassInfo,
+        sender: Sender,
+        keeper: Option<Arc<dyn KeyKeeper>>,
+    ) -> Self {
         Self {
             incarnation,
             name,
             pid,
             class,
+            job,
             sender,
+            keeper,
             calls: Mutex::default(),
             known: Mutex::default(),
             introducing: tokio::sync::Mutex::default(),
@@ -170,6 +222,15 @@ impl Worker {
                 self.interpreter_ms.store(*interpreter_ms, Ordering::Relaxed);
                 return;
             }
+            FromWorker::Key { request, ask, project, key } => {
+                let question = KeyQuestion {
+                    ask: *ask,
+                    project: project.clone(),
+                    key: key.clone(),
+                    value: body,
+                };
+                return answer_key(&self.sender, self.keeper.as_ref(), *request, question);
+            }
             FromWorker::Hello { .. } | FromWorker::ClassReady(_) | FromWorker::ClassFailed(_) => {
                 return;
             }
@@ -203,7 +264,8 @@ impl Worker {
 
     /// Asks for an instance of `model`, a new one with `renew`, and waits until it stands.
     pub async fn load(&self, model: &Model, renew: bool) -> Result<(), WorkerError> {
-        let answer = self.send_load(model, renew).await?;
+        let (request, answer) = self.open_call()?;
+        self.send_load(model, Some(request), renew).await?;
         self.answer(answer).await.map(|_| ())
     }
 
@@ -212,17 +274,48 @@ impl Worker {
         if self.known().contains(&model.spec.id) {
             return Ok(());
         }
-        self.send_load(model, false).await.map(|_| ())
+        self.send_load(model, None, false).await
     }
 
-    async fn send_load(&self, model: &Model, renew: bool) -> Result<AnswerReceiver, WorkerError> {
+    async fn send_load(
+        &self,
+        model: &Model,
+        request: Option<RequestId>,
+        renew: bool,
+    ) -> Result<(), WorkerError> {
         // Sending may have to wait, and no use of the model may overtake its introduction.
         let _order = self.introducing.lock().await;
-        let (request, answer) = self.open_call()?;
-        let message = ToWorker::Load { request, model: model.spec.clone(), renew };
-        self.sender.send(&message, model.train_output.clone()).await?;
+        let names = model.names();
+        let setup_body = model.setup.as_ref().map(|setup| setup.body.clone()).unwrap_or_default();
+        let body = if setup_body.is_empty() {
+            model.train_output.clone()
+        } else {
+            [model.train_output.as_ref(), setup_body.as_ref()].concat().into()
+        };
+        let message = ToWorker::Load {
+            request,
+            model: model.spec.clone(),
+            renew,
+            names: names.clone(),
+            train_output: model.train_output.len(),
+            setup: model.setup.as_ref().map(|setup| setup.head.clone()),
+        };
+        self.sender.send(&message, body).await?;
         self.known().insert(model.spec.id);
-        Ok(answer)
+        // Who renamed it meanwhile did not know of this worker.
+        if model.names() != names {
+            self.rename(model).await;
+        }
+        Ok(())
+    }
+
+    /// Has the worker mark predictions of a model as it is called now.
+    pub async fn rename(&self, model: &Model) {
+        if self.known().contains(&model.spec.id) {
+            let message = ToWorker::Name { model: model.spec.id, names: model.names() };
+            // Only a dead worker cannot be told, and it needs no telling.
+            let _ = self.sender.send(&message, Bytes::new()).await;
+        }
     }
 
     /// Tells the worker to forget a model.
@@ -237,13 +330,13 @@ impl Worker {
         &self,
         model: &Model,
         force_reload: bool,
-        body: Bytes,
+        http: Request,
     ) -> Result<Predicted, WorkerError> {
-        let mut asked = self.ask_predict(model, force_reload, body.clone()).await;
+        let mut asked = self.ask_predict(model, force_reload, http.clone()).await;
         // A switch of versions may unload the model between its introduction and its use.
         if let Err(WorkerError::Model(ModelError { kind: ModelErrorKind::Unloaded, .. })) = asked {
             self.known().remove(&model.spec.id);
-            asked = self.ask_predict(model, force_reload, body).await;
+            asked = self.ask_predict(model, force_reload, http).await;
         }
         match asked? {
             Answer { message: FromWorker::Predicted { tasks, results, .. }, body } => {
@@ -257,11 +350,12 @@ impl Worker {
         &self,
         model: &Model,
         force_reload: bool,
-        body: Bytes,
+        http: Request,
     ) -> Result<Answer, WorkerError> {
         self.introduce(model).await?;
         let (request, answer) = self.open_call()?;
-        let message = ToWorker::Predict { request, model: model.spec.id, force_reload };
+        let (model, http, body) = (model.spec.id, http.head, http.body);
+        let message = ToWorker::Predict { request, model, force_reload, http };
         self.sender.send(&message, body).await?;
         self.answer(answer).await
     }
@@ -313,4 +407,25 @@ impl Worker {
     fn known(&self) -> MutexGuard<'_, HashSet<ModelId>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Answers user code's question without holding up the channel.
+fn answer_key(
+    sender: &Sender,
+    keeper: Option<&Arc<dyn KeyKeeper>>,
+    request: RequestId,
+    question: KeyQuestion,
+) {
+    let (sender, keeper) = (sender.clone(), keeper.cloned());
+    tokio::spawn(async move {
+        let (outcome, value) = match &keeper {
+            Some(keeper) => keeper.answer(question).await,
+            None => (KeyOutcome::NotKept, Bytes::new()),
+        };
+        let message = ToWorker::KeyAnswer { request, outcome };
+        if let Err(error) = sender.send(&message, value).await {
+            let outcome = KeyOutcome::Failed(error.to_string());
+            let _ = sender.send(&ToWorker::KeyAnswer { request, outcome }, Bytes::new()).await;
+        }
+    });
 }

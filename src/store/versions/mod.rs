@@ -10,6 +10,7 @@ mod choice;
 mod layout;
 mod prune;
 mod publish;
+mod record;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use thiserror::Error;
 
 use super::project_dir::{self, TooLong};
 use layout::{EVENT, TASKS, TASKS_INFO};
+pub use record::Record;
 
 /// Our own folder below MODEL_DIR.
 const OWN: &str = ".label-studio-ml";
@@ -130,7 +132,8 @@ impl Versions {
 
     /// Whether a job has made its version.
     pub fn is_published(&self, project: &str, id: u64) -> Result<bool, StoreError> {
-        Ok(layout::is_published(&self.project_dir(project)?.join(id.to_string())))
+        Ok(layout::is_published(&self.project_dir(project)?.join(id.to_string()))
+            || self.record(project, id)?.is_some())
     }
 
     /// The whole `job_result.json` of a version; none if the version is gone.
@@ -147,8 +150,9 @@ impl Versions {
         if let Some(newest) = known.get(project) {
             return Ok(*newest);
         }
-        let newest =
-            layout::job_folders(&self.project_dir(project)?).into_iter().max().unwrap_or(0);
+        let recorded = self.record_ids(project)?.into_iter().next();
+        let folders = layout::job_folders(&self.project_dir(project)?);
+        let newest = folders.into_iter().chain(recorded).max().unwrap_or(0);
         known.insert(project.to_owned(), newest);
         Ok(newest)
     }

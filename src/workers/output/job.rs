@@ -113,10 +113,10 @@ impl JobOutput {
     }
 
     /// Waits until everything that the job printed is here, but not for ever: user code may have
-    /// redirected a stream.
-    pub async fn drained(&self, bound: Duration) {
+    /// redirected a stream. False if it was not.
+    pub async fn drained(&self, bound: Duration) -> bool {
         let mut ended = self.streams_ended.subscribe();
-        let _ = timeout(bound, ended.wait_for(|ended| *ended >= STREAMS)).await;
+        timeout(bound, ended.wait_for(|ended| *ended >= STREAMS)).await.is_ok()
     }
 
     fn said(&self) -> MutexGuard<'_, Said> {

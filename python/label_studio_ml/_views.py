@@ -1,0 +1,95 @@
+"""What the routes of the in-process mode do, for both generations of the API."""
+
+import json
+from typing import Any
+
+from flask import jsonify, request
+
+from label_studio_ml import _results, api
+from label_studio_ml.exceptions import exception_handler
+
+
+def _is_first() -> bool:
+    return api.MODEL_CLASS._api_generation() == 1
+
+
+@exception_handler
+def health() -> Any:
+    if _is_first():
+        return jsonify({"status": "UP", "model_dir": api._manager.model_dir})
+    return jsonify({"status": "UP", "model_class": api.MODEL_CLASS.__name__})
+
+
+@exception_handler
+def metrics() -> Any:
+    return jsonify({})
+
+
+@exception_handler
+def predict() -> Any:
+    data: Any = request.json
+    params = dict(data.get("params") or {})
+    if _is_first():
+        given = (data.get("project"), data.get("label_config"))
+        switches = (data.get("force_reload", False), data.get("try_fetch", True))
+        results, wrapper = api._manager.predict(data.get("tasks"), *given, *switches, **params)
+        return jsonify({"results": results, "model_version": wrapper.model_version})
+    project_id = str(data.get("project")).split(".", 1)[0]
+    context = params.pop("context", {})
+    model = api.MODEL_CLASS(project_id=project_id, label_config=data.get("label_config"))
+    response = model.predict(data.get("tasks"), context=context, **params)
+    return jsonify({"results": _results.of(response, lambda: model.model_version)})
+
+
+@exception_handler
+def setup() -> Any:
+    data: Any = request.json
+    if _is_first():
+        connection = {name: data.get(name, "") for name in ("hostname", "access_token")}
+        given = (data.get("project"), data.get("schema"), data.get("force_reload", False))
+        wrapper = api._manager.fetch(*given, **connection)
+        return jsonify({"model_version": wrapper.model_version})
+    project_id = data.get("project").split(".", 1)[0]
+    model = api.MODEL_CLASS(project_id=project_id, label_config=data.get("schema"))
+    if extra_params := data.get("extra_params"):
+        text = extra_params if isinstance(extra_params, str) else json.dumps(extra_params)
+        model.set_extra_params(text)
+    return jsonify({"model_version": model.get("model_version")})
+
+
+@exception_handler
+def train() -> Any:
+    data: Any = request.json
+    annotations = data.get("annotations", "No annotations provided")
+    project = data.get("project")
+    if len(annotations) == 0:
+        return jsonify("No annotations found."), 400
+    job = api._manager.train(
+        annotations,
+        "" if isinstance(project, dict) else project,
+        data.get("label_config"),
+        **(data.get("params") or {}),
+    )
+    return jsonify({"job": job.id} if job else {}), 201
+
+
+def webhook() -> Any:
+    data: Any = request.json
+    event = data.pop("action")
+    if _is_first():
+        return jsonify(api._manager.webhook(event, data)), 201
+    if event not in api.TRAIN_EVENTS:
+        return jsonify({"status": "Unknown event"}), 200
+    project = data["project"]
+    model = api.MODEL_CLASS(str(project["id"]), label_config=project["label_config"])
+    result = model.fit(event, data)
+    try:
+        answer = jsonify({"result": result, "status": "ok"})
+    except Exception as error:
+        answer = jsonify({"error": str(error), "status": "error"})
+    return answer, 201
+
+
+@exception_handler
+def is_training() -> Any:
+    return jsonify(api._manager.is_training(request.args.get("project")))

@@ -1,0 +1,61 @@
+//! `self.get` and `self.set` of user code inside a worker: the server keeps the values.
+//!
+//! Called by `label_studio_ml.cache.HostedCache`, which goes to the file itself where nothing is kept.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::workers::keys::{KeyClient, KeyQuestion};
+use crate::workers::protocol::{KeyAsk, KeyOutcome};
+
+static CLIENT: OnceLock<Arc<KeyClient>> = OnceLock::new();
+
+/// Tells user code's keys where they are kept; once in a process.
+pub(super) fn keep_with(client: &Arc<KeyClient>) {
+    let _ = CLIENT.set(Arc::clone(client));
+}
+
+/// Whether this process is a worker of a server.
+#[pyfunction]
+pub(super) fn is_hosted() -> bool {
+    CLIENT.get().is_some()
+}
+
+/// Asks to `get`, `set` or `delete` a value, or whether the project `has` one. Returns whether the
+/// server keeps values for this process, and what was found: the value, an empty text for `has`, or
+/// None. Raises `OSError` if the server could not read or write.
+#[pyfunction]
+pub(super) fn ask_key(
+    py: Python<'_>,
+    ask: &str,
+    project: String,
+    key: String,
+    value: Option<String>,
+) -> PyResult<(bool, Option<String>)> {
+    let ask = match ask {
+        "get" => KeyAsk::Get,
+        "has" => KeyAsk::Has,
+        "set" => KeyAsk::Set,
+        "delete" => KeyAsk::Delete,
+        other => return Err(PyValueError::new_err(format!("nobody can {other:?} a key"))),
+    };
+    let Some(client) = CLIENT.get() else { return Ok((false, None)) };
+    let value = value.map(Bytes::from).unwrap_or_default();
+    let question = KeyQuestion { ask, project, key, value };
+    let answer = py.detach(|| client.ask(&question));
+    match answer {
+        None | Some((KeyOutcome::NotKept, _)) => Ok((false, None)),
+        Some((KeyOutcome::Found, value)) => {
+            let text = String::from_utf8(value.into())
+                .map_err(|error| PyOSError::new_err(format!("key {:?}: {error}", question.key)))?;
+            Ok((true, Some(text)))
+        }
+        Some((KeyOutcome::Absent | KeyOutcome::Done, _)) => Ok((true, None)),
+        Some((KeyOutcome::Failed(reason), _)) => {
+            Err(PyOSError::new_err(format!("key {:?}: {reason}", question.key)))
+        }
+    }
+}

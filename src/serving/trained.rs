@@ -1,0 +1,243 @@
+//! What a training of generation 2 brings: a name for what it made, and models that know of it.
+//!
+//! Such a model keeps what it learned in keys and files of its own, which its workers see at once. The
+//! version is switched all the same only when its models are loaded, so until then the name that was
+//! served before stays, and predictions carry it. What changed only in keys is seen by new instances;
+//! files, and what `fit` returned, need new processes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use tracing::{info, warn};
+
+use super::keys::VERSION_KEY;
+use super::model_in_use::ModelInUse;
+use super::version_names::ProjectNames;
+use super::{Serving, ServingError, on_disk};
+use crate::store::versions::{Record, Version, Versions};
+use crate::workers::protocol::{VersionNames, project_id};
+
+/// What a model whose class names no version is called, as in the original.
+const INITIAL: &str = "0.0.1";
+
+/// How the model called its version before a training.
+#[derive(Debug)]
+pub struct Before {
+    own: Option<String>,
+}
+
+/// What a training did.
+#[derive(Debug)]
+pub struct Done {
+    /// Digits; the number of the job.
+    pub id: u64,
+    pub event: String,
+    /// What `fit` returned, as JSON.
+    pub result: Bytes,
+    /// Files below MODEL_DIR that it changed, if it changed any.
+    pub files: Option<Vec<String>>,
+    pub took: Duration,
+    /// It ran inside the worker that predicts, whose globals are as it left them.
+    pub in_worker: bool,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub enum Brought {
+    /// It changed nothing, so there is no new version.
+    Nothing,
+    Served,
+    /// The version before is still served, for this reason.
+    Refused(String),
+}
+
+impl Serving {
+    /// How versions of a project are called, and its newest one.
+    pub(super) async fn read_names(
+        &self,
+        project: &str,
+        versions: &Arc<Versions>,
+    ) -> Result<(Option<Version>, ProjectNames), ServingError> {
+        let own = self.own_version(project).await?.unwrap_or_else(|| INITIAL.into());
+        let (disk, name) = (Arc::clone(versions), project.to_owned());
+        let record = on_disk(move || disk.newest_record(&name)).await?;
+        let version = record.as_ref().map(|record| version(record.id));
+        let recorded = record.map(|record| (record.own, record.served));
+        Ok((version, ProjectNames::new(own, recorded)))
+    }
+
+    async fn own_version(&self, project: &str) -> Result<Option<String>, ServingError> {
+        Ok(self.key_store().await?.get(project_id(project), VERSION_KEY).await?)
+    }
+
+    /// A training begins: the name that is served stays until it is known what came of it.
+    pub async fn begin_training(&self, project: &str) -> Result<Before, ServingError> {
+        let own = self.own_version(project).await?;
+        self.models.pin(project);
+        self.watch_keys(project_id(project));
+        Ok(Before { own })
+    }
+
+    /// A training failed, so its name for the version is taken back.
+    pub async fn give_up_training(&self, project: &str, before: &Before) {
+        if let Err(error) = self.restore_name(project, before).await {
+            warn!(project, "the name of the version cannot be restored: {error}");
+        }
+        for model in self.models.unpin(project) {
+            for worker in self.pool.workers() {
+                worker.rename(&model.model).await;
+            }
+        }
+    }
+
+    async fn restore_name(&self, project: &str, before: &Before) -> Result<(), ServingError> {
+        let store = self.key_store().await?;
+        let id = project_id(project);
+        match &before.own {
+            Some(own) => store.set(id, VERSION_KEY, own.clone()).await?,
+            None => store.delete(id, VERSION_KEY).await?,
+        };
+        let own = before.own.as_deref().unwrap_or(INITIAL);
+        self.models.note_own_version(id, own);
+        Ok(())
+    }
+
+    /// A training ended: has what it did served, if it did anything.
+    pub async fn finish_training(
+        &self,
+        project: &str,
+        trained: &ModelInUse,
+        before: &Before,
+        done: Done,
+    ) -> Result<Brought, ServingError> {
+        let _one = self.switching.lock().await;
+        let keys = self.watched_keys();
+        let is_empty = is_empty(&done.result);
+        if keys.is_empty() && done.files.is_none() && is_empty {
+            self.give_up_training(project, before).await;
+            return Ok(Brought::Nothing);
+        }
+        let renew = !done.in_worker && (done.files.is_some() || !is_empty);
+        let id = done.id;
+        let brought = if renew {
+            self.bring_by_processes(project, trained, done, keys).await
+        } else {
+            self.bring_by_instances(project, trained, done, keys).await
+        };
+        match brought {
+            Ok(served) => {
+                info!(project, job = id, model_version = served, "this version is served now");
+                Ok(Brought::Served)
+            }
+            Err(Obstacle::Load(reason)) => {
+                warn!(project, job = id, "not served, the version before stays: {reason}");
+                self.give_up_training(project, before).await;
+                self.models.refuse_switch(project, id, reason.clone());
+                Ok(Brought::Refused(reason))
+            }
+            Err(Obstacle::Serving(error)) => {
+                self.give_up_training(project, before).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn bring_by_instances(
+        &self,
+        project: &str,
+        trained: &ModelInUse,
+        done: Done,
+        keys: Vec<String>,
+    ) -> Result<String, Obstacle> {
+        let version = version(done.id);
+        let next = self.load_next(project, &version, trained).await.map_err(Obstacle::Load)?;
+        let (own, served) = self.record(project, done, keys).await?;
+        if let Some(next) = &next {
+            next.model.rename(VersionNames { served: served.clone(), own: vec![own.clone()] });
+            for worker in self.pool.workers() {
+                worker.rename(&next.model).await;
+            }
+        }
+        let old = self.models.switch_named(project, version, own, served.clone(), next);
+        self.unload(&old).await;
+        Ok(served)
+    }
+
+    async fn bring_by_processes(
+        &self,
+        project: &str,
+        trained: &ModelInUse,
+        done: Done,
+        keys: Vec<String>,
+    ) -> Result<String, Obstacle> {
+        let version = version(done.id);
+        let next = self.models.prepare_switch(project, &version, &trained.model.spec);
+        let renewal = self.start_renewal(next.as_ref()).await.map_err(Obstacle::Load)?;
+        let (own, served) = self.record(project, done, keys).await?;
+        if let Some(next) = &next {
+            next.model.rename(VersionNames { served: served.clone(), own: vec![own.clone()] });
+            for worker in renewal.workers() {
+                worker.rename(&next.model).await;
+            }
+        }
+        let name = served.clone();
+        self.finish_renewal(renewal, || {
+            // The old models go with their workers.
+            self.models.switch_named(project, version, own, name, next);
+        })
+        .await;
+        Ok(served)
+    }
+
+    /// Writes down what made the version; how the model calls it, and how it is served.
+    async fn record(
+        &self,
+        project: &str,
+        done: Done,
+        keys: Vec<String>,
+    ) -> Result<(String, String), ServingError> {
+        // Only now: making an instance may have named it.
+        let own = self.own_version(project).await?.unwrap_or_else(|| INITIAL.into());
+        let served = self.models.next_name(project, &own, done.id);
+        let result = serde_json::from_slice::<Box<RawValue>>(&done.result)
+            .map_err(|error| ServingError::Store(error.into()))?;
+        let record = Record {
+            id: done.id,
+            own: own.clone(),
+            served: served.clone(),
+            event: done.event,
+            result,
+            keys,
+            files: done.files.unwrap_or_default(),
+            time: done.took.as_secs_f64(),
+        };
+        let (_, versions) = self.ready().await?;
+        let name = project.to_owned();
+        on_disk(move || versions.write_record(&name, &record)).await?;
+        Ok((own, served))
+    }
+}
+
+/// Why a version is not served.
+enum Obstacle {
+    Load(String),
+    Serving(ServingError),
+}
+
+impl From<ServingError> for Obstacle {
+    fn from(error: ServingError) -> Self {
+        Self::Serving(error)
+    }
+}
+
+/// A version of generation 2 has no folder, and whatever is wrong with it shows at once.
+fn version(id: u64) -> Version {
+    Version { id, train_output: Bytes::new(), is_tried: true }
+}
+
+/// Whether `fit` returned nothing to speak of.
+fn is_empty(result: &[u8]) -> bool {
+    matches!(result.trim_ascii(), b"" | b"null" | b"{}" | b"[]" | b"\"\"")
+}

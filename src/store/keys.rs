@@ -1,0 +1,146 @@
+//! What user code keeps for its projects with `self.set`: `MODEL_DIR/cache.db`.
+//!
+//! The file has the original's form and stays the truth, so going back to the original loses nothing.
+//! Where it cannot be written, values are kept in memory for as long as the server lives.
+
+use std::fs;
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+use super::db::{Db, DbError};
+
+const FILE: &str = "cache.db";
+
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS cache (
+    project_id TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (project_id, key)
+)";
+
+/// The values of all projects below one MODEL_DIR.
+#[derive(Debug)]
+pub struct KeyStore {
+    db: Db,
+}
+
+impl KeyStore {
+    pub fn open(model_dir: &Path) -> Result<Self, DbError> {
+        let path = model_dir.join(FILE);
+        // What keeps the folder from being made shows when the file is opened.
+        let _ = fs::create_dir_all(model_dir);
+        let writable = |connection: &Connection| {
+            connection.execute_batch(TABLE)?;
+            // A file that can only be read opens all the same.
+            connection.execute("DELETE FROM cache WHERE 0", []).map(|_| ())
+        };
+        let opened = Db::open(&path, writable);
+        let Err(error) = opened else { return Ok(Self { db: opened? }) };
+        tracing::warn!("{error}; what models keep with self.set lasts only until the server ends");
+        let db = Db::in_memory(|connection| {
+            connection.execute_batch(TABLE)?;
+            copy(&path, connection)
+        })?;
+        Ok(Self { db })
+    }
+
+    pub async fn get(&self, project: &str, key: &str) -> Result<Option<String>, DbError> {
+        let (project, key) = (project.to_owned(), key.to_owned());
+        self.db.run(move |db| get(db, &project, &key)).await
+    }
+
+    /// Keeps a value, which is on the disk when this returns; the value before.
+    pub async fn set(
+        &self,
+        project: &str,
+        key: &str,
+        value: String,
+    ) -> Result<Option<String>, DbError> {
+        let (project, key) = (project.to_owned(), key.to_owned());
+        self.db
+            .run(move |db| {
+                let before = get(db, &project, &key)?;
+                if before.as_ref() != Some(&value) {
+                    db.execute(
+                        "REPLACE INTO cache (project_id, key, value) VALUES (?1, ?2, ?3)",
+                        params![project, key, value],
+                    )?;
+                }
+                Ok(before)
+            })
+            .await
+    }
+
+    /// Forgets a value; the value before.
+    pub async fn delete(&self, project: &str, key: &str) -> Result<Option<String>, DbError> {
+        let (project, key) = (project.to_owned(), key.to_owned());
+        self.db
+            .run(move |db| {
+                let before = get(db, &project, &key)?;
+                db.execute(
+                    "DELETE FROM cache WHERE project_id = ?1 AND key = ?2",
+                    params![project, key],
+                )?;
+                Ok(before)
+            })
+            .await
+    }
+}
+
+fn get(db: &Connection, project: &str, key: &str) -> rusqlite::Result<Option<String>> {
+    db.prepare_cached("SELECT value FROM cache WHERE project_id = ?1 AND key = ?2")?
+        .query_row(params![project, key], |row| row.get(0))
+        .optional()
+}
+
+/// Copies the values of a file that can only be read.
+fn copy(path: &Path, into: &Connection) -> rusqlite::Result<()> {
+    let Ok(from) = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY) else {
+        return Ok(());
+    };
+    let Ok(mut rows) = from.prepare("SELECT project_id, key, value FROM cache") else {
+        return Ok(());
+    };
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        let (project, key, value): (String, String, String) =
+            (row.get(0)?, row.get(1)?, row.get(2)?);
+        into.execute("INSERT INTO cache VALUES (?1, ?2, ?3)", params![project, key, value])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn values_are_there_after_reopening_in_the_form_of_the_original() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = KeyStore::open(dir.path()).unwrap();
+        assert_eq!(keys.get("7", "model_version").await.unwrap(), None);
+        assert_eq!(keys.set("7", "model_version", "0.0.1".into()).await.unwrap(), None);
+        let before = keys.set("7", "model_version", "0.0.2".into()).await.unwrap();
+        assert_eq!(before.as_deref(), Some("0.0.1"));
+        keys.set("8", "prompt", "é".into()).await.unwrap();
+        assert_eq!(keys.delete("8", "prompt").await.unwrap().as_deref(), Some("é"));
+        drop(keys);
+        let file = Connection::open(dir.path().join("cache.db")).unwrap();
+        let row: (String, String, String) = file
+            .query_row("SELECT project_id, key, value FROM cache", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .unwrap();
+        assert_eq!(row, ("7".into(), "model_version".into(), "0.0.2".into()));
+    }
+
+    #[tokio::test]
+    async fn without_a_place_to_write_values_are_kept_in_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file"), "").unwrap();
+        let keys = KeyStore::open(&dir.path().join("file")).unwrap();
+        keys.set("7", "a", "b".into()).await.unwrap();
+        assert_eq!(keys.get("7", "a").await.unwrap().as_deref(), Some("b"));
+    }
+}

@@ -1,0 +1,138 @@
+//! Versions of models of generation 2.
+//!
+//! Such a model writes over its own files and keys, so a version is no folder but a record of what
+//! made it: `MODEL_DIR/.label-studio-ml/versions/<project>/<id>.json`. The newest one counts.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{StoreError, Versions, at};
+use crate::store::{durable_fs, project_dir};
+
+/// What made a version.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    pub id: u64,
+    /// What the model called its version when this was written.
+    pub own: String,
+    /// What /setup tells and predictions carry while the model calls it so.
+    pub served: String,
+    pub event: String,
+    /// What `fit` returned.
+    pub result: Box<RawValue>,
+    /// Keys that `fit` set.
+    pub keys: Vec<String>,
+    /// Paths below MODEL_DIR that `fit` wrote or removed, as far as they were looked at.
+    pub files: Vec<String>,
+    /// Seconds that the training took.
+    pub time: f64,
+}
+
+impl Versions {
+    /// Makes a record the newest one: all of it or, if killed, none.
+    pub fn write_record(&self, project: &str, record: &Record) -> Result<(), StoreError> {
+        let dir = self.records_dir(project)?;
+        let staging = self.own_dir();
+        fs::create_dir_all(&dir).map_err(at(&dir))?;
+        let target = dir.join(format!("{}.json", record.id));
+        let bytes = serde_json::to_vec_pretty(record)?;
+        durable_fs::write_atomic(&staging, &target, &bytes).map_err(at(&target))
+    }
+
+    /// The newest record of a project that can be read.
+    pub fn newest_record(&self, project: &str) -> Result<Option<Record>, StoreError> {
+        for id in self.record_ids(project)? {
+            match self.record(project, id) {
+                Ok(record) => return Ok(record),
+                Err(error) => tracing::error!(project, version = id, "record: {error}"),
+            }
+        }
+        Ok(None)
+    }
+
+    /// A record of a project.
+    pub fn record(&self, project: &str, id: u64) -> Result<Option<Record>, StoreError> {
+        let path = self.records_dir(project)?.join(format!("{id}.json"));
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(at(&path)(error)),
+        }
+    }
+
+    /// Ids of a project's records, newest first.
+    pub fn record_ids(&self, project: &str) -> Result<Vec<u64>, StoreError> {
+        let dir = self.records_dir(project)?;
+        // Nothing was recorded yet.
+        let entries = fs::read_dir(&dir).into_iter().flatten().flatten();
+        let mut ids: Vec<u64> = entries
+            .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".json")?.parse().ok())
+            .collect();
+        ids.sort_unstable_by_key(|id| std::cmp::Reverse(*id));
+        Ok(ids)
+    }
+
+    /// Removes all but the newest `keep` records of a project.
+    pub fn prune_records(&self, project: &str, keep: usize) -> Result<Vec<u64>, StoreError> {
+        let old: Vec<u64> = self.record_ids(project)?.into_iter().skip(keep).collect();
+        for id in &old {
+            let path = self.records_dir(project)?.join(format!("{id}.json"));
+            fs::remove_file(&path).map_err(at(&path))?;
+        }
+        Ok(old)
+    }
+
+    fn records_dir(&self, project: &str) -> Result<PathBuf, StoreError> {
+        let name = project_dir::name(project)?;
+        // The default project has a name of its own here: other keys never begin with a dot.
+        let name = if name.is_empty() { ".default".to_owned() } else { name };
+        Ok(self.own_dir().join("versions").join(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(id: u64) -> Record {
+        Record {
+            id,
+            own: "0.0.1".into(),
+            served: format!("0.0.1+{id}"),
+            event: "ANNOTATION_CREATED".into(),
+            result: RawValue::from_string("{\"b\":1,\"a\":2}".into()).unwrap(),
+            keys: vec!["prompt".into()],
+            files: Vec::new(),
+            time: 0.5,
+        }
+    }
+
+    #[test]
+    fn the_newest_record_that_can_be_read_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let versions = Versions::open(dir.path());
+        assert!(versions.newest_record("7.1").unwrap().is_none());
+        for id in [5, 12, 9] {
+            versions.write_record("7.1", &record(id)).unwrap();
+        }
+        assert_eq!(versions.record_ids("7.1").unwrap(), [12, 9, 5]);
+        let newest = versions.newest_record("7.1").unwrap().unwrap();
+        assert_eq!((newest.id, newest.result.get()), (12, "{\"b\":1,\"a\":2}"));
+        fs::write(dir.path().join(".label-studio-ml/versions/7.1/12.json"), "{").unwrap();
+        assert_eq!(versions.newest_record("7.1").unwrap().unwrap().id, 9);
+        assert!(versions.newest_record("8.1").unwrap().is_none());
+        assert_eq!(versions.prune_records("7.1", 1).unwrap(), [9, 5]);
+    }
+
+    #[test]
+    fn requests_without_a_project_have_records_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let versions = Versions::open(dir.path());
+        versions.write_record("", &record(5)).unwrap();
+        assert_eq!(versions.record_ids("").unwrap(), [5]);
+    }
+}

@@ -1,0 +1,307 @@
+//! Which thread of a worker runs which prediction.
+//!
+//! Where instances are shared, any thread will do, the one that was idle last first. Where every
+//! thread keeps instances of its own (generation 2: a database connection or a CUDA stream belongs to
+//! the thread that made it), a request goes to a thread that holds an instance of its model. While all
+//! of those are busy it waits for them as long as making a further instance would take, and only then
+//! has one made; while the first one is being made, everybody waits for that.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::protocol::ModelId;
+
+/// A thread that takes work here.
+pub type ThreadId = usize;
+
+/// What a thread is to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next<T> {
+    Item {
+        model: ModelId,
+        item: T,
+    },
+    /// Drop the instances of these models.
+    Forget(Vec<ModelId>),
+    /// There was nothing to do for a while.
+    Idle,
+    /// There is nothing to do any more.
+    Closed,
+}
+
+/// Work for the threads of one worker.
+#[derive(Debug)]
+pub struct Dispatch<T> {
+    state: Mutex<State<T>>,
+    drained: Condvar,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    /// Threads keep instances of their own.
+    by_thread: bool,
+    waiting: VecDeque<Waiting<T>>,
+    threads: HashMap<ThreadId, Arc<Condvar>>,
+    /// Threads that sleep and were not woken yet; the last one went to sleep last.
+    idle: Vec<ThreadId>,
+    running: usize,
+    models: HashMap<ModelId, Held>,
+    forgotten: HashMap<ThreadId, Vec<ModelId>>,
+    registered: ThreadId,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    model: ModelId,
+    since: Instant,
+    item: T,
+}
+
+/// The instances of one model.
+#[derive(Debug, Default)]
+struct Held {
+    by: Vec<ThreadId>,
+    making: usize,
+    /// How long it took to make one.
+    cost: Duration,
+}
+
+impl<T> Default for Dispatch<T> {
+    fn default() -> Self {
+        Self::new(false)
+    }
+}
+
+impl<T> Dispatch<T> {
+    pub fn new(by_thread: bool) -> Self {
+        Self {
+            state: Mutex::new(State {
+                by_thread,
+                waiting: VecDeque::new(),
+                threads: HashMap::new(),
+                idle: Vec::new(),
+                running: 0,
+                models: HashMap::new(),
+                forgotten: HashMap::new(),
+                registered: 0,
+                closed: false,
+            }),
+            drained: Condvar::new(),
+        }
+    }
+
+    /// Says whether threads keep instances of their own, before there is any work.
+    pub fn keep_by_thread(&self, by_thread: bool) {
+        self.lock().by_thread = by_thread;
+    }
+
+    /// A thread begins to take work.
+    pub fn register(&self) -> ThreadId {
+        let mut state = self.lock();
+        state.registered += 1;
+        let thread = state.registered;
+        state.threads.insert(thread, Arc::default());
+        thread
+    }
+
+    /// A thread takes no work any more, and has dropped what it held.
+    pub fn leave(&self, thread: ThreadId) {
+        let mut state = self.lock();
+        state.threads.remove(&thread);
+        state.forgotten.remove(&thread);
+        for held in state.models.values_mut() {
+            held.by.retain(|holder| *holder != thread);
+        }
+        state.wake_for_all();
+    }
+
+    pub fn push(&self, model: ModelId, item: T) {
+        let mut state = self.lock();
+        state.waiting.push_back(Waiting { model, since: Instant::now(), item });
+        state.wake_for(model);
+    }
+
+    /// Lets the threads finish what waits, and then end.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        for sleeper in state.threads.values() {
+            sleeper.notify_one();
+        }
+        state.idle.clear();
+        self.drained.notify_all();
+    }
+
+    /// Returns once it is closed and all work is done.
+    pub fn wait_drained(&self) {
+        let busy = |state: &mut State<T>| {
+            !(state.closed && state.waiting.is_empty() && state.running == 0)
+        };
+        drop(self.drained.wait_while(self.lock(), busy).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What `thread`, which has done what it was given before, is to do next; it sleeps until there is
+    /// something, but at most `patience`.
+    pub fn next(&self, thread: ThreadId, patience: Duration) -> Next<T> {
+        let until = Instant::now() + patience;
+        let mut state = self.lock();
+        loop {
+            if let Some(models) = state.forgotten.remove(&thread) {
+                return Next::Forget(models);
+            }
+            if let Some(position) = state.eligible(thread)
+                && let Some(found) = state.waiting.remove(position)
+            {
+                state.running += 1;
+                return Next::Item { model: found.model, item: found.item };
+            }
+            if state.closed && state.waiting.is_empty() {
+                self.drained.notify_all();
+                return Next::Closed;
+            }
+            let now = Instant::now();
+            if now >= until {
+                return Next::Idle;
+            }
+            let Some(sleeper) = state.threads.get(&thread).map(Arc::clone) else {
+                return Next::Closed;
+            };
+            let soonest = state.soonest().map_or(until, |soonest| soonest.min(until));
+            state.idle.push(thread);
+            let sleep = soonest.saturating_duration_since(now).max(Duration::from_micros(50));
+            state = sleeper.wait_timeout(state, sleep).unwrap_or_else(PoisonError::into_inner).0;
+            state.idle.retain(|idle| *idle != thread);
+        }
+    }
+
+    /// The item that a thread was given is done.
+    pub fn done(&self) {
+        let mut state = self.lock();
+        state.running -= 1;
+        if state.closed {
+            self.drained.notify_all();
+        }
+    }
+
+    /// Somebody is going to make an instance; whoever asks for the model waits for that.
+    pub fn begin_making(&self, model: ModelId) {
+        self.lock().models.entry(model).or_default().making += 1;
+    }
+
+    /// The instance stands, and belongs to `thread`.
+    pub fn made(&self, thread: ThreadId, model: ModelId, cost: Duration) {
+        let mut state = self.lock();
+        let held = state.models.entry(model).or_default();
+        held.making = held.making.saturating_sub(1);
+        held.cost = cost;
+        if !held.by.contains(&thread) {
+            held.by.push(thread);
+        }
+        state.wake_for_all();
+    }
+
+    /// No instance came of it.
+    pub fn not_made(&self, model: ModelId) {
+        let mut state = self.lock();
+        if let Some(held) = state.models.get_mut(&model) {
+            held.making = held.making.saturating_sub(1);
+        }
+        state.wake_for_all();
+    }
+
+    /// Whether `thread` holds an instance.
+    pub fn holds(&self, thread: ThreadId, model: ModelId) -> bool {
+        self.lock().models.get(&model).is_some_and(|held| held.by.contains(&thread))
+    }
+
+    /// Whether anybody holds an instance.
+    pub fn is_held(&self, model: ModelId) -> bool {
+        self.lock().models.get(&model).is_some_and(|held| !held.by.is_empty())
+    }
+
+    /// Has every thread drop its instance of a model.
+    pub fn forget(&self, model: ModelId) {
+        let mut state = self.lock();
+        let Some(held) = state.models.remove(&model) else { return };
+        for thread in held.by {
+            state.forgotten.entry(thread).or_default().push(model);
+            state.wake(thread);
+        }
+    }
+
+    /// Instances of `thread` that others hold too; it is to drop them.
+    pub fn surplus(&self, thread: ThreadId) -> Vec<ModelId> {
+        let mut surplus = Vec::new();
+        for (model, held) in &mut self.lock().models {
+            if held.by.len() > 1 && held.by.contains(&thread) {
+                held.by.retain(|holder| *holder != thread);
+                surplus.push(*model);
+            }
+        }
+        surplus
+    }
+
+    /// Whether `thread` holds any instance.
+    pub fn holds_any(&self, thread: ThreadId) -> bool {
+        self.lock().models.values().any(|held| held.by.contains(&thread))
+    }
+
+    /// A panic elsewhere leaves whole items, so a poisoned lock is as good as a clean one.
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> State<T> {
+    /// The first item that `thread` may take now.
+    fn eligible(&self, thread: ThreadId) -> Option<usize> {
+        if !self.by_thread {
+            return (!self.waiting.is_empty()).then_some(0);
+        }
+        self.waiting.iter().position(|item| {
+            let Some(held) = self.models.get(&item.model) else { return true };
+            held.by.contains(&thread)
+                || (held.making == 0 && (held.by.is_empty() || item.since.elapsed() >= held.cost))
+        })
+    }
+
+    /// When an item that waits for a busy thread has waited long enough.
+    fn soonest(&self) -> Option<Instant> {
+        let patience = |item: &Waiting<T>| {
+            let held = self.models.get(&item.model)?;
+            (held.making == 0).then(|| item.since + held.cost)
+        };
+        self.waiting.iter().filter_map(patience).min()
+    }
+
+    fn wake(&mut self, thread: ThreadId) {
+        self.idle.retain(|idle| *idle != thread);
+        if let Some(sleeper) = self.threads.get(&thread) {
+            sleeper.notify_one();
+        }
+    }
+
+    /// Wakes a thread for an item: one that holds its model, else any.
+    fn wake_for(&mut self, model: ModelId) {
+        let holder = self.models.get(&model).filter(|_| self.by_thread).and_then(|held| {
+            self.idle.iter().rev().find(|thread| held.by.contains(thread)).copied()
+        });
+        if let Some(thread) = holder.or_else(|| self.idle.last().copied()) {
+            self.wake(thread);
+        }
+    }
+
+    /// Something changed for items that wait.
+    fn wake_for_all(&mut self) {
+        let models: Vec<ModelId> = self.waiting.iter().map(|item| item.model).collect();
+        for model in models {
+            self.wake_for(model);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "dispatch_tests.rs"]
+mod tests;

@@ -1,0 +1,132 @@
+//! Who takes which request.
+
+use std::thread;
+
+use super::*;
+
+const NOW: Duration = Duration::ZERO;
+const SOON: Duration = Duration::from_secs(5);
+
+fn item<T>(model: ModelId, item: T) -> Next<T> {
+    Next::Item { model, item }
+}
+
+#[test]
+fn shared_instances_are_used_by_any_thread_in_order() {
+    let dispatch = Dispatch::new(false);
+    let (a, b) = (dispatch.register(), dispatch.register());
+    dispatch.push(1, "first");
+    dispatch.push(2, "second");
+    assert_eq!(dispatch.next(b, SOON), item(1, "first"));
+    assert_eq!(dispatch.next(a, SOON), item(2, "second"));
+    assert_eq!(dispatch.next(a, NOW), Next::Idle);
+}
+
+#[test]
+fn a_request_goes_to_the_thread_that_holds_its_model() {
+    let dispatch = Dispatch::new(true);
+    let (a, b) = (dispatch.register(), dispatch.register());
+    dispatch.begin_making(1);
+    dispatch.made(a, 1, SOON);
+    dispatch.push(1, "held");
+    dispatch.push(2, "new");
+    assert_eq!(dispatch.next(b, NOW), item(2, "new"), "nobody holds the other one");
+    assert_eq!(dispatch.next(b, NOW), Next::Idle, "the first one waits for its holder");
+    assert_eq!(dispatch.next(a, NOW), item(1, "held"));
+}
+
+#[test]
+fn everybody_waits_while_the_first_instance_is_made() {
+    let dispatch = Dispatch::new(true);
+    let (a, b) = (dispatch.register(), dispatch.register());
+    dispatch.begin_making(1);
+    dispatch.push(1, "early");
+    assert_eq!(dispatch.next(b, NOW), Next::Idle);
+    dispatch.not_made(1);
+    assert_eq!(dispatch.next(b, NOW), item(1, "early"), "somebody else may try");
+    dispatch.begin_making(1);
+    dispatch.push(1, "later");
+    dispatch.made(b, 1, SOON);
+    assert_eq!(dispatch.next(a, NOW), Next::Idle);
+    assert_eq!(dispatch.next(b, NOW), item(1, "later"));
+}
+
+#[test]
+fn a_further_instance_is_made_only_after_waiting_as_long_as_that_takes() {
+    let dispatch = Dispatch::new(true);
+    let (a, b) = (dispatch.register(), dispatch.register());
+    let cost = Duration::from_millis(60);
+    dispatch.begin_making(1);
+    dispatch.made(a, 1, cost);
+    let began = Instant::now();
+    dispatch.push(1, "patient");
+    assert_eq!(dispatch.next(b, SOON), item(1, "patient"));
+    assert!(began.elapsed() >= cost);
+}
+
+#[test]
+fn a_holder_is_woken_from_its_sleep() {
+    let dispatch = Arc::new(Dispatch::new(true));
+    let ids: Vec<ThreadId> = (0..3).map(|_| dispatch.register()).collect();
+    dispatch.begin_making(1);
+    dispatch.made(ids[0], 1, SOON);
+    let sleepers: Vec<_> = ids
+        .iter()
+        .map(|&id| {
+            let dispatch = Arc::clone(&dispatch);
+            thread::spawn(move || dispatch.next(id, Duration::from_millis(400)))
+        })
+        .collect();
+    thread::sleep(Duration::from_millis(50));
+    dispatch.push(1, "wake up");
+    let done: Vec<_> = sleepers.into_iter().map(|sleeper| sleeper.join().unwrap()).collect();
+    assert_eq!(done, [item(1, "wake up"), Next::Idle, Next::Idle]);
+}
+
+#[test]
+fn forgotten_models_are_dropped_where_they_are_held() {
+    let dispatch = Dispatch::<()>::new(true);
+    let (a, b) = (dispatch.register(), dispatch.register());
+    for thread in [a, b] {
+        dispatch.begin_making(1);
+        dispatch.made(thread, 1, NOW);
+    }
+    dispatch.forget(1);
+    assert!(!dispatch.is_held(1));
+    assert_eq!(dispatch.next(a, NOW), Next::Forget(vec![1]));
+    assert_eq!(dispatch.next(b, NOW), Next::Forget(vec![1]));
+    assert_eq!(dispatch.next(b, NOW), Next::Idle);
+}
+
+#[test]
+fn one_instance_is_no_surplus() {
+    let dispatch = Dispatch::<()>::new(true);
+    let (a, b) = (dispatch.register(), dispatch.register());
+    for thread in [a, b] {
+        dispatch.begin_making(1);
+        dispatch.made(thread, 1, NOW);
+    }
+    assert_eq!(dispatch.surplus(a), [1]);
+    assert!(dispatch.surplus(b).is_empty());
+    assert!(dispatch.holds(b, 1) && !dispatch.holds_any(a));
+    dispatch.leave(b);
+    assert!(!dispatch.is_held(1));
+}
+
+#[test]
+fn what_waits_is_done_before_the_end() {
+    let dispatch = Arc::new(Dispatch::new(false));
+    let a = dispatch.register();
+    dispatch.push(1, "last");
+    dispatch.close();
+    let drained = {
+        let dispatch = Arc::clone(&dispatch);
+        thread::spawn(move || dispatch.wait_drained())
+    };
+    assert_eq!(dispatch.next(a, SOON), item(1, "last"));
+    thread::sleep(Duration::from_millis(20));
+    assert!(!drained.is_finished());
+    dispatch.done();
+    drained.join().unwrap();
+    assert_eq!(dispatch.next(a, SOON), Next::Closed);
+}
