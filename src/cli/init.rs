@@ -8,6 +8,7 @@ use clap::Args;
 use super::say;
 use crate::project::find::{DEFAULT_NAME, below};
 use crate::project::scaffold::{self, Plan};
+use crate::project::template;
 use crate::workers::output::Origin;
 use crate::workers::output::job::CurrentJob;
 use crate::workers::process::Launch;
@@ -15,14 +16,18 @@ use crate::workers::protocol::{ClassInfo, Configure, Role, Source};
 use crate::workers::supervision::{Started, start_worker};
 use crate::workers::worker::StartError;
 
+/// The script of a user who names none.
+const DEFAULT_SCRIPT: &str = "model.py";
+
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
     /// Folder to make
     #[arg(default_value = DEFAULT_NAME)]
     name: String,
-    /// Model script, or script and class: path/to/script.py:ModelClass
-    #[arg(long, visible_alias = "from", value_name = "PATH[:CLASS]", default_value = "model.py")]
-    script: String,
+    /// Model script, or script and class: path/to/script.py:ModelClass [default: model.py in this
+    /// folder, else a new model to start from]
+    #[arg(long, visible_alias = "from", value_name = "PATH[:CLASS]")]
+    script: Option<String>,
     /// Folder in which the project folder is made
     #[arg(long, value_name = "DIR", default_value = ".")]
     root_dir: PathBuf,
@@ -32,10 +37,17 @@ pub(super) struct InitArgs {
 }
 
 pub(super) fn run(args: &InitArgs, launch: &Launch) -> Result<i32> {
-    let (script, class) = split(&args.script);
+    // Gone when the project is made.
+    let new = tempfile::tempdir().context("a folder for the new model")?;
+    let (script, class) = match &args.script {
+        Some(script) => split(script),
+        None if Path::new(DEFAULT_SCRIPT).is_file() => (DEFAULT_SCRIPT.into(), None),
+        None => (template::write_into(new.path()).context("the new model")?, None),
+    };
     if !script.is_file() {
         bail!("there is no script {}", script.display());
     }
+    let is_new = script.starts_with(new.path());
     let script = std::path::absolute(&script).context("the path of the script")?;
     let folder = below(&args.root_dir, &args.name);
     if folder.exists() && !args.force {
@@ -59,6 +71,9 @@ pub(super) fn run(args: &InitArgs, launch: &Launch) -> Result<i32> {
         ));
     }
     let shown = folder.display();
+    if is_new {
+        say(&format!("Your model is {shown}/model.py; change it, and test it with pytest there."));
+    }
     say(&format!(
         "Congratulations! {} (API v{}) is now an ML backend in {shown}. Start it with:\n\n    label-studio-ml start {shown}\n",
         found.class, found.generation

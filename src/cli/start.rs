@@ -1,5 +1,6 @@
 //! `label-studio-ml start`: the server, from the command line to its end.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +45,8 @@ pub(super) struct StartArgs {
     /// Keyword arguments for the model class
     #[arg(long = "with", visible_alias = "kwargs", value_name = "KEY=VALUE", num_args = 1.., action = ArgAction::Append)]
     with: Vec<String>,
-    /// Log everything
+    /// Serve in this process, one request at a time, for breakpoint(); log everything, and begin anew
+    /// when a file of the project changes
     #[arg(short, long)]
     debug: bool,
     /// Level of the log and of user code's root logger [default: INFO]
@@ -158,11 +160,37 @@ pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
     let project = find::project(&args.root_dir, args.name.as_deref())?;
     let project = std::path::absolute(&project).context("the path of the project")?;
     let configure = configure(args, &project, log_level)?;
+    if args.debug {
+        return Err(debug(args, &project, &configure, launch));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let status = runtime.block_on(run_server(args, configure, launch));
     // What blocks in the background must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     status
+}
+
+/// Becomes a Python process that serves the project; returns why that failed.
+fn debug(
+    args: &StartArgs,
+    project: &Path,
+    configure: &Configure,
+    launch: &Launch,
+) -> anyhow::Error {
+    let mut command = std::process::Command::new(&launch.python);
+    command.args(["-m", "label_studio_ml._debug", "--host", &args.host]);
+    command.arg("--port").arg(args.port.to_string()).arg("--project").arg(project);
+    command.arg("--kwargs").arg(serde_json::Value::from(configure.init_kwargs.clone()).to_string());
+    if args.check {
+        command.arg("--check");
+    }
+    if let Some(model_dir) = &configure.model_dir {
+        command.env("MODEL_DIR", model_dir);
+    }
+    if let Some(level) = &configure.log_level {
+        command.env("LOG_LEVEL", level);
+    }
+    anyhow!(command.exec()).context("the Python process")
 }
 
 fn configure(args: &StartArgs, project: &Path, log_level: Option<String>) -> Result<Configure> {

@@ -46,7 +46,13 @@ pub(super) struct JobView {
 }
 
 impl JobView {
-    pub(super) fn new(job: Job, hide_tracebacks: bool) -> Self {
+    pub(super) async fn of(app: &App, job: Job) -> Self {
+        let name = name_of_version(app, &job).await;
+        let view = Self::new(job, app.options.hide_tracebacks);
+        Self { model_version: name.or(view.model_version), ..view }
+    }
+
+    fn new(job: Job, hide_tracebacks: bool) -> Self {
         Self {
             job: job.id.to_string(),
             job_status: status(job.state),
@@ -68,6 +74,18 @@ impl JobView {
     pub(super) fn status(&self) -> &'static str {
         self.job_status
     }
+}
+
+/// What generation 2 calls the version that a job made.
+async fn name_of_version(app: &App, job: &Job) -> Option<String> {
+    let id = job.version?;
+    let (class, versions) = app.serving.ready().await.ok()?;
+    if class.generation == 1 {
+        return None;
+    }
+    let project = job.project.clone();
+    let read = tokio::task::spawn_blocking(move || versions.record(&project, id));
+    Some(read.await.ok()?.ok()??.served)
 }
 
 /// The words that clients of the original know, which are those of its queue.
@@ -107,8 +125,11 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Json<Listed
             .ok_or_else(|| ApiError::field("limit", "must be a number from 1 to 1000"))?,
     };
     let jobs = app.queue.jobs(query.remove("project"), limit).await?;
-    let hide = app.options.hide_tracebacks;
-    Ok(Json(Listed { jobs: jobs.into_iter().map(|job| JobView::new(job, hide)).collect() }))
+    let mut listed = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        listed.push(JobView::of(&app, job).await);
+    }
+    Ok(Json(Listed { jobs: listed }))
 }
 
 pub(super) async fn one(
@@ -116,7 +137,7 @@ pub(super) async fn one(
     Path(text): Path<String>,
 ) -> Result<Json<JobView>, ApiError> {
     let job = app.queue.job(id(&text)?).await?;
-    Ok(Json(JobView::new(job, app.options.hide_tracebacks)))
+    Ok(Json(JobView::of(&app, job).await))
 }
 
 pub(super) async fn log(
@@ -137,7 +158,7 @@ pub(super) async fn cancel(
     let id = id(&text)?;
     app.queue.cancel(id).await?;
     let job = app.queue.ended(id, CANCEL_WAIT).await?;
-    Ok(Json(JobView::new(job, app.options.hide_tracebacks)))
+    Ok(Json(JobView::of(&app, job).await))
 }
 
 /// What clients of the original read.
@@ -183,7 +204,7 @@ pub(super) async fn job_status(
             })??
         }
     };
-    let view = JobView::new(job, app.options.hide_tracebacks);
+    let view = JobView::of(&app, job).await;
     Ok(Json(Status {
         job_status: view.job_status,
         error: view.traceback.or(view.error),

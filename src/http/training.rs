@@ -57,7 +57,7 @@ async fn accepted(app: &App, queued: Queued, wait: Option<Duration>) -> Result<R
         return Ok((StatusCode::CREATED, Json(answer)).into_response());
     };
     let job = app.queue.ended(queued.id, wait).await?;
-    let job = JobView::new(job, app.options.hide_tracebacks);
+    let job = JobView::of(app, job).await;
     let applied = [(prefer::APPLIED, format!("wait={}", wait.as_secs()))];
     let answer = Waited { job_id, status: job.status(), job };
     Ok((StatusCode::CREATED, applied, Json(answer)).into_response())

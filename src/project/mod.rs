@@ -3,3 +3,4 @@
 pub mod find;
 pub mod requirements;
 pub mod scaffold;
+pub mod template;

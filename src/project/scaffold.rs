@@ -22,7 +22,7 @@ const WSGI_FIRST: &str = include_str!("templates/wsgi_v1.py");
 const WSGI_SECOND: &str = include_str!("templates/wsgi_v2.py");
 
 /// Files that are taken along when they lie beside the script.
-const COMPANIONS: [&str; 3] = ["README.md", "test_api.py", "start.sh"];
+const COMPANIONS: [&str; 4] = ["README.md", "conftest.py", "test_api.py", "start.sh"];
 
 #[derive(Debug, Error)]
 pub enum ScaffoldError {

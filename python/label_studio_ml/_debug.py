@@ -1,0 +1,151 @@
+"""The program of `label-studio-ml start --debug`: a project served in this process, for debugging.
+
+Requests run one at a time on the main thread, so `breakpoint()` has the terminal to itself. When a
+file of the project changes, the program begins anew, after the request that runs.
+"""
+
+import argparse
+import importlib.util
+import json
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+#: Folders of a project that hold no part of the program.
+_IGNORED_FOLDERS = {"__pycache__", "node_modules", "data", "logs"}
+#: Files beside `_wsgi.py` that the program may read; below that, only its own source counts: models
+#: write what they learn there.
+_WATCHED = {".py", ".json", ".xml", ".yaml", ".yml", ".toml", ".txt", ".env"}
+_PAUSE = 0.3
+#: Seconds that a connected client may take to send its request: it keeps everybody else waiting.
+_PATIENCE = 5
+
+
+def main(argv: list[str]) -> int:
+    """Serve a project until interrupted; return the exit status."""
+    parser = argparse.ArgumentParser(prog="label_studio_ml._debug")
+    parser.add_argument("--project", type=Path, required=True)
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--kwargs", type=json.loads, default={})
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args(argv)
+    level = os.environ.get("LOG_LEVEL") or "DEBUG"
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # What they say about every connection would hide what the model says.
+    for name in ("urllib3", "asyncio", "faker", "PIL", "matplotlib"):
+        logging.getLogger(name).setLevel("INFO")
+    busy = threading.Lock()
+    before = _files(options.project)
+    try:
+        app = load(options.project, options.kwargs, options.check)
+    except Exception:
+        traceback.print_exc()
+        print("the project cannot be served; waiting for a change", file=sys.stderr, flush=True)
+        _restart_when_changed(options.project, before, busy)
+        return 2
+    watch = (options.project, before, busy)
+    threading.Thread(target=_restart_when_changed, args=watch, daemon=True).start()
+    return _serve(app, options.host, options.port, busy)
+
+
+def load(project: Path, kwargs: dict[str, Any], check: bool = False) -> Any:
+    """Import a project's `_wsgi.py` and return its WSGI app.
+
+    `kwargs` are given to a class of generation 1, and with `check` to an instance of any class that
+    is made for a test.
+    """
+    from label_studio_ml import api
+    from label_studio_ml._inspect import default_model_dir, named_kwargs
+
+    wsgi = project / "_wsgi.py"
+    os.environ.setdefault("MODEL_DIR", default_model_dir(wsgi, Path.cwd()))
+    sys.argv = [str(wsgi)]
+    sys.path.insert(0, str(project))
+    spec = importlib.util.spec_from_file_location("_wsgi", wsgi)
+    assert spec is not None and spec.loader is not None, f"{wsgi} cannot be imported"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["_wsgi"] = module
+    spec.loader.exec_module(module)
+    model_class = api.MODEL_CLASS
+    if model_class._api_generation() == 1:
+        api._manager.init_kwargs = {**api._manager.init_kwargs, **kwargs}  # type: ignore[misc]
+    if check:
+        model_class(**named_kwargs(model_class, kwargs))
+    return getattr(module, "app", api._server)
+
+
+def _serve(app: Any, host: str, port: int, busy: threading.Lock) -> int:
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Handler(WSGIRequestHandler):
+        timeout = _PATIENCE
+
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+            logging.getLogger("label_studio_ml").info("%s %s %s", self.command, self.path, code)
+
+    def alone(environ: Any, start_response: Any) -> Any:
+        with busy:
+            return app(environ, start_response)
+
+    try:
+        server = make_server(host, port, alone, threaded=False, request_handler=Handler)
+    except (OSError, SystemExit) as error:
+        print(f"error: cannot listen on {host}:{port}: {error}", file=sys.stderr)
+        return 2
+    where = f"http://{host}:{server.server_port}"
+    print(f"debugging on {where}: one request at a time, anew at every change", flush=True)
+    try:
+        server.serve_forever(poll_interval=0.1)
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def _files(project: Path) -> dict[str, tuple[int, int]]:
+    """Return time of change and size of every file that the program may have read."""
+    found = {}
+    for folder, folders, files in os.walk(project):
+        folders[:] = [
+            name for name in folders if name not in _IGNORED_FOLDERS and not name.startswith(".")
+        ]
+        for name in files:
+            path = Path(folder) / name
+            is_ours = path.suffix in _WATCHED if path.parent == project else path.suffix == ".py"
+            if is_ours:
+                try:
+                    about = path.stat()
+                except OSError:
+                    continue
+                found[str(path)] = (about.st_mtime_ns, about.st_size)
+    return found
+
+
+def _restart_when_changed(
+    project: Path, before: dict[str, tuple[int, int]], busy: threading.Lock
+) -> None:
+    """Replace this process by a new one of the same program when a file is another than before."""
+    while True:
+        time.sleep(_PAUSE)
+        now = _files(project)
+        changed = sorted(
+            path for path in now.keys() | before.keys() if now.get(path) != before.get(path)
+        )
+        if changed:
+            break
+    # Whoever is at a breakpoint wants to finish.
+    busy.acquire()
+    print(f"{Path(changed[0]).name} has changed: beginning anew", flush=True)
+    os.execv(sys.executable, [sys.executable, "-m", "label_studio_ml._debug", *_arguments])
+
+
+#: Of the command line; user code may change `sys.argv`.
+_arguments = sys.argv[1:]
+
+if __name__ == "__main__":
+    sys.exit(main(_arguments))
