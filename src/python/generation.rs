@@ -134,15 +134,19 @@ impl Signature {
 fn gather(class: &Bound<'_, PyType>, init_app: &[String]) -> PyResult<Evidence> {
     let py = class.py();
     let own = own_members(class)?;
-    let mut names = HashSet::new();
+    let (mut names, mut assigned) = (HashSet::new(), HashSet::new());
     for (_, member) in own.iter() {
         if let Some(function) = function(py, &member)? {
-            code_names(&function.getattr("__code__")?, &mut names)?;
+            let code = function.getattr("__code__")?;
+            code_names(&code, &mut names)?;
+            assigned_names(&code, &mut assigned)?;
         }
     }
+    // What a class defines or assigns itself is its own, and no evidence.
     for name in own.keys() {
         names.remove(&name.to_string());
     }
+    names.retain(|name| !assigned.contains(name));
     let signature = |name: &str| -> PyResult<Option<Signature>> {
         match own.get_item(name)? {
             Some(member) => function(py, &member)?.map(|f| read_signature(&f)).transpose(),
@@ -247,6 +251,23 @@ fn code_names(code: &Bound<'_, PyAny>, names: &mut HashSet<String>) -> PyResult<
     for constant in code.getattr("co_consts")?.cast::<PyTuple>()?.iter() {
         if constant.hasattr("co_names")? {
             code_names(&constant, names)?;
+        }
+    }
+    Ok(())
+}
+
+/// Names of attributes that a function and the functions inside it assign.
+fn assigned_names(code: &Bound<'_, PyAny>, names: &mut HashSet<String>) -> PyResult<()> {
+    let instructions = code.py().import("dis")?.call_method1("get_instructions", (code,))?;
+    for instruction in instructions.try_iter()? {
+        let instruction = instruction?;
+        if instruction.getattr("opname")?.eq("STORE_ATTR")? {
+            names.insert(instruction.getattr("argval")?.extract()?);
+        }
+    }
+    for constant in code.getattr("co_consts")?.cast::<PyTuple>()?.iter() {
+        if constant.hasattr("co_names")? {
+            assigned_names(&constant, names)?;
         }
     }
     Ok(())

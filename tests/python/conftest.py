@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hosting import CONSOLE_SCRIPT, ECHO, Server, make_project
+
+# Read when the package is imported; servers that tests start get folders of their own.
+os.environ["MODEL_DIR"] = tempfile.mkdtemp(prefix="label-studio-ml-tests-")
 
 
 def pytest_sessionstart() -> None:

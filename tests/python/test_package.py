@@ -120,9 +120,9 @@ def test_a_second_generation_model_by_itself() -> None:
 def test_the_base_class_says_what_is_missing() -> None:
     class Empty(LabelStudioMLBase): ...
 
-    with pytest.raises(NotImplementedError, match="Empty does not override predict"):
-        Empty().predict([])
-    assert Empty().fit() == {}
+    # The class says nothing, so it is taken for generation 2, whose base class does nothing.
+    assert Empty().predict([]) is None
+    assert Empty().fit("START_TRAINING", {}) is None
 
 
 def test_a_first_generation_model_must_predict() -> None:
@@ -159,7 +159,6 @@ def test_a_file_is_fetched_with_the_connection_of_the_model(
     ]
     assert label_studio_ml.model.get_local_path("u", "/cache") == "/local"
     assert asked[-1] == (("u", "/cache"), {})
-    assert Second().get_local_path("u") == "/local"
     monkeypatch.setattr(label_studio_ml.model, "get_local_path", lambda url, **_: f"my {url}")
     assert model.get_local_path("u") == "my u"
 
@@ -231,21 +230,12 @@ def test_classes_of_a_script_are_listed(tmp_path: Path) -> None:
         get_all_classes_inherited_LabelStudioMLBase(str(tmp_path / "no_such_script.py"))
 
 
-def test_init_app_says_where_it_works() -> None:
-    from label_studio_ml.api import init_app
-
-    with pytest.raises(RuntimeError, match="label-studio-ml start"):
-        init_app(First)
-
-
 def test_the_manager_of_the_api_module() -> None:
     from label_studio_ml.api import _manager
     from label_studio_ml.managers import LabelStudioMLManager
 
     assert isinstance(_manager, LabelStudioMLManager)
     assert api._manager is _manager
-    with pytest.raises(ImportError, match="label-studio-ml start"):
-        from label_studio_ml.api import _server  # type: ignore[attr-defined]  # noqa: F401
     with pytest.raises(AttributeError, match="no_such_name"):
         api.no_such_name  # type: ignore[attr-defined]  # noqa: B018
 
