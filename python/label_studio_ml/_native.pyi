@@ -22,9 +22,7 @@ def detect_generation(class_: type, init_app: list[str] = ...) -> tuple[int, str
 def is_hosted() -> bool:
     """Tell whether this process is a worker of a server."""
 
-def ask_key(
-    ask: str, project: str, key: str, value: str | None = None
-) -> tuple[bool, str | None]:
+def ask_key(ask: str, project: str, key: str, value: str | None = None) -> tuple[bool, str | None]:
     """Ask the server to `get`, `has`, `set` or `delete` a value of a project.
 
     Returns whether the server keeps values for this process, and what was found. Raises OSError.

@@ -64,9 +64,7 @@ class SqliteCache(BaseCache):
         self._inherited: list[Any] = []
 
     def __getitem__(self, project_id_key: tuple[Any, Any]) -> str | None:
-        row = self._run(
-            "SELECT value FROM cache WHERE project_id = ? AND key = ?", *project_id_key
-        )
+        row = self._run("SELECT value FROM cache WHERE project_id = ? AND key = ?", *project_id_key)
         return None if row is None else str(row[0])
 
     def __setitem__(self, project_id_key: tuple[Any, Any], value: str) -> None:

@@ -45,7 +45,7 @@ pub(super) struct StartArgs {
     /// Keyword arguments for the model class
     #[arg(long = "with", visible_alias = "kwargs", value_name = "KEY=VALUE", num_args = 1.., action = ArgAction::Append)]
     with: Vec<String>,
-    /// Serve in this process, one request at a time, for breakpoint(); log everything, and begin anew
+    /// Serve in this process, one request at a time, for `breakpoint()`; log everything, and begin anew
     /// when a file of the project changes
     #[arg(short, long)]
     debug: bool,
@@ -261,7 +261,7 @@ async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> 
     );
 
     terminal::show_progress(queue.running());
-    let keeper = Keeper::new(Arc::clone(&serving), args.fit_in == FitIn::Worker);
+    let keeper = Keeper::shared(Arc::clone(&serving), args.fit_in == FitIn::Worker);
     let (supervisor, fleet) =
         Supervisor::start(launch, &configure, &keeper, &pool, &prepare(&models), &class);
     serving.set_fleet(fleet);

@@ -50,11 +50,11 @@ impl PythonHost {
     }
 
     /// Says once that predictions carry another version than the one that is served.
-    fn report_version(&self, py: Python<'_>, slot: &Slot, other: String, served: &str) {
+    fn report_version(&self, py: Python<'_>, slot: &Slot, other: &str, served: &str) {
         let project = slot.model.spec.project.clone();
         {
             let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-            if reported.len() >= MOST_REPORTED || !reported.insert((project, other.clone())) {
+            if reported.len() >= MOST_REPORTED || !reported.insert((project, other.to_owned())) {
                 return;
             }
         }
@@ -259,7 +259,7 @@ impl ModelHost for PythonHost {
             let names = slot.names();
             let written = json_out::predictions(&results, &names)?;
             if let Some(other) = written.other_version {
-                self.report_version(py, &slot, other, &names.served);
+                self.report_version(py, &slot, &other, &names.served);
             }
             Ok(Prediction {
                 body: written.body,

@@ -41,7 +41,7 @@ pub(super) struct Watched {
 }
 
 impl Keeper {
-    pub fn new(serving: Arc<Serving>, trains: bool) -> Arc<dyn KeyKeeper> {
+    pub fn shared(serving: Arc<Serving>, trains: bool) -> Arc<dyn KeyKeeper> {
         Arc::new(Self { serving, trains })
     }
 

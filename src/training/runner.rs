@@ -88,7 +88,7 @@ pub async fn train(
     let trainer = if options.in_worker {
         Trainer::InWorker(InWorker::new(Arc::clone(serving.pool())))
     } else {
-        let keeper = Keeper::new(Arc::clone(&serving), true);
+        let keeper = Keeper::shared(Arc::clone(&serving), true);
         Trainer::Apart(Box::new(Apart::new(launch, configure, keeper)))
     };
     let over = Arc::clone(&queue);

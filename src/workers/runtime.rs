@@ -298,7 +298,7 @@ fn spawn_reader<H: ModelHost>(
         while let Ok(Some((message, body))) = reader.receive() {
             match message {
                 ToWorker::KeyAnswer { request, outcome } => {
-                    keys.take(request, (outcome, body.into()))
+                    keys.take(request, (outcome, body.into()));
                 }
                 message => take(&shared, message, body),
             }

@@ -281,9 +281,8 @@ impl Slot {
             pool.add(number, Arc::clone(&worker));
             watch_interpreter(&worker).await;
         };
-        match self.serve(started, ready).await {
-            Some(next) => self.serve_until_death(next).await,
-            None => {}
+        if let Some(next) = self.serve(started, ready).await {
+            self.serve_until_death(next).await;
         }
     }
 

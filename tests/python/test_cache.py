@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hosting import environment
+
 from label_studio_ml.cache import SqliteCache, create_cache
 
 

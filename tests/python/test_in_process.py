@@ -15,11 +15,12 @@ from unittest.mock import patch
 import pytest
 from flask import Blueprint, Flask
 from hosting import CHOICES, environment
+from models_second import event
+
 from label_studio_ml import api
 from label_studio_ml.api import init_app
 from label_studio_ml.exceptions import AnswerException
 from label_studio_ml.model import LabelStudioMLBase
-from models_second import event
 
 PROJECT = "2.1795430965"
 

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock, patch
 
-import label_studio_ml.model
 import pytest
 from hosting import CHOICES, environment
+from label_studio_sdk.label_interface import LabelInterface
+from label_studio_sdk.label_interface.objects import PredictionValue
+from semver import Version
+
+import label_studio_ml.model
 from label_studio_ml.model import LabelStudioMLBase, predict_fn, update_fn
 from label_studio_ml.response import ModelResponse
 from label_studio_ml.utils import (
@@ -21,9 +25,6 @@ from label_studio_ml.utils import (
     is_preload_needed,
     match_labels,
 )
-from label_studio_sdk.label_interface import LabelInterface
-from label_studio_sdk.label_interface.objects import PredictionValue
-from semver import Version
 
 _projects = map(str, itertools.count(1000))
 

@@ -82,7 +82,7 @@ def test_what_predict_may_return(serve: Serve) -> None:
     assert results("response nested") == [[value, one]]
     assert results("response version") == [{**value, "model_version": "all"}]
     assert results("response own") == [{**own, "score": 0.0}]
-    wait_for(lambda: "carry model_version \"own\"" in server.log(), "the version is reported")
+    wait_for(lambda: 'carry model_version "own"' in server.log(), "the version is reported")
     assert server.log().count('carry model_version "own"') == 1
     assert server.log().count('carry model_version "all"') == 1
 

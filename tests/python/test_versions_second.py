@@ -174,7 +174,8 @@ def test_a_version_that_cannot_be_loaded_is_not_served(serve: Serve) -> None:
         assert job["job_status"] == "finished"
         assert "RuntimeError: the weights are broken" in job["error"]
         assert version(server) == before
-        wait_for(lambda start=len(seen): len(seen) > start + 20, "predictions go on")
+        after = len(seen)
+        wait_for(lambda: len(seen) > after + 20, "predictions go on")
     assert set(seen) == {(before, 0)}
     problems = server.get("/health").json()["problems"]
     assert any("the weights are broken" in problem for problem in problems)
