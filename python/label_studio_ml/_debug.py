@@ -74,7 +74,8 @@ def load(project: Path, kwargs: dict[str, Any], check: bool = False) -> Any:
     spec.loader.exec_module(module)
     model_class = api.MODEL_CLASS
     if model_class._api_generation() == 1:
-        api._manager.init_kwargs = {**api._manager.init_kwargs, **kwargs}  # type: ignore[misc]
+        manager = type(api._manager)
+        manager.init_kwargs = {**manager.init_kwargs, **kwargs}
     if check:
         model_class(**named_kwargs(model_class, kwargs))
     return getattr(module, "app", api._server)

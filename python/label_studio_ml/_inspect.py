@@ -1,7 +1,10 @@
 """What can be told about a script and its class by looking at them."""
 
 import ast
+import contextlib
+import importlib
 import inspect
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,6 +57,28 @@ def training_events(cls: type) -> tuple[list[str], bool]:
     wants_all = getattr(cls, "process_event", None) is not LabelStudioMLBase.process_event
     has_fit = getattr(cls, "fit", None) is not LabelStudioMLBase.fit
     return (list(getattr(cls, "TRAIN_EVENTS", ())) if has_fit else [], wants_all)
+
+
+def import_flask_if_named(folder: str | Path) -> None:
+    """Import flask if a module of the project names it, perhaps inside a function.
+
+    User code that looks at `flask.request` finds a request there only if flask was imported before.
+    """
+    if "flask" in sys.modules:
+        return
+    folder = Path(folder)
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if not file or folder not in Path(file).parents:
+            continue
+        try:
+            named = b"flask" in Path(file).read_bytes()
+        except OSError:
+            continue
+        if named:
+            with contextlib.suppress(ImportError):
+                importlib.import_module("flask")
+            return
 
 
 def siblings(script: str | Path) -> list[str]:

@@ -252,6 +252,12 @@ fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<
         init_kwargs.clear();
         init_kwargs.update(accepted.cast::<PyDict>()?.as_mapping())?;
     }
+    if configure.role != Role::Inspect
+        && let Source::Script { path, .. } | Source::Wsgi { path } = &configure.source
+    {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        inspect.call_method1("import_flask_if_named", (folder,))?;
+    }
     let events = inspect.call_method1("training_events", (&found.class,))?;
     let (train_events, wants_every_event): (Vec<String>, bool) = events.extract()?;
     let inspection = match (&configure.role, &configure.source) {
