@@ -5,18 +5,18 @@ from collections.abc import Callable
 from typing import Any
 
 
-def of(response: Any, version: Callable[[], Any]) -> Any:
+def of(response: Any, version: Callable[[], Any] | None = None) -> Any:
     """Return the predictions in what a model returned: a list, or what takes its place.
 
     Nothing is no predictions; of a dict its `predictions` count, else the dict itself. In a
     `ModelResponse` every prediction gets the version of the response, else that of the model,
-    which `version` tells.
+    which `version` tells, if it is given.
     """
     module = sys.modules.get("label_studio_ml.response")
     if module is not None and isinstance(response, module.ModelResponse):
         if response.has_model_version():
             response.update_predictions_version()
-        elif served := version():
+        elif version is not None and (served := version()):
             response.set_version(str(served))
         return response.model_dump()["predictions"]
     if response is None:

@@ -16,7 +16,6 @@ for them here.
 import importlib
 import json
 import logging
-import os
 import re
 import sys
 from abc import ABC
@@ -25,9 +24,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from label_studio_ml import _native
 from label_studio_ml._managed import Managed, TrainEvents
+from label_studio_ml._media import Media
 from label_studio_ml.cache import default_cache
 from label_studio_ml.label_config import parse_config
-from label_studio_ml.utils import is_preload_needed
 
 if TYPE_CHECKING:
     from label_studio_sdk import LabelStudio
@@ -131,7 +130,7 @@ def get_local_path(url: str, *args: Any, **kwargs: Any) -> str:
     return cast(str, module.get_local_path(url, *args, **kwargs))
 
 
-class LabelStudioMLBase(ABC):
+class LabelStudioMLBase(Media, ABC):
     """Base class of models. Override `predict`, and `fit` if the model learns."""
 
     HOSTED_IN_RUST: ClassVar[bool] = True
@@ -151,7 +150,6 @@ class LabelStudioMLBase(ABC):
     hostname: str = ""
     access_token: str = ""
     project_id: str
-    _label_studio_client: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Make an instance.
@@ -211,7 +209,7 @@ class LabelStudioMLBase(ABC):
             self.set("model_version", self.INITIAL_MODEL_VERSION)
         self.setup()
 
-    def setup(self) -> None:  # noqa: B027 - overriding it is a choice
+    def setup(self) -> None:
         """Generation 2: load the model. Called at the end of the constructor."""
 
     # What generation 2 keeps for a project.
@@ -356,85 +354,7 @@ class LabelStudioMLBase(ABC):
             return {}
         return _update_fn(*args, helper=self, **kwargs) if _update_fn else None
 
-    # What a model uses.
-
-    def _get_label_studio_client(self) -> Any:
-        """Return the SDK's client of Label Studio, made once; False if none could be made."""
-        if self._label_studio_client is None:
-            environment = os.environ.get
-            address = (
-                environment("LABEL_STUDIO_URL")
-                or environment("LABEL_STUDIO_HOST")
-                or environment("HOSTNAME")
-            )
-            try:
-                self._label_studio_client = _this.LabelStudio(base_url=address)
-            except Exception as error:
-                logger.warning("no client for Label Studio at %s: %s", address, error)
-                self._label_studio_client = False
-        return self._label_studio_client
-
-    def get_label_studio_access_token(self) -> str | None:
-        """Return a token for Label Studio: a fresh one of the SDK's client, else the environment's.
-
-        The client trades a personal access token for one that Label Studio takes.
-        """
-        client = self._get_label_studio_client()
-        if client:
-            return cast(str, client._client_wrapper._tokens_client.api_key)
-        environment = os.environ.get
-        return environment("LABEL_STUDIO_API_KEY") or environment("LABEL_STUDIO_ACCESS_TOKEN")
-
-    def get_local_path(
-        self,
-        url: str,
-        project_dir: str | None = None,
-        ls_host: str | None = None,
-        ls_access_token: str | None = None,
-        task_id: int | None = None,
-        *args: Any,
-        **kwargs: Any,
-    ) -> str:
-        """Return the path of a local copy of `url`, which may be one of Label Studio's own.
-
-        Generation 1 asks the Label Studio that /setup named. Generation 2 asks `ls_host` with
-        `ls_access_token`, else those of the environment; files in cloud storages need `task_id`.
-        """
-        if self._api_generation() == 1:
-            return get_local_path(
-                url,
-                project_dir=project_dir,
-                hostname=self.hostname,
-                access_token=self.access_token,
-            )
-        if ls_access_token is None:
-            ls_access_token = self.get_label_studio_access_token()
-        named = {"project_dir": project_dir, "hostname": ls_host, "access_token": ls_access_token}
-        return get_local_path(url, *args, **named, task_id=task_id, **kwargs)
-
-    def preload_task_data(
-        self, task: dict[str, Any], value: Any = None, read_file: bool = True
-    ) -> Any:
-        """Return `value` of a task with addresses and paths replaced by the text of their files.
-
-        Dicts are changed in place, lists are copied. With `read_file=False` they are replaced by
-        the paths of local copies.
-        """
-        if isinstance(value, dict):
-            for key, item in value.items():
-                value[key] = self.preload_task_data(task=task, value=item, read_file=read_file)
-            return value
-        if isinstance(value, list):
-            return [
-                self.preload_task_data(task=task, value=item, read_file=read_file) for item in value
-            ]
-        if not (isinstance(value, str) and is_preload_needed(value)):
-            return value
-        path = self.get_local_path(url=value, task_id=task.get("id"))
-        if not read_file:
-            return path
-        with open(path, "r") as file:  # noqa: PTH123, UP015 - tests of models patch this call
-            return file.read()
+    # What a model asks of its labelling config.
 
     def get_first_tag_occurence(
         self,

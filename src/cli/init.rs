@@ -9,11 +9,11 @@ use super::say;
 use crate::project::find::{DEFAULT_NAME, below};
 use crate::project::scaffold::{self, Plan};
 use crate::project::template;
+use crate::workers::fleet::{Started, start_worker};
 use crate::workers::output::Origin;
 use crate::workers::output::job::CurrentJob;
 use crate::workers::process::Launch;
 use crate::workers::protocol::{ClassInfo, Configure, Role, Source};
-use crate::workers::supervision::{Started, start_worker};
 use crate::workers::worker::StartError;
 
 /// The script of a user who names none.

@@ -16,8 +16,8 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::error::ApiError;
+use crate::workers::model::Request;
 use crate::workers::protocol::HttpHead;
-use crate::workers::worker::Request;
 
 /// A client that sends nothing for this long is given up.
 const STALL: Duration = Duration::from_secs(30);

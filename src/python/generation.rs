@@ -195,7 +195,9 @@ fn module_of(class: &Bound<'_, PyAny>) -> String {
 
 fn is_of_this_package(class: &Bound<'_, PyAny>) -> bool {
     let module = module_of(class);
-    module == "label_studio_ml" || module.starts_with("label_studio_ml.model")
+    module == "label_studio_ml"
+        || module.starts_with("label_studio_ml.model")
+        || module.starts_with("label_studio_ml._")
 }
 
 fn is_helper(class: &Bound<'_, PyAny>) -> bool {

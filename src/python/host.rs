@@ -140,8 +140,7 @@ impl Loaded {
             return Ok(response);
         }
         // A prediction without a version is marked when it is written.
-        let version = py.eval(c"lambda: None", None, None)?;
-        py.import("label_studio_ml._results")?.call_method1("of", (response, version))
+        py.import("label_studio_ml._results")?.call_method1("of", (response,))
     }
 }
 

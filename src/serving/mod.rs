@@ -30,9 +30,10 @@ pub use renewal::Rollout;
 
 use crate::store::keys::KeyStore;
 use crate::store::versions::{StoreError, Versions};
+use crate::workers::fleet::Fleet;
 use crate::workers::pool::Pool;
 use crate::workers::protocol::ClassInfo;
-use crate::workers::supervision::{Class, Fleet, Prepare};
+use crate::workers::supervision::{Class, Prepare};
 use crate::workers::worker::{Worker, WorkerError};
 
 /// How long a request waits for a worker: the time that Label Studio waits for predictions.

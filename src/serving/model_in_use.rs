@@ -8,8 +8,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::store::versions::Version;
+use crate::workers::model::{Model, Request};
 use crate::workers::protocol::{ModelError, ModelSpec, VersionNames};
-use crate::workers::worker::{Model, Request};
 
 /// Whether the instance of a model stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,9 +7,10 @@ use tracing::warn;
 
 use super::model_in_use::{Load, ModelInUse};
 use super::{MOST_REJECTED, QUEUE_TIMEOUT, Serving, ServingError, no_version_left};
+use crate::workers::model::Request;
 use crate::workers::pool::Priority;
 use crate::workers::protocol::{ModelError, ModelErrorKind};
-use crate::workers::worker::{Predicted, Request, WorkerError};
+use crate::workers::worker::{Predicted, WorkerError};
 
 /// One request for predictions.
 #[derive(Debug)]

@@ -14,8 +14,8 @@ use tracing::{info, warn};
 use super::model_in_use::{Load, ModelInUse};
 use super::rollout::SWITCH_TIMEOUT;
 use super::{Serving, load_on};
+use crate::workers::fleet::{Fleet, Started};
 use crate::workers::gpu;
-use crate::workers::supervision::{Fleet, Started};
 use crate::workers::worker::{Worker, WorkerError};
 
 /// Whether the old workers answer while the new ones are loaded.

@@ -16,7 +16,7 @@ use super::keys::VERSION_KEY;
 use super::model_in_use::ModelInUse;
 use super::version_names::ProjectNames;
 use super::{Serving, ServingError, on_disk};
-use crate::store::versions::{Record, Version, Versions};
+use crate::store::versions::{Begun, Record, Version, Versions};
 use crate::workers::protocol::{VersionNames, project_id};
 
 /// What a model whose class names no version is called, as in the original.
@@ -73,8 +73,11 @@ impl Serving {
     }
 
     /// A training begins: the name that is served stays until it is known what came of it.
-    pub async fn begin_training(&self, project: &str) -> Result<Before, ServingError> {
+    pub async fn begin_training(&self, project: &str, id: u64) -> Result<Before, ServingError> {
         let own = self.own_version(project).await?;
+        let (_, versions) = self.ready().await?;
+        let begun = Begun { project: project.to_owned(), id, own: own.clone() };
+        on_disk(move || versions.begin_training(&begun)).await?;
         self.models.pin(project);
         self.watch_keys(project_id(project));
         Ok(Before { own })
@@ -89,6 +92,28 @@ impl Serving {
             for worker in self.pool.workers() {
                 worker.rename(&model.model).await;
             }
+        }
+        self.end_training(project).await;
+    }
+
+    /// Takes back the names of trainings that a server which is gone did not finish.
+    pub async fn give_up_interrupted(&self) -> Result<(), ServingError> {
+        let (class, versions) = self.imported().await?;
+        if class.generation == 1 {
+            return Ok(());
+        }
+        for begun in on_disk(move || Ok(versions.interrupted_trainings())).await? {
+            let before = Before { own: begun.own };
+            self.give_up_training(&begun.project, &before).await;
+        }
+        Ok(())
+    }
+
+    async fn end_training(&self, project: &str) {
+        let Ok((_, versions)) = self.ready().await else { return };
+        let name = project.to_owned();
+        if let Err(error) = on_disk(move || versions.end_training(&name)).await {
+            warn!(project, "that the training ended is not noted: {error}");
         }
     }
 
@@ -128,6 +153,7 @@ impl Serving {
         };
         match brought {
             Ok(served) => {
+                self.end_training(project).await;
                 info!(project, job = id, model_version = served, "this version is served now");
                 Ok(Brought::Served)
             }

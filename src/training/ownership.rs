@@ -67,6 +67,7 @@ pub async fn own(
     loop {
         match try_to_own(&versions).await {
             Ok(Ok((lock, store))) => {
+                serving.give_up_interrupted().await?;
                 if waited {
                     info!("this server owns the model folder now");
                     serving.refresh().await;

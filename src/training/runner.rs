@@ -175,7 +175,7 @@ impl Runner {
             let (versions, job) = (Arc::clone(&versions), job.clone());
             tokio::task::spawn_blocking(move || begin(&versions, &job)).await??
         } else {
-            let run = second::Run::begin(&self.serving, &job.project, &class.model_dir).await?;
+            let run = second::Run::begin(&self.serving, job, &class.model_dir).await?;
             *second = Some(run);
             class.model_dir.clone()
         };

@@ -25,11 +25,11 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn begin(
         serving: &Serving,
-        project: &str,
+        job: &Claimed,
         model_dir: &Path,
     ) -> Result<Self, TrainingError> {
         let files = look(model_dir).await?;
-        let before = serving.begin_training(project).await?;
+        let before = serving.begin_training(&job.project, job.id).await?;
         Ok(Self { before, model_dir: model_dir.to_owned(), files, began: Instant::now() })
     }
 

@@ -14,13 +14,13 @@ use tracing::warn;
 use super::error::TrainingError;
 use super::in_worker::InWorker;
 use crate::serving::model_in_use::ModelInUse;
+use crate::workers::fleet::start_worker;
 use crate::workers::keys::KeyKeeper;
 use crate::workers::leftover;
 use crate::workers::output::Origin;
 use crate::workers::output::job::{CurrentJob, JobOutput};
 use crate::workers::process::{Launch, Process};
 use crate::workers::protocol::{ClassInfo, Configure, FitJob, Role};
-use crate::workers::supervision::start_worker;
 use crate::workers::worker::Worker;
 
 /// How long an answer may lag behind the end of its process.

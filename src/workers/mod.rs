@@ -8,12 +8,14 @@ use std::time::Duration;
 
 pub mod channel;
 pub mod dispatch;
+pub mod fleet;
 pub mod frame;
 pub mod gpu;
 pub mod handoff;
 pub mod host;
 pub mod keys;
 pub mod leftover;
+pub mod model;
 pub mod output;
 pub mod pool;
 pub mod process;

@@ -2,27 +2,25 @@
 //!
 //! Every slot has one task. A worker that dies answers for nothing any more: its open calls end
 //! with the reason, and the slot starts anew, at once the first time and then at growing
-//! intervals while it keeps dying young. Whoever brings a new version into the workers has the
-//! [`Fleet`] start further ones, and hands them to the slots when they are to serve.
+//! intervals while it keeps dying young. A worker that the [`Fleet`] started may take the place of
+//! one that serves.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
+use super::fleet::{Base, Fleet, Order, Started};
 use super::keys::KeyKeeper;
-use super::output::job::CurrentJob;
-use super::output::{self, Origin};
 use super::pool::{Pool, SlotState};
-use super::process::{Launch, Process, Spawned};
+use super::process::Launch;
 use super::protocol::{ClassInfo, Configure, ImportFailure};
-use super::worker::{StartError, Worker, greet};
+use super::worker::{StartError, Worker};
 
 /// A worker that lived this long did not die of how it starts.
 const GROWN_UP: Duration = Duration::from_secs(10);
@@ -34,8 +32,6 @@ const CLOSED_GRACE: Duration = Duration::from_millis(500);
 const LONGEST_CALL: Duration = Duration::from_secs(3600);
 /// A stuck interpreter is worth a line in the log after this long.
 const STUCK_MS: u64 = 5_000;
-
-static INCARNATIONS: AtomicU64 = AtomicU64::new(1);
 
 /// What the serving layer does with a worker before it takes requests: loading models.
 pub type Prepare =
@@ -51,80 +47,11 @@ pub enum Class {
     Failed(Arc<ImportFailure>),
 }
 
-/// A process that imported its class. Dropping it ends the process.
-#[derive(Debug)]
-pub struct Started {
-    pub process: Process,
-    pub worker: Arc<Worker>,
-}
-
-/// Starts a worker and goes through the import; the output of the process goes to the log.
-pub async fn start_worker(
-    launch: &Launch,
-    configure: Configure,
-    origin: Origin,
-    keeper: Option<&Arc<dyn KeyKeeper>>,
-) -> Result<Started, StartError> {
-    let Spawned { mut process, channel, stdout, stderr } =
-        launch.spawn().map_err(super::frame::FrameError::from)?;
-    if let Some(pipe) = stdout {
-        tokio::spawn(output::log(pipe, origin.clone()));
-    }
-    if let Some(pipe) = stderr {
-        tokio::spawn(output::log(pipe, origin.clone()));
-    }
-    let (sender, mut receiver) = super::channel::open(channel);
-    let greeted = greet(&sender, &mut receiver, configure, keeper).await;
-    let class = match greeted {
-        // The channel of a dead process is closed before its death is known.
-        Err(StartError::Closed) => {
-            let end = process.end(super::STOP_GRACE).await;
-            return Err(StartError::Ended(end));
-        }
-        class => class?,
-    };
-    let incarnation = INCARNATIONS.fetch_add(1, Ordering::Relaxed);
-    let of = (origin.worker, origin.job);
-    let worker =
-        Arc::new(Worker::new(incarnation, of, process.pid, class, sender, keeper.cloned()));
-    tokio::spawn({
-        let worker = Arc::clone(&worker);
-        async move { worker.receive(receiver).await }
-    });
-    Ok(Started { process, worker })
-}
-
 /// The tasks that keep the model workers alive.
 #[derive(Debug)]
 pub struct Supervisor {
     slots: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
-}
-
-/// What model workers are started with, and the way to the tasks that keep them.
-#[derive(Debug)]
-pub struct Fleet {
-    base: Base,
-    orders: Vec<mpsc::UnboundedSender<Order>>,
-}
-
-/// What every model worker is started with.
-#[derive(Debug, Clone)]
-struct Base {
-    launch: Launch,
-    configure: Configure,
-    keeper: Arc<dyn KeyKeeper>,
-}
-
-/// What a slot is told.
-#[derive(Debug)]
-enum Order {
-    /// Keep this worker from now on, which the pool has already; the one before ends when it is unused.
-    Adopt(Box<Started>),
-    /// End the worker when it is unused, say so, and wait for another one.
-    Vacate(oneshot::Sender<()>),
-    /// Start a worker of your own.
-    Restart,
 }
 
 struct Slot {
@@ -184,48 +111,6 @@ impl Supervisor {
         for slot in self.slots {
             let _ = slot.await;
         }
-    }
-}
-
-impl Base {
-    async fn start(&self, slot: usize) -> Result<Started, StartError> {
-        let origin = Origin { worker: (slot + 1).to_string(), job: CurrentJob::default() };
-        start_worker(&self.launch, self.configure.clone(), origin, Some(&self.keeper)).await
-    }
-}
-
-impl Fleet {
-    /// Numbers of the slots.
-    pub fn slots(&self) -> std::ops::Range<usize> {
-        0..self.orders.len()
-    }
-
-    /// Starts a further worker for a slot; it serves nobody yet.
-    pub async fn start(&self, slot: usize) -> Result<Started, StartError> {
-        self.base.start(slot).await
-    }
-
-    /// Hands a worker, which the pool has already, to its slot.
-    pub fn adopt(&self, slot: usize, started: Started) {
-        self.order(slot, Order::Adopt(Box::new(started)));
-    }
-
-    /// Has a slot end its worker once nobody uses it, and waits for that.
-    pub async fn vacate(&self, slot: usize) {
-        let (done, ended) = oneshot::channel();
-        self.order(slot, Order::Vacate(done));
-        // A slot that was stopped has no worker either.
-        let _ = ended.await;
-    }
-
-    /// Has a slot that was vacated start a worker of its own.
-    pub fn restart(&self, slot: usize) {
-        self.order(slot, Order::Restart);
-    }
-
-    fn order(&self, slot: usize, order: Order) {
-        // A slot that was stopped drops what it is given, and with it the process.
-        let _ = self.orders[slot].send(order);
     }
 }
 

@@ -13,53 +13,12 @@ use tokio::sync::{oneshot, watch};
 use super::channel::{Receiver, Sender};
 use super::frame::FrameError;
 use super::keys::{KeyKeeper, KeyQuestion};
+use super::model::{Model, Request};
 use super::output::job::CurrentJob;
 use super::protocol::{
-    ClassInfo, FitJob, FromWorker, HttpHead, ImportFailure, KeyOutcome, ModelError, ModelErrorKind,
-    ModelId, ModelSpec, PROTOCOL, RequestId, ToWorker, VersionNames,
+    ClassInfo, FitJob, FromWorker, ImportFailure, KeyOutcome, ModelError, ModelErrorKind, ModelId,
+    PROTOCOL, RequestId, ToWorker,
 };
-
-/// A model that workers can be asked to load.
-#[derive(Debug)]
-pub struct Model {
-    pub spec: ModelSpec,
-    /// What `fit` returned when this version was made, as JSON; empty for an untrained model.
-    pub train_output: Bytes,
-    /// The /setup that user code sees while an instance is made.
-    pub setup: Option<Arc<Request>>,
-    names: Mutex<VersionNames>,
-}
-
-/// A request over HTTP, as it came.
-#[derive(Debug, Clone)]
-pub struct Request {
-    pub head: HttpHead,
-    pub body: Bytes,
-}
-
-impl Model {
-    pub fn new(
-        spec: ModelSpec,
-        train_output: Bytes,
-        setup: Option<Arc<Request>>,
-        names: VersionNames,
-    ) -> Self {
-        Self { spec, train_output, setup, names: Mutex::new(names) }
-    }
-
-    /// How predictions are marked at the moment.
-    pub fn names(&self) -> VersionNames {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Marks predictions otherwise from now on; workers must be told, too. False if that is no change.
-    pub fn rename(&self, names: VersionNames) -> bool {
-        let mut current = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = *current != names;
-        *current = names;
-        news
-    }
-}
 
 /// Why a worker gave no answer, or a bad one.
 #[derive(Debug, Error)]

@@ -26,7 +26,7 @@ use thiserror::Error;
 
 use super::project_dir::{self, TooLong};
 use layout::{EVENT, TASKS, TASKS_INFO};
-pub use record::Record;
+pub use record::{Begun, Record};
 
 /// Our own folder below MODEL_DIR.
 const OWN: &str = ".label-studio-ml";

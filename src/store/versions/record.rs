@@ -13,6 +13,9 @@ use serde_json::value::RawValue;
 use super::{StoreError, Versions, at};
 use crate::store::{durable_fs, project_dir};
 
+/// Our folder for trainings that run.
+const BEGUN: &str = "training";
+
 /// What made a version.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
@@ -32,7 +35,53 @@ pub struct Record {
     pub time: f64,
 }
 
+/// A training that began, as it is found when the server ended before it did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    pub project: String,
+    pub id: u64,
+    /// What the model called its version before.
+    pub own: Option<String>,
+}
+
 impl Versions {
+    /// Notes how the model calls its version before a training, which may call it otherwise. A kill of
+    /// the server cannot lose it; a power cut may, and then the training is done again all the same.
+    pub fn begin_training(&self, begun: &Begun) -> Result<(), StoreError> {
+        let path = self.begun_path(&begun.project)?;
+        let dir = path.parent().unwrap_or(&path);
+        fs::create_dir_all(dir).map_err(at(dir))?;
+        let draft = path.with_extension("draft");
+        fs::write(&draft, serde_json::to_vec(begun)?).map_err(at(&draft))?;
+        fs::rename(&draft, &path).map_err(at(&path))
+    }
+
+    /// The training is over, one way or the other.
+    pub fn end_training(&self, project: &str) -> Result<(), StoreError> {
+        let path = self.begun_path(project)?;
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&path)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Trainings that began and made no version before the server ended.
+    pub fn interrupted_trainings(&self) -> Vec<Begun> {
+        let entries = fs::read_dir(self.own_dir().join(BEGUN)).into_iter().flatten().flatten();
+        let read = |entry: fs::DirEntry| {
+            let bytes = fs::read(entry.path()).ok()?;
+            let begun: Begun = serde_json::from_slice(&bytes).ok()?;
+            let made = self.record(&begun.project, begun.id).ok()?.is_some();
+            (!made).then_some(begun)
+        };
+        entries.filter_map(read).collect()
+    }
+
+    fn begun_path(&self, project: &str) -> Result<PathBuf, StoreError> {
+        let name = project_dir::name(project)?;
+        Ok(self.own_dir().join(BEGUN).join(format!("{name}.json")))
+    }
+
     /// Makes a record the newest one: all of it or, if killed, none.
     pub fn write_record(&self, project: &str, record: &Record) -> Result<(), StoreError> {
         let dir = self.records_dir(project)?;
@@ -126,6 +175,22 @@ mod tests {
         assert_eq!(versions.newest_record("7.1").unwrap().unwrap().id, 9);
         assert!(versions.newest_record("8.1").unwrap().is_none());
         assert_eq!(versions.prune_records("7.1", 1).unwrap(), [9, 5]);
+    }
+
+    #[test]
+    fn a_training_that_made_no_version_is_found_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let versions = Versions::open(dir.path());
+        assert!(versions.interrupted_trainings().is_empty());
+        let begun = Begun { project: "7.1".into(), id: 5, own: Some("0.0.1".into()) };
+        versions.begin_training(&begun).unwrap();
+        assert_eq!(versions.interrupted_trainings(), std::slice::from_ref(&begun));
+        versions.write_record("7.1", &record(5)).unwrap();
+        assert!(versions.interrupted_trainings().is_empty(), "it made its version");
+        versions.begin_training(&Begun { id: 6, ..begun }).unwrap();
+        versions.end_training("7.1").unwrap();
+        versions.end_training("7.1").unwrap();
+        assert!(versions.interrupted_trainings().is_empty());
     }
 
     #[test]
