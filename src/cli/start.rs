@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use super::signals::Signals;
 use super::{kwargs, listen, terminal};
+use crate::http::auth::Credentials;
 use crate::http::router::router;
 use crate::http::serve::serve;
 use crate::http::state::{App, HttpOptions};
@@ -108,6 +109,12 @@ pub(super) struct StartArgs {
     /// keep everything in memory (needs --workers 1)
     #[arg(long, value_enum, default_value_t = FitIn::Process)]
     fit_in: FitIn,
+    /// User that every request must name [default: `$BASIC_AUTH_USER`, `$ML_SERVER_BASIC_AUTH_USER`]
+    #[arg(long, value_name = "USER")]
+    basic_auth_user: Option<String>,
+    /// Password that every request must bring [default: `$BASIC_AUTH_PASS`, `$ML_SERVER_BASIC_AUTH_PASS`]
+    #[arg(long, value_name = "PASSWORD")]
+    basic_auth_pass: Option<String>,
     /// How long in seconds to wait for another server to let go of the model folder
     #[arg(long, value_name = "S", default_value_t = 60.0)]
     lock_wait: f64,
@@ -157,6 +164,8 @@ pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
     if args.fit_in == FitIn::Worker && args.workers != 1 {
         bail!("--fit-in worker needs --workers 1: several workers would not learn of each other");
     }
+    // Before anything is served.
+    credentials(args)?;
     let project = find::project(&args.root_dir, args.name.as_deref())?;
     let project = std::path::absolute(&project).context("the path of the project")?;
     let configure = configure(args, &project, log_level)?;
@@ -168,6 +177,22 @@ pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
     // What blocks in the background must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     status
+}
+
+/// User and password, from the command line or the environment. One alone is a mistake.
+fn credentials(args: &StartArgs) -> Result<Option<Credentials>> {
+    let given = |option: &Option<String>, name: &str| {
+        let in_environment = || {
+            let names = [format!("BASIC_AUTH_{name}"), format!("ML_SERVER_BASIC_AUTH_{name}")];
+            names.iter().find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()))
+        };
+        option.clone().or_else(in_environment)
+    };
+    match (given(&args.basic_auth_user, "USER"), given(&args.basic_auth_pass, "PASS")) {
+        (Some(user), Some(password)) => Ok(Some(Credentials::new(&user, &password))),
+        (None, None) => Ok(None),
+        _ => bail!("Basic authentication needs both a user and a password"),
+    }
 }
 
 /// Becomes a Python process that serves the project; returns why that failed.
@@ -186,6 +211,11 @@ fn debug(
     }
     if let Some(model_dir) = &configure.model_dir {
         command.env("MODEL_DIR", model_dir);
+    }
+    for (name, value) in [("USER", &args.basic_auth_user), ("PASS", &args.basic_auth_pass)] {
+        if let Some(value) = value {
+            command.env(format!("BASIC_AUTH_{name}"), value);
+        }
     }
     if let Some(level) = &configure.log_level {
         command.env("LOG_LEVEL", level);
@@ -242,6 +272,7 @@ async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> 
             model_dir: configure.model_dir.clone(),
             max_body: args.max_body << 20,
             setup_wait: seconds(args.setup_timeout),
+            credentials: credentials(args)?,
         }),
         metrics: PrometheusBuilder::new().install_recorder()?,
     };

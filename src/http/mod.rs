@@ -1,5 +1,6 @@
 //! The HTTP side: one file a route family, one place that turns errors into answers.
 
+pub mod auth;
 mod body;
 mod error;
 mod health;

@@ -7,7 +7,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 
 use super::state::App;
-use super::{error, health, jobs, metrics, predict, setup, training, versions};
+use super::{auth, error, health, jobs, metrics, predict, setup, training, versions};
 
 pub fn router(app: App) -> Router {
     let routes = Router::new()
@@ -35,6 +35,7 @@ pub fn router(app: App) -> Router {
         .fallback_service(routes)
         .layer(from_fn(single_slashes))
         .layer(from_fn(error::complete_allow))
+        .layer(from_fn_with_state(app.clone(), auth::check))
         .layer(from_fn_with_state(app, error::finish))
 }
 

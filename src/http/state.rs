@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use super::auth::Credentials;
 use crate::serving::Serving;
 use crate::training::queue::Queue;
 
@@ -20,6 +21,8 @@ pub struct HttpOptions {
     pub max_body: usize,
     /// Longest time that /setup waits for a model to load.
     pub setup_wait: Duration,
+    /// What every request must bring.
+    pub credentials: Option<Credentials>,
 }
 
 /// What the handlers share.

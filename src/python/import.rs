@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyType};
 use pythonize::pythonize;
 
-use super::{errors, generation};
+use super::{errors, generation, logs};
 use crate::workers::protocol::{
     ClassInfo, Configure, ImportFailure, ImportFailureKind, Inspection, Role, Source,
 };
@@ -238,8 +238,15 @@ fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<
     let init_kwargs = PyDict::new(py);
     for (name, value) in found.init_app.iter() {
         let name: String = name.extract()?;
-        if !["model_dir", "redis_queue", "redis_host", "redis_port"].contains(&name.as_str()) {
-            init_kwargs.set_item(name, value)?;
+        match name.as_str() {
+            "model_dir" | "redis_queue" | "redis_host" | "redis_port" => {}
+            "basic_auth_user" | "basic_auth_pass" => logs::warn(
+                py,
+                &format!(
+                    "init_app got {name}: the server takes it as an option or from the environment"
+                ),
+            ),
+            _ => init_kwargs.set_item(name, value)?,
         }
     }
     let configured = pythonize(py, &configure.init_kwargs)?;
