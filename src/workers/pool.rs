@@ -176,13 +176,12 @@ impl Pool {
     }
 
     /// A worker takes no new calls.
-    pub fn leave(&self, slot: usize, worker: &Worker, state_after: SlotState) {
+    pub fn leave(&self, worker: &Worker) {
         let mut state = self.state();
-        let State { ready, leaving, slots, .. } = &mut *state;
+        let State { ready, leaving, .. } = &mut *state;
         if let Some(index) = ready.iter().position(|s| s.worker.incarnation == worker.incarnation) {
             let seat = ready.swap_remove(index);
             leaving.extend((seat.in_flight > 0).then_some(seat));
-            slots[slot] = state_after;
         }
     }
 

@@ -118,9 +118,13 @@ impl Slot {
     async fn keep(mut self) {
         let mut delay = Duration::ZERO;
         let mut stop = self.stop.clone();
+        let mut adopted = None;
         loop {
             let began = Instant::now();
-            self.one_life().await;
+            match adopted.take() {
+                Some(started) => self.serve_until_death(started).await,
+                None => self.one_life().await,
+            }
             if *stop.borrow() {
                 self.pool.set_slot(self.number, SlotState::Stopped);
                 return;
@@ -133,6 +137,8 @@ impl Slot {
             self.pool.count_restart();
             tokio::select! {
                 () = sleep(delay) => {}
+                // It serves already, so somebody must watch it.
+                started = handed_over(&mut self.orders) => adopted = Some(started),
                 () = stopped(&mut stop) => {}
             }
         }
@@ -145,7 +151,9 @@ impl Slot {
         let mut stop = self.stop.clone();
         let started = tokio::select! {
             started = self.base.start(self.number) => started,
-            started = adopted(&mut self.orders) => return self.serve_until_death(started).await,
+            started = handed_over(&mut self.orders) => {
+                return self.serve_until_death(started).await;
+            }
             () = stopped(&mut stop) => return,
         };
         let started = match started {
@@ -174,6 +182,8 @@ impl Slot {
     async fn serve_until_death(&mut self, mut started: Box<Started>) {
         loop {
             let worker = Arc::clone(&started.worker);
+            // What became of the worker before may have been noted meanwhile.
+            self.pool.set_slot(self.number, SlotState::Ready { pid: worker.pid });
             let ready = async move { watch_interpreter(&worker).await };
             match self.serve(*started, ready).await {
                 Some(next) => started = next,
@@ -208,7 +218,8 @@ impl Slot {
                 order = self.orders.recv() => match order {
                     Some(Order::Adopt(next)) => End::Adopted(next),
                     Some(Order::Vacate(done)) => {
-                        self.pool.leave(self.number, &worker, SlotState::Starting);
+                        self.pool.leave(&worker);
+                        self.pool.set_slot(self.number, SlotState::Starting);
                         let ended = finish(&self.pool, &mut started);
                         tokio::select! {
                             () = ended => {}
@@ -227,6 +238,7 @@ impl Slot {
         };
         match end {
             End::Adopted(next) => {
+                self.pool.leave(&worker);
                 let pool = Arc::clone(&self.pool);
                 tokio::spawn(async move { finish(&pool, &mut started).await });
                 Some(next)
@@ -314,7 +326,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 /// Waits for a worker that is to take the place of the one that is being started.
-async fn adopted(orders: &mut mpsc::UnboundedReceiver<Order>) -> Box<Started> {
+async fn handed_over(orders: &mut mpsc::UnboundedReceiver<Order>) -> Box<Started> {
     loop {
         match orders.recv().await {
             Some(Order::Adopt(next)) => return next,

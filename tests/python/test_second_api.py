@@ -16,6 +16,7 @@ from label_studio_sdk.label_interface.objects import PredictionValue
 from semver import Version
 
 import label_studio_ml.model
+from label_studio_ml.cache import SqliteCache
 from label_studio_ml.model import LabelStudioMLBase, predict_fn, update_fn
 from label_studio_ml.response import ModelResponse
 from label_studio_ml.utils import (
@@ -38,7 +39,8 @@ def new(label_config: str | None = CHOICES, **kwargs: Any) -> Model:
     return Model(project_id=next(_projects), label_config=label_config, **kwargs)
 
 
-def test_a_bare_model_works() -> None:
+def test_a_bare_model_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(label_studio_ml.model, "CACHE", SqliteCache(str(tmp_path)))
     model = Model()
     assert model.project_id == ""
     assert model.get("model_version") == "0.0.1"
