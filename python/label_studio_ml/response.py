@@ -1,10 +1,12 @@
 """What a model of generation 2 returns from `predict`."""
 
+from typing import TypeAlias
+
 from label_studio_sdk.label_interface.objects import PredictionValue
 from pydantic import BaseModel, ConfigDict
 
 #: One prediction for a task, or several.
-SingleTaskPredictions = list[PredictionValue] | PredictionValue
+SingleTaskPredictions: TypeAlias = list[PredictionValue] | PredictionValue
 
 
 class ModelResponse(BaseModel):

@@ -34,6 +34,9 @@ class Model:
 class Scalar:
     def item(self): return 7
 Scalar.__module__ = 'numpy'
+class Tensor:
+    def __array__(self): return self
+    def tolist(self): return [0.5, 2]
 class Version:
     def __init__(self, text): self.text = text
     def __str__(self): return self.text
@@ -98,6 +101,7 @@ fn what_json_does_not_know() {
         ("Region(1)", "{\"x\":1}"),
         ("Model()", "{\"result\":[]}"),
         ("Scalar()", "7"),
+        ("Tensor()", "[0.5,2]"),
         ("Shape.ROUND", "\"round\""),
         ("Version('1.2.3')", "\"1.2.3\""),
         ("stamp(2026, 11, 23, 1, 2, 3)", "\"Mon, 23 Nov 2026 01:02:03 GMT\""),

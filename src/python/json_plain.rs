@@ -50,6 +50,8 @@ pub(super) fn plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny
         ("uuid", "UUID") | ("decimal", "Decimal") | ("semver" | "packaging", "Version") => {
             return Ok(value.str()?.into_any());
         }
+        // What pandas has in the place of a value that is missing.
+        ("pandas", "NaTType" | "NAType") => return Ok(py.None().into_bound(py)),
         _ => {}
     }
     if is_date(value)? {

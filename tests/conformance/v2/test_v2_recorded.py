@@ -23,7 +23,9 @@ from v2_differences import (
 )
 from v2_recording import ROOT, Answer, Step, comparable, load
 
+import label_studio_ml.model
 from label_studio_ml import api
+from label_studio_ml.cache import SqliteCache
 
 STEPS = load()
 PROBE = Path(__file__).parent / "v2_probe.py"
@@ -33,13 +35,17 @@ ONLY_STARTED = {"predict:raise_sysexit", "predict:thread", "predict:flask_reques
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """An in-process app whose model keeps nothing from an earlier run."""
     from v2_probe import Probe
 
-    app = api.init_app(Probe)
-    app.config["TESTING"] = False
-    yield app.test_client()
-    api.MODEL_CLASS = api.LabelStudioMLBase
+    with pytest.MonkeyPatch.context() as patch:
+        cache = SqliteCache(str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(label_studio_ml.model, "CACHE", cache)
+        patch.setattr(api, "MODEL_CLASS", api.LabelStudioMLBase)
+        app = api.init_app(Probe)
+        app.config["TESTING"] = False
+        yield app.test_client()
 
 
 @pytest.fixture(scope="module")
