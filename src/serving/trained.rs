@@ -18,6 +18,7 @@ use super::version_names::ProjectNames;
 use super::{Serving, ServingError, on_disk};
 use crate::store::versions::{Begun, Record, Version, Versions};
 use crate::workers::protocol::{VersionNames, project_id};
+use crate::workers::worker::Worker;
 
 /// What a model whose class names no version is called, as in the original.
 const INITIAL: &str = "0.0.1";
@@ -180,12 +181,7 @@ impl Serving {
         let version = version(done.id);
         let next = self.load_next(project, &version, trained).await.map_err(Obstacle::Load)?;
         let (own, served) = self.record(project, done, keys).await?;
-        if let Some(next) = &next {
-            next.model.rename(VersionNames { served: served.clone(), own: vec![own.clone()] });
-            for worker in self.pool.workers() {
-                worker.rename(&next.model).await;
-            }
-        }
+        rename(next.as_deref(), &own, &served, &self.pool.workers()).await;
         let old = self.models.switch_named(project, version, own, served.clone(), next);
         self.unload(&old).await;
         Ok(served)
@@ -202,12 +198,7 @@ impl Serving {
         let next = self.models.prepare_switch(project, &version, &trained.model.spec);
         let renewal = self.start_renewal(next.as_ref()).await.map_err(Obstacle::Load)?;
         let (own, served) = self.record(project, done, keys).await?;
-        if let Some(next) = &next {
-            next.model.rename(VersionNames { served: served.clone(), own: vec![own.clone()] });
-            for worker in renewal.workers() {
-                worker.rename(&next.model).await;
-            }
-        }
+        rename(next.as_deref(), &own, &served, renewal.workers()).await;
         let name = served.clone();
         self.finish_renewal(renewal, || {
             // The old models go with their workers.
@@ -255,6 +246,20 @@ enum Obstacle {
 impl From<ServingError> for Obstacle {
     fn from(error: ServingError) -> Self {
         Self::Serving(error)
+    }
+}
+
+/// Has a model that was loaded before its version had a name mark predictions with it.
+async fn rename(
+    next: Option<&ModelInUse>,
+    own: &str,
+    served: &str,
+    workers: impl IntoIterator<Item = &Arc<Worker>>,
+) {
+    let Some(next) = next else { return };
+    next.model.rename(VersionNames { served: served.to_owned(), own: vec![own.to_owned()] });
+    for worker in workers {
+        worker.rename(&next.model).await;
     }
 }
 
