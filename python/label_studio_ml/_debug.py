@@ -9,6 +9,7 @@ import importlib.util
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -40,6 +41,8 @@ def main(argv: list[str]) -> int:
     # What they say about every connection would hide what the model says.
     for name in ("urllib3", "asyncio", "faker", "PIL", "matplotlib"):
         logging.getLogger(name).setLevel("INFO")
+    # SystemExit, so that what user code cleans up at the end is cleaned up.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     busy = threading.Lock()
     before = _files(options.project)
     try:

@@ -11,6 +11,7 @@ of the class.
 models of generation 1. Both are made when somebody asks for them.
 """
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,15 @@ def record_init_app() -> list[tuple[type, dict[str, Any]]]:
     global _calls
     _calls = []
     return _calls
+
+
+def tell_of_other_app(app: Any) -> None:
+    """Say that the server answers only its own routes, if the app of `_wsgi.py` is not its own."""
+    if app is not None and not isinstance(app, RecordedApp):
+        logging.getLogger("label_studio_ml").warning(
+            "_wsgi.py wraps the app in one of its own, whose routes `label-studio-ml start` does not "
+            "serve; a WSGI server such as gunicorn does"
+        )
 
 
 def init_app(

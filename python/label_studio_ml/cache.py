@@ -6,6 +6,7 @@ the server alone writes that file, and `HostedCache` asks it.
 """
 
 import os
+import weakref
 from abc import ABC, abstractmethod
 from threading import Lock
 from typing import Any
@@ -62,6 +63,8 @@ class SqliteCache(BaseCache):
         self._connection: Any = None
         self._pid = 0
         self._inherited: list[Any] = []
+        cache = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _renew_lock(cache))
 
     def __getitem__(self, project_id_key: tuple[Any, Any]) -> str | None:
         row = self._run("SELECT value FROM cache WHERE project_id = ? AND key = ?", *project_id_key)
@@ -96,11 +99,16 @@ class SqliteCache(BaseCache):
         connection = sqlite3.connect(
             self.db_name, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
         )
-        # Where the disk allows no write-ahead log, SQLite stays with its older journal.
-        connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(_TABLE)
         self._connection, self._pid = connection, os.getpid()
         return connection
+
+
+def _renew_lock(cache: "weakref.ref[SqliteCache]") -> None:
+    """In a forked child: the thread that held the lock, if one did, is not there."""
+    forked = cache()
+    if forked is not None:
+        forked.lock = Lock()
 
 
 class HostedCache(BaseCache):

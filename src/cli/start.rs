@@ -303,6 +303,7 @@ async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> 
         keep_versions: args.keep_versions.and_then(|keep| usize::try_from(keep).ok()),
         in_worker: args.fit_in == FitIn::Worker,
     };
+    let kept = Arc::clone(&serving);
     let training = train(queue, serving, launch.clone(), configure, options, stop.subscribe());
     let mut training = tokio::spawn(training);
 
@@ -324,6 +325,7 @@ async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> 
     let wound_up = async {
         let _ = tokio::join!(trained, http);
         supervisor.stop().await;
+        kept.flush_keys().await;
     };
     tokio::select! {
         () = wound_up => {}

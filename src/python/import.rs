@@ -170,7 +170,11 @@ fn from_wsgi<'py>(py: Python<'py>, path: &Path) -> Outcome<Found<'py>> {
         .import("label_studio_ml.api")
         .and_then(|api| api.call_method0("record_init_app"))
         .map_err(|error| raised(py, &error))?;
-    execute(py, path, "_wsgi")?;
+    let module = execute(py, path, "_wsgi")?;
+    let app = module.getattr_opt("app").map_err(|error| raised(py, &error))?;
+    py.import("label_studio_ml.api")
+        .and_then(|api| api.call_method1("tell_of_other_app", (app,)))
+        .map_err(|error| raised(py, &error))?;
     let last = calls.call_method0("pop").map_err(|_| {
         let message = format!("{} does not call init_app(model_class=...)", path.display());
         failure(ImportFailureKind::NoClass, message)

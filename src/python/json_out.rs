@@ -6,14 +6,14 @@
 
 use std::fmt::Write;
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::workers::protocol::{ModelError, ModelErrorKind, VersionNames};
 
 use super::errors::own_error;
-use super::json_plain::{key_text, plain};
+use super::json_plain::{key_text, not_serializable, plain};
 
 /// Deeper nesting than this is taken for a cycle.
 const DEEPEST: usize = 500;
@@ -44,7 +44,12 @@ struct Walk<'a> {
     other_version: Option<String>,
     /// Place of the first number that JSON does not know, and how many there are.
     nans: Option<(String, usize)>,
+    /// Objects around this one that JSON does not know.
+    stand_ins: usize,
 }
+
+/// Such objects within each other: a mock has every attribute, each of them another mock.
+const MOST_STAND_INS: usize = 32;
 
 enum Step {
     Key(String),
@@ -139,8 +144,13 @@ impl Walk<'_> {
         if let Ok(tuple) = value.cast::<PyTuple>() {
             return self.sequence(tuple.iter(), Self::value);
         }
-        let plain = plain(value)?;
-        self.value(&plain)
+        if self.stand_ins == MOST_STAND_INS {
+            return Err(PyTypeError::new_err(not_serializable(value)?));
+        }
+        self.stand_ins += 1;
+        let written = self.value(&plain(value)?);
+        self.stand_ins -= 1;
+        written
     }
 
     fn sequence<'py>(

@@ -44,7 +44,13 @@ pub(super) fn plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny
     let package = module.split('.').next().unwrap_or_default();
     if package == "numpy" {
         let method = if name == "ndarray" { "tolist" } else { "item" };
-        return value.call_method0(method);
+        let plain = value.call_method0(method)?;
+        // A number that is longer than Python's is its own item.
+        return if plain.get_type().is(&kind) {
+            value.call_method0("__float__")
+        } else {
+            Ok(plain)
+        };
     }
     match (package, name.as_str()) {
         ("uuid", "UUID") | ("decimal", "Decimal") | ("semver" | "packaging", "Version") => {
@@ -85,7 +91,12 @@ pub(super) fn plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny
     if value.hasattr("__fields__")? && value.hasattr("dict")? {
         return value.call_method0("dict");
     }
-    Err(PyTypeError::new_err(format!("Object of type {name} is not JSON serializable")))
+    Err(PyTypeError::new_err(not_serializable(value)?))
+}
+
+/// What Python's own encoder says.
+pub(super) fn not_serializable(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    Ok(format!("Object of type {} is not JSON serializable", value.get_type().name()?))
 }
 
 fn is_date(value: &Bound<'_, PyAny>) -> PyResult<bool> {

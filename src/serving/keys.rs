@@ -124,6 +124,15 @@ impl Serving {
         Ok(Arc::clone(self.keys.get_or_init(|| Arc::new(opened))))
     }
 
+    /// The server ends: what models keep is in one file.
+    pub async fn flush_keys(&self) {
+        let Some(store) = self.key_store_now() else { return };
+        let flushed = on_disk(move || Ok(store.flush())).await;
+        if let Err(error) | Ok(Err(error)) = flushed.map(|flushed| flushed.map_err(Into::into)) {
+            tracing::warn!("cache.db is complete only together with cache.db-wal: {error}");
+        }
+    }
+
     /// The same, if it is there already.
     fn key_store_now(&self) -> Option<Arc<KeyStore>> {
         self.keys.get().cloned()
@@ -148,7 +157,7 @@ impl Serving {
     }
 
     /// A model names its version otherwise: whoever predicts with it hears of that first.
-    async fn own_version_changed(&self, project_id: &str, own: &str) {
+    pub(super) async fn own_version_changed(&self, project_id: &str, own: &str) {
         for model in self.models.note_own_version(project_id, own) {
             for worker in self.pool.workers() {
                 worker.rename(&model.model).await;

@@ -179,6 +179,11 @@ impl Serving {
         self.models.refused()
     }
 
+    /// Models whose instance could not be made when it was last tried: project, reason.
+    pub fn unloadable(&self) -> Vec<(String, String)> {
+        self.models.unloadable()
+    }
+
     /// Projects seen since the start.
     pub fn projects(&self) -> Vec<String> {
         self.models.projects()
@@ -207,13 +212,17 @@ async fn on_disk<T: Send + 'static>(
 pub fn prepare(models: &Arc<Models>) -> Prepare {
     let models = Arc::clone(models);
     Arc::new(move |worker| {
-        let models = models.all();
+        let models = models.to_load();
         Box::pin(async move {
             let name = worker.name.clone();
             // On its own, so that it learns of the worker's death and whose load it was.
             let loading = tokio::spawn(async move {
                 for model in models.iter().filter(|model| !model.is_deadly()) {
                     load_on(&worker, model, false).await;
+                    // What was not even begun is not to blame.
+                    if worker.is_closed() {
+                        break;
+                    }
                 }
             });
             if timeout(PREPARE_TIMEOUT, loading).await.is_err() {

@@ -41,6 +41,8 @@ pub struct ModelInUse {
     load: watch::Sender<Load>,
     /// No longer kept: workers that still get it, late, are to forget it again.
     retired: AtomicBool,
+    /// Another version is served in its place.
+    replaced: AtomicBool,
     /// Workers that died while they made the instance.
     deaths: AtomicU32,
     /// No worker has ever loaded its version: a failure may be the version's.
@@ -66,6 +68,7 @@ impl ModelInUse {
             last_use: AtomicU64::default(),
             load: watch::channel(Load::Idle).0,
             retired: AtomicBool::new(false),
+            replaced: AtomicBool::new(false),
             deaths: AtomicU32::new(0),
             untried: AtomicBool::new(version.is_some_and(|version| !version.is_tried)),
             rejected: AtomicBool::new(false),
@@ -107,6 +110,16 @@ impl ModelInUse {
     /// From now on workers forget it after every use.
     pub fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on another version is served in its place.
+    pub fn replace(&self) {
+        self.replaced.store(true, Ordering::Relaxed);
+        self.retire();
+    }
+
+    pub fn is_replaced(&self) -> bool {
+        self.replaced.load(Ordering::Relaxed)
     }
 
     /// A worker died while it made the instance; perhaps the constructor is to blame.

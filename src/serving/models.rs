@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::model_in_use::{Load, ModelInUse, Origin};
 use super::version_names::ProjectNames;
@@ -50,6 +51,8 @@ struct Project {
     /// Most recently used first.
     models: Vec<Arc<ModelInUse>>,
     refused: Option<(u64, String)>,
+    /// The extra parameters of /setup are where its models look for them.
+    has_params: bool,
 }
 
 impl Project {
@@ -92,12 +95,24 @@ pub struct Models {
     uses: AtomicU64,
     /// Instances of all projects that are kept at a time.
     most: usize,
+    /// The project whose files are those of a version that is not served yet.
+    held_back: watch::Sender<Option<String>>,
+}
+
+/// While this lives, no worker begins to predict for a project.
+#[derive(Debug)]
+pub struct HeldBack(watch::Sender<Option<String>>);
+
+impl Drop for HeldBack {
+    fn drop(&mut self) {
+        self.0.send_replace(None);
+    }
 }
 
 impl Models {
     pub fn new(most: usize) -> Self {
         let (projects, ids, uses) = (Mutex::default(), AtomicU64::default(), AtomicU64::default());
-        Self { projects, ids, uses, most }
+        Self { projects, ids, uses, most, held_back: watch::channel(None).0 }
     }
 
     /// Keeps a /setup and the request that brought it; true if it says what the one before said.
@@ -108,6 +123,37 @@ impl Models {
         project.setup = Some(setup);
         project.request = request.map(Arc::new);
         known
+    }
+
+    /// Whether these extra parameters of a project are where its models look for them.
+    pub fn has_params(&self, project: &str, params: &Value) -> bool {
+        self.table().get(project).is_some_and(|project| {
+            project.has_params
+                && project.setup.as_ref().is_some_and(|setup| setup.extra_params == *params)
+        })
+    }
+
+    /// Notes whether they are.
+    pub fn note_params(&self, project: &str, has_params: bool) {
+        self.table().entry(project.to_owned()).or_default().has_params = has_params;
+    }
+
+    /// Has requests for a project wait for [`Serving::predict`](super::Serving::predict) to ask anew,
+    /// until the guard is dropped: its files are those of the next version already.
+    pub fn hold_back(&self, project: &str) -> HeldBack {
+        self.held_back.send_replace(Some(project.to_owned()));
+        HeldBack(self.held_back.clone())
+    }
+
+    pub fn is_held_back(&self, project: &str) -> bool {
+        self.held_back.borrow().as_deref() == Some(project)
+    }
+
+    /// Waits until a project is not held back.
+    pub async fn let_go(&self, project: &str) {
+        let mut held = self.held_back.subscribe();
+        // The sender lives as long as `self`.
+        let _ = held.wait_for(|held| held.as_deref() != Some(project)).await;
     }
 
     pub fn knows_version(&self, project: &str) -> bool {
@@ -273,7 +319,7 @@ impl Models {
         project.refused = None;
         let old = std::mem::replace(&mut project.models, next.into_iter().collect());
         for model in &old {
-            model.retire();
+            model.replace();
         }
         old
     }
@@ -300,7 +346,7 @@ impl Models {
         project.trained = Trained::Unread;
         let old = std::mem::take(&mut project.models);
         for model in &old {
-            model.retire();
+            model.replace();
         }
         old
     }
@@ -316,6 +362,18 @@ impl Models {
             Some((key.clone(), *version, reason.clone()))
         });
         refused.collect()
+    }
+
+    /// Models whose instance could not be made when it was last tried: project, reason.
+    pub fn unloadable(&self) -> Vec<(String, String)> {
+        let failed = self.all().into_iter().filter_map(|model| match model.load_state() {
+            Load::Failed(error) => {
+                let reason = format!("{}: {}", error.class, error.message);
+                Some((model.model.spec.project.clone(), reason))
+            }
+            Load::Idle | Load::Pending | Load::Loaded => None,
+        });
+        failed.collect()
     }
 
     pub fn served_version(&self, project: &str) -> Option<String> {
@@ -341,6 +399,13 @@ impl Models {
     pub fn all(&self) -> Vec<Arc<ModelInUse>> {
         let projects = self.table();
         projects.values().flat_map(|project| project.models.iter().map(Arc::clone)).collect()
+    }
+
+    /// Those that a new worker loads before anybody asks.
+    pub fn to_load(&self) -> Vec<Arc<ModelInUse>> {
+        let mut models = self.all();
+        models.retain(|model| !self.is_held_back(&model.model.spec.project));
+        models
     }
 
     fn next_id(&self) -> u64 {

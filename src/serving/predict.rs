@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::time::timeout;
+use tokio::time::sleep;
 use tracing::warn;
 
 use super::model_in_use::{Load, ModelInUse};
@@ -32,7 +32,7 @@ enum Attempt {
     Predicted(Predicted),
     /// The version turned out not to be servable, and another one is to be asked.
     Rejected,
-    /// Another version was put in its place meanwhile.
+    /// Another version was put, or perhaps put, in its place meanwhile.
     Replaced,
 }
 
@@ -61,14 +61,21 @@ impl Serving {
             return Err(ServingError::Deadly(request.project.clone()));
         }
         // Nobody waits for workers that cannot import the script.
-        if let Some(reason) = self.pool.hopeless() {
-            return Err(ServingError::NotReady(reason));
-        }
-        let permit = timeout(QUEUE_TIMEOUT, self.pool.acquire(request.priority, &request.project))
-            .await
-            .map_err(|_| ServingError::Busy(QUEUE_TIMEOUT))?;
+        let permit = tokio::select! {
+            biased;
+            permit = self.pool.acquire(request.priority, &request.project) => permit,
+            reason = self.pool.until_hopeless() => return Err(ServingError::NotReady(reason)),
+            () = sleep(QUEUE_TIMEOUT) => return Err(ServingError::Busy(QUEUE_TIMEOUT)),
+        };
         // A worker of the next version must not answer for the one before.
-        if model.is_retired() {
+        if model.is_replaced() {
+            return Ok(Attempt::Replaced);
+        }
+        // Nor a worker that would read its files only now.
+        let is_new = !permit.worker().has_predicted(model.model.spec.id);
+        if is_new && self.models.is_held_back(&request.project) {
+            drop(permit);
+            self.models.let_go(&request.project).await;
             return Ok(Attempt::Replaced);
         }
         // A client that hangs up does not stop the model, so the thread stays taken until it ends.

@@ -13,10 +13,10 @@ use tracing::{info, warn};
 
 use super::model_in_use::{Load, ModelInUse};
 use super::rollout::SWITCH_TIMEOUT;
-use super::{Serving, load_on};
+use super::{PREPARE_TIMEOUT, Serving, load_on};
 use crate::workers::fleet::{Fleet, Started};
 use crate::workers::gpu;
-use crate::workers::worker::{Worker, WorkerError};
+use crate::workers::worker::{StartError, Worker, WorkerError};
 
 /// Whether the old workers answer while the new ones are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,16 +27,40 @@ pub enum Rollout {
     Auto,
 }
 
-/// Workers that are loaded and serve nobody yet. Dropping them ends them.
-pub(super) struct Renewal {
+/// How often a worker is started whose process ends while it loads: somebody may have ended it.
+const ATTEMPTS: u32 = 3;
+
+/// Workers that are loaded and serve nobody yet. Dropping them ends them; a slot that has no worker
+/// then starts its own.
+pub(super) struct Renewal<'a> {
+    fleet: &'a Fleet,
     started: Vec<(usize, Started)>,
     /// Slots whose old worker goes on until the new ones serve.
     to_follow: Vec<usize>,
 }
 
-impl Renewal {
+/// Slots whose old worker serves no more when its turn comes.
+#[derive(Debug)]
+pub(super) struct ToFollow(Vec<usize>);
+
+/// Why a worker is not there.
+enum Failure {
+    Model(String),
+    Process(String),
+}
+
+impl Renewal<'_> {
     pub(super) fn workers(&self) -> impl Iterator<Item = &Arc<Worker>> {
         self.started.iter().map(|(_, started)| &started.worker)
+    }
+}
+
+impl Drop for Renewal<'_> {
+    fn drop(&mut self) {
+        for (slot, started) in std::mem::take(&mut self.started) {
+            drop(started);
+            self.fleet.restart(slot);
+        }
     }
 }
 
@@ -45,7 +69,7 @@ impl Serving {
     pub(super) async fn start_renewal(
         &self,
         next: Option<&Arc<ModelInUse>>,
-    ) -> Result<Renewal, String> {
+    ) -> Result<Renewal<'_>, String> {
         let Some(fleet) = self.fleet.get() else { return Err("the server is starting".into()) };
         let pids: Vec<u32> = self.pool.workers().iter().map(|worker| worker.pid).collect();
         let stop_first = match self.rollout {
@@ -54,54 +78,65 @@ impl Serving {
             Rollout::Auto => gpu::is_too_full_for_another(&pids).await,
         };
         let mut slots = fleet.slots();
+        let mut renewal = Renewal { fleet, started: Vec::new(), to_follow: Vec::new() };
         if stop_first {
-            let first = slots.next().into_iter();
-            let mut renewal = Renewal { started: Vec::new(), to_follow: slots.collect() };
-            for slot in first {
-                fleet.vacate(slot).await;
-                match self.start_loaded(fleet, slot, next).await {
-                    Ok(started) => renewal.started.push((slot, started)),
-                    Err(reason) => {
-                        fleet.restart(slot);
-                        return Err(reason);
-                    }
-                }
+            if let Some(first) = slots.next() {
+                renewal.to_follow = slots.collect();
+                renewal.started.push((first, self.start_in_place(fleet, first, next).await?));
             }
-            return Ok(renewal);
-        }
-        let mut renewal = Renewal { started: Vec::new(), to_follow: Vec::new() };
-        for slot in slots {
-            renewal.started.push((slot, self.start_loaded(fleet, slot, next).await?));
+        } else {
+            for slot in slots {
+                renewal.started.push((slot, self.start_loaded(fleet, slot, next).await?));
+            }
         }
         Ok(renewal)
     }
 
-    /// Has new workers serve from now on; `switch` happens at the same moment.
-    pub(super) async fn finish_renewal(&self, renewal: Renewal, switch: impl FnOnce()) {
-        let Some(fleet) = self.fleet.get() else { return switch() };
-        let seats: Vec<(usize, Arc<Worker>)> = renewal
-            .started
-            .iter()
-            .map(|(slot, started)| (*slot, Arc::clone(&started.worker)))
-            .collect();
+    /// Has new workers serve from now on; `switch` happens at the same moment. The rest is to
+    /// [follow](Self::follow).
+    pub(super) fn finish_renewal(
+        &self,
+        mut renewal: Renewal<'_>,
+        switch: impl FnOnce(),
+    ) -> ToFollow {
+        let started = std::mem::take(&mut renewal.started);
+        let seats: Vec<(usize, Arc<Worker>)> =
+            started.iter().map(|(slot, started)| (*slot, Arc::clone(&started.worker))).collect();
         self.pool.replace_all(&seats, switch);
-        for (slot, started) in renewal.started {
+        for (slot, started) in started {
             info!(worker = started.worker.name, pid = started.worker.pid, "serves the new version");
-            fleet.adopt(slot, started);
+            renewal.fleet.adopt(slot, started);
         }
-        for slot in renewal.to_follow {
-            fleet.vacate(slot).await;
-            match self.start_loaded(fleet, slot, None).await {
+        ToFollow(std::mem::take(&mut renewal.to_follow))
+    }
+
+    /// Renews one after the other the workers that made room.
+    pub(super) async fn follow(&self, ToFollow(slots): ToFollow) {
+        let Some(fleet) = self.fleet.get() else { return };
+        for slot in slots {
+            match self.start_in_place(fleet, slot, None).await {
                 Ok(started) => {
                     self.pool.add(slot, Arc::clone(&started.worker));
                     fleet.adopt(slot, started);
                 }
-                Err(reason) => {
-                    warn!("worker {} does not follow yet: {reason}", slot + 1);
-                    fleet.restart(slot);
-                }
+                Err(reason) => warn!("worker {} does not follow yet: {reason}", slot + 1),
             }
         }
+    }
+
+    /// Ends the worker of a slot before another one is started.
+    async fn start_in_place(
+        &self,
+        fleet: &Fleet,
+        slot: usize,
+        next: Option<&Arc<ModelInUse>>,
+    ) -> Result<Started, String> {
+        fleet.vacate(slot).await;
+        let started = self.start_loaded(fleet, slot, next).await;
+        if started.is_err() {
+            fleet.restart(slot);
+        }
+        started
     }
 
     async fn start_loaded(
@@ -110,25 +145,80 @@ impl Serving {
         slot: usize,
         next: Option<&Arc<ModelInUse>>,
     ) -> Result<Started, String> {
-        let started = fleet.start(slot).await.map_err(|error| error.to_string())?;
-        let worker = &started.worker;
-        if let Some(next) = next {
-            match timeout(SWITCH_TIMEOUT, worker.load(&next.model, false)).await {
-                Ok(Ok(())) => next.set_loaded(),
-                Ok(Err(WorkerError::Model(error))) => {
-                    return Err(format!("{}: {}", error.class, error.message));
+        let mut attempt = 1;
+        loop {
+            match self.try_start_loaded(fleet, slot, next).await {
+                Ok(started) => return Ok(started),
+                Err(Failure::Process(reason)) if attempt < ATTEMPTS => {
+                    warn!(worker = slot + 1, "the new worker {reason}; starting another");
+                    attempt += 1;
                 }
-                Ok(Err(error)) => return Err(error.to_string()),
-                Err(_) => return Err(format!("not loaded within {} s", SWITCH_TIMEOUT.as_secs())),
+                Err(Failure::Process(reason)) => return Err(format!("its worker {reason}")),
+                Err(Failure::Model(reason)) => return Err(reason),
+            }
+        }
+    }
+
+    async fn try_start_loaded(
+        &self,
+        fleet: &Fleet,
+        slot: usize,
+        next: Option<&Arc<ModelInUse>>,
+    ) -> Result<Started, Failure> {
+        let mut started = fleet.start(slot).await.map_err(|error| match error {
+            StartError::Import(_) => Failure::Model(error.to_string()),
+            error => Failure::Process(format!("did not start: {error}")),
+        })?;
+        let worker = Arc::clone(&started.worker);
+        let loaded = tokio::select! {
+            loaded = self.load_all(&worker, next) => loaded,
+            end = started.process.wait() => Err(Failure::Process(end)),
+            () = worker.closed() => Err(Failure::Process("lost its channel to the server".into())),
+        };
+        match loaded {
+            Ok(()) => Ok(started),
+            Err(failure) => {
+                worker.died("was not needed any more");
+                Err(failure)
+            }
+        }
+    }
+
+    /// Loads `next`, which must succeed, and for a while what else is in use.
+    async fn load_all(
+        &self,
+        worker: &Worker,
+        next: Option<&Arc<ModelInUse>>,
+    ) -> Result<(), Failure> {
+        if let Some(next) = next {
+            let failed = match timeout(SWITCH_TIMEOUT, worker.load(&next.model, false)).await {
+                Ok(Ok(())) => None,
+                Ok(Err(WorkerError::Model(error))) => {
+                    Some(Failure::Model(format!("{}: {}", error.class, error.message)))
+                }
+                Ok(Err(error)) => Some(Failure::Process(error.to_string())),
+                Err(_) => {
+                    let seconds = SWITCH_TIMEOUT.as_secs();
+                    Some(Failure::Model(format!("not loaded within {seconds} s")))
+                }
+            };
+            match failed {
+                None => next.set_loaded(),
+                Some(failure) => return Err(failure),
             }
         }
         let project = next.map(|next| next.model.spec.project.as_str());
-        for model in self.models.all() {
-            let is_old = Some(model.model.spec.project.as_str()) == project;
-            if !is_old && model.load_state() == Load::Loaded {
-                load_on(worker, &model, false).await;
+        let others = async {
+            for model in self.models.all() {
+                let is_old = Some(model.model.spec.project.as_str()) == project;
+                if !is_old && model.load_state() == Load::Loaded {
+                    load_on(worker, &model, false).await;
+                }
             }
+        };
+        if timeout(PREPARE_TIMEOUT, others).await.is_err() {
+            warn!(worker = worker.name, "not all models are loaded yet; requests load the others");
         }
-        Ok(started)
+        Ok(())
     }
 }

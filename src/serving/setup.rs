@@ -31,13 +31,15 @@ impl Serving {
     ) -> Result<String, ServingError> {
         let deadline = Instant::now() + wait;
         let extra_params = setup.extra_params.clone();
-        let known = self.models.set_up(project, setup, Some(request));
-        if !known && let Some(text) = as_text(&extra_params) {
-            // Instances read them while they are made.
-            if let Ok(kept) = timeout_at(deadline, self.keep_extra_params(project, text)).await {
-                kept?;
-            }
+        let mut has_params = self.models.has_params(project, &extra_params);
+        // Instances read them while they are made.
+        if !has_params {
+            let kept = timeout_at(deadline, self.keep_extra_params(project, &extra_params)).await;
+            // Without the class, the next /setup of the same words tries again.
+            has_params = kept.unwrap_or(Ok(false))?;
         }
+        let known = self.models.set_up(project, setup, Some(request));
+        self.models.note_params(project, has_params);
         for _ in 0..MOST_REJECTED {
             let Ok(resolved) = timeout_at(deadline, self.resolve(project, None)).await else {
                 // The script is still being imported, and nothing is known of its versions.
@@ -55,6 +57,9 @@ impl Serving {
                 }
                 return Err(ServingError::Deadly(project.to_owned()));
             }
+            if timeout_at(deadline, self.models.let_go(project)).await.is_err() {
+                return Ok(version());
+            }
             match self.load_until(&model, force_reload, deadline).await {
                 Some(Load::Failed(error)) if self.is_to_blame(&model, &error).await => {}
                 Some(Load::Failed(error)) => return Err(ServingError::Model(error)),
@@ -69,13 +74,18 @@ impl Serving {
     }
 
     /// Keeps the extra parameters of a project where models of generation 2 look for them.
-    async fn keep_extra_params(&self, project: &str, text: String) -> Result<(), ServingError> {
+    async fn keep_extra_params(
+        &self,
+        project: &str,
+        extra_params: &Value,
+    ) -> Result<bool, ServingError> {
+        let Some(text) = as_text(extra_params) else { return Ok(true) };
         let (class, _) = self.imported().await?;
         if class.generation == 2 {
             let store = self.key_store().await?;
             store.set(project_id(project), EXTRA_PARAMS_KEY, text).await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Loads a model, in the background from `deadline` on; how it went by then.

@@ -10,10 +10,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
+use tokio::sync::MutexGuard;
 use tracing::{info, warn};
 
 use super::keys::VERSION_KEY;
 use super::model_in_use::ModelInUse;
+use super::models::HeldBack;
+use super::renewal::{Renewal, ToFollow};
 use super::version_names::ProjectNames;
 use super::{Serving, ServingError, on_disk};
 use crate::store::versions::{Begun, Record, Version, Versions};
@@ -44,14 +47,30 @@ pub struct Done {
     pub in_worker: bool,
 }
 
-/// What became of it.
-#[derive(Debug)]
-pub enum Brought {
+/// What lies ahead after a training.
+pub enum Ahead<'a> {
     /// It changed nothing, so there is no new version.
     Nothing,
-    Served,
-    /// The version before is still served, for this reason.
+    /// The version before stays, for this reason.
     Refused(String),
+    Version(Box<Loaded<'a>>),
+}
+
+/// A version that is loaded, and serves nobody yet.
+pub struct Loaded<'a> {
+    one: MutexGuard<'a, ()>,
+    done: Done,
+    keys: Vec<String>,
+    version: Version,
+    next: Option<Arc<ModelInUse>>,
+    renewal: Option<Renewal<'a>>,
+    held_back: Option<HeldBack>,
+}
+
+/// What may still be done once a version is served.
+pub struct Behind<'a> {
+    _one: MutexGuard<'a, ()>,
+    to_follow: Option<ToFollow>,
 }
 
 impl Serving {
@@ -126,86 +145,94 @@ impl Serving {
             None => store.delete(id, VERSION_KEY).await?,
         };
         let own = before.own.as_deref().unwrap_or(INITIAL);
-        self.models.note_own_version(id, own);
+        self.own_version_changed(id, own).await;
         Ok(())
     }
 
-    /// A training ended: has what it did served, if it did anything.
-    pub async fn finish_training(
+    /// A training ended: loads what it did, if it did anything. Nothing is served otherwise than before.
+    pub async fn load_trained(
         &self,
         project: &str,
         trained: &ModelInUse,
         before: &Before,
         done: Done,
-    ) -> Result<Brought, ServingError> {
-        let _one = self.switching.lock().await;
+    ) -> Result<Ahead<'_>, ServingError> {
+        let one = self.switching.lock().await;
         let keys = self.watched_keys();
         let is_empty = is_empty(&done.result);
         if keys.is_empty() && done.files.is_none() && is_empty {
             self.give_up_training(project, before).await;
-            return Ok(Brought::Nothing);
+            return Ok(Ahead::Nothing);
         }
-        let renew = !done.in_worker && (done.files.is_some() || !is_empty);
-        let id = done.id;
-        let brought = if renew {
-            self.bring_by_processes(project, trained, done, keys).await
+        let held_back = done.files.is_some().then(|| self.models.hold_back(project));
+        let version = version(done.id);
+        let loaded = if !done.in_worker && (done.files.is_some() || !is_empty) {
+            let next = self.models.prepare_switch(project, &version, &trained.model.spec);
+            self.start_renewal(next.as_ref()).await.map(|renewal| (next, Some(renewal)))
         } else {
-            self.bring_by_instances(project, trained, done, keys).await
+            self.load_next(project, &version, trained).await.map(|next| (next, None))
         };
-        match brought {
-            Ok(served) => {
-                self.end_training(project).await;
-                info!(project, job = id, model_version = served, "this version is served now");
-                Ok(Brought::Served)
-            }
-            Err(Obstacle::Load(reason)) => {
-                warn!(project, job = id, "not served, the version before stays: {reason}");
+        match loaded {
+            Ok((next, renewal)) => Ok(Ahead::Version(Box::new(Loaded {
+                one,
+                done,
+                keys,
+                version,
+                next,
+                renewal,
+                held_back,
+            }))),
+            Err(reason) => {
+                let job = done.id;
+                warn!(project, job, "not served, the version before stays: {reason}");
                 self.give_up_training(project, before).await;
-                self.models.refuse_switch(project, id, reason.clone());
-                Ok(Brought::Refused(reason))
-            }
-            Err(Obstacle::Serving(error)) => {
-                self.give_up_training(project, before).await;
-                Err(error)
+                self.models.refuse_switch(project, job, reason.clone());
+                Ok(Ahead::Refused(reason))
             }
         }
     }
 
-    async fn bring_by_instances(
-        &self,
+    /// Serves a version that is loaded. Once begun it must go on to its end: the version is on the
+    /// disk before it is served.
+    pub async fn serve_trained<'a>(
+        &'a self,
         project: &str,
-        trained: &ModelInUse,
-        done: Done,
-        keys: Vec<String>,
-    ) -> Result<String, Obstacle> {
-        let version = version(done.id);
-        let next = self.load_next(project, &version, trained).await.map_err(Obstacle::Load)?;
-        let (own, served) = self.record(project, done, keys).await?;
-        rename(next.as_deref(), &own, &served, &self.pool.workers()).await;
-        let old = self.models.switch_named(project, version, own, served.clone(), next);
-        self.unload(&old).await;
-        Ok(served)
+        loaded: Loaded<'a>,
+    ) -> Result<Behind<'a>, ServingError> {
+        let Loaded { one, done, keys, version, next, renewal, held_back } = loaded;
+        let id = version.id;
+        let (own, served) = match self.record(project, done, keys).await {
+            Ok(names) => names,
+            Err(error) => {
+                if let (None, Some(next)) = (&renewal, &next) {
+                    next.retire();
+                    self.unload(std::slice::from_ref(next)).await;
+                }
+                return Err(error);
+            }
+        };
+        let name = served.clone();
+        let switch = |next| self.models.switch_named(project, version, own.clone(), name, next);
+        let to_follow = if let Some(renewal) = renewal {
+            rename(next.as_deref(), &own, &served, renewal.workers()).await;
+            // The old models go with their workers.
+            Some(self.finish_renewal(renewal, || drop(switch(next))))
+        } else {
+            rename(next.as_deref(), &own, &served, &self.pool.workers()).await;
+            self.unload(&switch(next)).await;
+            None
+        };
+        drop(held_back);
+        self.end_training(project).await;
+        info!(project, job = id, model_version = served, "this version is served now");
+        Ok(Behind { _one: one, to_follow })
     }
 
-    async fn bring_by_processes(
-        &self,
-        project: &str,
-        trained: &ModelInUse,
-        done: Done,
-        keys: Vec<String>,
-    ) -> Result<String, Obstacle> {
-        let version = version(done.id);
-        let next = self.models.prepare_switch(project, &version, &trained.model.spec);
-        let renewal = self.start_renewal(next.as_ref()).await.map_err(Obstacle::Load)?;
-        let (own, served) = self.record(project, done, keys).await?;
-        rename(next.as_deref(), &own, &served, renewal.workers()).await;
-        let name = served.clone();
-        self.finish_renewal(renewal, || {
-            // The old models go with their workers.
-            self.models.switch_named(project, version, own, name, next);
-        })
-        .await;
-        Ok(served)
+    /// Renews the workers that made room for the first one of a version.
+    pub async fn let_follow(&self, behind: Behind<'_>) {
+        if let Some(to_follow) = behind.to_follow {
+            self.follow(to_follow).await;
+        }
     }
 
     /// Writes down what made the version; how the model calls it, and how it is served.
@@ -234,18 +261,6 @@ impl Serving {
         let name = project.to_owned();
         on_disk(move || versions.write_record(&name, &record)).await?;
         Ok((own, served))
-    }
-}
-
-/// Why a version is not served.
-enum Obstacle {
-    Load(String),
-    Serving(ServingError),
-}
-
-impl From<ServingError> for Obstacle {
-    fn from(error: ServingError) -> Self {
-        Self::Serving(error)
     }
 }
 

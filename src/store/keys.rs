@@ -4,7 +4,7 @@
 //! Where it cannot be written, values are kept in memory for as long as the server lives.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
@@ -23,7 +23,12 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS cache (
 #[derive(Debug)]
 pub struct KeyStore {
     db: Db,
+    /// None for values that are only in memory.
+    path: Option<PathBuf>,
 }
+
+/// How often a file is tried that another process holds up.
+const ATTEMPTS: u32 = 3;
 
 impl KeyStore {
     pub fn open(model_dir: &Path) -> Result<Self, DbError> {
@@ -35,14 +40,31 @@ impl KeyStore {
             // A file that can only be read opens all the same.
             connection.execute("DELETE FROM cache WHERE 0", []).map(|_| ())
         };
-        let opened = Db::open(&path, writable);
-        let Err(error) = opened else { return Ok(Self { db: opened? }) };
+        let mut opened = Db::open(&path, writable);
+        for _ in 1..ATTEMPTS {
+            if opened.as_ref().is_err_and(DbError::is_passing) {
+                opened = Db::open(&path, writable);
+            }
+        }
+        let error = match opened {
+            Ok(db) => return Ok(Self { db, path: Some(path) }),
+            Err(error) => error,
+        };
         tracing::warn!("{error}; what models keep with self.set lasts only until the server ends");
         let db = Db::in_memory(|connection| {
             connection.execute_batch(TABLE)?;
             copy(&path, connection)
         })?;
-        Ok(Self { db })
+        Ok(Self { db, path: None })
+    }
+
+    /// Brings all values into the file itself, so that a copy of it alone has them.
+    pub fn flush(&self) -> Result<(), DbError> {
+        if let Some(path) = &self.path {
+            let connection = Connection::open(path)?;
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        }
+        Ok(())
     }
 
     pub async fn get(&self, project: &str, key: &str) -> Result<Option<String>, DbError> {
@@ -125,8 +147,10 @@ mod tests {
         assert_eq!(before.as_deref(), Some("0.0.1"));
         keys.set("8", "prompt", "é".into()).await.unwrap();
         assert_eq!(keys.delete("8", "prompt").await.unwrap().as_deref(), Some("é"));
-        drop(keys);
-        let file = Connection::open(dir.path().join("cache.db")).unwrap();
+        keys.flush().unwrap();
+        let copy = dir.path().join("copy.db");
+        fs::copy(dir.path().join("cache.db"), &copy).unwrap();
+        let file = Connection::open(copy).unwrap();
         let row: (String, String, String) = file
             .query_row("SELECT project_id, key, value FROM cache", [], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))

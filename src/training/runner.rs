@@ -27,6 +27,7 @@ use crate::failpoint;
 use crate::serving::Serving;
 use crate::serving::keys::Keeper;
 use crate::serving::model_in_use::ModelInUse;
+use crate::serving::trained::Ahead;
 use crate::store::jobs::transitions::{self, Outcome};
 use crate::store::jobs::{Claimed, read};
 use crate::store::versions::{Input, Version, Versions};
@@ -136,6 +137,10 @@ impl Runner {
         };
         match &trained {
             Err(TrainingError::Cancelled) => self.trainer.interrupt(&running.output).await,
+            // The next server must not find it still running.
+            Err(TrainingError::Interrupted) if self.trainer.is_in_worker() => {
+                self.trainer.interrupt(&running.output).await;
+            }
             Err(TrainingError::Interrupted) => self.trainer.kill().await,
             _ => {}
         }
@@ -237,13 +242,27 @@ impl Runner {
         self.begin_publishing(job, stop).await?;
         let (serving, output) = (&self.serving, trained.output.unwrap_or_default());
         let in_worker = self.trainer.is_in_worker();
-        let outcome = tokio::select! {
-            outcome = run.bring(serving, job, &trained.model, output, in_worker) => outcome?,
+        let ahead = tokio::select! {
+            ahead = run.load(serving, job, &trained.model, output, in_worker) => ahead?,
             () = stopped(stop) => return Err(TrainingError::Interrupted),
         };
+        let loaded = match ahead {
+            Ahead::Version(loaded) => *loaded,
+            Ahead::Nothing => return Ok(Outcome::Succeeded { version: None, error: None }),
+            Ahead::Refused(reason) => {
+                let error = format!("trained, but the version before is served: {reason}");
+                return Ok(Outcome::Succeeded { version: None, error: Some(error) });
+            }
+        };
+        let behind = serving.serve_trained(&job.project, loaded).await?;
+        tokio::select! {
+            () = serving.let_follow(behind) => {}
+            // The next server starts all of them anew.
+            () = stopped(stop) => {}
+        }
         self.prune(&job.project).await;
         failpoint::reached("job-switched");
-        Ok(outcome)
+        Ok(Outcome::Succeeded { version: Some(job.id), error: None })
     }
 
     /// From here on the job is not cancelled any more.

@@ -8,10 +8,9 @@ use bytes::Bytes;
 use super::error::TrainingError;
 use crate::serving::Serving;
 use crate::serving::model_in_use::ModelInUse;
-use crate::serving::trained::{Before, Brought, Done};
+use crate::serving::trained::{Ahead, Before, Done};
 use crate::store::changes::Snapshot;
 use crate::store::jobs::Claimed;
-use crate::store::jobs::transitions::Outcome;
 
 /// What is known of a run before it begins.
 #[derive(Debug)]
@@ -37,15 +36,15 @@ impl Run {
         serving.give_up_training(project, &self.before).await;
     }
 
-    /// Has what the run did served, if it did anything.
-    pub(super) async fn bring(
+    /// Loads what the run did, if it did anything.
+    pub(super) async fn load<'a>(
         &self,
-        serving: &Serving,
+        serving: &'a Serving,
         job: &Claimed,
         model: &ModelInUse,
         result: Bytes,
         in_worker: bool,
-    ) -> Result<Outcome, TrainingError> {
+    ) -> Result<Ahead<'a>, TrainingError> {
         let after = look(&self.model_dir).await?;
         let done = Done {
             id: job.id,
@@ -55,15 +54,7 @@ impl Run {
             took: self.began.elapsed(),
             in_worker,
         };
-        let brought = serving.finish_training(&job.project, model, &self.before, done).await?;
-        Ok(match brought {
-            Brought::Nothing => Outcome::Succeeded { version: None, error: None },
-            Brought::Served => Outcome::Succeeded { version: Some(job.id), error: None },
-            Brought::Refused(reason) => {
-                let error = format!("trained, but the version before is served: {reason}");
-                Outcome::Succeeded { version: None, error: Some(error) }
-            }
-        })
+        Ok(serving.load_trained(&job.project, model, &self.before, done).await?)
     }
 }
 

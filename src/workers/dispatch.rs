@@ -155,6 +155,12 @@ impl<T> Dispatch<T> {
                 && let Some(found) = state.waiting.remove(position)
             {
                 state.running += 1;
+                // This thread may have been the one that was to look at what else waits.
+                if !state.waiting.is_empty()
+                    && let Some(&idle) = state.idle.last()
+                {
+                    state.wake(idle);
+                }
                 return Next::Item { model: found.model, item: found.item };
             }
             if state.closed && state.waiting.is_empty() {
@@ -190,14 +196,22 @@ impl<T> Dispatch<T> {
         self.lock().models.entry(model).or_default().making += 1;
     }
 
-    /// The instance stands, and belongs to `thread`.
+    /// The instance stands, and belongs to `thread`, which drops it if it was forgotten meanwhile.
     pub fn made(&self, thread: ThreadId, model: ModelId, cost: Duration) {
         let mut state = self.lock();
-        let held = state.models.entry(model).or_default();
+        let Some(held) = state.models.get_mut(&model) else {
+            state.forgotten.entry(thread).or_default().push(model);
+            return state.wake_for_all();
+        };
         held.making = held.making.saturating_sub(1);
         held.cost = cost;
         if !held.by.contains(&thread) {
             held.by.push(thread);
+        }
+        // Whoever waited for the first instance has not yet waited for its thread.
+        let now = Instant::now();
+        for item in state.waiting.iter_mut().filter(|item| item.model == model) {
+            item.since = now;
         }
         state.wake_for_all();
     }
@@ -229,6 +243,7 @@ impl<T> Dispatch<T> {
             state.forgotten.entry(thread).or_default().push(model);
             state.wake(thread);
         }
+        state.wake_for_all();
     }
 
     /// Instances of `thread` that others hold too; it is to drop them.

@@ -45,6 +45,8 @@ pub struct Pool {
     threads: usize,
     /// A worker that left has one call less.
     left: Notify,
+    /// A slot does something else.
+    changed: Notify,
 }
 
 #[derive(Debug)]
@@ -109,6 +111,7 @@ impl Pool {
             }),
             threads,
             left: Notify::new(),
+            changed: Notify::new(),
         })
     }
 
@@ -207,6 +210,18 @@ impl Pool {
 
     pub fn set_slot(&self, slot: usize, slot_state: SlotState) {
         self.state().slots[slot] = slot_state;
+        self.changed.notify_waiters();
+    }
+
+    /// Resolves with the reason once no worker can become ready as the script is now.
+    pub async fn until_hopeless(&self) -> String {
+        loop {
+            let changed = self.changed.notified();
+            if let Some(reason) = self.hopeless() {
+                return reason;
+            }
+            changed.await;
+        }
     }
 
     pub fn count_restart(&self) {
@@ -259,8 +274,7 @@ impl Pool {
                 let Some(index) = state.least_busy() else {
                     return;
                 };
-                let next = state.interactive.pop_front().or_else(|| state.batch.pop_front());
-                let Some(waiting) = next else { return };
+                let Some(waiting) = state.next_waiting() else { return };
                 let permit = self.seat(&mut state, index);
                 (waiting, permit)
             };
@@ -287,6 +301,16 @@ impl Pool {
 }
 
 impl State {
+    /// Who is first in line; those who gave up their place are passed over.
+    fn next_waiting(&mut self) -> Option<oneshot::Sender<Permit>> {
+        loop {
+            let next = self.interactive.pop_front().or_else(|| self.batch.pop_front())?;
+            if !next.is_closed() {
+                return Some(next);
+            }
+        }
+    }
+
     fn least_busy(&self) -> Option<usize> {
         self.free().min_by_key(|(_, seat)| seat.in_flight).map(|(index, _)| index)
     }

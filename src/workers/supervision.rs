@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
@@ -30,6 +30,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(30);
 const CLOSED_GRACE: Duration = Duration::from_millis(500);
 /// How long a call may still run on a worker that was replaced.
 const LONGEST_CALL: Duration = Duration::from_secs(3600);
+/// The same while nobody serves in its place: as long as Label Studio waits for predictions.
+const LONGEST_VACATING: Duration = Duration::from_secs(100);
 /// A stuck interpreter is worth a line in the log after this long.
 const STUCK_MS: u64 = 5_000;
 
@@ -138,7 +140,7 @@ impl Slot {
             tokio::select! {
                 () = sleep(delay) => {}
                 // It serves already, so somebody must watch it.
-                started = handed_over(&mut self.orders) => adopted = Some(started),
+                order = order(&mut self.orders) => adopted = self.obey(order).await,
                 () = stopped(&mut stop) => {}
             }
         }
@@ -151,8 +153,11 @@ impl Slot {
         let mut stop = self.stop.clone();
         let started = tokio::select! {
             started = self.base.start(self.number) => started,
-            started = handed_over(&mut self.orders) => {
-                return self.serve_until_death(started).await;
+            order = order(&mut self.orders) => {
+                if let Some(next) = self.obey(order).await {
+                    self.serve_until_death(next).await;
+                }
+                return;
             }
             () = stopped(&mut stop) => return,
         };
@@ -215,23 +220,18 @@ impl Slot {
                         "lost its channel to the server and was ended".into()
                     }
                 ),
-                order = self.orders.recv() => match order {
-                    Some(Order::Adopt(next)) => End::Adopted(next),
-                    Some(Order::Vacate(done)) => {
+                order = handed_over(&mut self.orders) => match order {
+                    Handover::To(next) => End::Adopted(next),
+                    Handover::Vacate(done) => {
                         self.pool.leave(&worker);
                         self.pool.set_slot(self.number, SlotState::Starting);
-                        let ended = finish(&self.pool, &mut started);
+                        let ended = finish(&self.pool, &mut started, LONGEST_VACATING);
                         tokio::select! {
                             () = ended => {}
                             () = stopped(&mut stop) => return None,
                         }
-                        let _ = done.send(());
-                        return tokio::select! {
-                            next = ordered(&mut self.orders) => next,
-                            () = stopped(&mut stop) => None,
-                        };
+                        return self.obey(Order::Vacate(done)).await;
                     }
-                    Some(Order::Restart) | None => End::Stopped,
                 },
                 () = stopped(&mut stop) => End::Stopped,
             }
@@ -240,7 +240,7 @@ impl Slot {
             End::Adopted(next) => {
                 self.pool.leave(&worker);
                 let pool = Arc::clone(&self.pool);
-                tokio::spawn(async move { finish(&pool, &mut started).await });
+                tokio::spawn(async move { finish(&pool, &mut started, LONGEST_CALL).await });
                 Some(next)
             }
             End::Stopped => {
@@ -261,6 +261,22 @@ impl Slot {
                 metrics::counter!("label_studio_ml_worker_deaths_total").increment(1);
                 None
             }
+        }
+    }
+
+    /// Does what a slot without a worker is told: the worker to keep, or none to start its own.
+    async fn obey(&mut self, mut told: Order) -> Option<Box<Started>> {
+        let mut stop = self.stop.clone();
+        loop {
+            match told {
+                Order::Adopt(next) => return Some(next),
+                Order::Vacate(done) => drop(done.send(())),
+                Order::Restart => return None,
+            }
+            told = tokio::select! {
+                order = order(&mut self.orders) => order,
+                () = stopped(&mut stop) => return None,
+            };
         }
     }
 
@@ -325,32 +341,35 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// Waits for a worker that is to take the place of the one that is being started.
-async fn handed_over(orders: &mut mpsc::UnboundedReceiver<Order>) -> Box<Started> {
+/// What becomes of a worker that serves.
+enum Handover {
+    To(Box<Started>),
+    Vacate(oneshot::Sender<()>),
+}
+
+/// The next order for a slot that has a worker.
+async fn handed_over(orders: &mut mpsc::UnboundedReceiver<Order>) -> Handover {
     loop {
-        match orders.recv().await {
-            Some(Order::Adopt(next)) => return next,
-            // There is no worker that could end.
-            Some(Order::Vacate(done)) => drop(done.send(())),
-            Some(Order::Restart) => {}
-            None => std::future::pending().await,
+        match order(orders).await {
+            Order::Adopt(next) => return Handover::To(next),
+            Order::Vacate(done) => return Handover::Vacate(done),
+            // It has one.
+            Order::Restart => {}
         }
     }
 }
 
-/// What a slot without a worker is told: which one to keep, or to start its own.
-async fn ordered(orders: &mut mpsc::UnboundedReceiver<Order>) -> Option<Box<Started>> {
-    loop {
-        match orders.recv().await? {
-            Order::Adopt(next) => return Some(next),
-            Order::Vacate(done) => drop(done.send(())),
-            Order::Restart => return None,
-        }
+/// The next order.
+async fn order(orders: &mut mpsc::UnboundedReceiver<Order>) -> Order {
+    match orders.recv().await {
+        Some(order) => order,
+        // Nobody can give one any more.
+        None => std::future::pending().await,
     }
 }
 
 /// Ends a worker that took its last call: what runs is finished first.
-async fn finish(pool: &Pool, started: &mut Started) {
+async fn finish(pool: &Pool, started: &mut Started, longest: Duration) {
     let Started { process, worker } = started;
     let unused = async {
         tokio::select! {
@@ -358,7 +377,7 @@ async fn finish(pool: &Pool, started: &mut Started) {
             _ = process.wait() => {}
         }
     };
-    if timeout(LONGEST_CALL, unused).await.is_err() {
+    if timeout(longest, unused).await.is_err() {
         warn!(worker = worker.name, pid = worker.pid, "a replaced worker still runs and is ended");
     }
     worker.shut_down().await;

@@ -17,7 +17,7 @@ use super::model::{Model, Request};
 use super::output::job::CurrentJob;
 use super::protocol::{
     ClassInfo, FitJob, FromWorker, ImportFailure, KeyOutcome, ModelError, ModelErrorKind, ModelId,
-    PROTOCOL, RequestId, ToWorker,
+    PROTOCOL, RequestId, ToWorker, VersionNames,
 };
 
 /// Why a worker gave no answer, or a bad one.
@@ -84,8 +84,11 @@ pub struct Worker {
     sender: Sender,
     keeper: Option<Arc<dyn KeyKeeper>>,
     calls: Mutex<Calls>,
-    /// Models that the worker was told of, in channel order before any use of them.
-    known: Mutex<HashSet<ModelId>>,
+    /// Models that the worker was told of, in channel order before any use of them, and how they were
+    /// called when it was last told.
+    known: Mutex<HashMap<ModelId, VersionNames>>,
+    /// Models that it has predicted with.
+    predicted: Mutex<HashSet<ModelId>>,
     introducing: tokio::sync::Mutex<()>,
     interpreter_ms: AtomicU64,
     closed: watch::Sender<bool>,
@@ -138,6 +141,7 @@ impl Worker {
             keeper,
             calls: Mutex::default(),
             known: Mutex::default(),
+            predicted: Mutex::default(),
             introducing: tokio::sync::Mutex::default(),
             interpreter_ms: AtomicU64::default(),
             closed: watch::channel(false).0,
@@ -230,10 +234,21 @@ impl Worker {
 
     /// Makes sure that the worker has heard of `model`, without waiting for its instance.
     async fn introduce(&self, model: &Model) -> Result<(), WorkerError> {
-        if self.known().contains(&model.spec.id) {
-            return Ok(());
+        let told = self.known().get(&model.spec.id).cloned();
+        match told {
+            None => self.send_load(model, None, false).await,
+            // It was being made known while the others were told.
+            Some(told) if told != model.names() => {
+                self.rename(model).await;
+                Ok(())
+            }
+            Some(_) => Ok(()),
         }
-        self.send_load(model, None, false).await
+    }
+
+    /// Whether it has answered for a model, so that it has read what the model reads late.
+    pub fn has_predicted(&self, model: ModelId) -> bool {
+        self.predicted().contains(&model)
     }
 
     async fn send_load(
@@ -260,9 +275,10 @@ impl Worker {
             setup: model.setup.as_ref().map(|setup| setup.head.clone()),
         };
         self.sender.send(&message, body).await?;
-        self.known().insert(model.spec.id);
+        let renamed = model.names() != names;
+        self.known().insert(model.spec.id, names);
         // Who renamed it meanwhile did not know of this worker.
-        if model.names() != names {
+        if renamed {
             self.rename(model).await;
         }
         Ok(())
@@ -270,16 +286,22 @@ impl Worker {
 
     /// Has the worker mark predictions of a model as it is called now.
     pub async fn rename(&self, model: &Model) {
-        if self.known().contains(&model.spec.id) {
-            let message = ToWorker::Name { model: model.spec.id, names: model.names() };
-            // Only a dead worker cannot be told, and it needs no telling.
-            let _ = self.sender.send(&message, Bytes::new()).await;
+        let names = model.names();
+        if let Some(told) = self.known().get_mut(&model.spec.id) {
+            told.clone_from(&names);
+        } else {
+            return;
         }
+        let message = ToWorker::Name { model: model.spec.id, names };
+        // Only a dead worker cannot be told, and it needs no telling.
+        let _ = self.sender.send(&message, Bytes::new()).await;
     }
 
     /// Tells the worker to forget a model.
     pub async fn unload(&self, model: ModelId) {
-        if self.known().remove(&model) {
+        self.predicted().remove(&model);
+        let was_known = self.known().remove(&model).is_some();
+        if was_known {
             // Only a dead worker cannot be told, and it needs no telling.
             let _ = self.sender.send(&ToWorker::Unload { model }, Bytes::new()).await;
         }
@@ -299,6 +321,7 @@ impl Worker {
         }
         match asked? {
             Answer { message: FromWorker::Predicted { tasks, results, .. }, body } => {
+                self.predicted().insert(model.spec.id);
                 Ok(Predicted { body, tasks, results })
             }
             other => Err(self.confused(&other)),
@@ -363,8 +386,12 @@ impl Worker {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known(&self) -> MutexGuard<'_, HashSet<ModelId>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<ModelId, VersionNames>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn predicted(&self) -> MutexGuard<'_, HashSet<ModelId>> {
+        self.predicted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
