@@ -150,9 +150,10 @@ def test_a_change_begins_anew_also_after_a_mistake(debug: Callable[..., Terminal
     assert terminal.process.pid == pid
 
 
-def test_ctrl_c_ends_it(debug: Callable[..., Terminal]) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_ends_it(debug: Callable[..., Terminal], name: str) -> None:
     terminal = debug(MODEL)
-    os.killpg(terminal.process.pid, signal.SIGINT)
+    os.killpg(terminal.process.pid, signal.Signals[name])
     assert terminal.process.wait(10) == 0
 
 

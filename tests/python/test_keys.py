@@ -128,3 +128,15 @@ FORKER = """
 def test_children_of_the_model_keep_values_too(serve: Serve) -> None:
     server = serve(FORKER)
     assert server.first()["seen"] == "spawn"
+
+
+def test_after_a_stop_the_file_alone_has_everything(serve: Serve, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    server = serve(TELLER, "--model-dir", str(models))
+    tell(server, set={"prompt": "kept"})
+    assert server.stop() == 0
+    copy = tmp_path / "copy.db"
+    copy.write_bytes((models / "cache.db").read_bytes())
+    with sqlite3.connect(copy) as db:
+        assert ("2", "prompt", "kept") in db.execute("SELECT * FROM cache").fetchall()
+    db.close()

@@ -11,6 +11,7 @@ import logging
 import pathlib
 import uuid
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pandas as pd
@@ -100,3 +101,12 @@ def test_a_value_that_contains_itself_is_an_error() -> None:
     cycle.append(cycle)
     with pytest.raises(ValueError, match="contains itself"):
         _native.to_json(cycle)
+
+
+def test_a_number_longer_than_pythons() -> None:
+    assert _native.to_json(np.longdouble("0.5")) == "0.5"
+
+
+def test_a_mock_is_an_error() -> None:
+    with pytest.raises(TypeError, match=r"^score: .*Mock is not JSON serializable"):
+        _native.to_json({"score": MagicMock()})

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hosting import CHOICES, ECHO, PROJECT, Server, wait_for
+from hosting import CHOICES, ECHO, PROJECT, Server, make_project, wait_for
 from models_second import TELLER, event
 
 Serve = Callable[..., Server]
@@ -254,8 +255,6 @@ def test_an_event_that_trains_nobody_says_so(serve: Serve) -> None:
 
 
 def test_two_generations_side_by_side(serve: Serve, tmp_path: Any) -> None:
-    from hosting import make_project
-
     newer, older = serve(TELLER), serve(make_project(tmp_path, ECHO, "older"))
     assert "written for API v2: fit(event, data, ...)" in newer.log()
     assert "written for API v1: fit(tasks, workdir, ...)" in older.log()
@@ -267,3 +266,29 @@ def test_two_generations_side_by_side(serve: Serve, tmp_path: Any) -> None:
     older.wait_trained()
     assert older.first()["train_output"]["tasks"] == 3
     assert newer.first(tasks=[{"data": {"get": ["a"]}}])["get"] == {"a": "b"}
+
+
+def test_health_says_that_a_model_cannot_be_made(serve: Serve) -> None:
+    source = """
+        from label_studio_ml.model import LabelStudioMLBase
+
+        class Broken(LabelStudioMLBase):
+            def setup(self):
+                raise RuntimeError("weights missing")
+    """
+    server = serve(source)
+    assert server.setup().status_code == 500
+    (problem,) = server.get("/health").json()["problems"]
+    assert problem.startswith(f"project {PROJECT}: the model cannot be loaded")
+    assert problem.endswith("RuntimeError: weights missing")
+
+
+def test_routes_that_a_script_adds_around_the_app_are_warned_of(
+    serve: Serve, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path, TELLER)
+    with (project / "_wsgi.py").open("a") as script:
+        script.write("\nimport flask\napp = flask.Flask('around')\n")
+    server = serve(project)
+    assert server.first()["project_id"] == "2"
+    assert "_wsgi.py wraps the app in one of its own" in server.log()
