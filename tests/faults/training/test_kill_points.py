@@ -40,7 +40,8 @@ def check_everything_finished(host: Host) -> None:
 def test_a_job_is_done_although_the_server_is_killed(host: Host, point: str, kind: str) -> None:
     server = host.start(failpoints=f"{point}=return")
     job = host.ledger.ask(kind, server)
-    assert (job is None) == (point == "job-queued")
+    # A job may be claimed, and the server killed, before the answer is sent.
+    assert (job is None) == (point == "job-queued") or point == "job-claimed"
     host.died()
     host.ledger.look()
     host.start()

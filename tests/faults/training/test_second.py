@@ -102,9 +102,12 @@ def test_a_job_is_done_although_the_server_is_killed(host: Host, point: str) -> 
     server = host.start(failpoints=f"{point}=return")
     served(server)
     job = train(server, "one")
-    assert job is not None
     host.died()
     server = host.start()
+    if point == "job-claimed" and job is None:
+        # The server was killed before it answered.
+        (only,) = server.get("/jobs").json()["jobs"]
+        job = only["job"]
     assert host.ended(job)["job_status"] == "finished"
     assert served(server) == ("one", f"0.0.1+{job}")
     published = point in ("write-renamed", "job-switched", "job-settled")
