@@ -143,7 +143,8 @@ impl<T> Dispatch<T> {
     }
 
     /// What `thread`, which has done what it was given before, is to do next; it sleeps until there is
-    /// something, but at most `patience`.
+    /// something, but at most `patience`. With an item of a model of which it holds no instance it has
+    /// begun to make one.
     pub fn next(&self, thread: ThreadId, patience: Duration) -> Next<T> {
         let until = Instant::now() + patience;
         let mut state = self.lock();
@@ -155,6 +156,7 @@ impl<T> Dispatch<T> {
                 && let Some(found) = state.waiting.remove(position)
             {
                 state.running += 1;
+                state.note_making(thread, found.model);
                 // This thread may have been the one that was to look at what else waits.
                 if !state.waiting.is_empty()
                     && let Some(&idle) = state.idle.last()
@@ -270,6 +272,15 @@ impl<T> Dispatch<T> {
 }
 
 impl<T> State<T> {
+    /// A thread that gets a request for a model of which it holds no instance is going to make one:
+    /// the others must know that before they look.
+    fn note_making(&mut self, thread: ThreadId, model: ModelId) {
+        if self.by_thread {
+            let held = self.models.entry(model).or_default();
+            held.making += usize::from(!held.by.contains(&thread));
+        }
+    }
+
     /// The first item that `thread` may take now.
     fn eligible(&self, thread: ThreadId) -> Option<usize> {
         if !self.by_thread {

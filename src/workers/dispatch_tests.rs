@@ -130,3 +130,64 @@ fn what_waits_is_done_before_the_end() {
     drained.join().unwrap();
     assert_eq!(dispatch.next(a, SOON), Next::Closed);
 }
+
+#[test]
+fn an_instance_that_was_forgotten_while_it_was_made_is_dropped() {
+    let dispatch = Dispatch::<()>::new(true);
+    let a = dispatch.register();
+    dispatch.begin_making(1);
+    dispatch.forget(1);
+    dispatch.made(a, 1, NOW);
+    assert!(!dispatch.is_held(1));
+    assert_eq!(dispatch.next(a, NOW), Next::Forget(vec![1]));
+}
+
+#[test]
+fn patience_begins_when_the_first_instance_stands() {
+    let dispatch = Dispatch::new(true);
+    let (a, b) = (dispatch.register(), dispatch.register());
+    let cost = Duration::from_millis(60);
+    dispatch.begin_making(1);
+    dispatch.push(1, "early");
+    thread::sleep(cost);
+    dispatch.made(a, 1, cost);
+    let began = Instant::now();
+    assert_eq!(dispatch.next(b, SOON), item(1, "early"));
+    assert!(began.elapsed() >= cost / 2);
+}
+
+#[test]
+fn whoever_is_called_away_leaves_the_watch_to_another() {
+    let dispatch = Arc::new(Dispatch::new(true));
+    let (busy, first, second) = (dispatch.register(), dispatch.register(), dispatch.register());
+    dispatch.begin_making(1);
+    dispatch.made(busy, 1, Duration::from_millis(150));
+    let sleepers: Vec<_> = [first, second]
+        .map(|id| {
+            let dispatch = Arc::clone(&dispatch);
+            thread::spawn(move || dispatch.next(id, Duration::from_secs(5)))
+        })
+        .into();
+    thread::sleep(Duration::from_millis(50));
+    let began = Instant::now();
+    dispatch.push(1, "waits for a holder");
+    thread::sleep(Duration::from_millis(20));
+    dispatch.push(2, "for anybody");
+    let done: Vec<_> = sleepers.into_iter().map(|sleeper| sleeper.join().unwrap()).collect();
+    assert!(done.contains(&item(1, "waits for a holder")), "{done:?}");
+    assert!(done.contains(&item(2, "for anybody")), "{done:?}");
+    assert!(began.elapsed() < Duration::from_secs(4));
+}
+
+#[test]
+fn who_takes_the_first_request_makes_the_instance_for_all() {
+    let dispatch = Dispatch::new(true);
+    let (a, b) = (dispatch.register(), dispatch.register());
+    dispatch.push(1, "first");
+    dispatch.push(1, "second");
+    assert_eq!(dispatch.next(a, SOON), item(1, "first"));
+    assert_eq!(dispatch.next(b, Duration::from_millis(20)), Next::Idle);
+    dispatch.made(a, 1, SOON);
+    dispatch.done();
+    assert_eq!(dispatch.next(a, SOON), item(1, "second"));
+}

@@ -163,7 +163,10 @@ fn predict_loop<H: ModelHost>(shared: &Arc<Shared<H>>, load: Option<&Load>) {
             Next::Item { model, item } => {
                 let shared_failure = failed.take().filter(|(of, _)| *of == model);
                 match shared_failure {
-                    Some((_, error)) => fail(&shared.writer, item.request, error),
+                    Some((_, error)) => {
+                        dispatch.not_made(model);
+                        fail(&shared.writer, item.request, error);
+                    }
                     None => predict_one(shared, thread, model, item),
                 }
                 dispatch.done();
@@ -186,7 +189,6 @@ fn predict_one<H: ModelHost>(shared: &Shared<H>, thread: ThreadId, model: ModelI
     let Predict { request, force_reload, http } = call;
     let (host, writer) = (&shared.host, &shared.writer);
     let answer = if host.keeps_by_thread() && !shared.queues.predict.holds(thread, model) {
-        shared.queues.predict.begin_making(model);
         make(shared, thread, model, force_reload, Some(&http))
     } else {
         host.load(model, force_reload, Some(&http))
