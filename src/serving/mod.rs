@@ -4,6 +4,7 @@
 //! knows HTTP, nothing here runs Python.
 
 pub mod error;
+mod held_back;
 pub mod keys;
 pub mod model_in_use;
 pub mod models;

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
-use tokio::sync::watch;
 
+use super::held_back::HeldBack;
 use super::model_in_use::{Load, ModelInUse, Origin};
 use super::version_names::ProjectNames;
 use crate::store::versions::Version;
@@ -95,24 +95,13 @@ pub struct Models {
     uses: AtomicU64,
     /// Instances of all projects that are kept at a time.
     most: usize,
-    /// The project whose files are those of a version that is not served yet.
-    held_back: watch::Sender<Option<String>>,
-}
-
-/// While this lives, no worker begins to predict for a project.
-#[derive(Debug)]
-pub struct HeldBack(watch::Sender<Option<String>>);
-
-impl Drop for HeldBack {
-    fn drop(&mut self) {
-        self.0.send_replace(None);
-    }
+    pub held_back: HeldBack,
 }
 
 impl Models {
     pub fn new(most: usize) -> Self {
         let (projects, ids, uses) = (Mutex::default(), AtomicU64::default(), AtomicU64::default());
-        Self { projects, ids, uses, most, held_back: watch::channel(None).0 }
+        Self { projects, ids, uses, most, held_back: HeldBack::default() }
     }
 
     /// Keeps a /setup and the request that brought it; true if it says what the one before said.
@@ -136,24 +125,6 @@ impl Models {
     /// Notes whether they are.
     pub fn note_params(&self, project: &str, has_params: bool) {
         self.table().entry(project.to_owned()).or_default().has_params = has_params;
-    }
-
-    /// Has requests for a project wait for [`Serving::predict`](super::Serving::predict) to ask anew,
-    /// until the guard is dropped: its files are those of the next version already.
-    pub fn hold_back(&self, project: &str) -> HeldBack {
-        self.held_back.send_replace(Some(project.to_owned()));
-        HeldBack(self.held_back.clone())
-    }
-
-    pub fn is_held_back(&self, project: &str) -> bool {
-        self.held_back.borrow().as_deref() == Some(project)
-    }
-
-    /// Waits until a project is not held back.
-    pub async fn let_go(&self, project: &str) {
-        let mut held = self.held_back.subscribe();
-        // The sender lives as long as `self`.
-        let _ = held.wait_for(|held| held.as_deref() != Some(project)).await;
     }
 
     pub fn knows_version(&self, project: &str) -> bool {
@@ -404,7 +375,7 @@ impl Models {
     /// Those that a new worker loads before anybody asks.
     pub fn to_load(&self) -> Vec<Arc<ModelInUse>> {
         let mut models = self.all();
-        models.retain(|model| !self.is_held_back(&model.model.spec.project));
+        models.retain(|model| !self.held_back.has(&model.model.spec.project));
         models
     }
 

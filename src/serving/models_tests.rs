@@ -142,7 +142,28 @@ fn what_is_no_longer_kept_is_retired() {
     let (old, _) = models.resolve(KEY, None);
     assert!(!old.is_retired());
     models.switch(KEY, version(7), None);
-    assert!(old.is_retired());
+    assert!(old.is_retired() && old.is_replaced());
+}
+
+#[test]
+fn what_makes_room_may_still_answer_for_its_version() {
+    let models = Models::new(1);
+    let (old, _) = models.resolve(KEY, None);
+    let (_, surplus) = models.resolve("22.1795430965", None);
+    assert!(Arc::ptr_eq(&surplus[0], &old));
+    assert!(old.is_retired() && !old.is_replaced());
+}
+
+#[test]
+fn extra_parameters_are_kept_once_for_each_setup() {
+    let models = Models::new(100);
+    assert!(!models.has_params(KEY, &Value::Null));
+    models.set_up(KEY, setup("<View/>", "a"), None);
+    models.note_params(KEY, false);
+    assert!(!models.has_params(KEY, &Value::Null), "it failed and is tried again");
+    models.note_params(KEY, true);
+    assert!(models.has_params(KEY, &Value::Null));
+    assert!(!models.has_params(KEY, &"other".into()));
 }
 
 #[test]

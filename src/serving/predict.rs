@@ -73,9 +73,9 @@ impl Serving {
         }
         // Nor a worker that would read its files only now.
         let is_new = !permit.worker().has_predicted(model.model.spec.id);
-        if is_new && self.models.is_held_back(&request.project) {
+        if is_new && self.models.held_back.has(&request.project) {
             drop(permit);
-            self.models.let_go(&request.project).await;
+            self.models.held_back.let_go(&request.project).await;
             return Ok(Attempt::Replaced);
         }
         // A client that hangs up does not stop the model, so the thread stays taken until it ends.

@@ -57,7 +57,7 @@ impl Serving {
                 }
                 return Err(ServingError::Deadly(project.to_owned()));
             }
-            if timeout_at(deadline, self.models.let_go(project)).await.is_err() {
+            if timeout_at(deadline, self.models.held_back.let_go(project)).await.is_err() {
                 return Ok(version());
             }
             match self.load_until(&model, force_reload, deadline).await {

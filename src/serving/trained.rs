@@ -13,9 +13,9 @@ use serde_json::value::RawValue;
 use tokio::sync::MutexGuard;
 use tracing::{info, warn};
 
+use super::held_back::Hold;
 use super::keys::VERSION_KEY;
 use super::model_in_use::ModelInUse;
-use super::models::HeldBack;
 use super::renewal::{Renewal, ToFollow};
 use super::version_names::ProjectNames;
 use super::{Serving, ServingError, on_disk};
@@ -64,7 +64,7 @@ pub struct Loaded<'a> {
     version: Version,
     next: Option<Arc<ModelInUse>>,
     renewal: Option<Renewal<'a>>,
-    held_back: Option<HeldBack>,
+    held_back: Option<Hold>,
 }
 
 /// What may still be done once a version is served.
@@ -164,7 +164,7 @@ impl Serving {
             self.give_up_training(project, before).await;
             return Ok(Ahead::Nothing);
         }
-        let held_back = done.files.is_some().then(|| self.models.hold_back(project));
+        let held_back = done.files.is_some().then(|| self.models.held_back.hold(project));
         let version = version(done.id);
         let loaded = if !done.in_worker && (done.files.is_some() || !is_empty) {
             let next = self.models.prepare_switch(project, &version, &trained.model.spec);

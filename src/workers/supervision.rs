@@ -140,7 +140,7 @@ impl Slot {
             tokio::select! {
                 () = sleep(delay) => {}
                 // It serves already, so somebody must watch it.
-                order = order(&mut self.orders) => adopted = self.obey(order).await,
+                handover = handed_over(&mut self.orders) => adopted = self.hand_over(handover).await,
                 () = stopped(&mut stop) => {}
             }
         }
@@ -153,8 +153,8 @@ impl Slot {
         let mut stop = self.stop.clone();
         let started = tokio::select! {
             started = self.base.start(self.number) => started,
-            order = order(&mut self.orders) => {
-                if let Some(next) = self.obey(order).await {
+            handover = handed_over(&mut self.orders) => {
+                if let Some(next) = self.hand_over(handover).await {
                     self.serve_until_death(next).await;
                 }
                 return;
@@ -220,7 +220,7 @@ impl Slot {
                         "lost its channel to the server and was ended".into()
                     }
                 ),
-                order = handed_over(&mut self.orders) => match order {
+                handover = handed_over(&mut self.orders) => match handover {
                     Handover::To(next) => End::Adopted(next),
                     Handover::Vacate(done) => {
                         self.pool.leave(&worker);
@@ -230,7 +230,7 @@ impl Slot {
                             () = ended => {}
                             () = stopped(&mut stop) => return None,
                         }
-                        return self.obey(Order::Vacate(done)).await;
+                        return self.hand_over(Handover::Vacate(done)).await;
                     }
                 },
                 () = stopped(&mut stop) => End::Stopped,
@@ -264,18 +264,23 @@ impl Slot {
         }
     }
 
-    /// Does what a slot without a worker is told: the worker to keep, or none to start its own.
-    async fn obey(&mut self, mut told: Order) -> Option<Box<Started>> {
+    /// Which worker is next: one that is given, or none to start its own.
+    async fn hand_over(&mut self, handover: Handover) -> Option<Box<Started>> {
         let mut stop = self.stop.clone();
+        let mut vacated = match handover {
+            Handover::To(next) => return Some(next),
+            Handover::Vacate(done) => done,
+        };
         loop {
-            match told {
-                Order::Adopt(next) => return Some(next),
-                Order::Vacate(done) => drop(done.send(())),
-                Order::Restart => return None,
-            }
-            told = tokio::select! {
+            let _ = vacated.send(());
+            let order = tokio::select! {
                 order = order(&mut self.orders) => order,
                 () = stopped(&mut stop) => return None,
+            };
+            vacated = match order {
+                Order::Adopt(next) => return Some(next),
+                Order::Restart => return None,
+                Order::Vacate(done) => done,
             };
         }
     }
@@ -347,13 +352,13 @@ enum Handover {
     Vacate(oneshot::Sender<()>),
 }
 
-/// The next order for a slot that has a worker.
+/// The next order for a slot that has a worker, or is about to have one.
 async fn handed_over(orders: &mut mpsc::UnboundedReceiver<Order>) -> Handover {
     loop {
         match order(orders).await {
             Order::Adopt(next) => return Handover::To(next),
             Order::Vacate(done) => return Handover::Vacate(done),
-            // It has one.
+            // It has one, or will have.
             Order::Restart => {}
         }
     }
