@@ -53,17 +53,13 @@ pub(super) async fn health(State(app): State<App>) -> Json<Health> {
     let refused = app.serving.refused().into_iter().map(|(project, version, reason)| {
         format!("project {project}: version {version} cannot be loaded: {reason}")
     });
-    let unloadable = app.serving.unloadable().into_iter().map(|(project, reason)| {
-        format!("project {project}: the model cannot be loaded: {reason}")
-    });
     let training = match app.queue.ownership() {
         Ownership::Held(_) => Some("another server owns the model folder: no training here".into()),
         Ownership::Unusable(reason) => Some(format!("no training: {reason}")),
         Ownership::Pending | Ownership::Owner(_) | Ownership::Ended => None,
     };
     let model_dir = class.as_ref().map(|class| &class.model_dir).or(app.options.model_dir.as_ref());
-    let problems = failed.chain(stuck).chain(refused).chain(unloadable).chain(training);
-    let mut problems: Vec<String> = problems.collect();
+    let mut problems: Vec<String> = failed.chain(stuck).chain(refused).chain(training).collect();
     problems.dedup();
     Json(Health {
         model_class: class.as_ref().map(|class| class.class.clone()),

@@ -64,31 +64,30 @@ impl Keeper {
                 };
                 let before = store.set(&project, &key, value.clone()).await?;
                 if before.as_ref() != Some(&value) {
-                    self.changed(&project, &key, Some(&value)).await;
+                    self.note_change(&project, &key);
+                }
+                // Also the same name again: whoever set it first is perhaps not yet heard.
+                if key == VERSION_KEY {
+                    self.serving.own_version_changed(&project, &value).await;
                 }
                 Ok((KeyOutcome::Done, Bytes::new()))
             }
             KeyAsk::Delete => {
                 if store.delete(&project, &key).await?.is_some() {
-                    self.changed(&project, &key, None).await;
+                    self.note_change(&project, &key);
                 }
                 Ok((KeyOutcome::Done, Bytes::new()))
             }
         }
     }
 
-    async fn changed(&self, project: &str, key: &str, value: Option<&str>) {
+    fn note_change(&self, project: &str, key: &str) {
         if self.trains {
             self.serving.watched(|watched| {
                 if watched.project == project && !OF_BASE_CLASS.contains(&key) {
                     watched.keys.insert(key.to_owned());
                 }
             });
-        }
-        if key == VERSION_KEY
-            && let Some(value) = value
-        {
-            self.serving.own_version_changed(project, value).await;
         }
     }
 }

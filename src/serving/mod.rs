@@ -180,11 +180,6 @@ impl Serving {
         self.models.refused()
     }
 
-    /// Models whose instance could not be made when it was last tried: project, reason.
-    pub fn unloadable(&self) -> Vec<(String, String)> {
-        self.models.unloadable()
-    }
-
     /// Projects seen since the start.
     pub fn projects(&self) -> Vec<String> {
         self.models.projects()

@@ -335,18 +335,6 @@ impl Models {
         refused.collect()
     }
 
-    /// Models whose instance could not be made when it was last tried: project, reason.
-    pub fn unloadable(&self) -> Vec<(String, String)> {
-        let failed = self.all().into_iter().filter_map(|model| match model.load_state() {
-            Load::Failed(error) => {
-                let reason = format!("{}: {}", error.class, error.message);
-                Some((model.model.spec.project.clone(), reason))
-            }
-            Load::Idle | Load::Pending | Load::Loaded => None,
-        });
-        failed.collect()
-    }
-
     pub fn served_version(&self, project: &str) -> Option<String> {
         let projects = self.table();
         let model = projects.get(project)?.models.first()?;

@@ -189,7 +189,12 @@ fn predict_one<H: ModelHost>(shared: &Shared<H>, thread: ThreadId, model: ModelI
     let Predict { request, force_reload, http } = call;
     let (host, writer) = (&shared.host, &shared.writer);
     let answer = if host.keeps_by_thread() && !shared.queues.predict.holds(thread, model) {
-        make(shared, thread, model, force_reload, Some(&http))
+        let made = make(shared, thread, model, force_reload, Some(&http));
+        // A further instance that cannot be made costs nobody an answer: there are others.
+        if made.is_err() && !force_reload && shared.queues.predict.is_held(model) {
+            return shared.queues.predict.push(model, Predict { request, force_reload, http });
+        }
+        made
     } else {
         host.load(model, force_reload, Some(&http))
     }

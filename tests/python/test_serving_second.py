@@ -268,21 +268,6 @@ def test_two_generations_side_by_side(serve: Serve, tmp_path: Any) -> None:
     assert newer.first(tasks=[{"data": {"get": ["a"]}}])["get"] == {"a": "b"}
 
 
-def test_health_says_that_a_model_cannot_be_made(serve: Serve) -> None:
-    source = """
-        from label_studio_ml.model import LabelStudioMLBase
-
-        class Broken(LabelStudioMLBase):
-            def setup(self):
-                raise RuntimeError("weights missing")
-    """
-    server = serve(source)
-    assert server.setup().status_code == 500
-    (problem,) = server.get("/health").json()["problems"]
-    assert problem.startswith(f"project {PROJECT}: the model cannot be loaded")
-    assert problem.endswith("RuntimeError: weights missing")
-
-
 def test_routes_that_a_script_adds_around_the_app_are_warned_of(
     serve: Serve, tmp_path: Path
 ) -> None:

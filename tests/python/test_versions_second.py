@@ -168,8 +168,9 @@ def test_a_fit_that_fails_leaves_the_version(serve: Serve) -> None:
 def test_a_version_that_cannot_be_loaded_is_not_served(serve: Serve) -> None:
     server = serve(COUNTER, "--workers", "2")
     before = version(server)
-    server.first()
     with asking(server) as seen:
+        # Both workers have their instances.
+        wait_for(lambda: len(seen) > 50, "predictions")
         job = learn(server, 5, **{"break": True})
         assert job["job_status"] == "finished"
         assert "RuntimeError: the weights are broken" in job["error"]
