@@ -123,6 +123,11 @@ impl Serving {
         Ok(Arc::clone(self.keys.get_or_init(|| Arc::new(opened))))
     }
 
+    /// The same, if it is there already.
+    fn key_store_now(&self) -> Option<Arc<KeyStore>> {
+        self.keys.get().cloned()
+    }
+
     /// The server ends: what models keep is in one file.
     pub async fn flush_keys(&self) {
         let Some(store) = self.key_store_now() else { return };
@@ -130,11 +135,6 @@ impl Serving {
         if let Err(error) | Ok(Err(error)) = flushed.map(|flushed| flushed.map_err(Into::into)) {
             tracing::warn!("cache.db is complete only together with cache.db-wal: {error}");
         }
-    }
-
-    /// The same, if it is there already.
-    fn key_store_now(&self) -> Option<Arc<KeyStore>> {
-        self.keys.get().cloned()
     }
 
     fn watched(&self, look: impl FnOnce(&mut Watched)) {

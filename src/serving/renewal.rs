@@ -191,20 +191,15 @@ impl Serving {
         next: Option<&Arc<ModelInUse>>,
     ) -> Result<(), Failure> {
         if let Some(next) = next {
-            let failed = match timeout(SWITCH_TIMEOUT, worker.load(&next.model, false)).await {
-                Ok(Ok(())) => None,
-                Ok(Err(WorkerError::Model(error))) => {
-                    Some(Failure::Model(format!("{}: {}", error.class, error.message)))
+            let loaded = timeout(SWITCH_TIMEOUT, worker.load(&next.model, false)).await;
+            match loaded.map_err(|_| {
+                Failure::Model(format!("not loaded within {} s", SWITCH_TIMEOUT.as_secs()))
+            })? {
+                Ok(()) => next.set_loaded(),
+                Err(WorkerError::Model(error)) => {
+                    return Err(Failure::Model(format!("{}: {}", error.class, error.message)));
                 }
-                Ok(Err(error)) => Some(Failure::Process(error.to_string())),
-                Err(_) => {
-                    let seconds = SWITCH_TIMEOUT.as_secs();
-                    Some(Failure::Model(format!("not loaded within {seconds} s")))
-                }
-            };
-            match failed {
-                None => next.set_loaded(),
-                Some(failure) => return Err(failure),
+                Err(error) => return Err(Failure::Process(error.to_string())),
             }
         }
         let project = next.map(|next| next.model.spec.project.as_str());

@@ -238,7 +238,7 @@ impl Pool {
     }
 
     /// Why no worker can become ready as the script is now, if that is so.
-    pub fn hopeless(&self) -> Option<String> {
+    fn hopeless(&self) -> Option<String> {
         let state = self.state();
         let mut reason = None;
         for slot in &state.slots {

@@ -277,3 +277,29 @@ def test_routes_that_a_script_adds_around_the_app_are_warned_of(
     server = serve(project)
     assert server.first()["project_id"] == "2"
     assert "_wsgi.py wraps the app in one of its own" in server.log()
+
+
+def test_a_further_instance_that_cannot_be_made_costs_no_answer(serve: Serve) -> None:
+    source = """
+        import time
+        from label_studio_ml.model import LabelStudioMLBase
+
+        made = []
+
+        class Lonely(LabelStudioMLBase):
+            def setup(self):
+                made.append(self)
+                if len(made) > 1:
+                    raise MemoryError("one is all there is room for")
+
+            def predict(self, tasks, context=None, **kwargs):
+                time.sleep(0.2)
+                return [{"result": [], "made": len(made)} for _ in tasks]
+    """
+    server = serve(source, "--workers", "1", "--threads", "4")
+    assert server.setup().status_code == 200
+    with ThreadPoolExecutor(4) as clients:
+        answers = list(clients.map(lambda _: server.predict([{}]), range(8)))
+    assert [answer.status_code for answer in answers] == [200] * 8, [a.text for a in answers]
+    tried = max(answer.json()["results"][0]["made"] for answer in answers)
+    assert tried > 1, "nobody tried to make a further one"
