@@ -9,6 +9,7 @@ pub mod cli;
 mod failpoint;
 pub mod http;
 pub mod label_config;
+pub mod predictions;
 pub mod project;
 mod python;
 pub mod serving;

@@ -10,7 +10,8 @@ def of(response: Any, version: Callable[[], Any] | None = None) -> Any:
 
     Nothing is no predictions; of a dict its `predictions` count, else the dict itself. In a
     `ModelResponse` every prediction gets the version of the response, else that of the model,
-    which `version` tells, if it is given.
+    which `version` tells. Without `version`, predictions that have none say nothing of it: the
+    server marks them.
     """
     module = sys.modules.get("label_studio_ml.response")
     if module is not None and isinstance(response, module.ModelResponse):
@@ -18,7 +19,13 @@ def of(response: Any, version: Callable[[], Any] | None = None) -> Any:
             response.update_predictions_version()
         elif version is not None and (served := version()):
             response.set_version(str(served))
-        return response.model_dump()["predictions"]
+        predictions = response.model_dump()["predictions"]
+        if version is None:
+            for item in predictions:
+                for prediction in item if isinstance(item, list) else [item]:
+                    if prediction.get("model_version") is None:
+                        prediction.pop("model_version", None)
+        return predictions
     if response is None:
         return []
     if isinstance(response, dict):

@@ -66,6 +66,9 @@ pub(super) struct StartArgs {
     /// Predictions that one process answers at a time
     #[arg(long, env = "THREADS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
+    /// Answer with an error, which names each place, where Label Studio would drop or hide predictions
+    #[arg(long, conflicts_with = "debug")]
+    strict: bool,
     /// Leave tracebacks of user code out of error answers
     #[arg(long)]
     hide_tracebacks: bool,
@@ -269,6 +272,7 @@ async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> 
         queue: Arc::clone(&queue),
         options: Arc::new(HttpOptions {
             hide_tracebacks: args.hide_tracebacks,
+            strict: args.strict,
             model_dir: configure.model_dir.clone(),
             max_body: args.max_body << 20,
             setup_wait: seconds(args.setup_timeout),

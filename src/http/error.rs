@@ -21,6 +21,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::state::App;
+use crate::predictions::{Checked, Finding};
 use crate::serving::ServingError;
 use crate::store::db::DbError;
 use crate::store::versions::StoreError;
@@ -46,6 +47,20 @@ pub(super) struct ApiError {
 impl ApiError {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self { status, detail: detail.into(), traceback: None, result: Map::new() }
+    }
+
+    /// Predictions that Label Studio would drop or hide.
+    pub(super) fn findings(checked: &Checked) -> Self {
+        let first = checked.findings.first().map(Finding::sentence).unwrap_or_default();
+        let others = match checked.total {
+            0 | 1 => String::new(),
+            total => format!(" (and {} more)", total - 1),
+        };
+        let mut error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, first + &others);
+        let findings = serde_json::to_value(&checked.findings).unwrap_or_default();
+        error.result.insert("findings".into(), findings);
+        error.result.insert("total".into(), checked.total.into());
+        error
     }
 
     /// A field that is missing or has the wrong type.

@@ -2,6 +2,7 @@
 
 pub mod auth;
 mod body;
+mod diagnostics;
 mod error;
 mod health;
 mod jobs;

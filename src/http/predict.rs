@@ -1,20 +1,24 @@
 //! `POST /predict`: tasks in, predictions out.
 //!
 //! The server reads only what it needs to find the model; the body goes to the worker as it came,
-//! and the worker's answer to the client as it is.
+//! and the worker's answer to the client as it is. What Label Studio would drop or hide of it is
+//! counted in a header; with `--strict` it is an error.
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::value::RawValue;
 
 use super::body::{self, Fields};
 use super::error::ApiError;
 use super::state::App;
-use crate::serving::PredictRequest;
+use crate::serving::{Answered, PredictRequest};
 use crate::workers::pool::Priority;
+
+/// How many places of an answer Label Studio would drop or hide; absent if none.
+const WARNINGS: HeaderName = HeaderName::from_static("x-prediction-warnings");
 
 pub(super) async fn predict(
     State(app): State<App>,
@@ -33,8 +37,18 @@ pub(super) async fn predict(
         try_fetch: fields.flag("try_fetch", true)?,
         http: body::request(&uri, &headers, bytes.clone()),
     };
-    let predicted = app.serving.predict(request).await?;
-    Ok(([(CONTENT_TYPE, "application/json")], predicted.body).into_response())
+    let Answered { body, checked } = app.serving.predict(request).await?;
+    if checked.total == 0 {
+        return Ok(([(CONTENT_TYPE, "application/json")], body).into_response());
+    }
+    if app.options.strict {
+        return Err(ApiError::findings(&checked));
+    }
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (WARNINGS, HeaderValue::from(checked.total)),
+    ];
+    Ok((headers, body).into_response())
 }
 
 /// A context means that a person waits in front of the labelling editor.

@@ -7,7 +7,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 
 use super::state::App;
-use super::{auth, error, health, jobs, metrics, predict, setup, training, versions};
+use super::{auth, diagnostics, error, health, jobs, metrics, predict, setup, training, versions};
 
 pub fn router(app: App) -> Router {
     let routes = Router::new()
@@ -25,6 +25,7 @@ pub fn router(app: App) -> Router {
         .route("/job_status", post(jobs::job_status))
         .route("/versions/{version}/activate", post(versions::activate))
         .route("/versions", get(versions::of_all).post(versions::of_project))
+        .route("/diagnostics", get(diagnostics::diagnostics))
         .route("/metrics", get(metrics::metrics))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)

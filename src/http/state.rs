@@ -15,6 +15,8 @@ use crate::training::queue::Queue;
 pub struct HttpOptions {
     /// Leave tracebacks of user code out of error answers.
     pub hide_tracebacks: bool,
+    /// Refuse predictions that Label Studio would drop or hide.
+    pub strict: bool,
     /// MODEL_DIR where the user chose it; else the class decides once it is imported.
     pub model_dir: Option<PathBuf>,
     /// Largest request body in bytes. Label Studio sends all selected tasks in one POST.

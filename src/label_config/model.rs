@@ -50,6 +50,7 @@ pub struct Control {
     pub(super) variables: Vec<String>,
     pub(super) conditional: Option<Conditional>,
     pub(super) dynamic_labels: bool,
+    pub(super) attributes: Attributes,
     pub(super) inputs: Vec<Arc<Input>>,
     pub(super) labels: IndexMap<String, Attributes>,
 }
@@ -86,6 +87,11 @@ impl Control {
         self.dynamic_labels
     }
 
+    /// One attribute of the tag itself, such as `maxRating`.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        find(&self.attributes, name)
+    }
+
     /// The inputs found for [`Self::to_name`], in that order.
     pub fn inputs(&self) -> impl ExactSizeIterator<Item = &Input> {
         self.inputs.iter().map(Arc::as_ref)
@@ -101,12 +107,12 @@ impl Control {
 
     /// One attribute of a label, such as `predicted_values`.
     pub fn label_attribute(&self, label: &str, attribute: &str) -> Option<&str> {
-        self.labels
-            .get(label)?
-            .iter()
-            .find(|(name, _)| name == attribute)
-            .map(|(_, value)| value.as_str())
+        find(self.labels.get(label)?, attribute)
     }
+}
+
+fn find<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
+    attributes.iter().find(|(written, _)| written == name).map(|(_, value)| value.as_str())
 }
 
 impl Serialize for Control {

@@ -117,7 +117,8 @@ impl Reading {
     /// and its labels.
     fn control(&mut self, name: &str, to_name: &str, tag: &Tag<'_>) -> Result<()> {
         let strings = 3 + to_name.matches(',').count();
-        self.spend(strings, to_name.len() + name.len() + tag.name_length())?;
+        let (attributes, bytes) = tag.attributes_size();
+        self.spend(strings + attributes, to_name.len() + name.len() + tag.name_length() + bytes)?;
         let parts: Vec<String> = to_name.split(',').map(str::to_owned).collect();
         let variables = self.variables_in(&parts, to_name.len())?;
         let dynamic_labels =
@@ -128,6 +129,7 @@ impl Reading {
             variables,
             conditional: conditional(tag),
             dynamic_labels,
+            attributes: tag.attributes(),
             inputs: Vec::new(),
             labels: IndexMap::new(),
         };

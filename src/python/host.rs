@@ -1,6 +1,5 @@
 //! The user's class in this process: making instances, predicting, training.
 
-use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -19,16 +18,11 @@ use crate::workers::protocol::{
     ModelErrorKind, ModelId, VersionNames,
 };
 
-/// Versions of others that are remembered, so that each is reported once.
-const MOST_REPORTED: usize = 1000;
-
 /// The interpreter of a worker process.
 #[derive(Default)]
 pub(super) struct PythonHost {
     class: OnceLock<Loaded>,
     instances: Instances,
-    /// Project and version of predictions that carry another version than /setup tells.
-    reported: Mutex<HashSet<(String, String)>>,
 }
 
 struct Loaded {
@@ -47,22 +41,6 @@ impl PythonHost {
             let message = "the script was not imported".to_owned();
             own_error(ModelErrorKind::Construct, "RuntimeError", message)
         })
-    }
-
-    /// Says once that predictions carry another version than the one that is served.
-    fn report_version(&self, py: Python<'_>, slot: &Slot, other: &str, served: &str) {
-        let project = slot.model.spec.project.clone();
-        {
-            let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-            if reported.len() >= MOST_REPORTED || !reported.insert((project, other.to_owned())) {
-                return;
-            }
-        }
-        let text = format!(
-            "predictions carry model_version {other:?} and /setup tells {served:?}: Label Studio asks \
-             for them again and again"
-        );
-        logs::warn(py, &text);
     }
 }
 
@@ -257,14 +235,8 @@ impl ModelHost for PythonHost {
             .map_err(|error| model_error(py, &error, ModelErrorKind::Raised))?;
             let names = slot.names();
             let written = json_out::predictions(&results, &names)?;
-            if let Some(other) = written.other_version {
-                self.report_version(py, &slot, &other, &names.served);
-            }
-            Ok(Prediction {
-                body: written.body,
-                tasks: tasks.len().unwrap_or(0),
-                results: results.is_instance_of::<PyList>().then(|| results.len().unwrap_or(0)),
-            })
+            let tasks = tasks.len().unwrap_or(0);
+            Ok(Prediction { body: written.body, tasks, mended: written.mended })
         })
     }
 

@@ -10,6 +10,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
+use crate::predictions::{Mended, Places};
 use crate::workers::protocol::{ModelError, ModelErrorKind, VersionNames};
 
 use super::errors::own_error;
@@ -30,8 +31,8 @@ struct Style {
 /// Predictions as the body of an answer.
 pub(super) struct Written {
     pub(super) body: Vec<u8>,
-    /// A version that a prediction carries and that is not the one which is served.
-    pub(super) other_version: Option<String>,
+    /// What Label Studio would fail on, and was written otherwise.
+    pub(super) mended: Mended,
 }
 
 /// Where in the result the walk is, and what it met.
@@ -41,7 +42,7 @@ struct Walk<'a> {
     path: Vec<Step>,
     style: Style,
     names: Option<&'a VersionNames>,
-    other_version: Option<String>,
+    mended: Mended,
     /// Place of the first number that JSON does not know, and how many there are.
     nans: Option<(String, usize)>,
     /// Objects around this one that JSON does not know.
@@ -98,7 +99,7 @@ pub(super) fn predictions(
     walked.map_err(|failure| walk.fail(results.py(), &failure))?;
     walk.out.extend_from_slice(b"}\n");
     walk.warn(results.py());
-    Ok(Written { body: walk.out, other_version: walk.other_version })
+    Ok(Written { body: walk.out, mended: walk.mended })
 }
 
 impl Walk<'_> {
@@ -108,12 +109,23 @@ impl Walk<'_> {
             return self.dict(dict, true);
         }
         if let Ok(list) = results.cast::<PyList>() {
-            return self.sequence(list.iter(), Self::results);
+            return self.sequence(list.iter(), Self::result);
         }
         if let Ok(tuple) = results.cast::<PyTuple>() {
-            return self.sequence(tuple.iter(), Self::results);
+            return self.sequence(tuple.iter(), Self::result);
         }
         self.value(results)
+    }
+
+    /// One item of it. Label Studio answers 500 to `null` for a task.
+    fn result(&mut self, result: &Bound<'_, PyAny>) -> PyResult<()> {
+        if result.is_none() && self.path.len() == 2 {
+            let place = self.place();
+            Places::note(&mut self.mended.null_items, || place);
+            self.out.extend_from_slice(b"[]");
+            return Ok(());
+        }
+        self.results(result)
     }
 
     fn value(&mut self, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -208,6 +220,8 @@ impl Walk<'_> {
         let names = names.filter(|_| key == "model_version");
         // Label Studio refuses a whole batch for one null version.
         if names.is_some() && value.is_none() {
+            let place = self.place();
+            Places::note(&mut self.mended.null_versions, || place + ".model_version");
             return Ok(());
         }
         if !std::mem::take(&mut members.first) {
@@ -222,9 +236,6 @@ impl Walk<'_> {
             if names.own.iter().any(|own| *own == said) {
                 self.text(&names.served);
                 return Ok(());
-            }
-            if said != names.served {
-                self.other_version.get_or_insert_with(|| said.into_owned());
             }
         }
         self.path.push(Step::Key(key));

@@ -157,13 +157,10 @@ fn predictions_carry_the_version_that_made_them() {
 #[test]
 fn what_the_model_calls_its_version_becomes_the_one_that_is_served() {
     let names = names("0.0.1+17", &["0.0.1", "0.0.2"]);
-    let mut other = None;
     let body = written_by(
         "[{'model_version': '0.0.1'}, [{'model_version': Version('0.0.2')}], {'model_version': 'x'}]",
         |value| {
-            let written = predictions(value, &names)?;
-            other = written.other_version;
-            Ok(written.body)
+            Ok(predictions(value, &names)?.body)
         },
     )
     .unwrap();
@@ -175,7 +172,31 @@ fn what_the_model_calls_its_version_becomes_the_one_that_is_served() {
             "\n"
         )
     );
-    assert_eq!(other.as_deref(), Some("x"));
+}
+
+#[test]
+fn nothing_is_written_on_which_label_studio_fails() {
+    let mut mended = Mended::default();
+    let body = written_by(
+        "[None, {'model_version': None}, [None, {'model_version': None}], (), None, {'result': None}]",
+        |value| {
+            let written = predictions(value, &names("7", &[]))?;
+            mended = written.mended;
+            Ok(written.body)
+        },
+    )
+    .unwrap();
+    assert_eq!(
+        body,
+        concat!(
+            r#"{"model_version":"7","results":[[],{"model_version":"7"},[null,{"model_version":"7"}],"#,
+            r#"[],[],{"result":null,"model_version":"7"}]}"#,
+            "\n"
+        )
+    );
+    let places = |first: &str| Some(Places { first: first.into(), count: 2 });
+    assert_eq!(mended.null_items, places("results[0]"));
+    assert_eq!(mended.null_versions, places("results[1].model_version"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! [`models`] holds what is in use, [`Serving`] brings requests and workers together. Nothing here
 //! knows HTTP, nothing here runs Python.
 
+pub mod diagnostics;
 pub mod error;
 mod held_back;
 pub mod keys;
@@ -22,11 +23,12 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::warn;
 
+use diagnostics::Diagnostics;
 pub use error::ServingError;
 use keys::Watched;
 use model_in_use::ModelInUse;
 use models::Models;
-pub use predict::PredictRequest;
+pub use predict::{Answered, PredictRequest};
 pub use renewal::Rollout;
 
 use crate::store::keys::KeyStore;
@@ -60,6 +62,7 @@ pub struct Serving {
     /// The way to the tasks that keep the workers.
     fleet: OnceLock<Fleet>,
     rollout: Rollout,
+    diagnostics: Diagnostics,
     /// One change of versions at a time.
     switching: tokio::sync::Mutex<()>,
 }
@@ -80,12 +83,18 @@ impl Serving {
             watched: Mutex::default(),
             fleet: OnceLock::new(),
             rollout,
+            diagnostics: Diagnostics::default(),
             switching: tokio::sync::Mutex::default(),
         }
     }
 
     pub fn pool(&self) -> &Arc<Pool> {
         &self.pool
+    }
+
+    /// What is wrong with predictions that were made.
+    pub fn diagnostics(&self) -> &Diagnostics {
+        &self.diagnostics
     }
 
     /// Says how further workers are started; once.

@@ -1,12 +1,13 @@
 //! A model that requests are sent to, and how its instance fares: loaded or not, to blame for the
 //! death of workers, no longer kept.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::predictions::Rules;
 use crate::store::versions::Version;
 use crate::workers::model::{Model, Request};
 use crate::workers::protocol::{ModelError, ModelSpec, VersionNames};
@@ -48,6 +49,8 @@ pub struct ModelInUse {
     /// No worker has ever loaded its version: a failure may be the version's.
     untried: AtomicBool,
     rejected: AtomicBool,
+    /// What its labelling config lets predictions say; made at the first answer.
+    rules: OnceLock<Option<Rules>>,
 }
 
 /// A constructor that has ended so many workers is not tried again by itself.
@@ -72,12 +75,20 @@ impl ModelInUse {
             deaths: AtomicU32::new(0),
             untried: AtomicBool::new(version.is_some_and(|version| !version.is_tried)),
             rejected: AtomicBool::new(false),
+            rules: OnceLock::new(),
         })
     }
 
     /// The version, if no worker has ever loaded it.
     pub fn untried_version(&self) -> Option<u64> {
         self.origin.version.filter(|_| self.untried.load(Ordering::Relaxed))
+    }
+
+    /// What its labelling config lets predictions say; nothing without one that can be read.
+    pub fn rules(&self) -> Option<&Rules> {
+        let label_config =
+            self.model.spec.label_config.as_deref().filter(|config| !config.is_empty());
+        self.rules.get_or_init(|| Rules::parse(label_config?).ok()).as_ref()
     }
 
     pub(super) fn note_use(&self, now: u64) {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::time::sleep;
-use tracing::warn;
 
 use super::model_in_use::{Load, ModelInUse};
 use super::{MOST_REJECTED, QUEUE_TIMEOUT, Serving, ServingError, no_version_left};
+use crate::predictions::{Asked, Checked, check};
 use crate::workers::model::Request;
 use crate::workers::pool::Priority;
 use crate::workers::protocol::{ModelError, ModelErrorKind};
@@ -27,9 +28,17 @@ pub struct PredictRequest {
     pub http: Request,
 }
 
+/// An answer for the client.
+#[derive(Debug)]
+pub struct Answered {
+    pub body: Bytes,
+    /// What Label Studio would drop or hide of it.
+    pub checked: Checked,
+}
+
 /// What came of asking a model.
 enum Attempt {
-    Predicted(Predicted),
+    Answered(Answered),
     /// The version turned out not to be servable, and another one is to be asked.
     Rejected,
     /// Another version was put, or perhaps put, in its place meanwhile.
@@ -37,14 +46,14 @@ enum Attempt {
 }
 
 impl Serving {
-    pub async fn predict(&self, request: PredictRequest) -> Result<Predicted, ServingError> {
+    pub async fn predict(&self, request: PredictRequest) -> Result<Answered, ServingError> {
         if !request.try_fetch && !self.models.in_use(&request.project) {
             return Err(ServingError::NoModel(request.project));
         }
         let mut rejected = 0;
         while rejected < MOST_REJECTED {
             match self.try_predict(&request).await? {
-                Attempt::Predicted(predicted) => return Ok(predicted),
+                Attempt::Answered(answered) => return Ok(answered),
                 Attempt::Rejected => rejected += 1,
                 Attempt::Replaced => {}
             }
@@ -93,13 +102,14 @@ impl Serving {
             }
             let predicted = predicted?;
             model.set_loaded();
-            explain_shape(&model.model.spec.project, &predicted);
             Ok(predicted)
         });
         match running.await.map_err(|error| ServingError::NotReady(error.to_string()))? {
             Ok(predicted) => {
                 self.note_tried(&model);
-                Ok(Attempt::Predicted(predicted))
+                let (body, checked) = checked(&model, predicted).await?;
+                self.diagnostics.note(&request.project, &checked);
+                Ok(Attempt::Answered(Answered { body, checked }))
             }
             Err(ServingError::Model(error)) if self.is_to_blame(&model, &error).await => {
                 Ok(Attempt::Rejected)
@@ -119,24 +129,27 @@ impl Serving {
     }
 }
 
-/// Label Studio stores nothing, and says nothing, when the number of results is wrong.
-fn explain_shape(project: &str, predicted: &Predicted) {
-    match predicted.results {
-        None => warn!(project, "predict returned no list: Label Studio will store no prediction"),
-        Some(0) if predicted.tasks > 0 => {
-            warn!(
-                project,
-                "predict returned an empty list for {} tasks: Label Studio will store no prediction",
-                predicted.tasks
-            );
-        }
-        Some(results) if results != predicted.tasks && results != 1 => {
-            warn!(
-                project,
-                "predict returned {results} results for {} tasks: Label Studio will store no prediction",
-                predicted.tasks
-            );
-        }
-        Some(_) => {}
+/// Checks an answer on its way out. A long one would keep a thread of the server from other
+/// requests.
+async fn checked(
+    model: &Arc<ModelInUse>,
+    predicted: Predicted,
+) -> Result<(Bytes, Checked), ServingError> {
+    const LONG: usize = 256 << 10;
+    let check = |model: &ModelInUse, predicted: &Predicted| {
+        let version = model.model.names().served;
+        let Predicted { body, tasks, mended } = predicted;
+        let asked = Asked { tasks: *tasks, version: &version, mended };
+        check(body, asked, model.rules())
+    };
+    if predicted.body.len() < LONG {
+        let checked = check(model, &predicted);
+        return Ok((predicted.body, checked));
     }
+    let model = Arc::clone(model);
+    let done = tokio::task::spawn_blocking(move || {
+        let checked = check(&model, &predicted);
+        (predicted.body, checked)
+    });
+    done.await.map_err(|error| ServingError::NotReady(error.to_string()))
 }

@@ -7,6 +7,8 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::predictions::Mended;
+
 use super::keys::KeyClient;
 use super::protocol::{
     ClassInfo, Configure, FitJob, HttpHead, ImportFailure, ModelError, ModelId, ModelSpec,
@@ -20,8 +22,8 @@ pub struct Prediction {
     pub body: Vec<u8>,
     /// Number of tasks asked for.
     pub tasks: usize,
-    /// Number of results, if the model returned a list.
-    pub results: Option<usize>,
+    /// What was changed in it.
+    pub mended: Mended,
 }
 
 /// A model that the server told of.

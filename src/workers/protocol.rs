@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::predictions::Mended;
+
 /// Version of this protocol, said in `hello`.
 pub const PROTOCOL: u32 = 1;
 
@@ -62,7 +64,12 @@ pub enum FromWorker {
     /// Answer to `load`.
     Loaded { request: RequestId },
     /// Answer to `predict`; the body is the body of the HTTP answer.
-    Predicted { request: RequestId, tasks: usize, results: Option<usize> },
+    Predicted {
+        request: RequestId,
+        tasks: usize,
+        #[serde(default, skip_serializing_if = "Mended::is_empty")]
+        mended: Mended,
+    },
     /// Answer to `fit`; the body is what `fit` returned, as JSON.
     Fitted { request: RequestId },
     /// Any request that failed.

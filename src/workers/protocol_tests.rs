@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::predictions::Places;
 
 fn spec() -> ModelSpec {
     ModelSpec {
@@ -115,7 +116,15 @@ fn messages_from_a_worker() {
             traceback: Some("  File \"model.py\", line 1".into()),
         }),
         FromWorker::Loaded { request: 1 },
-        FromWorker::Predicted { request: 2, tasks: 4, results: Some(4) },
+        FromWorker::Predicted { request: 2, tasks: 4, mended: Mended::default() },
+        FromWorker::Predicted {
+            request: 2,
+            tasks: 4,
+            mended: Mended {
+                null_items: Some(Places { first: "results[1]".into(), count: 3 }),
+                null_versions: None,
+            },
+        },
         FromWorker::Fitted { request: 3 },
         FromWorker::Failed {
             request: 4,

@@ -16,7 +16,7 @@ use thiserror::Error;
 use super::channel::blocking::{Reader, Writer};
 use super::dispatch::{Dispatch, Next, ThreadId};
 use super::frame::FrameError;
-use super::host::{HttpRequest, KnownModel, ModelHost};
+use super::host::{HttpRequest, KnownModel, ModelHost, Prediction};
 use super::keys::KeyClient;
 use super::protocol::{
     FitJob, FromWorker, ModelError, ModelErrorKind, ModelId, PROTOCOL, RequestId, Role, ToWorker,
@@ -203,9 +203,8 @@ fn predict_one<H: ModelHost>(shared: &Shared<H>, thread: ThreadId, model: ModelI
         drop(http);
         match answer {
             Ok(prediction) => {
-                let (tasks, results) = (prediction.tasks, prediction.results);
-                let header = FromWorker::Predicted { request, tasks, results };
-                reply(writer, request, &header, &prediction.body);
+                let Prediction { body, tasks, mended } = prediction;
+                reply(writer, request, &FromWorker::Predicted { request, tasks, mended }, &body);
             }
             Err(error) => fail(writer, request, error),
         }

@@ -19,6 +19,7 @@ use super::protocol::{
     ClassInfo, FitJob, FromWorker, ImportFailure, KeyOutcome, ModelError, ModelErrorKind, ModelId,
     PROTOCOL, RequestId, ToWorker, VersionNames,
 };
+use crate::predictions::Mended;
 
 /// Why a worker gave no answer, or a bad one.
 #[derive(Debug, Error)]
@@ -58,7 +59,8 @@ struct Answer {
 pub struct Predicted {
     pub body: Bytes,
     pub tasks: usize,
-    pub results: Option<usize>,
+    /// What was changed in it while it was written.
+    pub mended: Mended,
 }
 
 type AnswerReceiver = oneshot::Receiver<Result<Answer, WorkerError>>;
@@ -320,9 +322,9 @@ impl Worker {
             asked = self.ask_predict(model, force_reload, http).await;
         }
         match asked? {
-            Answer { message: FromWorker::Predicted { tasks, results, .. }, body } => {
+            Answer { message: FromWorker::Predicted { tasks, mended, .. }, body } => {
                 self.predicted().insert(model.spec.id);
-                Ok(Predicted { body, tasks, results })
+                Ok(Predicted { body, tasks, mended })
             }
             other => Err(self.confused(&other)),
         }

@@ -75,6 +75,7 @@ from reasons import (
     NO_NAN,
     NO_PINNING,
     NO_PROJECT_OBJECT,
+    NULL_ITEM,
     NULL_PARAMS,
     NUMBERS,
     OWN_MODELS,
@@ -249,6 +250,13 @@ differ(
     failed("FileNotFoundError: No model loaded."),
     refused(404, "no model is loaded for project", "`try_fetch` is false"),
     UNKNOWN,
+)
+change(
+    "results",
+    "null_item",
+    has(results=lambda items: None in items),
+    lambda body: {**body, "results": [[] if item is None else item for item in body["results"]]},
+    NULL_ITEM,
 )
 _NAN = has(results=each(has(score="<nan>")))
 change("results", "score_nan", _NAN, without_nan, NO_NAN)

@@ -35,6 +35,10 @@ MORE_TYPES = because(
     "what models return is written as what it stands for",
     "NumPy numbers and arrays, pydantic models, paths in a result",
 )
+NULL_ITEM = because(
+    "Label Studio answers 500 to a result that is null",
+    "`None` in the list of results",
+)
 NO_NAN = because(
     "NaN and infinities are no JSON: what does not parse strictly is of no use to a client",
     "NaN and infinities in a result, and in what `fit` returns",

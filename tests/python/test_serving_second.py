@@ -83,9 +83,9 @@ def test_what_predict_may_return(serve: Serve) -> None:
     assert results("response nested") == [[value, one]]
     assert results("response version") == [{**value, "model_version": "all"}]
     assert results("response own") == [{**own, "score": 0.0}]
-    wait_for(lambda: 'carry model_version "own"' in server.log(), "the version is reported")
-    assert server.log().count('carry model_version "own"') == 1
-    assert server.log().count('carry model_version "all"') == 1
+    wait_for(lambda: '.model_version is "own"' in server.log(), "the version is reported")
+    assert server.log().count('.model_version is "own"') == 1
+    assert server.log().count('.model_version is "all"') == 1
 
 
 def test_an_instance_is_used_again_by_the_thread_that_made_it(serve: Serve) -> None:

@@ -1,0 +1,20 @@
+//! What Label Studio 1.23.2 made of each mistake is the standard: its API for what it stores, its
+//! editor in a browser for what it draws.
+
+mod answers;
+mod regions;
+
+use super::{Asked, Cause, Checked, Mended, Rules, check};
+
+/// Checks the results of one answer for so many tasks.
+fn check_results(label_config: Option<&str>, tasks: usize, results: &str) -> Checked {
+    let rules = label_config.map(|config| Rules::parse(config).unwrap());
+    let body = format!(r#"{{"model_version":"7","results":{results}}}"#);
+    let asked = Asked { tasks, version: "7", mended: &Mended::default() };
+    check(body.as_bytes(), asked, rules.as_ref())
+}
+
+/// Causes and places of what was found.
+fn causes(checked: &Checked) -> Vec<(Cause, &str)> {
+    checked.findings.iter().map(|finding| (finding.cause, finding.path.as_str())).collect()
+}

@@ -1,0 +1,164 @@
+//! What is wrong with predictions, kept for people: said in the log once for each mistake, and listed
+//! with counts for `GET /diagnostics`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use tracing::warn;
+
+use crate::predictions::{Cause, Checked, Finding};
+
+/// Mistakes that are told apart. A model that makes more of them has been understood by then.
+const MOST_KNOWN: usize = 1000;
+
+/// Mistakes of the models that were served since the start.
+#[derive(Debug, Default)]
+pub struct Diagnostics {
+    known: Mutex<IndexMap<Key, Mistake>>,
+    answers: AtomicU64,
+    with_findings: AtomicU64,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Key {
+    project: String,
+    cause: Cause,
+    subject: String,
+}
+
+/// One mistake of the model of a project.
+#[derive(Debug, Clone, Serialize)]
+pub struct Mistake {
+    pub project: String,
+    pub cause: Cause,
+    /// The newest place in one sentence, with what Label Studio makes of it.
+    pub message: String,
+    /// Path of that place in the answer.
+    pub path: String,
+    /// Name of the control tag, where it is about one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub control: String,
+    /// Answers in which it was found.
+    pub answers: u64,
+    #[serde(serialize_with = "to_milliseconds")]
+    pub first_seen: Timestamp,
+    #[serde(serialize_with = "to_milliseconds")]
+    pub last_seen: Timestamp,
+}
+
+fn to_milliseconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{time:.3}"))
+}
+
+impl Diagnostics {
+    /// Notes what the check of an answer found.
+    pub fn note(&self, project: &str, checked: &Checked) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        if checked.total == 0 {
+            return;
+        }
+        self.with_findings.fetch_add(1, Ordering::Relaxed);
+        let now = Timestamp::now();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for finding in first_of_each(&checked.findings) {
+            let key = Key {
+                project: project.to_owned(),
+                cause: finding.cause,
+                subject: finding.subject.clone(),
+            };
+            if let Some(mistake) = known.get_mut(&key) {
+                mistake.answers += 1;
+                mistake.last_seen = now;
+                mistake.message = finding.sentence();
+                mistake.path.clone_from(&finding.path);
+            } else if known.len() < MOST_KNOWN {
+                let mistake = Mistake::new(project, finding, now);
+                warn!(project, "{}", mistake.message);
+                known.insert(key, mistake);
+            }
+        }
+    }
+
+    /// Mistakes in the order in which they were first seen.
+    pub fn mistakes(&self) -> Vec<Mistake> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Answers that were checked, and how many of them had findings.
+    pub fn answers(&self) -> (u64, u64) {
+        (self.answers.load(Ordering::Relaxed), self.with_findings.load(Ordering::Relaxed))
+    }
+}
+
+impl Mistake {
+    fn new(project: &str, finding: &Finding, now: Timestamp) -> Self {
+        Self {
+            project: project.to_owned(),
+            cause: finding.cause,
+            message: finding.sentence(),
+            path: finding.path.clone(),
+            // Other subjects are a version, which the message tells.
+            control: if finding.cause == Cause::OtherVersion {
+                String::new()
+            } else {
+                finding.subject.clone()
+            },
+            answers: 1,
+            first_seen: now,
+            last_seen: now,
+        }
+    }
+}
+
+/// The same mistake in a hundred regions counts once for an answer.
+fn first_of_each(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+    findings.iter().enumerate().filter_map(|(index, finding)| {
+        let before = &findings[..index];
+        let is_first = before
+            .iter()
+            .all(|other| other.cause != finding.cause || other.subject != finding.subject);
+        is_first.then_some(finding)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(path: &str, subject: &str) -> Finding {
+        let problem = "is \"Bird\"".into();
+        Finding { cause: Cause::UnknownLabel, path: path.into(), subject: subject.into(), problem }
+    }
+
+    #[test]
+    fn a_mistake_is_one_entry_however_often_it_is_made() {
+        let diagnostics = Diagnostics::default();
+        let findings = vec![finding("results[0]", "box"), finding("results[1]", "box")];
+        diagnostics.note("1.2", &Checked { findings, total: 2 });
+        diagnostics
+            .note("1.2", &Checked { findings: vec![finding("results[7]", "box")], total: 1 });
+        diagnostics
+            .note("1.2", &Checked { findings: vec![finding("results[0]", "kind")], total: 1 });
+        diagnostics
+            .note("3.4", &Checked { findings: vec![finding("results[0]", "box")], total: 1 });
+        diagnostics.note("1.2", &Checked::default());
+        let seen: Vec<_> = diagnostics
+            .mistakes()
+            .into_iter()
+            .map(|mistake| (mistake.project, mistake.control, mistake.path, mistake.answers))
+            .collect();
+        let expected = [
+            ("1.2", "box", "results[7]", 2),
+            ("1.2", "kind", "results[0]", 1),
+            ("3.4", "box", "results[0]", 1),
+        ];
+        assert_eq!(
+            seen,
+            expected.map(|(p, c, path, n)| (p.to_owned(), c.to_owned(), path.to_owned(), n))
+        );
+        assert_eq!(diagnostics.answers(), (5, 4));
+    }
+}

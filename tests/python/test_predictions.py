@@ -1,0 +1,334 @@
+"""Why predictions do not show: models that make one mistake each, and what their users are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from hosting import PROJECT, Server, make_project, run, wait_for
+
+CONFIG = """
+<View>
+  <Text name="text" value="$text"/>
+  <Choices name="sentiment" toName="text"><Choice value="Positive"/><Choice value="Negative"/></Choices>
+  <Labels name="ner" toName="text"><Label value="Person"/></Labels>
+  <Image name="image" value="$image"/>
+  <RectangleLabels name="box" toName="image"><Label value="Cat"/></RectangleLabels>
+</View>
+"""
+
+#: Every task says what mistake the model makes.
+MISTAKEN = """
+    from label_studio_ml.model import LabelStudioMLBase
+
+    def choice(**changes):
+        region = {"from_name": "sentiment", "to_name": "text", "type": "choices",
+                  "value": {"choices": ["Positive"]}}
+        return {**region, **changes}
+
+    BOX = {"x": 10, "y": 10, "width": 20, "height": 20, "rectanglelabels": ["Cat"]}
+
+    def box(**changes):
+        return {"from_name": "box", "to_name": "image", "type": "rectanglelabels",
+                "value": {**BOX, **changes}}
+
+    def span(**value):
+        return {"from_name": "ner", "to_name": "text", "type": "labels", "value": value}
+
+    REGIONS = {
+        "right": choice(),
+        "from_name": choice(from_name="sentimen"),
+        "to_name": choice(to_name="txt"),
+        "type": choice(type="classification"),
+        "no type": {"from_name": "sentiment", "to_name": "text",
+                    "value": {"choices": ["Positive"]}},
+        "label": choice(value={"choices": ["positive"]}),
+        "label as text": choice(value={"choices": "Positive"}),
+        "key": choice(value={"choice": ["Positive"]}),
+        "pixels": box(x=640, width=320),
+        "numbers as texts": box(x="10"),
+        "no height": {"from_name": "box", "to_name": "image", "type": "rectanglelabels",
+                      "value": {"x": 1, "y": 1, "width": 2, "rectanglelabels": ["Cat"]}},
+        "span": span(start=9, end=4, labels=["Person"]),
+    }
+    ITEMS = {
+        "none": None,
+        "no result": {"score": 0.5},
+        "result none": {"result": None},
+        "result dict": {"result": choice()},
+        "score": {"result": [choice()], "score": "high"},
+        "version none": {"result": [choice()], "model_version": None},
+        "other version": {"result": [choice()], "model_version": "mine"},
+        "region text": {"result": ["Positive"]},
+        "empty": [],
+        "several": [{"result": [choice()]}, {"result": [box()]}],
+    }
+
+    class Mistaken(LabelStudioMLBase):
+        LABEL_STUDIO_ML_API = 1
+
+        def predict(self, tasks, **kwargs):
+            mistakes = [task["data"]["mistake"] for task in tasks]
+            first = mistakes[0]
+            if first == "fewer":
+                return [{"result": []}] * (len(tasks) - 1)
+            if first == "one for all":
+                return [{"result": []}]
+            if first == "nothing":
+                return []
+            if first == "returns none":
+                return None
+            if first == "returns dict":
+                return {"result": [choice()]}
+            return [ITEMS[m] if m in ITEMS else {"result": [REGIONS[m]]} for m in mistakes]
+"""
+
+#: The mistake, and what the sentence says of it.
+TOLD = {
+    "from_name": (
+        'results[0].result[0].from_name is "sentimen", and the labelling config has no such control'
+        ' tag (it has "sentiment", "ner" or "box"): the editor drops the region, or draws it without'
+        " a label"
+    ),
+    "to_name": (
+        'results[0].result[0].to_name is "txt", and the control tag "sentiment" points to "text":'
+        " the editor drops the region"
+    ),
+    "type": (
+        'results[0].result[0].type is "classification", and <Choices> writes "choices": the editor'
+        " fails on it and shows nothing of this prediction"
+    ),
+    "no type": (
+        'results[0].result[0].type is missing, and <Choices> writes "choices": the editor fails on'
+        " it and shows nothing of this prediction"
+    ),
+    "label": (
+        'results[0].result[0].value.choices[0] is "positive", "sentiment" has "Positive" or'
+        ' "Negative": the editor selects nothing, or draws the region with a label that nobody can'
+        " choose"
+    ),
+    "label as text": (
+        'results[0].result[0].value.choices is "Positive" instead of a list of labels: the editor'
+        " does not show it"
+    ),
+    "key": (
+        "results[0].result[0].value.choices is missing (a list of labels): the editor does not show"
+        " it"
+    ),
+    "pixels": (
+        "results[0].result[0].value.x is 640, percent of the image go from 0 to 100 (are these"
+        " pixels?): the editor draws it outside of what can be seen"
+    ),
+    "numbers as texts": (
+        'results[0].result[0].value.x is "10" instead of a number in percent of the image: the'
+        " editor does not show it"
+    ),
+    "no height": (
+        "results[0].result[0].value.height is missing (a number in percent of the image): the editor"
+        " does not show it"
+    ),
+    "span": (
+        "results[0].result[0].value.end is 4, before the start at 9: the editor highlights nothing"
+    ),
+    "none": (
+        "results[0] is None instead of a list of predictions, empty for none: Label Studio answers"
+        " 500 to that, so an empty list is sent instead"
+    ),
+    "no result": "results[0] has no `result`: Label Studio skips this prediction",
+    "result none": (
+        "results[0].result is None instead of a list of regions (`[]` stands for none): Label Studio"
+        " refuses the whole batch with 400"
+    ),
+    "result dict": (
+        "results[0].result is a dict instead of a list of regions: the editor fails on it and shows"
+        " nothing of this prediction"
+    ),
+    "score": (
+        'results[0].score is "high" instead of a number: Label Studio refuses the whole batch with'
+        " 400"
+    ),
+    "version none": (
+        "results[0].model_version is None instead of a text: Label Studio refuses the whole batch"
+        " for that, so the served version is sent instead"
+    ),
+    "other version": (
+        'results[0].model_version is "mine" and /setup tells "INITIAL": Label Studio asks for these'
+        " predictions again and again"
+    ),
+    "region text": (
+        'results[0].result[0] is "Positive" instead of a dict: Label Studio refuses the whole batch'
+        " with 400"
+    ),
+    "fewer": (
+        "results has one item for 2 tasks: Label Studio throws it away and asks for every task"
+        " again, one by one"
+    ),
+    "nothing": (
+        "results is an empty list for 2 tasks (`[]` for a task stands for no prediction): Label"
+        " Studio stores no prediction"
+    ),
+    "returns none": (
+        "results is null instead of a list with one item for each task: Label Studio stores no"
+        " prediction"
+    ),
+    "returns dict": (
+        "results is a dict instead of a list with one item for each task: Label Studio stores no"
+        " prediction"
+    ),
+}
+ABOUT_ALL = {"fewer", "nothing", "returns none", "returns dict"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_project(tmp_path_factory.mktemp("mistaken"), MISTAKEN)
+
+
+@pytest.fixture(scope="module")
+def server(project: Path) -> Iterator[Server]:
+    started = Server(project)
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def strict(project: Path) -> Iterator[Server]:
+    started = Server(project, "--strict")
+    yield started
+    started.stop()
+
+
+def ask(server: Server, *mistakes: str, project: str = PROJECT, **params: Any) -> requests.Response:
+    tasks = [
+        {"id": number, "data": {"text": "fine", "image": "/i.png", "mistake": mistake}}
+        for number, mistake in enumerate(mistakes)
+    ]
+    return server.predict(tasks, project=project, config=CONFIG, **params)
+
+
+def mistakes_of(server: Server, project: str) -> list[dict[str, Any]]:
+    answer = server.get("/diagnostics")
+    assert answer.status_code == 200
+    return [entry for entry in answer.json()["mistakes"] if entry["project"] == project]
+
+
+@pytest.mark.parametrize("mistake", TOLD)
+def test_the_user_is_told_in_one_sentence(server: Server, mistake: str) -> None:
+    project = f"{1000 + list(TOLD).index(mistake)}.1"
+    tasks = (mistake, "right") if mistake in ABOUT_ALL else (mistake,)
+    answer = ask(server, *tasks, project=project)
+    assert answer.status_code == 200
+    assert int(answer.headers["X-Prediction-Warnings"]) >= 1
+    told = [entry["message"] for entry in mistakes_of(server, project)]
+    assert TOLD[mistake] in told
+    wait_for(lambda: TOLD[mistake] in server.log(), "the log says it")
+
+
+@pytest.mark.parametrize("mistake", TOLD)
+def test_strict_answers_with_the_places(strict: Server, mistake: str) -> None:
+    tasks = (mistake, "right") if mistake in ABOUT_ALL else (mistake,)
+    answer = ask(strict, *tasks)
+    assert answer.status_code == 500
+    body = answer.json()
+    assert body["detail"].startswith(TOLD[mistake])
+    findings = body["result"]["findings"]
+    assert findings[0]["path"] == TOLD[mistake].split(" ")[0]
+    assert body["result"]["total"] == len(findings)
+    # Label Studio shows the reason phrase to its user.
+    assert answer.reason == TOLD[mistake][:120].rstrip()
+
+
+@pytest.mark.parametrize("item", ["right", "empty", "several"])
+def test_right_answers_are_left_alone(server: Server, strict: Server, item: str) -> None:
+    for each in (server, strict):
+        answer = ask(each, item, item)
+        assert answer.status_code == 200, answer.text
+        assert "X-Prediction-Warnings" not in answer.headers
+    assert ask(server, item).json() == ask(strict, item).json()
+
+
+def test_a_mistake_is_said_once_however_often_it_is_made(server: Server) -> None:
+    project = "77.1"
+    for _ in range(3):
+        answer = ask(server, "label", "label", "right", project=project)
+        assert answer.headers["X-Prediction-Warnings"] == "2"
+    [mistake] = mistakes_of(server, project)
+    assert mistake["cause"] == "unknown-label"
+    assert mistake["control"] == "sentiment"
+    assert mistake["answers"] == 3
+    assert mistake["first_seen"] <= mistake["last_seen"]
+    lines = [line for line in server.log().splitlines() if 'is "positive"' in line]
+    assert len([line for line in lines if f'"{project}"' in line]) == 1
+
+
+def test_only_what_label_studio_fails_on_is_changed(server: Server) -> None:
+    body = ask(server, "none", "version none", "other version", "result none").json()
+    choices = body["results"][1]["result"]
+    assert body["results"] == [
+        [],
+        {"result": choices, "model_version": "INITIAL"},
+        {"result": choices, "model_version": "mine"},
+        {"result": None, "model_version": "INITIAL"},
+    ]
+
+
+def test_an_interactive_answer_is_checked_too(server: Server) -> None:
+    answer = ask(server, "from_name", project="78.1", context={"result": []})
+    assert answer.headers["X-Prediction-Warnings"] == "1"
+
+
+def test_without_a_labelling_config_regions_are_not_judged(server: Server) -> None:
+    tasks = [{"id": 1, "data": {"mistake": "from_name"}}]
+    answer = server.post("/predict", {"tasks": tasks, "project": "79.1"})
+    assert answer.status_code == 200
+    assert "X-Prediction-Warnings" not in answer.headers
+
+
+def test_a_long_answer_is_checked(server: Server) -> None:
+    answer = ask(server, *["label"] * 5000, project="80.1")
+    assert answer.headers["X-Prediction-Warnings"] == "5000"
+    assert len(answer.json()["results"]) == 5000
+
+
+def test_diagnostics_count_answers(strict: Server) -> None:
+    before = strict.get("/diagnostics").json()
+    assert before["strict"] is True
+    ask(strict, "right")
+    ask(strict, "label")
+    after = strict.get("/diagnostics").json()
+    assert after["answers"]["checked"] == before["answers"]["checked"] + 2
+    assert after["answers"]["with_findings"] == before["answers"]["with_findings"] + 1
+
+
+def test_strict_and_debug_exclude_each_other(project: Path) -> None:
+    done = run("start", project, "--strict", "--debug")
+    assert done.returncode == 2
+    assert "--debug" in done.stderr
+
+
+RESPONSE = """
+    from label_studio_ml.model import LabelStudioMLBase
+    from label_studio_ml.response import ModelResponse
+
+    class Responding(LabelStudioMLBase):
+        def setup(self):
+            self.set("model_version", "2.0.0")
+
+        def predict(self, tasks, context=None, **kwargs):
+            region = {"from_name": "sentiment", "to_name": "text", "type": "choices",
+                      "value": {"choices": ["Positive"]}}
+            return ModelResponse(predictions=[{"result": [region], "score": 0.5} for _ in tasks])
+"""
+
+
+def test_a_response_without_a_version_is_no_mistake(tmp_path: Path) -> None:
+    server = Server(make_project(tmp_path, RESPONSE), "--strict")
+    try:
+        answer = ask(server, "right", "right")
+        assert answer.status_code == 200, answer.text
+        assert {item["model_version"] for item in answer.json()["results"]} == {"2.0.0"}
+    finally:
+        server.stop()
