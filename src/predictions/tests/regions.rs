@@ -59,8 +59,8 @@ fn on_image(from_name: &str, kind: &str, value: &Value) -> Value {
     region(from_name, "image", kind, value)
 }
 
-/// A region that the editor shows, for every control tag.
-fn shown() -> Vec<(&'static str, Value)> {
+/// A region that the editor shows, for every control tag of [`IMAGE`].
+fn shown_on_images() -> Vec<Value> {
     let cat = json!(["Cat"]);
     let rectangle = json!({"x": 10, "y": 10.5, "width": 20, "height": 20, "rotation": 370});
     let with = |value: &Value, key: &str, labels: &Value| {
@@ -69,7 +69,7 @@ fn shown() -> Vec<(&'static str, Value)> {
         value
     };
     let boxed = |labels: &Value| with(&rectangle, "rectanglelabels", labels);
-    let image = [
+    vec![
         on_image("box", "rectanglelabels", &boxed(&json!(["Cat", "d", "Dog"]))),
         on_image("box", "rectangle", &boxed(&cat)),
         on_image("bare", "rectangle", &rectangle),
@@ -124,11 +124,15 @@ fn shown() -> Vec<(&'static str, Value)> {
         on_image("day", "datetime", &json!({"datetime": "2024-01-31"})),
         on_image("clock", "datetime", &json!({"datetime": "12:30"})),
         on_image("tree", "taxonomy", &json!({"taxonomy": [["T1"], ["T1", "T2"]]})),
-    ];
+    ]
+}
+
+/// The same for [`TEXTS`].
+fn shown_elsewhere() -> Vec<Value> {
     let a = json!(["A"]);
     let frame = json!({"frame": 1, "enabled": true, "x": 1, "y": 1, "width": 9, "height": 9});
     let path = "/p[1]/text()[1]";
-    let texts = [
+    vec![
         region(
             "ner",
             "text",
@@ -183,9 +187,12 @@ fn shown() -> Vec<(&'static str, Value)> {
         region("rank", "list", "ranker", &json!({"ranker": ["a", "b"]})),
         region("rank", "list", "ranker", &json!({"ranker": {"rank": ["a", "b"]}})),
         region("pair", "left", "pairwise", &json!({"selected": "right"})),
-    ];
-    let image = image.into_iter().map(|region| (IMAGE, region));
-    image.chain(texts.into_iter().map(|region| (TEXTS, region))).collect()
+    ]
+}
+
+fn shown() -> Vec<(&'static str, Value)> {
+    let image = shown_on_images().into_iter().map(|region| (IMAGE, region));
+    image.chain(shown_elsewhere().into_iter().map(|region| (TEXTS, region))).collect()
 }
 
 #[test]
