@@ -1,0 +1,141 @@
+//! What can go wrong between us and a Label Studio, told to its user.
+
+use std::error::Error as StdError;
+use std::io;
+use std::path::PathBuf;
+
+use reqwest::StatusCode;
+use thiserror::Error;
+
+#[derive(Debug, Error)]
+pub enum LabelStudioError {
+    #[error(
+        "`{given}` is no address: {reason}; set LABEL_STUDIO_URL to one like http://localhost:8080"
+    )]
+    Address { given: String, reason: String },
+    #[error(
+        "no API key is given: set LABEL_STUDIO_API_KEY to a token of Account & Settings in Label Studio"
+    )]
+    NoKey,
+    #[error(
+        "the API key holds characters that no token has: copy it again from Account & Settings in Label Studio"
+    )]
+    Key,
+    #[error("{}: {reason}", path.display())]
+    CertificateFile { path: PathBuf, reason: String },
+    #[error("cannot prepare connections: {0}")]
+    Setup(#[source] reqwest::Error),
+    #[error("nothing listens at {url}: start Label Studio, or set LABEL_STUDIO_URL to its address")]
+    Refused { url: String },
+    #[error("the host of {url} is not known: correct LABEL_STUDIO_URL")]
+    UnknownHost { url: String },
+    #[error("{url} did not answer in time: it is overloaded, or a firewall swallows what is sent")]
+    Timeout { url: String },
+    #[error(
+        "the certificate of {url} is not trusted ({reason}): \
+         set SSL_CERT_FILE to the file of your certificate authority"
+    )]
+    Certificate { url: String, reason: String },
+    #[error("{url} speaks no TLS: write http:// instead of https://")]
+    NoTls { url: String },
+    #[error("the connection to {url} failed: {reason}")]
+    Connection { url: String, reason: String },
+    #[error(
+        "{url} answers, but is no Label Studio ({reason}): set LABEL_STUDIO_URL to the address that shows it in a browser"
+    )]
+    NotLabelStudio { url: String, reason: String },
+    #[error(
+        "Label Studio has legacy tokens switched off: use a personal access token of \
+         Account & Settings, or let an administrator switch them on under Organization, API Token Settings"
+    )]
+    LegacyTokensOff,
+    #[error(
+        "Label Studio knows nobody with this {0}: copy the API key again from Account & Settings"
+    )]
+    UnknownToken(&'static str),
+    #[error(
+        "Label Studio no longer takes this access token, which lives for a few minutes: use the personal access token that it was made from"
+    )]
+    AccessTokenEnded,
+    #[error(
+        "Label Studio forbids this to the owner of the API key ({what}): use the key of a member of the project"
+    )]
+    Forbidden { what: String },
+    #[error(
+        "there is no project {0} in the organisation of the API key: correct the number, or use the key of a member"
+    )]
+    NoProject(u64),
+    #[error("Label Studio answered {status} to {what}: {detail}")]
+    Status { status: StatusCode, what: String, detail: String },
+    #[error("Label Studio's answer to {what} cannot be read: {reason}")]
+    Answer { what: String, reason: String },
+}
+
+impl LabelStudioError {
+    /// Whether the same request may succeed a moment later.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::Connection { .. } => true,
+            Self::Status { status, .. } => matches!(status.as_u16(), 502..=504),
+            _ => false,
+        }
+    }
+
+    /// Whether Label Studio was there to give an answer.
+    pub fn is_an_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::LegacyTokensOff
+                | Self::UnknownToken(_)
+                | Self::AccessTokenEnded
+                | Self::Forbidden { .. }
+                | Self::NoProject(_)
+                | Self::Status { .. }
+                | Self::Answer { .. }
+        )
+    }
+
+    /// Sorts what the HTTP client reports about a request to `url`.
+    pub(super) fn transport(url: &str, error: &reqwest::Error) -> Self {
+        let url = url.to_owned();
+        if error.is_timeout() {
+            return Self::Timeout { url };
+        }
+        let causes = causes(error);
+        let text = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
+        for cause in causes {
+            if let Some(tls) = tls_error(cause) {
+                return match tls {
+                    rustls::Error::InvalidMessage(_) => Self::NoTls { url },
+                    _ => Self::Certificate { url, reason: tls.to_string() },
+                };
+            }
+            if let Some(io) = cause.downcast_ref::<io::Error>() {
+                match io.kind() {
+                    io::ErrorKind::ConnectionRefused => return Self::Refused { url },
+                    io::ErrorKind::TimedOut => return Self::Timeout { url },
+                    _ => {}
+                }
+            }
+            if cause.to_string().starts_with("dns error") {
+                return Self::UnknownHost { url };
+            }
+        }
+        Self::Connection { url, reason: text }
+    }
+}
+
+/// An error and what caused it, outermost first.
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source()).collect()
+}
+
+/// The TLS error in an error; the system's errors hide it from `source`.
+fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    error.downcast_ref::<rustls::Error>().or_else(|| {
+        let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
+        inner
+            .downcast_ref::<rustls::Error>()
+            .or_else(|| tls_error(inner.downcast_ref::<io::Error>()?))
+    })
+}

@@ -1,0 +1,24 @@
+//! A client of Label Studio's REST API, for the commands that work on a project.
+//!
+//! In: the address and the API key of a user. Out: projects, tasks, predictions, ML backends and webhooks,
+//! with only the fields that are used here. Every failure is one sentence that says what to set.
+
+mod address;
+pub mod backends;
+mod client;
+pub mod error;
+pub mod media;
+pub mod predictions;
+pub mod projects;
+mod query;
+pub mod tasks;
+#[cfg(test)]
+mod testing;
+mod tls;
+mod token;
+pub mod webhooks;
+
+pub use client::{LabelStudio, Patience, User};
+pub use error::LabelStudioError;
+pub use tls::client as http_client;
+pub use token::Kind;

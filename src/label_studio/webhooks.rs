@@ -1,0 +1,104 @@
+//! The webhooks of a project: where Label Studio reports annotations.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+
+use super::projects::missing_project;
+use super::{LabelStudio, LabelStudioError};
+
+#[derive(Clone, Deserialize)]
+pub struct Webhook {
+    pub id: u64,
+    /// None: one of the whole organisation.
+    #[serde(default)]
+    pub project: Option<u64>,
+    pub url: String,
+    #[serde(default)]
+    pub send_payload: bool,
+    #[serde(default)]
+    pub send_for_all_actions: bool,
+    #[serde(default)]
+    pub is_active: bool,
+    #[serde(default)]
+    pub actions: Vec<String>,
+    /// May hold a password.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+}
+
+impl Webhook {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    pub fn sends(&self, action: &str) -> bool {
+        self.send_for_all_actions || self.actions.iter().any(|sent| sent == action)
+    }
+}
+
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook")
+            .field("id", &self.id)
+            .field("project", &self.project)
+            .field("url", &self.url)
+            .field("is_active", &self.is_active)
+            .field("headers", &self.headers.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What to set; what is left out stays as it is, or gets Label Studio's default.
+#[derive(Clone, Default, Serialize)]
+pub struct WebhookFields {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headers: Option<BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send_payload: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send_for_all_actions: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actions: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_active: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct New<'a> {
+    project: u64,
+    #[serde(flatten)]
+    fields: &'a WebhookFields,
+}
+
+impl LabelStudio {
+    /// The webhooks of a project, without those of the whole organisation.
+    pub async fn webhooks(&self, project: u64) -> Result<Vec<Webhook>, LabelStudioError> {
+        let answer: Result<Vec<Webhook>, _> =
+            self.get("/api/webhooks/", &[("project", &project.to_string())]).await;
+        let mut webhooks = answer.map_err(|error| missing_project(error, project))?;
+        webhooks.retain(|webhook| webhook.project == Some(project));
+        Ok(webhooks)
+    }
+
+    pub async fn create_webhook(
+        &self,
+        project: u64,
+        fields: &WebhookFields,
+    ) -> Result<Webhook, LabelStudioError> {
+        self.change(Method::POST, "/api/webhooks/", &New { project, fields }).await
+    }
+
+    pub async fn update_webhook(
+        &self,
+        id: u64,
+        fields: &WebhookFields,
+    ) -> Result<Webhook, LabelStudioError> {
+        self.change(Method::PATCH, &format!("/api/webhooks/{id}/"), fields).await
+    }
+}
