@@ -3,9 +3,14 @@
 mod init;
 mod kwargs;
 mod listen;
+mod offline;
+mod predict;
+mod project_args;
 mod signals;
 mod start;
+mod task_file;
 mod terminal;
+mod validate;
 
 use std::io::Write;
 
@@ -34,6 +39,10 @@ enum Command {
     Init(init::InitArgs),
     /// Start the server for a project folder
     Start(start::StartArgs),
+    /// Predict for a file of tasks, or for a whole project of Label Studio
+    Predict(predict::PredictArgs),
+    /// Predict for a file of tasks and check whether Label Studio can show the predictions
+    Validate(validate::ValidateArgs),
 }
 
 /// Runs a command line, `argv[0]` being the program; returns the exit status.
@@ -49,6 +58,8 @@ pub fn run(argv: &[String], launch: &Launch) -> i32 {
     let done = match command {
         Command::Init(options) => init::run(&options, launch),
         Command::Start(options) => start::run(&options, launch),
+        Command::Predict(options) => predict::run(&options, launch),
+        Command::Validate(options) => validate::run(&options, launch),
     };
     match done {
         Ok(status) => status,
@@ -57,6 +68,11 @@ pub fn run(argv: &[String], launch: &Launch) -> i32 {
             USAGE
         }
     }
+}
+
+/// Tells the user something that is not the result of the command.
+fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Prints a line for the user.

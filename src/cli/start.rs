@@ -1,24 +1,23 @@
 //! `label-studio-ml start`: the server, from the command line to its end.
 
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
-use clap::builder::PossibleValuesParser;
-use clap::{ArgAction, Args, ValueEnum};
+use anyhow::{Result, anyhow, bail};
+use clap::{Args, ValueEnum};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::project_args::ProjectArgs;
 use super::signals::Signals;
-use super::{kwargs, listen, terminal};
+use super::{listen, terminal};
 use crate::http::auth::Credentials;
 use crate::http::router::router;
 use crate::http::serve::serve;
 use crate::http::state::{App, HttpOptions};
-use crate::project::find::{self, WSGI};
 use crate::serving::keys::Keeper;
 use crate::serving::models::Models;
 use crate::serving::{Rollout, Serving, prepare};
@@ -27,36 +26,23 @@ use crate::training::queue::Queue;
 use crate::training::runner::{TrainingOptions, train};
 use crate::workers::pool::Pool;
 use crate::workers::process::Launch;
-use crate::workers::protocol::{Configure, ImportFailure, Role, Source};
+use crate::workers::protocol::{Configure, ImportFailure};
 use crate::workers::supervision::{Class, Supervisor};
 
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // they are switches of a command line
 pub(super) struct StartArgs {
-    /// Project folder; may be left out where only one can be meant
-    name: Option<String>,
-    /// Folder in which the project folder lies
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    root_dir: PathBuf,
+    #[command(flatten)]
+    project: ProjectArgs,
     #[arg(short, long, env = "PORT", default_value_t = 9090)]
     port: u16,
     /// Address to listen on
     #[arg(long, default_value = "0.0.0.0")]
     host: String,
-    /// Keyword arguments for the model class
-    #[arg(long = "with", visible_alias = "kwargs", value_name = "KEY=VALUE", num_args = 1.., action = ArgAction::Append)]
-    with: Vec<String>,
     /// Serve in this process, one request at a time, for `breakpoint()`; log everything, and begin anew
     /// when a file of the project changes
     #[arg(short, long)]
     debug: bool,
-    /// Level of the log and of user code's root logger [default: INFO]
-    #[arg(long, env = "LOG_LEVEL", ignore_case = true,
-          value_parser = PossibleValuesParser::new(["DEBUG", "INFO", "WARNING", "ERROR"]))]
-    log_level: Option<String>,
-    /// Folder for trained models [default: the project for API v1, the working folder for API v2]
-    #[arg(long, env = "MODEL_DIR", value_name = "DIR")]
-    model_dir: Option<PathBuf>,
     /// Construct the model class once before serving, and stop if that fails
     #[arg(long)]
     check: bool,
@@ -162,15 +148,17 @@ enum FitIn {
 }
 
 pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
-    let log_level = if args.debug { Some("DEBUG".to_owned()) } else { args.log_level.clone() };
+    let log_level = match &args.project.log_level {
+        _ if args.debug => Some("DEBUG".to_owned()),
+        level => level.as_ref().map(|level| level.to_uppercase()),
+    };
     terminal::init_log(log_level.as_deref().unwrap_or("INFO"));
     if args.fit_in == FitIn::Worker && args.workers != 1 {
         bail!("--fit-in worker needs --workers 1: several workers would not learn of each other");
     }
     // Before anything is served.
     credentials(args)?;
-    let project = find::project(&args.root_dir, args.name.as_deref())?;
-    let project = std::path::absolute(&project).context("the path of the project")?;
+    let project = args.project.folder()?;
     let configure = configure(args, &project, log_level)?;
     if args.debug {
         return Err(debug(args, &project, &configure, launch));
@@ -227,27 +215,13 @@ fn debug(
 }
 
 fn configure(args: &StartArgs, project: &Path, log_level: Option<String>) -> Result<Configure> {
-    let absolute = |path: &PathBuf| std::path::absolute(expand_user(path));
     Ok(Configure {
-        role: Role::Predict,
-        source: Source::Wsgi { path: project.join(WSGI) },
-        cwd: std::env::current_dir().context("the working folder")?,
-        model_dir: args.model_dir.as_ref().map(absolute).transpose().context("--model-dir")?,
-        init_kwargs: kwargs::gather(project, &args.with)?,
-        threads: args.threads.into(),
-        log_level: log_level.map(|level| level.to_uppercase()),
+        log_level,
         check: args.check,
         train_nice: args.train_nice,
         fresh_instances: args.fresh_instances,
+        ..args.project.configure(project, args.threads.into())?
     })
-}
-
-/// `MODEL_DIR=~/models` in an environment file is not expanded by a shell.
-fn expand_user(path: &Path) -> PathBuf {
-    match (path.strip_prefix("~"), std::env::home_dir()) {
-        (Ok(rest), Some(home)) => home.join(rest),
-        _ => path.to_owned(),
-    }
 }
 
 /// Seconds of the command line, within what a clock can count.

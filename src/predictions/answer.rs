@@ -27,12 +27,9 @@ pub fn check(body: &[u8], asked: Asked<'_>, rules: Option<&Rules>) -> Checked {
     checked.add_mended(asked.mended);
     match JsonValue::parse(body, false) {
         Ok(answer) => check_results(&answer, asked, rules, &mut checked),
-        Err(error) => checked.add(Cause::Unreadable, || Finding {
-            cause: Cause::Unreadable,
-            path: "results".into(),
-            subject: String::new(),
-            problem: format!("cannot be read: {error}"),
-        }),
+        Err(error) => {
+            add_whole(&mut checked, Cause::Unreadable, format!("cannot be read: {error}"));
+        }
     }
     checked
 }
@@ -89,8 +86,7 @@ fn count(tasks: usize) -> String {
 }
 
 fn add_whole(checked: &mut Checked, cause: Cause, problem: String) {
-    let path = "results".into();
-    checked.add(cause, || Finding { cause, path, subject: String::new(), problem });
+    checked.add(cause, || Finding::of_all(cause, "results", problem));
 }
 
 /// Adds a finding that is about no control tag.
@@ -101,12 +97,7 @@ fn add(
     rest: &str,
     problem: impl FnOnce() -> String,
 ) {
-    checked.add(cause, || Finding {
-        cause,
-        path: place.path(rest),
-        subject: String::new(),
-        problem: problem(),
-    });
+    checked.add(cause, || Finding::at(cause, place, rest, "", problem()));
 }
 
 fn check_prediction(
@@ -131,11 +122,11 @@ fn check_prediction(
     if let Some(JsonValue::Str(version)) = member(prediction, "model_version")
         && version != asked.version
     {
-        checked.add(Cause::OtherVersion, || Finding {
-            cause: Cause::OtherVersion,
-            path: place.path("model_version"),
-            subject: version.to_string(),
-            problem: format!("is {} and /setup tells {}", quote(version), quote(asked.version)),
+        let cause = Cause::OtherVersion;
+        checked.add(cause, || {
+            let problem =
+                format!("is {} and /setup tells {}", quote(version), quote(asked.version));
+            Finding::at(cause, place, "model_version", version, problem)
         });
     }
     match member(prediction, "result") {
@@ -182,11 +173,9 @@ fn check_regions(
             && let (Some(id), Some(from_name)) = (text("id"), text("from_name"))
             && !seen.insert((id, from_name))
         {
-            checked.add(Cause::DuplicateId, || Finding {
-                cause: Cause::DuplicateId,
-                path: place.path("id"),
-                subject: from_name.to_owned(),
-                problem: format!("is {} like that of a region before it", quote(id)),
+            checked.add(Cause::DuplicateId, || {
+                let problem = format!("is {} like that of a region before it", quote(id));
+                Finding::at(Cause::DuplicateId, place, "id", from_name, problem)
             });
         }
     }

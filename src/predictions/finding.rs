@@ -108,6 +108,9 @@ impl Cause {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub cause: Cause,
+    /// Index of the result, which is that of the task; none if it is about the results as a whole.
+    #[serde(skip)]
+    pub item: Option<usize>,
     /// Where in the answer: `results[0].result[2].value.x`.
     pub path: String,
     /// What of the labelling config it is about, a control tag mostly: with the cause, it tells one
@@ -118,6 +121,27 @@ pub struct Finding {
 }
 
 impl Finding {
+    pub(super) fn at(
+        cause: Cause,
+        place: Place,
+        rest: &str,
+        subject: &str,
+        problem: String,
+    ) -> Self {
+        Self {
+            cause,
+            item: Some(place.item),
+            path: place.path(rest),
+            subject: subject.to_owned(),
+            problem,
+        }
+    }
+
+    /// About the results as a whole.
+    pub(super) fn of_all(cause: Cause, path: &str, problem: String) -> Self {
+        Self { cause, item: None, path: path.to_owned(), subject: String::new(), problem }
+    }
+
     /// The finding in one sentence.
     pub fn sentence(&self) -> String {
         format!("{} {}: {}", self.path, self.problem, self.cause.effect())
@@ -148,12 +172,8 @@ impl Checked {
             self.total += count;
             let others =
                 if *count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
-            self.findings.push(Finding {
-                cause,
-                path: first.clone(),
-                subject: String::new(),
-                problem: format!("is None instead of {expected}{others}"),
-            });
+            let problem = format!("is None instead of {expected}{others}");
+            self.findings.push(Finding::of_all(cause, first, problem));
         }
     }
 

@@ -23,12 +23,7 @@ pub(super) struct Reporter<'a> {
 impl Reporter<'_> {
     pub(super) fn add(&mut self, cause: Cause, path: &str, problem: impl FnOnce() -> String) {
         let (place, subject) = (self.place, self.subject);
-        self.checked.add(cause, || Finding {
-            cause,
-            path: place.path(path),
-            subject: subject.to_owned(),
-            problem: problem(),
-        });
+        self.checked.add(cause, || Finding::at(cause, place, path, subject, problem()));
     }
 
     /// Something of the wrong type, or missing.

@@ -52,10 +52,5 @@ pub(super) fn check(relation: &Members<'_>, ids: &Ids<'_>, place: Place, checked
 }
 
 fn add(checked: &mut Checked, place: Place, key: &str, problem: impl FnOnce() -> String) {
-    checked.add(Cause::Relation, || Finding {
-        cause: Cause::Relation,
-        path: place.path(key),
-        subject: String::new(),
-        problem: problem(),
-    });
+    checked.add(Cause::Relation, || Finding::at(Cause::Relation, place, key, "", problem()));
 }

@@ -130,7 +130,8 @@ mod tests {
 
     fn finding(path: &str, subject: &str) -> Finding {
         let problem = "is \"Bird\"".into();
-        Finding { cause: Cause::UnknownLabel, path: path.into(), subject: subject.into(), problem }
+        let (path, subject) = (path.into(), subject.into());
+        Finding { cause: Cause::UnknownLabel, item: Some(0), path, subject, problem }
     }
 
     #[test]

@@ -91,6 +91,29 @@ impl Versions {
         self.model_dir.join(OWN)
     }
 
+    /// Keys of the projects that were trained here, as far as folders of theirs tell.
+    pub fn projects(&self) -> Vec<String> {
+        let folders = |dir: &Path| {
+            // A folder that is not there, or cannot be read, holds none.
+            let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+            let names: Vec<String> =
+                entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+            names
+        };
+        let has_versions = |name: &String| {
+            let is_key = !name.starts_with('.') && !name.contains('%');
+            is_key
+                && (!layout::job_folders(&self.model_dir.join(name)).is_empty()
+                    || self.record_ids(name).is_ok_and(|ids| !ids.is_empty()))
+        };
+        let mut names = folders(&self.model_dir);
+        names.extend(folders(&self.own_dir().join("versions")));
+        names.retain(has_versions);
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// Ids of the versions of a project that can be served, newest first.
     pub fn list(&self, project: &str) -> Result<Vec<u64>, StoreError> {
         Ok(self.folders(project)?.into_iter().map(|(id, _)| id).collect())

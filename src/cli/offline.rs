@@ -1,0 +1,189 @@
+//! A project's model without a server: workers and the serving of predictions, as `start` has them,
+//! for commands that predict and end.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+
+use crate::serving::diagnostics::Mistake;
+use crate::serving::keys::Keeper;
+use crate::serving::models::{Models, Setup};
+use crate::serving::{Answered, PredictRequest, Rollout, Serving, ServingError, prepare};
+use crate::workers::model::Request;
+use crate::workers::pool::{Pool, Priority};
+use crate::workers::process::Launch;
+use crate::workers::protocol::{ClassInfo, Configure, Connection, HttpHead, project_id};
+use crate::workers::supervision::{Class, Supervisor};
+
+/// How long a model may take to be loaded.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Models that are kept; a command works with one.
+const MOST_MODELS: usize = 4;
+
+/// Workers that have imported the class.
+pub(super) struct Offline {
+    serving: Arc<Serving>,
+    supervisor: Supervisor,
+    class: Arc<ClassInfo>,
+}
+
+/// A project whose model is loaded.
+#[derive(Debug, Clone)]
+pub(super) struct Opened {
+    pub(super) project: String,
+    pub(super) label_config: Option<String>,
+    /// The version that predictions carry.
+    pub(super) version: String,
+}
+
+impl Offline {
+    /// Starts workers and waits until the class is imported.
+    pub(super) async fn start(
+        configure: &Configure,
+        workers: u16,
+        launch: &Launch,
+    ) -> Result<Self> {
+        let pool = Pool::new(workers.into(), configure.threads);
+        let models = Arc::new(Models::new(MOST_MODELS));
+        let (class, known) = watch::channel(Class::Unknown);
+        let serving = Serving::new(Arc::clone(&pool), Arc::clone(&models), known, Rollout::Auto);
+        let serving = Arc::new(serving);
+        let keeper = Keeper::shared(Arc::clone(&serving), false);
+        let (supervisor, fleet) =
+            Supervisor::start(launch, configure, &keeper, &pool, &prepare(&models), &class);
+        serving.set_fleet(fleet);
+        match serving.imported().await {
+            Ok((class, _)) => Ok(Self { serving, supervisor, class }),
+            Err(error) => {
+                supervisor.stop().await;
+                // Its traceback is in the log.
+                Err(error.into())
+            }
+        }
+    }
+
+    pub(super) fn class(&self) -> &ClassInfo {
+        &self.class
+    }
+
+    /// The key of the project that `asked` means: a key, or the id in a key. Without it the only
+    /// project that was trained, else none in particular.
+    pub(super) async fn project_key(&self, asked: Option<&str>) -> Result<String> {
+        let (_, versions) = self.serving.imported().await?;
+        let trained = tokio::task::spawn_blocking(move || versions.projects()).await?;
+        match asked {
+            Some(key) if key.contains('.') => Ok(key.to_owned()),
+            Some(id) => {
+                let mut same: Vec<_> =
+                    trained.into_iter().filter(|key| project_id(key) == id).collect();
+                match same.len() {
+                    0 => Ok(id.to_owned()),
+                    1 => Ok(same.remove(0)),
+                    _ => {
+                        bail!("several projects have the id {id}: name one of {}", same.join(", "))
+                    }
+                }
+            }
+            None => Ok(match trained.as_slice() {
+                [only] => only.clone(),
+                _ => String::new(),
+            }),
+        }
+    }
+
+    /// Loads the model of a project, as /setup does.
+    pub(super) async fn open(
+        &self,
+        project: &str,
+        label_config: Option<String>,
+        connection: Connection,
+    ) -> Result<Opened> {
+        let body = serde_json::to_vec(&serde_json::json!({
+            "project": project,
+            "schema": label_config,
+            "hostname": connection.hostname,
+            "access_token": connection.access_token,
+            "extra_params": null,
+        }))?;
+        let setup =
+            Setup { label_config: label_config.clone(), connection, extra_params: Value::Null };
+        let request = request("/setup", body);
+        let loaded = self.serving.setup(project, setup, request, false, LOAD_TIMEOUT).await;
+        let version = loaded.context("the model cannot be loaded")?;
+        Ok(Opened { project: project.to_owned(), label_config, version })
+    }
+
+    /// Asks for predictions for tasks, which are JSON objects as Label Studio sends them.
+    pub(super) async fn predict(
+        &self,
+        opened: &Opened,
+        tasks: &[&RawValue],
+    ) -> Result<Answered, ServingError> {
+        #[derive(serde::Serialize)]
+        struct Body<'a> {
+            tasks: &'a [&'a RawValue],
+            project: &'a str,
+            label_config: Option<&'a str>,
+            params: Params,
+        }
+        #[derive(serde::Serialize, Default)]
+        struct Params {
+            login: Option<String>,
+            password: Option<String>,
+            context: Option<String>,
+        }
+        let body = Body {
+            tasks,
+            project: &opened.project,
+            label_config: opened.label_config.as_deref(),
+            params: Params::default(),
+        };
+        // Writing JSON that was read cannot fail.
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let request = PredictRequest {
+            project: opened.project.clone(),
+            label_config: opened.label_config.clone(),
+            priority: Priority::Batch,
+            force_reload: false,
+            try_fetch: true,
+            http: request("/predict", body),
+        };
+        self.serving.predict(request).await
+    }
+
+    /// Mistakes in the predictions that were made.
+    pub(super) fn mistakes(&self) -> Vec<Mistake> {
+        self.serving.diagnostics().mistakes()
+    }
+
+    /// Ends the workers; what models keep is on the disk then.
+    pub(super) async fn stop(self) {
+        self.supervisor.stop().await;
+        self.serving.flush_keys().await;
+    }
+}
+
+fn request(target: &str, body: Vec<u8>) -> Request {
+    let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    Request { head: HttpHead { target: target.to_owned(), headers }, body: body.into() }
+}
+
+/// The labelling config of a command line: the file that was named, else `label_config.xml` in the
+/// project folder if there is one.
+pub(super) fn label_config(named: Option<&Path>, project: &Path) -> Result<Option<String>> {
+    let beside = project.join("label_config.xml");
+    let path = match named {
+        Some(path) => path,
+        None if beside.is_file() => &beside,
+        None => return Ok(None),
+    };
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    crate::label_config::parse(&text, crate::label_config::Dialect::Sdk)
+        .map_err(|error| anyhow!("{}: {error}", path.display()))?;
+    Ok(Some(text))
+}

@@ -1,0 +1,166 @@
+//! Predicting for many tasks: in batches, several at a time, and one by one where a batch fails, so
+//! that one task costs no other its prediction.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::task::JoinSet;
+
+use crate::cli::offline::{Offline, Opened};
+use crate::predictions::Finding;
+use crate::serving::ServingError;
+
+/// A model that is asked for predictions.
+#[derive(Clone)]
+pub(super) struct Predictor {
+    pub(super) offline: Arc<Offline>,
+    pub(super) opened: Arc<Opened>,
+    pub(super) batch_size: usize,
+    /// A prediction that Label Studio would drop or hide is a failure.
+    pub(super) strict: bool,
+}
+
+/// What came of one task.
+pub(super) type Outcome = Result<Vec<Prediction>, String>;
+
+/// A prediction, as far as Label Studio reads it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Prediction {
+    pub(super) result: Box<RawValue>,
+    #[serde(default)]
+    pub(super) score: Option<Box<RawValue>>,
+    #[serde(default)]
+    pub(super) model_version: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow)]
+    results: Vec<&'a RawValue>,
+}
+
+impl Predictor {
+    /// Predictions for tasks, in their order; as many batches at a time as there are workers.
+    pub(super) async fn predict(&self, tasks: Vec<Box<RawValue>>, at_once: usize) -> Vec<Outcome> {
+        let count = tasks.len();
+        let mut batches = Vec::new();
+        let mut tasks = tasks.into_iter().enumerate().peekable();
+        while tasks.peek().is_some() {
+            batches.push(tasks.by_ref().take(self.batch_size.max(1)).collect::<Vec<_>>());
+        }
+        let mut batches = batches.into_iter();
+        let mut running = JoinSet::new();
+        let mut outcomes: Vec<Outcome> =
+            (0..count).map(|_| Err("the prediction was interrupted".into())).collect();
+        loop {
+            while running.len() < at_once.max(1)
+                && let Some(batch) = batches.next()
+            {
+                let predictor = self.clone();
+                running.spawn(async move {
+                    let (places, tasks): (Vec<usize>, Vec<Box<RawValue>>) =
+                        batch.into_iter().unzip();
+                    let outcomes = predictor.batch(&tasks).await;
+                    places.into_iter().zip(outcomes).collect::<Vec<_>>()
+                });
+            }
+            match running.join_next().await {
+                Some(Ok(done)) => {
+                    for (place, outcome) in done {
+                        outcomes[place] = outcome;
+                    }
+                }
+                // A batch that was given up keeps its places interrupted.
+                Some(Err(_)) => {}
+                None => return outcomes,
+            }
+        }
+    }
+
+    async fn batch(&self, tasks: &[Box<RawValue>]) -> Vec<Outcome> {
+        let together = self.ask(tasks).await;
+        match together {
+            Ok(outcomes) => outcomes,
+            Err(failure) if tasks.len() == 1 => vec![Err(failure)],
+            Err(_) => {
+                let mut outcomes = Vec::with_capacity(tasks.len());
+                for task in tasks {
+                    let alone = self.ask(std::slice::from_ref(task)).await;
+                    outcomes.push(alone.and_then(|mut outcomes| {
+                        outcomes.pop().unwrap_or_else(|| Err("there is no result".into()))
+                    }));
+                }
+                outcomes
+            }
+        }
+    }
+
+    /// Asks once; fails if not every task has a result of its own.
+    async fn ask(&self, tasks: &[Box<RawValue>]) -> Result<Vec<Outcome>, String> {
+        let borrowed: Vec<&RawValue> = tasks.iter().map(AsRef::as_ref).collect();
+        let answered = self.offline.predict(&self.opened, &borrowed).await.map_err(in_words)?;
+        let findings = &answered.checked.findings;
+        if self.strict && answered.checked.total > findings.len() && tasks.len() > 1 {
+            return Err(
+                "there are more findings than are kept, so each task is asked for alone".into()
+            );
+        }
+        if self.strict
+            && let Some(whole) = findings.iter().find(|finding| finding.item.is_none())
+        {
+            return Err(whole.sentence());
+        }
+        let answer: Answer<'_> = serde_json::from_slice(&answered.body)
+            .map_err(|_| sentence(findings).unwrap_or_else(|| "there are no results".into()))?;
+        if answer.results.len() != tasks.len() {
+            return Err(
+                sentence(findings).unwrap_or_else(|| "the number of results is wrong".into())
+            );
+        }
+        let outcome = |(item, result): (usize, &&RawValue)| {
+            let own = findings.iter().find(|finding| finding.item == Some(item));
+            match own {
+                Some(finding) if self.strict => Err(finding.sentence()),
+                own => {
+                    predictions(result.get()).map_err(|error| own.map_or(error, Finding::sentence))
+                }
+            }
+        };
+        Ok(answer.results.iter().enumerate().map(outcome).collect())
+    }
+}
+
+fn sentence(findings: &[Finding]) -> Option<String> {
+    findings.first().map(Finding::sentence)
+}
+
+/// The failure with the user's own lines of the traceback, if there is one.
+fn in_words(error: ServingError) -> String {
+    match error {
+        ServingError::Model(error) => {
+            let said = format!("{}: {}", error.class, error.message);
+            match error.traceback {
+                Some(traceback) => format!("{said}\n{}", traceback.trim_end()),
+                None => said,
+            }
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The predictions of one item: a dict, or a list of them.
+fn predictions(item: &str) -> Result<Vec<Prediction>, String> {
+    let read: Result<Vec<Prediction>, _> = if item.starts_with('[') {
+        serde_json::from_str(item)
+    } else {
+        serde_json::from_str(item).map(|prediction| vec![prediction])
+    };
+    let predictions = read.map_err(|error| error.to_string())?;
+    if predictions.iter().all(|prediction| prediction.result.get().starts_with('[')) {
+        Ok(predictions)
+    } else {
+        Err("`result` is no list of regions".into())
+    }
+}

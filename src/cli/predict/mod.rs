@@ -1,0 +1,107 @@
+//! `label-studio-ml predict`: predictions for a file of tasks, or for a whole project of Label Studio.
+
+mod batches;
+mod file;
+mod progress;
+mod project;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::offline::{Offline, Opened};
+use super::project_args::ProjectArgs;
+use super::terminal;
+use crate::workers::process::Launch;
+use batches::Predictor;
+
+#[derive(Debug, Args)]
+pub(super) struct PredictArgs {
+    #[command(flatten)]
+    project_args: ProjectArgs,
+    /// Tasks, as Label Studio imports or exports them: JSON, or one task a line
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// Where the tasks go with their predictions, ready to be imported [default: standard output]
+    #[arg(long, value_name = "FILE", requires = "input")]
+    output: Option<PathBuf>,
+    /// Labelling config for --input [default: `label_config.xml` in the project folder]
+    #[arg(long, value_name = "FILE", requires = "input")]
+    config: Option<PathBuf>,
+    /// Project of Label Studio: its tasks are fetched, and what is predicted is imported. With --input:
+    /// the project for which the model was trained
+    #[arg(long, value_name = "ID")]
+    project: Option<String>,
+    #[arg(long, env = "LABEL_STUDIO_URL", value_name = "URL")]
+    label_studio_url: Option<String>,
+    /// Access token of Label Studio, of either kind
+    #[arg(long, env = "LABEL_STUDIO_API_KEY", value_name = "TOKEN", hide_env_values = true)]
+    api_key: Option<String>,
+    /// Tasks that the model gets at a time
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    batch_size: u32,
+    /// Processes that predict
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: u16,
+    /// Batches that one process predicts at a time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
+    /// Leave out predictions that Label Studio would drop or hide, and count them as failed
+    #[arg(long)]
+    strict: bool,
+}
+
+/// How many tasks were predicted, and how many not.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    predicted: u64,
+    failed: u64,
+}
+
+pub(super) fn run(args: &PredictArgs, launch: &Launch) -> Result<i32> {
+    terminal::init_log(args.project_args.log_level.as_deref().unwrap_or("ERROR"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(async {
+        match (&args.input, &args.project) {
+            (Some(input), _) => file::predict(args, input, launch).await,
+            (None, Some(project)) => project::predict(args, project, launch).await,
+            (None, None) => {
+                bail!("name the tasks with --input FILE, or a project with --project ID")
+            }
+        }
+    });
+    let tally = done?;
+    Ok(i32::from(tally.failed > 0))
+}
+
+impl PredictArgs {
+    async fn offline(&self, launch: &Launch) -> Result<Arc<Offline>> {
+        let folder = self.project_args.folder()?;
+        let configure = self.project_args.configure(&folder, self.threads.into())?;
+        Ok(Arc::new(Offline::start(&configure, self.workers, launch).await?))
+    }
+
+    fn predictor(&self, offline: &Arc<Offline>, opened: Opened) -> Result<Predictor> {
+        Ok(Predictor {
+            offline: Arc::clone(offline),
+            opened: Arc::new(opened),
+            batch_size: self.batch_size.try_into()?,
+            strict: self.strict,
+        })
+    }
+
+    /// Batches that are predicted at a time.
+    fn at_once(&self) -> usize {
+        usize::from(self.workers) * usize::from(self.threads)
+    }
+}
+
+/// Ends the workers.
+async fn stop(offline: Arc<Offline>) {
+    // Whoever still holds it is done with it, or was given up.
+    if let Some(offline) = Arc::into_inner(offline) {
+        offline.stop().await;
+    }
+}

@@ -1,0 +1,64 @@
+//! Which project folder is meant, and what its model is made with: the options of every command that
+//! loads a model.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::builder::PossibleValuesParser;
+use clap::{ArgAction, Args};
+
+use super::kwargs;
+use crate::project::find::{self, WSGI};
+use crate::workers::protocol::{Configure, Role, Source};
+
+#[derive(Debug, Args)]
+pub(super) struct ProjectArgs {
+    /// Project folder; may be left out where only one can be meant
+    pub(super) name: Option<String>,
+    /// Folder in which the project folder lies
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(super) root_dir: PathBuf,
+    /// Keyword arguments for the model class
+    #[arg(long = "with", visible_alias = "kwargs", value_name = "KEY=VALUE", num_args = 1.., action = ArgAction::Append)]
+    with: Vec<String>,
+    /// Level of the log and of user code's root logger [default: INFO for start, else ERROR]
+    #[arg(long, env = "LOG_LEVEL", ignore_case = true,
+          value_parser = PossibleValuesParser::new(["DEBUG", "INFO", "WARNING", "ERROR"]))]
+    pub(super) log_level: Option<String>,
+    /// Folder for trained models [default: the project for API v1, the working folder for API v2]
+    #[arg(long, env = "MODEL_DIR", value_name = "DIR")]
+    model_dir: Option<PathBuf>,
+}
+
+impl ProjectArgs {
+    /// The project folder, as an absolute path.
+    pub(super) fn folder(&self) -> Result<PathBuf> {
+        let project = find::project(&self.root_dir, self.name.as_deref())?;
+        std::path::absolute(&project).context("the path of the project")
+    }
+
+    /// What workers are told that predict with the model of a project folder.
+    pub(super) fn configure(&self, project: &Path, threads: usize) -> Result<Configure> {
+        let absolute = |path: &PathBuf| std::path::absolute(expand_user(path));
+        Ok(Configure {
+            role: Role::Predict,
+            source: Source::Wsgi { path: project.join(WSGI) },
+            cwd: std::env::current_dir().context("the working folder")?,
+            model_dir: self.model_dir.as_ref().map(absolute).transpose().context("--model-dir")?,
+            init_kwargs: kwargs::gather(project, &self.with)?,
+            threads,
+            log_level: self.log_level.as_ref().map(|level| level.to_uppercase()),
+            check: false,
+            train_nice: 0,
+            fresh_instances: false,
+        })
+    }
+}
+
+/// `MODEL_DIR=~/models` in an environment file is not expanded by a shell.
+fn expand_user(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), std::env::home_dir()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path.to_owned(),
+    }
+}

@@ -1,0 +1,195 @@
+//! `label-studio-ml validate`: would Label Studio show what the model predicts? Predictions and
+//! findings as tables, and an exit status for scripts.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::offline::{Offline, Opened, label_config};
+use super::project_args::ProjectArgs;
+use super::task_file::{self, Task};
+use super::{note, say, terminal};
+use crate::predictions::Finding;
+use crate::serving::{Answered, ServingError};
+use crate::workers::process::Launch;
+use crate::workers::protocol::Connection;
+
+/// Exit status where Label Studio would drop or hide something, or the model fails.
+const FOUND: i32 = 1;
+/// Width of the tables where standard output is no terminal.
+const WIDTH: u16 = 120;
+/// Characters of a value that are shown.
+const LONGEST_VALUE: usize = 60;
+
+#[derive(Debug, Args)]
+pub(super) struct ValidateArgs {
+    #[command(flatten)]
+    project_args: ProjectArgs,
+    /// Tasks to predict for: JSON, or one task a line
+    #[arg(long, value_name = "FILE")]
+    task: PathBuf,
+    /// Labelling config [default: `label_config.xml` in the project folder]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Project for which the model was trained [default: the only one that was]
+    #[arg(long, value_name = "ID")]
+    project: Option<String>,
+}
+
+pub(super) fn run(args: &ValidateArgs, launch: &Launch) -> Result<i32> {
+    // Findings are what the command is about; as a log they would stand there twice.
+    terminal::init_log(args.project_args.log_level.as_deref().unwrap_or("ERROR"));
+    let tasks = task_file::read(&args.task)?;
+    let folder = args.project_args.folder()?;
+    let config = label_config(args.config.as_deref(), &folder)?;
+    let configure = args.project_args.configure(&folder, 1)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let offline = Offline::start(&configure, 1, launch).await?;
+        let done = validate(&offline, args, config, &tasks).await;
+        offline.stop().await;
+        done
+    })
+}
+
+async fn validate(
+    offline: &Offline,
+    args: &ValidateArgs,
+    config: Option<String>,
+    tasks: &[Task],
+) -> Result<i32> {
+    let project = offline.project_key(args.project.as_deref()).await?;
+    let connection = Connection { hostname: String::new(), access_token: String::new() };
+    let opened = offline.open(&project, config, connection).await?;
+    say(&heading(offline, &opened, tasks.len()));
+    let asked: Vec<&RawValue> = tasks.iter().map(|task| task.json.as_ref()).collect();
+    let Answered { body, checked } = match offline.predict(&opened, &asked).await {
+        Ok(answered) => answered,
+        Err(ServingError::Model(error)) => {
+            say(error.traceback.as_deref().unwrap_or_default());
+            note(&format!("error: predict failed: {}: {}", error.class, error.message));
+            return Ok(FOUND);
+        }
+        Err(error) => {
+            note(&format!("error: {error}"));
+            return Ok(FOUND);
+        }
+    };
+    let answer: Value = serde_json::from_slice(&body)?;
+    say(&predictions(&answer["results"], tasks).to_string());
+    if checked.total == 0 {
+        say("Label Studio can show all of it.");
+        return Ok(0);
+    }
+    say(&findings(&checked.findings, tasks).to_string());
+    let kept = checked.findings.len();
+    let more =
+        if checked.total > kept { format!(", the first {kept} shown") } else { String::new() };
+    say(&format!("{} findings{more}.", checked.total));
+    Ok(FOUND)
+}
+
+fn heading(offline: &Offline, opened: &Opened, tasks: usize) -> String {
+    let class = offline.class();
+    let config = match opened.label_config {
+        Some(_) => "",
+        None => ", without a labelling config (--config FILE), so regions are not checked",
+    };
+    let project = match opened.project.as_str() {
+        "" => String::new(),
+        project => format!(" of project {project}"),
+    };
+    format!(
+        "{} (API v{}), model version {}{project}, {tasks} tasks{config}",
+        class.class, class.generation, opened.version
+    )
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    let width = terminal_size::terminal_size().map_or(WIDTH, |(width, _)| width.0);
+    table
+        .load_style(presets::UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width)
+        .set_header(header);
+    table
+}
+
+/// One row for each region; a prediction without one has a row of its own.
+fn predictions(results: &Value, tasks: &[Task]) -> Table {
+    let mut table = table(&["task", "from_name → to_name", "type", "value", "score", "version"]);
+    for (index, item) in results.as_array().into_iter().flatten().enumerate() {
+        let task = tasks.get(index).map_or("?", |task| task.id.as_str());
+        let of_item = match item {
+            Value::Array(predictions) => predictions.as_slice(),
+            prediction => std::slice::from_ref(prediction),
+        };
+        if of_item.is_empty() {
+            table.add_row([task, "no prediction", "", "", "", ""]);
+        }
+        for prediction in of_item {
+            let (score, version) =
+                (plain(&prediction["score"]), plain(&prediction["model_version"]));
+            let regions = prediction["result"].as_array().map(Vec::as_slice).unwrap_or_default();
+            if regions.is_empty() {
+                table.add_row([task, "no region", "", "", &score, &version]);
+            }
+            for region in regions {
+                let names = match region["type"].as_str() {
+                    Some("relation") => {
+                        format!("{} → {}", plain(&region["from_id"]), plain(&region["to_id"]))
+                    }
+                    _ => format!("{} → {}", plain(&region["from_name"]), plain(&region["to_name"])),
+                };
+                let kind = plain(&region["type"]);
+                table.add_row([task, &names, &kind, &value(&region["value"]), &score, &version]);
+            }
+        }
+    }
+    table
+}
+
+fn findings(findings: &[Finding], tasks: &[Task]) -> Table {
+    let mut table = table(&["task", "finding"]);
+    for finding in findings {
+        let task = finding.item.and_then(|item| tasks.get(item));
+        table.add_row([task.map_or("all", |task| task.id.as_str()), &finding.sentence()]);
+    }
+    table
+}
+
+/// A value without quotes, empty if there is none.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => shortened(text),
+        other => shortened(&other.to_string()),
+    }
+}
+
+/// `x 10, y 20, rectanglelabels Cat`.
+fn value(value: &Value) -> String {
+    let Value::Object(members) = value else { return plain(value) };
+    let shown = |value: &Value| match value {
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            let texts: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            shortened(&texts.join(", "))
+        }
+        other => plain(other),
+    };
+    let members: Vec<String> =
+        members.iter().map(|(key, value)| format!("{key} {}", shown(value))).collect();
+    members.join(", ")
+}
+
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= LONGEST_VALUE {
+        return text.to_owned();
+    }
+    text.chars().take(LONGEST_VALUE).chain(['…']).collect()
+}
