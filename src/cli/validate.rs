@@ -89,7 +89,8 @@ async fn validate(
     let kept = checked.findings.len();
     let more =
         if checked.total > kept { format!(", the first {kept} shown") } else { String::new() };
-    say(&format!("{} findings{more}.", checked.total));
+    let findings = if checked.total == 1 { "finding" } else { "findings" };
+    say(&format!("{} {findings}{more}.", checked.total));
     Ok(FOUND)
 }
 

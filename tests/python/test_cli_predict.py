@@ -110,7 +110,7 @@ def test_validate_tells_what_the_model_raised(project: Path, config: Path, tmp_p
     assert "in one" in done.stdout
     done = validate(project, tasks_file(tmp_path, "die"), "--config", config)
     assert done.returncode == 1
-    assert "ended with exit status 3" in done.stderr
+    assert "exited with status 3" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,9 @@ from hosting import CHOICES, ECHO, PROJECT, Server, make_project
 SNAPSHOT = Path(__file__).parent / "snapshots" / "http_bodies.json"
 SOURCE = ECHO.replace(
     "return [\n",
-    'if tasks and tasks[0].get("fail"): raise KeyError("sentiment")\n            return [\n',
+    'if tasks and tasks[0].get("fail"): raise KeyError("sentiment")\n'
+    '            if tasks and tasks[0].get("err"): return [{"result": [{"value": {}}]}]\n'
+    "            return [\n",
     1,
 )
 
@@ -35,6 +37,7 @@ REQUESTS: list[tuple[str, str, Any]] = [
     ("POST", "/predict", BODY),
     ("POST", "/predict", {**BODY, "tasks": []}),
     ("POST", "/predict", {**BODY, "tasks": [{"fail": True}]}),
+    ("POST", "/predict", {**BODY, "tasks": [{"err": True}]}),
     ("POST", "/predict", {}),
     ("POST", "/predict", []),
     ("POST", "/train", TRAIN),
@@ -56,6 +59,7 @@ REQUESTS: list[tuple[str, str, Any]] = [
     ("POST", "/job_status", {}),
     ("POST", "/versions/JOB/activate", {"project": PROJECT}),
     ("POST", "/versions/1/activate", {"project": PROJECT}),
+    ("GET", "/diagnostics", None),
     ("GET", "/nope?a=1", None),
     ("DELETE", "/predict", None),
     ("OPTIONS", "/predict", None),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from hosting import PROJECT, Server, make_project, run, wait_for
+from hosting import PROJECT, ROOT, Server, make_project, run, wait_for
 
 CONFIG = """
 <View>
@@ -307,6 +308,15 @@ def test_strict_and_debug_exclude_each_other(project: Path) -> None:
     done = run("start", project, "--strict", "--debug")
     assert done.returncode == 2
     assert "--debug" in done.stderr
+
+
+def test_every_cause_is_documented() -> None:
+    source = (ROOT / "src" / "predictions" / "finding.rs").read_text()
+    enum = source.split("pub enum Cause {")[1].split("\n}")[0]
+    names = re.findall(r"^    (\w+),$", enum, re.MULTILINE)
+    kebab = {re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower() for name in names}
+    page = (ROOT / "docs" / "predictions.md").read_text()
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)) == kebab
 
 
 RESPONSE = """
