@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use jiter::JsonValue;
+use jiter::{Jiter, JiterError, JsonValue, Peek};
 
 use super::finding::{Cause, Checked, Finding, Mended, Place};
 use super::json::{member, quote, show};
@@ -25,68 +25,99 @@ pub struct Asked<'a> {
 pub fn check(body: &[u8], asked: Asked<'_>, rules: Option<&Rules>) -> Checked {
     let mut checked = Checked::default();
     checked.add_mended(asked.mended);
-    match JsonValue::parse(body, false) {
-        Ok(answer) => check_results(&answer, asked, rules, &mut checked),
-        Err(error) => {
-            add_whole(&mut checked, Cause::Unreadable, format!("cannot be read: {error}"));
+    let whole = match check_items(body, asked, rules, &mut checked) {
+        Ok(Results::List(given)) => judge_number(given, asked.tasks),
+        Ok(Results::Other(other)) => {
+            let problem = format!("is {other} instead of a list with one item for each task");
+            Some((Cause::ResultsNotAList, problem))
         }
+        Err(error) => Some((Cause::Unreadable, format!("cannot be read: {error}"))),
+    };
+    if let Some((cause, problem)) = whole {
+        checked.add_first(Finding::of_all(cause, "results", problem));
     }
     checked
 }
 
-fn check_results(
-    answer: &JsonValue<'_>,
+/// What there is for results.
+enum Results {
+    /// A list of so many items.
+    List(usize),
+    Other(String),
+}
+
+/// Reads item by item: masks are long lists of numbers, which take many times their size when they are
+/// parsed, and so at most one item is.
+fn check_items(
+    body: &[u8],
+    asked: Asked<'_>,
+    rules: Option<&Rules>,
+    checked: &mut Checked,
+) -> Result<Results, JiterError> {
+    let mut json = Jiter::new(body);
+    let mut results = Results::Other("nothing".into());
+    let mut is_results = json.next_object()?.map(|key| key == "results");
+    while let Some(is_wanted) = is_results {
+        let next = json.peek()?;
+        if !is_wanted {
+            json.known_skip(next)?;
+        } else if next == Peek::Array {
+            let mut item = 0;
+            let mut next = json.known_array()?;
+            while let Some(kind) = next {
+                check_item(&json.known_value(kind)?, item, asked, rules, checked);
+                item += 1;
+                next = json.array_step()?;
+            }
+            results = Results::List(item);
+        } else {
+            results = Results::Other(show(&json.known_value(next)?));
+        }
+        is_results = json.next_key()?.map(|key| key == "results");
+    }
+    json.finish()?;
+    Ok(results)
+}
+
+/// Whether each task has a result.
+fn judge_number(given: usize, tasks: usize) -> Option<(Cause, String)> {
+    if given == tasks {
+        return None;
+    }
+    let items = if given == 1 { "one item".into() } else { format!("{given} items") };
+    Some(match given {
+        0 => {
+            let count = count(tasks);
+            let problem =
+                format!("is an empty list for {count} (`[]` for a task stands for no prediction)");
+            (Cause::NoResults, problem)
+        }
+        1 if tasks > 1 => (Cause::OneForSeveral, format!("has one item for {}", count(tasks))),
+        _ => (Cause::WrongNumberOfResults, format!("has {items} for {}", count(tasks))),
+    })
+}
+
+fn check_item(
+    result: &JsonValue<'_>,
+    item: usize,
     asked: Asked<'_>,
     rules: Option<&Rules>,
     checked: &mut Checked,
 ) {
-    let results = match answer {
-        JsonValue::Object(answer) => member(answer, "results"),
-        _ => None,
-    };
-    let results = match results {
-        Some(JsonValue::Array(results)) => results,
-        other => {
-            let other = other.map_or_else(|| "nothing".into(), show);
-            let problem = format!("is {other} instead of a list with one item for each task");
-            return add_whole(checked, Cause::ResultsNotAList, problem);
-        }
-    };
-    let (tasks, given) = (asked.tasks, results.len());
-    if given == 0 && tasks > 0 {
-        let problem = format!(
-            "is an empty list for {} (`[]` for a task stands for no prediction)",
-            count(tasks)
-        );
-        add_whole(checked, Cause::NoResults, problem);
-    } else if given == 1 && tasks > 1 {
-        let problem = format!("has one item for {}", count(tasks));
-        add_whole(checked, Cause::OneForSeveral, problem);
-    } else if given != tasks {
-        let items = if given == 1 { "one item".into() } else { format!("{given} items") };
-        let problem = format!("has {items} for {}", count(tasks));
-        add_whole(checked, Cause::WrongNumberOfResults, problem);
-    }
-    for (item, result) in results.iter().enumerate() {
-        let place = Place { item, prediction: None, region: None };
-        match result {
-            JsonValue::Array(predictions) => {
-                for (prediction, value) in predictions.iter().enumerate() {
-                    let place = Place { prediction: Some(prediction), ..place };
-                    check_prediction(value, place, asked, rules, checked);
-                }
+    let place = Place { item, prediction: None, region: None };
+    match result {
+        JsonValue::Array(predictions) => {
+            for (prediction, value) in predictions.iter().enumerate() {
+                let place = Place { prediction: Some(prediction), ..place };
+                check_prediction(value, place, asked, rules, checked);
             }
-            value => check_prediction(value, place, asked, rules, checked),
         }
+        value => check_prediction(value, place, asked, rules, checked),
     }
 }
 
 fn count(tasks: usize) -> String {
     if tasks == 1 { "1 task".into() } else { format!("{tasks} tasks") }
-}
-
-fn add_whole(checked: &mut Checked, cause: Cause, problem: String) {
-    checked.add(cause, || Finding::of_all(cause, "results", problem));
 }
 
 /// Adds a finding that is about no control tag.

@@ -177,6 +177,12 @@ impl Checked {
         }
     }
 
+    /// Notes what is to be read before all else.
+    pub(super) fn add_first(&mut self, finding: Finding) {
+        self.total += 1;
+        self.findings.insert(0, finding);
+    }
+
     /// Notes a finding. Texts are made only for those that are kept.
     pub(super) fn add(&mut self, cause: Cause, describe: impl FnOnce() -> Finding) {
         self.total += 1;
