@@ -2,19 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use super::inspect::inspect;
 use super::say;
 use crate::project::find::{DEFAULT_NAME, below};
 use crate::project::scaffold::{self, Plan};
 use crate::project::template;
-use crate::workers::fleet::{Started, start_worker};
-use crate::workers::output::Origin;
-use crate::workers::output::job::CurrentJob;
 use crate::workers::process::Launch;
-use crate::workers::protocol::{ClassInfo, Configure, Role, Source};
-use crate::workers::worker::StartError;
+use crate::workers::protocol::Source;
 
 /// The script of a user who names none.
 const DEFAULT_SCRIPT: &str = "model.py";
@@ -53,10 +50,14 @@ pub(super) fn run(args: &InitArgs, launch: &Launch) -> Result<i32> {
     if folder.exists() && !args.force {
         return Err(scaffold::ScaffoldError::Exists(folder).into());
     }
-    let found = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(inspect(&script, class.as_deref(), launch))?;
+    let found =
+        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(inspect(
+            Source::Script { path: script.clone(), class },
+            serde_json::Map::new(),
+            None,
+            "init",
+            launch,
+        ))?;
     let report = scaffold::create(&Plan {
         folder: folder.clone(),
         script,
@@ -91,35 +92,6 @@ fn split(argument: &str) -> (PathBuf, Option<String>) {
         return (path.into(), Some(class.to_owned()));
     }
     (argument.into(), None)
-}
-
-/// Imports the script in a process of its own and asks what is in it.
-async fn inspect(script: &Path, class: Option<&str>, launch: &Launch) -> Result<ClassInfo> {
-    let configure = Configure {
-        role: Role::Inspect,
-        source: Source::Script { path: script.to_owned(), class: class.map(str::to_owned) },
-        cwd: std::env::current_dir().context("the working folder")?,
-        model_dir: None,
-        init_kwargs: serde_json::Map::new(),
-        threads: 1,
-        log_level: Some("WARNING".into()),
-        train_nice: 10,
-        check: false,
-        fresh_instances: false,
-    };
-    let origin = Origin { worker: "init".into(), job: CurrentJob::default() };
-    match start_worker(launch, configure, origin, None).await {
-        Ok(Started { mut process, worker }) => {
-            worker.shut_down().await;
-            process.end(crate::workers::STOP_GRACE).await;
-            Ok(worker.class.clone())
-        }
-        Err(StartError::Import(failure)) => {
-            let traceback = failure.traceback.map(|t| format!("\n{t}")).unwrap_or_default();
-            Err(anyhow!("{}{traceback}", failure.message))
-        }
-        Err(other) => Err(other.into()),
-    }
 }
 
 #[cfg(test)]

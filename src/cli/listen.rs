@@ -11,7 +11,8 @@ pub(super) async fn listen(host: &str, port: u16) -> Result<TcpListener> {
     match TcpListener::bind((host, port)).await {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            let holders = holders(port);
+            let holders: Vec<_> =
+                holders(port).into_iter().map(|address| address.to_string()).collect();
             let by = if holders.is_empty() { format!("{host}:{port}") } else { holders.join(", ") };
             Err(anyhow!(
                 "port {port} is taken: another program listens on {by}; choose another port with -p"
@@ -22,13 +23,12 @@ pub(super) async fn listen(host: &str, port: u16) -> Result<TcpListener> {
 }
 
 /// Addresses on which somebody listens on this port, as far as the system tells.
-fn holders(port: u16) -> Vec<String> {
-    let mut holders: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
+pub(super) fn holders(port: u16) -> Vec<SocketAddr> {
+    let mut holders: Vec<SocketAddr> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .into_iter()
         .filter_map(|table| std::fs::read_to_string(table).ok())
         .flat_map(|table| table.lines().skip(1).filter_map(listening).collect::<Vec<_>>())
         .filter(|address| address.port() == port)
-        .map(|address| address.to_string())
         .collect();
     holders.sort();
     holders.dedup();

@@ -1,9 +1,13 @@
 //! The command line `label-studio-ml`. One file a command.
 
+mod addresses;
+mod doctor;
 mod init;
+mod inspect;
 mod kwargs;
 mod listen;
 mod offline;
+mod password;
 mod predict;
 mod project_args;
 mod signals;
@@ -43,6 +47,8 @@ enum Command {
     Predict(predict::PredictArgs),
     /// Predict for a file of tasks and check whether Label Studio can show the predictions
     Validate(validate::ValidateArgs),
+    /// Find out what keeps a server, Label Studio, or the two together from working
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Runs a command line, `argv[0]` being the program; returns the exit status.
@@ -60,6 +66,7 @@ pub fn run(argv: &[String], launch: &Launch) -> i32 {
         Command::Start(options) => start::run(&options, launch),
         Command::Predict(options) => predict::run(&options, launch),
         Command::Validate(options) => validate::run(&options, launch),
+        Command::Doctor(options) => doctor::run(&options, launch),
     };
     match done {
         Ok(status) => status,

@@ -1,5 +1,7 @@
 //! `label-studio-ml start`: the server, from the command line to its end.
 
+use std::fmt::Write;
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,9 +13,10 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::addresses::{Surroundings, in_a_line};
 use super::project_args::ProjectArgs;
 use super::signals::Signals;
-use super::{listen, terminal};
+use super::{listen, password, terminal};
 use crate::http::auth::Credentials;
 use crate::http::router::router;
 use crate::http::serve::serve;
@@ -29,12 +32,14 @@ use crate::workers::process::Launch;
 use crate::workers::protocol::{Configure, ImportFailure};
 use crate::workers::supervision::{Class, Supervisor};
 
+pub(super) const DEFAULT_PORT: u16 = 9090;
+
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // they are switches of a command line
 pub(super) struct StartArgs {
     #[command(flatten)]
     project: ProjectArgs,
-    #[arg(short, long, env = "PORT", default_value_t = 9090)]
+    #[arg(short, long, env = "PORT", default_value_t = DEFAULT_PORT)]
     port: u16,
     /// Address to listen on
     #[arg(long, default_value = "0.0.0.0")]
@@ -170,20 +175,9 @@ pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
     status
 }
 
-/// User and password, from the command line or the environment. One alone is a mistake.
 fn credentials(args: &StartArgs) -> Result<Option<Credentials>> {
-    let given = |option: &Option<String>, name: &str| {
-        let in_environment = || {
-            let names = [format!("BASIC_AUTH_{name}"), format!("ML_SERVER_BASIC_AUTH_{name}")];
-            names.iter().find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()))
-        };
-        option.clone().or_else(in_environment)
-    };
-    match (given(&args.basic_auth_user, "USER"), given(&args.basic_auth_pass, "PASS")) {
-        (Some(user), Some(password)) => Ok(Some(Credentials::new(&user, &password))),
-        (None, None) => Ok(None),
-        _ => bail!("Basic authentication needs both a user and a password"),
-    }
+    let found = password::find(args.basic_auth_user.as_deref(), args.basic_auth_pass.as_deref())?;
+    Ok(found.map(|(user, password)| Credentials::new(&user, &password)))
 }
 
 /// Becomes a Python process that serves the project; returns why that failed.
@@ -264,10 +258,7 @@ async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> 
         },
         grace,
     ));
-    info!(
-        "listening on http://{address}; Label Studio on this machine connects to http://localhost:{}",
-        address.port()
-    );
+    show_next_steps(args, address);
 
     terminal::show_progress(queue.running());
     let keeper = Keeper::shared(Arc::clone(&serving), args.fit_in == FitIn::Worker);
@@ -313,6 +304,31 @@ async fn run_server(args: &StartArgs, configure: Configure, launch: &Launch) -> 
         }
     }
     outcome
+}
+
+/// Says under which addresses Label Studio reaches the server, and what to do with them.
+fn show_next_steps(args: &StartArgs, address: SocketAddr) {
+    let surroundings = Surroundings::look();
+    let (ip, port) = (address.ip(), address.port());
+    info!("listening on http://{address}");
+    info!(
+        "paste into Label Studio, Settings → Model → Connect model: {}",
+        in_a_line(&surroundings.to_paste(ip, port))
+    );
+    if let Some(note) = surroundings.note(ip, port) {
+        info!("{note}");
+    }
+    let mut command = String::from("label-studio-ml doctor");
+    if let Some(name) = &args.project.name {
+        let _ = write!(command, " {name}");
+    }
+    if args.project.root_dir != Path::new(".") {
+        let _ = write!(command, " --root-dir {}", args.project.root_dir.display());
+    }
+    if port != DEFAULT_PORT {
+        let _ = write!(command, " --port {port}");
+    }
+    info!("something does not work? {command}");
 }
 
 /// Resolves if the very first import fails: then nothing was ever served, and the user is still

@@ -1,9 +1,15 @@
 //! The ML backends of a project, as Label Studio sees them.
 
+use std::time::Duration;
+
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::projects::missing_project;
 use super::{LabelStudio, LabelStudioError};
+
+/// Label Studio itself asks ML backends meanwhile, and waits for some seconds for each that is silent.
+const ASKING: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Backend {
@@ -52,10 +58,28 @@ impl LabelStudio {
     /// The ML backends of a project, in the order in which they were added. To answer, Label Studio asks
     /// each for /health and /setup.
     pub async fn backends(&self, project: u64) -> Result<Vec<Backend>, LabelStudioError> {
+        let id = project.to_string();
         let answer: Result<Vec<Backend>, _> =
-            self.get("/api/ml/", &[("project", &project.to_string())]).await;
+            self.get_within(ASKING, "/api/ml/", &[("project", &id)]).await;
         let mut backends = answer.map_err(|error| missing_project(error, project))?;
         backends.sort_by_key(|backend| backend.id);
         Ok(backends)
+    }
+
+    /// Why Label Studio cannot use an ML backend, in its own words; none if it can. It notes the reason of
+    /// a failing /setup only, so it is made to ask for the versions.
+    pub async fn complaint(&self, backend: u64) -> Result<Option<String>, LabelStudioError> {
+        let path = format!("/api/ml/{backend}/versions");
+        let answer: Result<IgnoredAny, _> = self.get_within(ASKING, &path, &[]).await;
+        match answer {
+            Ok(_) => Ok(None),
+            Err(LabelStudioError::Status { detail, .. }) => Ok(Some(detail)),
+            // Label Studio hands the backend's status on as its own.
+            Err(LabelStudioError::UnknownToken(_) | LabelStudioError::AccessTokenEnded) => {
+                Ok(Some("401 Unauthorized".into()))
+            }
+            Err(LabelStudioError::Forbidden { .. }) => Ok(Some("403 Forbidden".into())),
+            Err(error) => Err(error),
+        }
     }
 }

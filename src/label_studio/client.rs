@@ -61,6 +61,11 @@ struct Version {
 }
 
 #[derive(Deserialize)]
+struct TokenSettings {
+    legacy_api_tokens_enabled: bool,
+}
+
+#[derive(Deserialize)]
 struct Traded {
     access: String,
 }
@@ -114,6 +119,16 @@ impl LabelStudio {
         self.get("/api/current-user/whoami", &[]).await
     }
 
+    /// Whether the organisation takes legacy tokens, which are what Label Studio sends to ML backends.
+    pub async fn takes_legacy_tokens(&self) -> Result<bool, LabelStudioError> {
+        match self.get::<TokenSettings>("/api/jwt/settings", &[]).await {
+            Ok(settings) => Ok(settings.legacy_api_tokens_enabled),
+            // A release without other tokens.
+            Err(LabelStudioError::Status { status: StatusCode::NOT_FOUND, .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(super) fn base(&self) -> &Url {
         &self.base
     }
@@ -128,6 +143,16 @@ impl LabelStudio {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T, LabelStudioError> {
+        self.get_within(self.patience.answer, path, query).await
+    }
+
+    /// As `get`, for what takes Label Studio another time than the rest.
+    pub(super) async fn get_within<T: DeserializeOwned>(
+        &self,
+        longest: Duration,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T, LabelStudioError> {
         let mut url = address::below(&self.base, path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -136,7 +161,7 @@ impl LabelStudio {
         let mut retries = self.patience.retries;
         loop {
             let answer = async {
-                let response = self.send(Method::GET, url.clone(), None).await?;
+                let response = self.send(longest, Method::GET, url.clone(), None).await?;
                 read(response, &format!("GET {path}")).await
             };
             match answer.await {
@@ -163,19 +188,21 @@ impl LabelStudio {
             what: what.clone(),
             reason: format!("the request cannot be written: {error}"),
         })?;
-        let response = self.send(method, address::below(&self.base, path), Some(body)).await?;
+        let url = address::below(&self.base, path);
+        let response = self.send(self.patience.answer, method, url, Some(body)).await?;
         read(response, &what).await
     }
 
     /// Sends with the token; one that Label Studio no longer takes is replaced once.
     async fn send(
         &self,
+        longest: Duration,
         method: Method,
         url: Url,
         body: Option<Vec<u8>>,
     ) -> Result<Response, LabelStudioError> {
         let once = async |renew: bool| {
-            let mut request = self.http.request(method.clone(), url.clone());
+            let mut request = self.http.request(method.clone(), url.clone()).timeout(longest);
             request = request.header(AUTHORIZATION, self.authorization(renew).await?);
             if let Some(body) = &body {
                 request = request.header("Content-Type", "application/json").body(body.clone());
@@ -234,7 +261,7 @@ impl LabelStudio {
 /// Asks for the release at an address. A redirect there, mostly from http to https, moves the base.
 async fn find(base: Url, patience: Patience) -> Result<(Client, Url, String), LabelStudioError> {
     let local = is_loopback(&base);
-    let http = tls::build(patience.connect, patience.answer, !local)?;
+    let http = tls::client(patience.connect, patience.answer, !local)?;
     let shown = address::shown(&base).to_owned();
     let mut pause = PAUSE;
     let mut retries = patience.retries;
@@ -308,6 +335,7 @@ fn address_of(response: &Response) -> String {
 fn detail(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Refusal {
+        #[serde(alias = "error")]
         detail: String,
         #[serde(default)]
         validation_errors: serde_json::Value,

@@ -96,7 +96,7 @@ impl LabelStudioError {
     }
 
     /// Sorts what the HTTP client reports about a request to `url`.
-    pub(super) fn transport(url: &str, error: &reqwest::Error) -> Self {
+    pub fn transport(url: &str, error: &reqwest::Error) -> Self {
         let url = url.to_owned();
         if error.is_timeout() {
             return Self::Timeout { url };

@@ -23,6 +23,13 @@ pub struct Project {
     /// Whether a look at the tasks makes Label Studio ask its ML backend for those without predictions.
     #[serde(default)]
     pub evaluate_predictions_automatically: bool,
+    /// Whether annotators are shown predictions at all.
+    #[serde(default = "yes")]
+    pub show_collab_predictions: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Project {

@@ -13,13 +13,8 @@ use super::LabelStudioError;
 
 const FILES: [&str; 2] = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"];
 
-/// A client that gives up after these times.
-pub fn client(connect: Duration, whole: Duration) -> Result<Client, LabelStudioError> {
-    build(connect, whole, true)
-}
-
-/// As `client`; without `proxies` whatever the environment says about them is left aside.
-pub(super) fn build(
+/// A client that gives up after these times. Without `proxies` those of the environment are left aside.
+pub fn client(
     connect: Duration,
     whole: Duration,
     proxies: bool,

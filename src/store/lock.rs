@@ -47,6 +47,26 @@ pub fn take(path: &Path) -> io::Result<Attempt> {
     Ok(Attempt::Taken(Lock { _file: file }))
 }
 
+/// Who holds the lock at `path`, without taking it: none if nobody does, else the pid as far as it is
+/// known.
+pub fn holder(path: &Path) -> io::Result<Option<Option<u32>>> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    match file.try_lock_shared() {
+        // Closing the file gives it back.
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            Ok(Some(holder.trim().parse().ok()))
+        }
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +79,19 @@ mod tests {
         let Attempt::Held(holder) = take(&path).unwrap() else { panic!("it is taken") };
         assert_eq!(holder, Some(std::process::id()));
         drop(lock);
+        assert!(matches!(take(&path).unwrap(), Attempt::Taken(_)));
+    }
+
+    #[test]
+    fn a_look_tells_the_owner_and_takes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert_eq!(holder(&path).unwrap(), None);
+        assert!(!path.exists());
+        let taken = take(&path).unwrap();
+        assert_eq!(holder(&path).unwrap(), Some(Some(std::process::id())));
+        drop(taken);
+        assert_eq!(holder(&path).unwrap(), None);
         assert!(matches!(take(&path).unwrap(), Attempt::Taken(_)));
     }
 }

@@ -17,7 +17,7 @@ use crate::serving::{Serving, ServingError};
 use crate::store::db::DbError;
 use crate::store::jobs::{JobStore, read, transitions};
 use crate::store::lock::{self, Attempt, Lock};
-use crate::store::versions::{StoreError, Versions};
+use crate::store::versions::{StoreError, Versions, lock_file};
 use crate::workers::leftover;
 
 /// How often the lock is tried.
@@ -123,7 +123,7 @@ fn open(versions: &Versions) -> Result<Result<(Lock, JobStore), Option<u32>>, Ob
     let said =
         |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", own.display()));
     fs::create_dir_all(&own).map_err(said)?;
-    let lock = match lock::take(&own.join("lock")).map_err(said)? {
+    let lock = match lock::take(&lock_file(versions.model_dir())).map_err(said)? {
         Attempt::Taken(lock) => lock,
         Attempt::Held(holder) => return Ok(Err(holder)),
     };

@@ -31,6 +31,11 @@ pub use record::{Begun, Record};
 /// Our own folder below MODEL_DIR.
 const OWN: &str = ".label-studio-ml";
 
+/// The file below MODEL_DIR that its owner locks.
+pub fn lock_file(model_dir: &Path) -> PathBuf {
+    model_dir.join(OWN).join("lock")
+}
+
 /// What went wrong with the model folder.
 #[derive(Debug, Error)]
 pub enum StoreError {

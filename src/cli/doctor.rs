@@ -1,0 +1,239 @@
+//! `label-studio-ml doctor`: what keeps a server, Label Studio, or the two together from working.
+//!
+//! Each file below checks one concern, in the order in which things have to work. Nothing is changed, but
+//! webhooks with `--fix`.
+
+mod backends;
+mod complaint;
+mod media;
+mod package;
+mod probe;
+mod project;
+mod report;
+mod server;
+mod studio;
+mod webhooks;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use reqwest::Url;
+
+use self::probe::Prober;
+use self::report::{Group, Report};
+use self::server::Server;
+use super::addresses::Surroundings;
+use super::start::DEFAULT_PORT;
+use super::{password, terminal};
+use crate::label_studio::LabelStudio;
+use crate::project::find::{self, FindError};
+use crate::workers::process::Launch;
+use crate::workers::protocol::ClassInfo;
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Project folder; may be left out where only one can be meant, or none is there
+    name: Option<String>,
+    /// Folder in which the project folder lies
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    root_dir: PathBuf,
+    /// Address of Label Studio
+    #[arg(long, env = "LABEL_STUDIO_URL", value_name = "URL", hide_env_values = true)]
+    label_studio_url: Option<String>,
+    /// Token of Label Studio: a personal access token or a legacy token
+    #[arg(long, env = "LABEL_STUDIO_API_KEY", value_name = "KEY", hide_env_values = true)]
+    api_key: Option<String>,
+    /// Project in Label Studio whose ML backends, webhooks and files are looked at
+    #[arg(long, value_name = "ID", requires_all = ["label_studio_url", "api_key"])]
+    project: Option<u64>,
+    /// Port of the server
+    #[arg(short, long, env = "PORT", default_value_t = DEFAULT_PORT)]
+    port: u16,
+    /// User of the server [default: `$BASIC_AUTH_USER`, `$ML_SERVER_BASIC_AUTH_USER`]
+    #[arg(long, value_name = "USER")]
+    basic_auth_user: Option<String>,
+    /// Password of the server [default: `$BASIC_AUTH_PASS`, `$ML_SERVER_BASIC_AUTH_PASS`]
+    #[arg(long, value_name = "PASSWORD")]
+    basic_auth_pass: Option<String>,
+    /// Folder for trained models, as the server was started with it
+    #[arg(long, env = "MODEL_DIR", value_name = "DIR")]
+    model_dir: Option<PathBuf>,
+    /// Make and complete the webhooks of the project
+    #[arg(long, requires = "project")]
+    fix: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &DoctorArgs, launch: &Launch) -> Result<i32> {
+    terminal::init_log("ERROR");
+    let folder = match find::project(&args.root_dir, args.name.as_deref()) {
+        Ok(folder) => Ok(folder),
+        // It was named, so it is wanted.
+        Err(error) if args.name.is_some() => return Err(error.into()),
+        Err(error) => Err(error),
+    };
+    let given = password::find(args.basic_auth_user.as_deref(), args.basic_auth_pass.as_deref())?;
+    let credentials = given.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
+    let prober = Prober::new(credentials)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let doctor = Doctor { args, launch, prober, surroundings: Surroundings::look() };
+    let report = runtime.block_on(doctor.examine(folder));
+    // A name that is still being looked up must not hold up the end.
+    runtime.shutdown_background();
+    report.close().context("the report")
+}
+
+struct Doctor<'a> {
+    args: &'a DoctorArgs,
+    launch: &'a Launch,
+    prober: Prober,
+    surroundings: Surroundings,
+}
+
+impl Doctor<'_> {
+    async fn examine(&self, folder: Result<PathBuf, FindError>) -> Report {
+        let mut report = Report::new(self.args.json);
+        let requirements = folder.as_ref().map(|folder| folder.join("requirements.txt"));
+        let requirements = requirements.ok().filter(|file| file.is_file());
+        report.add(package::check(self.launch, requirements.as_deref()).await);
+
+        let mut found = Group::new(format!("Server at port {}", self.args.port));
+        let start = start_command(folder.as_deref().ok());
+        let server = server::check(&mut found, &self.prober, self.args.port, &start).await;
+        let class = self.check_project(&mut report, folder, &server, &mut found).await;
+        report.add(found);
+
+        let here = self.is_label_studio_here().await;
+        let mut addresses =
+            Group::new("Addresses to paste into Label Studio (Settings → Model → Connect model)");
+        let (prober, surroundings) = (&self.prober, &self.surroundings);
+        server::check_addresses(&mut addresses, prober, surroundings, &server, here).await;
+        report.add(addresses);
+        self.check_label_studio(&mut report, &server, class.as_ref()).await;
+        report
+    }
+
+    async fn check_project(
+        &self,
+        report: &mut Report,
+        folder: Result<PathBuf, FindError>,
+        server: &Server,
+        found: &mut Group,
+    ) -> Option<ClassInfo> {
+        let folder = match folder {
+            Ok(folder) => folder,
+            Err(FindError::None(_)) => return None,
+            Err(several) => {
+                let mut group = Group::new("Project folder");
+                group.warning(several.to_string(), "name the folder: label-studio-ml doctor NAME");
+                report.add(group);
+                return None;
+            }
+        };
+        let mut group = Group::new(format!("Project folder {}", folder.display()));
+        let model_dir = self.args.model_dir.as_deref();
+        let class = project::check_script(&mut group, &folder, model_dir, self.launch).await;
+        if let Some(class) = &class {
+            let health = server.health.as_ref();
+            let same_dir = health.and_then(|health| health.model_dir.as_ref());
+            let serving = same_dir.is_some_and(|dir| Path::new(dir) == class.model_dir);
+            project::check_model_dir(&mut group, &class.model_dir, serving);
+            if let Some(other) = health.and_then(|health| health.model_class.as_ref())
+                && *other != class.class
+            {
+                found.warning(
+                    format!("it serves {other}, and the project folder holds {}", class.class),
+                    "name the project that it was started with, or ask for another --port",
+                );
+            }
+        }
+        report.add(group);
+        class
+    }
+
+    async fn check_label_studio(
+        &self,
+        report: &mut Report,
+        server: &Server,
+        class: Option<&ClassInfo>,
+    ) {
+        let mut group = Group::new("Label Studio");
+        let Some(url) = self.args.label_studio_url.as_deref() else {
+            group.warning(
+                "not asked: its address is not known",
+                "give --label-studio-url and --api-key, or LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY",
+            );
+            report.add(group);
+            return;
+        };
+        let key = self.args.api_key.as_deref().filter(|key| !key.trim().is_empty());
+        let studio = studio::connect(&mut group, url, key).await;
+        if studio.is_some() && self.args.project.is_none() {
+            group.warning(
+                "no project was looked at",
+                "give --project ID to have its ML backends, webhooks and files checked",
+            );
+        }
+        report.add(group);
+        if let (Some(studio), Some(id)) = (studio, self.args.project) {
+            self.check_in_label_studio(report, &studio, id, server, class).await;
+        }
+    }
+
+    async fn check_in_label_studio(
+        &self,
+        report: &mut Report,
+        studio: &LabelStudio,
+        id: u64,
+        server: &Server,
+        class: Option<&ClassInfo>,
+    ) {
+        let mut group = Group::new(format!("Project {id} in Label Studio"));
+        let Some(project) = studio::project(&mut group, studio, id).await else {
+            report.add(group);
+            return;
+        };
+        let connected =
+            backends::check(&mut group, studio, &project, server, &self.surroundings, &self.prober)
+                .await;
+        report.add(group);
+
+        let mut group = Group::new("Webhooks, which report annotations to the server");
+        let situation = webhooks::Situation {
+            studio,
+            project: id,
+            connected: &connected,
+            server,
+            surroundings: &self.surroundings,
+            prober: &self.prober,
+            class,
+            fix: self.args.fix,
+        };
+        webhooks::check(&mut group, &situation).await;
+        report.add(group);
+
+        let mut group = Group::new("Files of the first task");
+        media::check(&mut group, studio, &project).await;
+        report.add(group);
+    }
+
+    /// Whether the address of Label Studio is one of this machine; none where it is not known.
+    async fn is_label_studio_here(&self) -> Option<bool> {
+        let given = self.args.label_studio_url.as_deref()?;
+        let text = if given.contains("://") { given.to_owned() } else { format!("http://{given}") };
+        let url: Url = text.parse().ok()?;
+        let port = url.port_or_known_default()?;
+        Some(backends::leads_here(url.as_str(), port, &self.surroundings).await)
+    }
+}
+
+/// The command that starts the server of a folder.
+fn start_command(folder: Option<&Path>) -> String {
+    match folder {
+        Some(folder) => format!("label-studio-ml start {}", folder.display()),
+        None => "label-studio-ml start NAME".into(),
+    }
+}

@@ -1,0 +1,208 @@
+//! Files that the first task of the project names: can the model fetch them?
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::report::Group;
+use crate::label_studio::LabelStudio;
+use crate::label_studio::media::Beginning;
+use crate::label_studio::projects::Project;
+use crate::label_studio::tasks::Detail;
+
+/// So many files of the task are tried.
+const MOST: usize = 10;
+/// So much of a file is fetched.
+const BEGINNING: usize = 512;
+/// Schemes of storages that Label Studio can open for a model.
+const STORAGES: [&str; 5] = ["s3", "gs", "azure-blob", "azure_spi", "redis"];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Upload,
+    LocalFile,
+    Own,
+    Storage,
+    Web,
+}
+
+#[derive(Deserialize)]
+struct Task {
+    data: Value,
+}
+
+pub(super) async fn check(group: &mut Group, studio: &LabelStudio, project: &Project) {
+    let page = match studio.tasks(project, 0, 1, Detail::Data).await {
+        Ok(page) => page,
+        Err(error) => {
+            group.failed(&error);
+            return;
+        }
+    };
+    let Some(task) = page.tasks.first() else {
+        group.warning("the project has no tasks", "import some");
+        return;
+    };
+    let data = serde_json::from_str::<Task>(task.json.get()).map(|task| task.data);
+    let mut files = Vec::new();
+    collect(&data.unwrap_or_default(), &mut files);
+    files.truncate(MOST);
+    if files.is_empty() {
+        group.ok(format!("task {} names no files", task.id));
+    }
+    for (kind, file) in files {
+        let target = target(kind, &file, task.id);
+        match studio.download(&target, BEGINNING).await {
+            Ok(beginning) => tell(group, kind, &file, &beginning),
+            Err(error) => group.problem(format!("{file} of task {}: {error}", task.id), ELSEWHERE),
+        }
+    }
+}
+
+const ELSEWHERE: &str =
+    "the model needs a machine that reaches this address, and an address that is right";
+
+/// The strings of a task's data that are paths or addresses, each once.
+fn collect(value: &Value, files: &mut Vec<(Kind, String)>) {
+    match value {
+        Value::String(text) => {
+            if let Some(kind) = kind(text)
+                && !files.iter().any(|(_, known)| known == text)
+            {
+                files.push((kind, text.clone()));
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, files)),
+        Value::Object(fields) => fields.values().for_each(|field| collect(field, files)),
+        _ => {}
+    }
+}
+
+fn kind(text: &str) -> Option<Kind> {
+    if text.contains(char::is_whitespace) {
+        return None;
+    }
+    let path = text.trim_start_matches('/');
+    if text.contains("/data/local-files") && text.starts_with('/') {
+        Some(Kind::LocalFile)
+    } else if (text.contains("/data/upload/") && text.starts_with('/'))
+        || path.starts_with("upload/")
+    {
+        Some(Kind::Upload)
+    } else if ["/data/", "/storage-data/", "/tasks/"].iter().any(|start| text.starts_with(start)) {
+        Some(Kind::Own)
+    } else {
+        match text.split_once("://")?.0 {
+            "http" | "https" => Some(Kind::Web),
+            scheme if STORAGES.contains(&scheme) => Some(Kind::Storage),
+            _ => None,
+        }
+    }
+}
+
+/// Where Label Studio gives a file out, as `get_local_path` asks for it.
+fn target(kind: Kind, file: &str, task: u64) -> String {
+    match kind {
+        Kind::Storage => format!("/tasks/{task}/resolve/?fileuri={}", URL_SAFE.encode(file)),
+        Kind::Upload if file.trim_start_matches('/').starts_with("upload/") => {
+            format!("/data/{}", file.trim_start_matches('/'))
+        }
+        _ => file.to_owned(),
+    }
+}
+
+fn tell(group: &mut Group, kind: Kind, file: &str, beginning: &Beginning) {
+    let Beginning { status, content_type, bytes, elsewhere } = beginning;
+    if !status.is_success() {
+        let place = if *elsewhere { " from the storage it lies in" } else { "" };
+        group.problem(
+            format!("{file} is answered with {status}{place}"),
+            advice(kind, status.as_u16(), *elsewhere),
+        );
+        return;
+    }
+    let is_page = content_type.starts_with("text/html") && !file.contains(".htm");
+    if is_page {
+        group.warning(
+            format!("{file} brings a web page instead of a file"),
+            "a page to log in, or a wrong address: open it in a browser where nobody is logged in",
+        );
+    } else if bytes.is_empty() {
+        group.warning(format!("{file} is empty"), "import it again");
+    } else {
+        group.ok(format!("{file} can be fetched ({content_type})"));
+    }
+}
+
+fn advice(kind: Kind, status: u16, elsewhere: bool) -> &'static str {
+    match (kind, status) {
+        (_, 401) if kind != Kind::Web => {
+            "give the server a token that may read the project, in LABEL_STUDIO_API_KEY"
+        }
+        (Kind::LocalFile, 403) => {
+            "set LOCAL_FILES_SERVING_ENABLED=true in the environment of Label Studio, and restart it"
+        }
+        (Kind::LocalFile, _) => {
+            "add a Local Files storage with the folder of this file to the project, and see that \
+             LOCAL_FILES_DOCUMENT_ROOT of Label Studio is a folder above it"
+        }
+        (Kind::Upload, 403) => "use a token of a member of the project",
+        (Kind::Upload, _) => "the file is gone from Label Studio's data folder: import it again",
+        (Kind::Storage, _) if elsewhere => {
+            "correct the credentials of the storage under Settings → Cloud Storage"
+        }
+        (Kind::Storage, 403) => "use a token of a member of the project",
+        (Kind::Storage, _) => {
+            "add this storage to the project under Settings → Cloud Storage, as a source"
+        }
+        (Kind::Own, _) => "see whether the address opens in Label Studio",
+        (Kind::Web, 401 | 403) => {
+            "this server wants a login that models do not have: import the files, or use a cloud storage"
+        }
+        (Kind::Web, _) => "correct the address in the task",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn files_are_told_from_texts() {
+        for (text, expected) in [
+            ("/data/upload/1/a.png", Some(Kind::Upload)),
+            ("/studio/data/upload/1/a.png", Some(Kind::Upload)),
+            ("upload/1/a.png", Some(Kind::Upload)),
+            ("/data/local-files/?d=a.png", Some(Kind::LocalFile)),
+            ("s3://bucket/a.png", Some(Kind::Storage)),
+            ("azure-blob://box/a.png", Some(Kind::Storage)),
+            ("https://h/a.png", Some(Kind::Web)),
+            ("https://h/a.png is broken", None),
+            ("a text", None),
+            ("data:image/png;base64,AA==", None),
+            ("mailto://x", None),
+        ] {
+            assert_eq!(kind(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn files_are_found_wherever_they_stand() {
+        let mut files = Vec::new();
+        collect(
+            &json!({"a": ["s3://b/1", {"c": "s3://b/1"}], "d": 1, "e": "http://h/x"}),
+            &mut files,
+        );
+        assert_eq!(files, [(Kind::Storage, "s3://b/1".into()), (Kind::Web, "http://h/x".into())]);
+    }
+
+    #[test]
+    fn label_studio_is_asked_the_way_models_ask_it() {
+        assert_eq!(target(Kind::Storage, "s3://b/ü", 7), "/tasks/7/resolve/?fileuri=czM6Ly9iL8O8");
+        assert_eq!(target(Kind::Upload, "upload/1/a.png", 7), "/data/upload/1/a.png");
+        assert_eq!(target(Kind::Upload, "/data/upload/1/a.png", 7), "/data/upload/1/a.png");
+    }
+}

@@ -1,0 +1,134 @@
+//! Asking a server for its health, as Label Studio does.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{Client, StatusCode};
+use serde::Deserialize;
+
+use crate::label_studio::LabelStudioError;
+
+const CONNECT: Duration = Duration::from_secs(2);
+const WHOLE: Duration = Duration::from_secs(5);
+
+/// The fields of /health that are looked at. The original's servers give fewer.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Health {
+    status: String,
+    pub(super) model_class: Option<String>,
+    pub(super) model_dir: Option<String>,
+    #[serde(default)]
+    pub(super) problems: Vec<String>,
+    /// None: not one of our servers.
+    pub(super) workers: Option<Workers>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Workers {
+    pub(super) ready: usize,
+    pub(super) total: usize,
+}
+
+impl Health {
+    /// Whether both came from one server, as far as that can be told.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.workers.is_some() == other.workers.is_some()
+            && self.model_class == other.model_class
+            && self.model_dir.is_some()
+            && self.model_dir == other.model_dir
+    }
+}
+
+/// What was at an address.
+#[derive(Debug, Clone)]
+pub(super) enum Found {
+    Backend(Health),
+    /// It wants another user or password, or one at all.
+    Locked,
+    /// Something answers that is no ML backend.
+    Stranger(String),
+    /// Nothing answers: one sentence.
+    Nothing(String),
+}
+
+/// Asks servers, with a user and a password if there are any.
+#[derive(Debug, Clone)]
+pub(super) struct Prober {
+    http: Client,
+    authorization: Option<HeaderValue>,
+}
+
+impl Prober {
+    pub(super) fn new(credentials: Option<(&str, &str)>) -> Result<Self, LabelStudioError> {
+        let http = crate::label_studio::http_client(CONNECT, WHOLE, false)?;
+        let authorization = credentials.map(|(user, password)| basic(user, password));
+        let authorization = authorization.and_then(|text| sensitive(&text));
+        Ok(Self { http, authorization })
+    }
+
+    /// The header that is sent, if there is one.
+    pub(super) fn authorization(&self) -> Option<&str> {
+        self.authorization.as_ref().and_then(|value| value.to_str().ok())
+    }
+
+    /// What answers to `GET {url}/health`.
+    pub(super) async fn health(&self, url: &str) -> Found {
+        self.ask(url, self.authorization.clone()).await
+    }
+
+    /// The same with another Authorization header, or with none.
+    pub(super) async fn health_with(&self, url: &str, authorization: Option<&str>) -> Found {
+        self.ask(url, authorization.and_then(sensitive)).await
+    }
+
+    async fn ask(&self, url: &str, authorization: Option<HeaderValue>) -> Found {
+        let mut request = self.http.get(format!("{}/health", url.trim_end_matches('/')));
+        if let Some(value) = authorization {
+            request = request.header(AUTHORIZATION, value);
+        }
+        let failed = |error: &reqwest::Error| Found::Nothing(in_words(error));
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return failed(&error),
+        };
+        let status = response.status();
+        if status == StatusCode::UNAUTHORIZED {
+            return Found::Locked;
+        }
+        let body = match response.bytes().await {
+            Ok(body) => body,
+            Err(error) => return failed(&error),
+        };
+        match serde_json::from_slice::<Health>(&body) {
+            Ok(health) if status.is_success() && health.status == "UP" => Found::Backend(health),
+            _ => Found::Stranger(format!("/health is answered with {status}")),
+        }
+    }
+}
+
+/// The value of a basic Authorization header.
+pub(super) fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn in_words(error: &reqwest::Error) -> String {
+    match LabelStudioError::transport("it", error) {
+        LabelStudioError::Refused { .. } => "nothing listens there".into(),
+        LabelStudioError::Timeout { .. } => "no answer in time".into(),
+        LabelStudioError::UnknownHost { .. } => "this machine does not know the host".into(),
+        LabelStudioError::Certificate { reason, .. } => {
+            format!("its certificate is not trusted: {reason}")
+        }
+        LabelStudioError::NoTls { .. } => "it speaks no TLS".into(),
+        LabelStudioError::Connection { reason, .. } => reason,
+        other => other.to_string(),
+    }
+}

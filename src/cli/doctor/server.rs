@@ -1,0 +1,153 @@
+//! The server at the port, and the addresses under which Label Studio may reach it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::probe::{Found, Health, Prober};
+use super::report::Group;
+use crate::cli::addresses::{Address, EVERYWHERE, HERE, Surroundings};
+use crate::cli::listen::holders;
+
+/// What is known of the server at the port.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) port: u16,
+    /// None: no ML backend answers, or none that lets us in.
+    pub(super) health: Option<Health>,
+    /// It asks everybody for a password.
+    pub(super) locked: bool,
+    /// The address that it listens on, as far as the system tells.
+    pub(super) bound: IpAddr,
+}
+
+impl Server {
+    pub(super) fn is_up(&self) -> bool {
+        self.health.is_some() || self.locked
+    }
+}
+
+/// Asks who is at the port. `start` is the command that starts the server.
+pub(super) async fn check(group: &mut Group, prober: &Prober, port: u16, start: &str) -> Server {
+    let listening = holders(port);
+    let bound = bound(&listening);
+    let host = if bound.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { bound };
+    let url = format!("http://{}", SocketAddr::new(host, port));
+    let mut server = Server { port, health: None, locked: false, bound };
+    match prober.health(&url).await {
+        Found::Backend(health) => {
+            tell(group, &health, port);
+            let open = prober.authorization().is_none()
+                || matches!(prober.health_with(&url, None).await, Found::Backend(_));
+            server.locked = !open;
+            server.health = Some(health);
+        }
+        Found::Locked => {
+            server.locked = true;
+            let (seen, advice) = if prober.authorization().is_some() {
+                ("it does not take this user and password", "give those that it was started with")
+            } else {
+                ("it asks for a password", "give it with --basic-auth-user and --basic-auth-pass")
+            };
+            group.problem(format!("a server answers at port {port}, but {seen}"), advice);
+        }
+        Found::Stranger(what) => group.problem(
+            format!("port {port} is taken by another program ({what})"),
+            "stop it, or start the server with -p and another port, and ask with --port",
+        ),
+        Found::Nothing(_) if listening.is_empty() => group.warning(
+            format!("no server runs: nothing listens at port {port}"),
+            format!("start it with `{start}`, or name its port with --port"),
+        ),
+        Found::Nothing(why) => group.problem(
+            format!("something listens at port {port}, but /health is not answered: {why}"),
+            "look into its log, stop it, or choose another port with -p",
+        ),
+    }
+    server
+}
+
+fn tell(group: &mut Group, health: &Health, port: u16) {
+    let class = health.model_class.as_deref().unwrap_or("a model that is still being imported");
+    match &health.workers {
+        None => group.warning(
+            format!("an ML backend of another make serves {class} at port {port}"),
+            "what is said about the server below holds for that one",
+        ),
+        Some(workers) if workers.ready == 0 => group.warning(
+            format!("the server at port {port} serves {class}, but no worker is ready"),
+            "wait until the model is loaded; the log of the server says how far it is",
+        ),
+        Some(workers) => group.ok(format!(
+            "the server at port {port} serves {class}; {} of {} workers ready",
+            workers.ready, workers.total
+        )),
+    }
+    for problem in &health.problems {
+        group.problem(problem.clone(), "the log of the server says more");
+    }
+}
+
+/// The widest address that somebody listens on; all of them where nothing is known.
+fn bound(listening: &[SocketAddr]) -> IpAddr {
+    let ips = || listening.iter().map(SocketAddr::ip);
+    ips()
+        .find(IpAddr::is_unspecified)
+        .or_else(|| ips().find(|ip| !ip.is_loopback()))
+        .or_else(|| ips().next())
+        .unwrap_or(EVERYWHERE)
+}
+
+/// Names the addresses to paste. `here`: whether Label Studio's own address is one of this machine, if it
+/// is known.
+pub(super) async fn check_addresses(
+    group: &mut Group,
+    prober: &Prober,
+    surroundings: &Surroundings,
+    server: &Server,
+    here: Option<bool>,
+) {
+    let addresses = surroundings.to_paste(server.bound, server.port);
+    let elsewhere = here == Some(false) && addresses.len() > 1;
+    for address in addresses.iter().filter(|address| !(elsewhere && address.place == HERE)) {
+        let line = format!("{} for a Label Studio {}", address.url, address.place);
+        match reach(prober, server, address).await {
+            Some(why) => group.warning(
+                format!("{line}, but not even this machine reaches it there: {why}"),
+                "start the server with --host 0.0.0.0, and let the firewall pass the port",
+            ),
+            None => group.ok(line),
+        }
+    }
+    if let Some(note) = surroundings.note(server.bound, server.port) {
+        let advice = if server.bound.is_loopback() { "restart it so" } else { "publish the port" };
+        group.warning(note, advice);
+    }
+}
+
+/// Why the server does not answer at an address of this machine.
+async fn reach(prober: &Prober, server: &Server, address: &Address) -> Option<String> {
+    // That name is known inside containers only.
+    if !server.is_up() || address.url.contains("host.docker.internal") {
+        return None;
+    }
+    match prober.health(&address.url).await {
+        Found::Nothing(why) | Found::Stranger(why) => Some(why),
+        Found::Backend(_) | Found::Locked => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_widest_address_counts() {
+        let bound_to = |texts: &[&str]| {
+            let listening: Vec<SocketAddr> = texts.iter().map(|t| t.parse().unwrap()).collect();
+            bound(&listening).to_string()
+        };
+        assert_eq!(bound_to(&["127.0.0.1:1", "0.0.0.0:1"]), "0.0.0.0");
+        assert_eq!(bound_to(&["127.0.0.1:1", "192.168.1.5:1"]), "192.168.1.5");
+        assert_eq!(bound_to(&["127.0.0.1:1"]), "127.0.0.1");
+        assert_eq!(bound_to(&[]), "0.0.0.0");
+    }
+}

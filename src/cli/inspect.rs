@@ -1,0 +1,48 @@
+//! Looking at a script: it is imported in a process of its own, which ends after it told what is there.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow};
+use serde_json::{Map, Value};
+
+use crate::workers::fleet::{Started, start_worker};
+use crate::workers::output::Origin;
+use crate::workers::output::job::CurrentJob;
+use crate::workers::process::Launch;
+use crate::workers::protocol::{ClassInfo, Configure, Role, Source};
+use crate::workers::worker::StartError;
+
+/// Imports what `source` names, and asks what class is in it. `who` stands in the log for the process.
+pub(super) async fn inspect(
+    source: Source,
+    init_kwargs: Map<String, Value>,
+    model_dir: Option<PathBuf>,
+    who: &str,
+    launch: &Launch,
+) -> Result<ClassInfo> {
+    let configure = Configure {
+        role: Role::Inspect,
+        source,
+        cwd: std::env::current_dir().context("the working folder")?,
+        model_dir,
+        init_kwargs,
+        threads: 1,
+        log_level: Some("WARNING".into()),
+        train_nice: 10,
+        check: false,
+        fresh_instances: false,
+    };
+    let origin = Origin { worker: who.into(), job: CurrentJob::default() };
+    match start_worker(launch, configure, origin, None).await {
+        Ok(Started { mut process, worker }) => {
+            worker.shut_down().await;
+            process.end(crate::workers::STOP_GRACE).await;
+            Ok(worker.class.clone())
+        }
+        Err(StartError::Import(failure)) => {
+            let traceback = failure.traceback.map(|t| format!("\n{t}")).unwrap_or_default();
+            Err(anyhow!("{}{traceback}", failure.message))
+        }
+        Err(other) => Err(other.into()),
+    }
+}
