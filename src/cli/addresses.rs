@@ -78,7 +78,7 @@ impl Surroundings {
     pub(super) fn note(&self, bound: IpAddr, port: u16) -> Option<String> {
         if bound.is_loopback() {
             return Some(
-                "the server listens to this machine alone: with --host 0.0.0.0 it lets other machines and \
+                "the server listens to this machine alone; with --host 0.0.0.0 it lets other machines and \
                  containers in"
                     .into(),
             );

@@ -16,7 +16,7 @@ mod webhooks;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use reqwest::Url;
 
@@ -45,7 +45,7 @@ pub(super) struct DoctorArgs {
     #[arg(long, env = "LABEL_STUDIO_API_KEY", value_name = "KEY", hide_env_values = true)]
     api_key: Option<String>,
     /// Project in Label Studio whose ML backends, webhooks and files are looked at
-    #[arg(long, value_name = "ID", requires_all = ["label_studio_url", "api_key"])]
+    #[arg(long, value_name = "ID")]
     project: Option<u64>,
     /// Port of the server
     #[arg(short, long, env = "PORT", default_value_t = DEFAULT_PORT)]
@@ -67,8 +67,24 @@ pub(super) struct DoctorArgs {
     json: bool,
 }
 
+impl DoctorArgs {
+    fn url(&self) -> Option<&str> {
+        self.label_studio_url.as_deref().filter(|url| !url.trim().is_empty())
+    }
+
+    fn key(&self) -> Option<&str> {
+        self.api_key.as_deref().filter(|key| !key.trim().is_empty())
+    }
+}
+
 pub(super) fn run(args: &DoctorArgs, launch: &Launch) -> Result<i32> {
     terminal::init_log("ERROR");
+    // Compose files pass on empty what nobody set.
+    if args.project.is_some() && (args.url().is_none() || args.key().is_none()) {
+        bail!(
+            "--project needs --label-studio-url and --api-key, or LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"
+        );
+    }
     let folder = match find::project(&args.root_dir, args.name.as_deref()) {
         Ok(folder) => Ok(folder),
         // It was named, so it is wanted.
@@ -161,7 +177,7 @@ impl Doctor<'_> {
         class: Option<&ClassInfo>,
     ) {
         let mut group = Group::new("Label Studio");
-        let Some(url) = self.args.label_studio_url.as_deref() else {
+        let Some(url) = self.args.url() else {
             group.warning(
                 "not asked: its address is not known",
                 "give --label-studio-url and --api-key, or LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY",
@@ -169,8 +185,7 @@ impl Doctor<'_> {
             report.add(group);
             return;
         };
-        let key = self.args.api_key.as_deref().filter(|key| !key.trim().is_empty());
-        let studio = studio::connect(&mut group, url, key).await;
+        let studio = studio::connect(&mut group, url, self.args.key()).await;
         if studio.is_some() && self.args.project.is_none() {
             group.warning(
                 "no project was looked at",
@@ -222,7 +237,7 @@ impl Doctor<'_> {
 
     /// Whether the address of Label Studio is one of this machine; none where it is not known.
     async fn is_label_studio_here(&self) -> Option<bool> {
-        let given = self.args.label_studio_url.as_deref()?;
+        let given = self.args.url()?;
         let text = if given.contains("://") { given.to_owned() } else { format!("http://{given}") };
         let url: Url = text.parse().ok()?;
         let port = url.port_or_known_default()?;

@@ -95,6 +95,19 @@ impl LabelStudioError {
         )
     }
 
+    /// What happened to a connection, where it is no Label Studio that was asked.
+    pub fn in_short(&self) -> String {
+        match self {
+            Self::Refused { .. } => "nothing listens there".into(),
+            Self::Timeout { .. } => "no answer in time".into(),
+            Self::UnknownHost { .. } => "this machine does not know the host".into(),
+            Self::Certificate { reason, .. } => format!("its certificate is not trusted: {reason}"),
+            Self::NoTls { .. } => "it speaks no TLS".into(),
+            Self::Connection { reason, .. } => reason.clone(),
+            other => other.to_string(),
+        }
+    }
+
     /// Sorts what the HTTP client reports about a request to `url`.
     pub fn transport(url: &str, error: &reqwest::Error) -> Self {
         let url = url.to_owned();

@@ -36,7 +36,7 @@ pub(super) async fn check(
     surroundings: &Surroundings,
     prober: &Prober,
 ) -> Vec<Connected> {
-    let addresses = in_a_line(&surroundings.to_paste(server.bound, server.port));
+    let addresses = in_a_line(&server.to_paste(surroundings));
     let rows = match studio.backends(project.id).await {
         Ok(rows) => rows,
         Err(error) => {
@@ -47,7 +47,10 @@ pub(super) async fn check(
     if rows.is_empty() {
         group.problem(
             "no ML backend is connected",
-            format!("connect one under Settings → Model → Connect model: {addresses}"),
+            format!(
+                "connect one under Settings → Model → Connect model: {addresses}; should Label Studio refuse a \
+                 private address, set ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false in its environment"
+            ),
         );
         return Vec::new();
     }
@@ -94,7 +97,7 @@ async fn tell(group: &mut Group, studio: &LabelStudio, one: &Connected, addresse
     let failed = if *state == State::Error { "gets no good answer from" } else { "does not reach" };
     let complaint = if complaint.is_empty() { "it gives no reason".to_owned() } else { complaint };
     group.problem(
-        format!("Label Studio {failed} {name}{this}: {complaint}"),
+        format!("Label Studio {failed} {name}{this}: {}", complaint::in_short(&complaint)),
         complaint::advice(&complaint, &address, &one.found, addresses),
     );
 }

@@ -75,6 +75,17 @@ pub(super) fn advice(complaint: &str, url: &Url, from_here: &Found, addresses: &
     }
 }
 
+/// The heart of a complaint: Python's HTTP client wraps a cause in its own words.
+pub(super) fn in_short(complaint: &str) -> &str {
+    let cause = complaint.rsplit_once("Caused by ").map_or(complaint, |(_, cause)| cause);
+    let heart = if cause.len() == complaint.len() {
+        cause
+    } else {
+        cause.rsplit_once(": ").map_or(cause, |(_, heart)| heart)
+    };
+    heart.trim_end_matches(['\'', '"', ')']).trim_start_matches(['\'', '"'])
+}
+
 pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host
@@ -93,6 +104,13 @@ mod tests {
 
     const REFUSED: &str = "HTTPConnectionPool(host='localhost', port=9090): Max retries exceeded with url: \
                            /versions (Caused by NewConnectionError('[Errno 111] Connection refused'))";
+
+    #[test]
+    fn a_complaint_is_shown_without_its_wrapping() {
+        assert_eq!(in_short(REFUSED), "[Errno 111] Connection refused");
+        let plain = "500 Server Error: KeyError for url: http://h/setup";
+        assert_eq!(in_short(plain), plain);
+    }
 
     #[test]
     fn each_complaint_has_its_remedy() {

@@ -55,13 +55,14 @@ pub(super) async fn check(group: &mut Group, studio: &LabelStudio, project: &Pro
         let target = target(kind, &file, task.id);
         match studio.download(&target, BEGINNING).await {
             Ok(beginning) => tell(group, kind, &file, &beginning),
-            Err(error) => group.problem(format!("{file} of task {}: {error}", task.id), ELSEWHERE),
+            Err(error) => {
+                group.problem(format!("{file} cannot be fetched: {}", error.in_short()), ELSEWHERE);
+            }
         }
     }
 }
 
-const ELSEWHERE: &str =
-    "the model needs a machine that reaches this address, and an address that is right";
+const ELSEWHERE: &str = "correct the address in the task, or let this machine reach it";
 
 /// The strings of a task's data that are paths or addresses, each once.
 fn collect(value: &Value, files: &mut Vec<(Kind, String)>) {

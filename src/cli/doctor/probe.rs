@@ -88,7 +88,9 @@ impl Prober {
         if let Some(value) = authorization {
             request = request.header(AUTHORIZATION, value);
         }
-        let failed = |error: &reqwest::Error| Found::Nothing(in_words(error));
+        let failed = |error: &reqwest::Error| {
+            Found::Nothing(LabelStudioError::transport(url, error).in_short())
+        };
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) => return failed(&error),
@@ -103,7 +105,7 @@ impl Prober {
         };
         match serde_json::from_slice::<Health>(&body) {
             Ok(health) if status.is_success() && health.status == "UP" => Found::Backend(health),
-            _ => Found::Stranger(format!("/health is answered with {status}")),
+            _ => Found::Stranger(format!("its /health is {status}, and not that of an ML backend")),
         }
     }
 }
@@ -117,18 +119,4 @@ fn sensitive(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);
     Some(value)
-}
-
-fn in_words(error: &reqwest::Error) -> String {
-    match LabelStudioError::transport("it", error) {
-        LabelStudioError::Refused { .. } => "nothing listens there".into(),
-        LabelStudioError::Timeout { .. } => "no answer in time".into(),
-        LabelStudioError::UnknownHost { .. } => "this machine does not know the host".into(),
-        LabelStudioError::Certificate { reason, .. } => {
-            format!("its certificate is not trusted: {reason}")
-        }
-        LabelStudioError::NoTls { .. } => "it speaks no TLS".into(),
-        LabelStudioError::Connection { reason, .. } => reason,
-        other => other.to_string(),
-    }
 }

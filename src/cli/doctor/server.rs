@@ -15,13 +15,22 @@ pub(super) struct Server {
     pub(super) health: Option<Health>,
     /// It asks everybody for a password.
     pub(super) locked: bool,
-    /// The address that it listens on, as far as the system tells.
-    pub(super) bound: IpAddr,
+    /// The address that the port's owner listens on, as far as the system tells.
+    bound: IpAddr,
 }
 
 impl Server {
     pub(super) fn is_up(&self) -> bool {
         self.health.is_some() || self.locked
+    }
+
+    /// Addresses to paste for it, or for one that is still to be started.
+    pub(super) fn to_paste(&self, surroundings: &Surroundings) -> Vec<Address> {
+        surroundings.to_paste(self.listens_on(), self.port)
+    }
+
+    fn listens_on(&self) -> IpAddr {
+        if self.is_up() { self.bound } else { EVERYWHERE }
     }
 }
 
@@ -105,7 +114,7 @@ pub(super) async fn check_addresses(
     server: &Server,
     here: Option<bool>,
 ) {
-    let addresses = surroundings.to_paste(server.bound, server.port);
+    let addresses = server.to_paste(surroundings);
     let elsewhere = here == Some(false) && addresses.len() > 1;
     for address in addresses.iter().filter(|address| !(elsewhere && address.place == HERE)) {
         let line = format!("{} for a Label Studio {}", address.url, address.place);
@@ -117,9 +126,10 @@ pub(super) async fn check_addresses(
             None => group.ok(line),
         }
     }
-    if let Some(note) = surroundings.note(server.bound, server.port) {
-        let advice = if server.bound.is_loopback() { "restart it so" } else { "publish the port" };
-        group.warning(note, advice);
+    match surroundings.note(server.listens_on(), server.port) {
+        Some(note) if server.listens_on().is_loopback() => group.warning(note, "restart it so"),
+        Some(note) => group.ok(note),
+        None => {}
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn connect(
 pub(super) async fn project(group: &mut Group, studio: &LabelStudio, id: u64) -> Option<Project> {
     match studio.project(id).await {
         Ok(project) => {
-            group.ok(format!("\"{}\", {} tasks", project.title, project.task_number));
+            group.ok(format!("\"{}\", tasks: {}", project.title, project.task_number));
             Some(project)
         }
         Err(error) => {

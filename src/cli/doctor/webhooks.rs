@@ -163,7 +163,7 @@ async fn check_password(
     if let Some(hook) = hook {
         match hook.header(AUTHORIZATION) {
             None => faults.seen.push(format!(
-                "the server wants a password, and the webhook {} brings none, so nothing is trained",
+                "the webhook {} brings no password to a server that wants one",
                 hook.url
             )),
             Some(brought) => {
@@ -172,7 +172,7 @@ async fn check_password(
                     return;
                 }
                 faults.seen.push(format!(
-                    "the server refuses the password that the webhook {} brings, so nothing is trained",
+                    "the webhook {} brings a password that the server refuses",
                     hook.url
                 ));
             }
@@ -213,7 +213,7 @@ async fn settle(
         return;
     }
     let advice = if faults.lacks_password {
-        "run this again with --fix and the server's --basic-auth-user and --basic-auth-pass, or add the header \
+        "nothing is trained until it does: run this again with --fix and the server's --basic-auth-user and --basic-auth-pass, or add the header \
          Authorization to it under Settings → Webhooks"
     } else {
         "run this again with --fix, or mend it under Settings → Webhooks"
