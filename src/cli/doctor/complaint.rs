@@ -103,7 +103,8 @@ mod tests {
     }
 
     const REFUSED: &str = "HTTPConnectionPool(host='localhost', port=9090): Max retries exceeded with url: \
-                           /versions (Caused by NewConnectionError('[Errno 111] Connection refused'))";
+                           /versions (Caused by NewConnectionError(\"HTTPConnection(host='localhost', port=9090): \
+                           Failed to establish a new connection: [Errno 111] Connection refused\"))";
 
     #[test]
     fn a_complaint_is_shown_without_its_wrapping() {
