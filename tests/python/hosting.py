@@ -80,6 +80,7 @@ def environment() -> dict[str, str]:
     """Return the environment without what would configure a server."""
     configured = {"MODEL_DIR", "PORT", "WORKERS", "THREADS", "LOG_LEVEL"}
     configured |= {"BASIC_AUTH_USER", "BASIC_AUTH_PASS"}
+    configured |= {"LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"}
     return {name: value for name, value in os.environ.items() if name not in configured}
 
 

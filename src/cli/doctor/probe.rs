@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Client, StatusCode};
 use serde::Deserialize;
 
@@ -96,7 +96,7 @@ impl Prober {
             Err(error) => return failed(&error),
         };
         let status = response.status();
-        if status == StatusCode::UNAUTHORIZED {
+        if status == StatusCode::UNAUTHORIZED && wants_basic(response.headers()) {
             return Found::Locked;
         }
         let body = match response.bytes().await {
@@ -113,6 +113,14 @@ impl Prober {
 /// The value of a basic Authorization header.
 pub(super) fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// Whether a refusal asks for what our servers, and those of the original, ask for.
+fn wants_basic(headers: &HeaderMap) -> bool {
+    let challenges = headers.get_all(WWW_AUTHENTICATE).iter();
+    challenges
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic")))
 }
 
 fn sensitive(text: &str) -> Option<HeaderValue> {
