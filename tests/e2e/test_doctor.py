@@ -32,15 +32,11 @@ MODEL = """
     from label_studio_ml.response import ModelResponse
 
     class Counter(LabelStudioMLBase):
-        def setup(self):
-            self.set("model_version", self.get("model_version") or "seen 0")
-
         def predict(self, tasks, context=None, **kwargs):
             return ModelResponse(predictions=[{"result": [], "score": 0.5} for _ in tasks])
 
         def fit(self, event, data, **kwargs):
-            seen = int(self.get("model_version").split()[1]) + 1
-            self.set("model_version", f"seen {seen}")
+            self.set("model_version", f"with annotation {data['annotation']['id']}")
 """
 
 
@@ -163,10 +159,12 @@ def test_a_mended_webhook_lets_a_server_with_a_password_train(
     assert PASSWORD not in told.output
     assert events_reach(api, project, locked)
 
-    def trained() -> bool:
-        return bool(locked.get("/jobs").json()["jobs"][0]["status"] == "finished")
+    def ended() -> Any:
+        job = locked.get("/jobs").json()["jobs"][0]
+        return job["job_status"] in ("finished", "failed") and job
 
-    wait_for(trained, "the event trains the model")
+    job = wait_for(ended, "the event trains the model")
+    assert (job["event"], job["job_status"]) == ("ANNOTATION_CREATED", "finished"), job
     told = Told(api, project, locked.port, *GIVEN, "--fix")
     told.one("ok", "reports annotations")
 
