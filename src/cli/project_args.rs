@@ -56,7 +56,7 @@ impl ProjectArgs {
 }
 
 /// `MODEL_DIR=~/models` in an environment file is not expanded by a shell.
-fn expand_user(path: &Path) -> PathBuf {
+pub(super) fn expand_user(path: &Path) -> PathBuf {
     match (path.strip_prefix("~"), std::env::home_dir()) {
         (Ok(rest), Some(home)) => home.join(rest),
         _ => path.to_owned(),

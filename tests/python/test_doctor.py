@@ -178,6 +178,29 @@ def test_a_server_with_a_password_wants_the_right_one(tmp_path: Path) -> None:
         server.stop()
 
 
+def test_mistakes_in_predictions_are_told(serve: Serve) -> None:
+    server = serve(
+        """
+        from label_studio_ml.model import LabelStudioMLBase
+
+        class Wrong(LabelStudioMLBase):
+            def predict(self, tasks, **kwargs):
+                value = {"choices": ["Neutral"]}
+                region = {"from_name": "sentiment", "to_name": "text", "type": "choices"}
+                return [{"result": [{**region, "value": value}]} for task in tasks]
+
+            def fit(self, tasks, workdir=None, **kwargs):
+                return {}
+        """
+    )
+    assert server.predict().ok
+    told = Told(server.project, "-p", str(server.port))
+    assert told.returncode == 1
+    mistake = told.one("problem", "1 answer for project 2.1795430965: ")
+    assert "Neutral" in mistake["text"]
+    assert "validate" in mistake["advice"]
+
+
 def test_start_names_the_addresses_and_the_next_steps(echo: Server) -> None:
     log = wait_for(lambda: "does not work?" in echo.log() and echo.log(), "the log says it")
     assert f"listening on http://127.0.0.1:{echo.port}" in log

@@ -31,6 +31,19 @@ pub(super) struct Workers {
     pub(super) total: usize,
 }
 
+/// A mistake in predictions that a server noted.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Mistake {
+    pub(super) project: String,
+    pub(super) message: String,
+    pub(super) answers: u64,
+}
+
+#[derive(Deserialize)]
+struct Diagnostics {
+    mistakes: Vec<Mistake>,
+}
+
 impl Health {
     /// Whether both came from one server, as far as that can be told.
     pub(super) fn is_same(&self, other: &Self) -> bool {
@@ -81,6 +94,18 @@ impl Prober {
     /// The same with another Authorization header, or with none.
     pub(super) async fn health_with(&self, url: &str, authorization: Option<&str>) -> Found {
         self.ask(url, authorization.and_then(sensitive)).await
+    }
+
+    /// Mistakes in predictions since the server at `url` was started; none where it does not tell.
+    pub(super) async fn mistakes(&self, url: &str) -> Vec<Mistake> {
+        let request = self.http.get(format!("{url}/diagnostics"));
+        let request = match &self.authorization {
+            Some(value) => request.header(AUTHORIZATION, value.clone()),
+            None => request,
+        };
+        let body = async { request.send().await.ok()?.bytes().await.ok() }.await;
+        let told = body.and_then(|body| serde_json::from_slice::<Diagnostics>(&body).ok());
+        told.map(|told| told.mistakes).unwrap_or_default()
     }
 
     async fn ask(&self, url: &str, authorization: Option<HeaderValue>) -> Found {

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::report::Group;
 use crate::cli::inspect::inspect;
 use crate::cli::kwargs;
+use crate::cli::project_args::expand_user;
 use crate::project::find::WSGI;
 use crate::store::lock;
 use crate::store::versions::lock_file;
@@ -68,7 +69,10 @@ async fn import(project: &Path, model_dir: Option<&Path>, launch: &Launch) -> Re
     let project = std::path::absolute(project).context("the path of the project")?;
     let source = Source::Wsgi { path: project.join(WSGI) };
     let init_kwargs = kwargs::gather(&project, &[])?;
-    let model_dir = model_dir.map(std::path::absolute).transpose().context("--model-dir")?;
+    let model_dir = model_dir
+        .map(|dir| std::path::absolute(expand_user(dir)))
+        .transpose()
+        .context("--model-dir")?;
     timeout(IMPORT, inspect(source, init_kwargs, model_dir, "doctor", launch))
         .await
         .map_err(|_| anyhow!("it takes longer than {} s", IMPORT.as_secs()))?

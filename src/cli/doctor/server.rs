@@ -44,6 +44,16 @@ pub(super) async fn check(group: &mut Group, prober: &Prober, port: u16, start: 
     match prober.health(&url).await {
         Found::Backend(health) => {
             tell(group, &health, port);
+            for mistake in prober.mistakes(&url).await {
+                let many = if mistake.answers == 1 { "answer" } else { "answers" };
+                group.problem(
+                    format!(
+                        "{} {many} for project {}: {}",
+                        mistake.answers, mistake.project, mistake.message
+                    ),
+                    "mend the model's predict; `label-studio-ml validate` tries it with a task",
+                );
+            }
             let open = prober.authorization().is_none()
                 || matches!(prober.health_with(&url, None).await, Found::Backend(_));
             server.locked = !open;
