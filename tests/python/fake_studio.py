@@ -8,8 +8,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 KEY = "a-secret-key"
 PROJECT = 7
@@ -34,7 +37,7 @@ class FakeStudio:
         self.url = f"{scheme}://localhost:{self._http.server_address[1]}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
 
-    def __enter__(self) -> FakeStudio:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -112,6 +115,18 @@ class FakeStudio:
                 pass
 
         return Handler
+
+
+class Recorder(FakeStudio):
+    """Any other server, which answers everything and notes the Authorization headers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.authorizations: list[str | None] = []
+
+    def answer(self, method: str, target: str, authorization: str | None) -> tuple[int, Any]:
+        self.authorizations.append(authorization)
+        return 200, b"something"
 
 
 def webhook(number: int, url: str, **fields: Any) -> dict[str, Any]:

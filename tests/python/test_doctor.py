@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_studio import KEY, PROJECT, FakeStudio, webhook
+from fake_studio import KEY, PROJECT, FakeStudio, Recorder, webhook
 from hosting import ECHO, ROOT, Server, free_port, make_project, run, wait_for
 
 Serve = Callable[..., Server]
@@ -398,9 +398,13 @@ def test_our_password_goes_to_no_other_server(
 ) -> None:
     other = Locked(make_project(tmp_path, ECHO), *GIVEN)
     try:
-        studio.connect(other.url, auth_method="BASIC_AUTH")
-        in_studio(studio, echo.port, "--fix", *GIVEN).one("problem", "brings no password")
+        studio.connect(other.url, auth_method="BASIC_AUTH", basic_auth_user="somebody else")
+        with Recorder() as recorder:
+            studio.connect(recorder.url)
+            told = in_studio(studio, echo.port, "--fix", *GIVEN)
+        told.one("problem", "brings no password")
         assert studio.changes() == []
+        assert recorder.authorizations == [None]
     finally:
         other.stop()
 
@@ -470,15 +474,8 @@ def test_files_of_the_first_task_are_tried(echo: Server, studio: FakeStudio) -> 
 
 
 def test_the_key_goes_to_label_studio_alone(echo: Server, studio: FakeStudio) -> None:
-    seen: list[str | None] = []
-
-    class Elsewhere(FakeStudio):
-        def answer(self, method: str, target: str, authorization: str | None) -> tuple[int, Any]:
-            seen.append(authorization)
-            return 200, b"file"
-
     studio.connect(echo.url)
-    with Elsewhere() as elsewhere:
-        studio.data = {"file": f"{elsewhere.url}/a.txt"}
+    with Recorder() as recorder:
+        studio.data = {"file": f"{recorder.url}/a.txt"}
         in_studio(studio, echo.port).one("ok", "/a.txt can be fetched")
-    assert seen == [None]
+    assert recorder.authorizations == [None]

@@ -70,15 +70,21 @@ pub(super) enum Found {
 #[derive(Debug, Clone)]
 pub(super) struct Prober {
     http: Client,
+    user: Option<String>,
     authorization: Option<HeaderValue>,
 }
 
 impl Prober {
     pub(super) fn new(credentials: Option<(&str, &str)>) -> Result<Self, LabelStudioError> {
         let http = crate::label_studio::http_client(CONNECT, WHOLE, false)?;
+        let user = credentials.map(|(user, _)| user.to_owned());
         let authorization = credentials.map(|(user, password)| basic(user, password));
         let authorization = authorization.and_then(|text| sensitive(&text));
-        Ok(Self { http, authorization })
+        Ok(Self { http, user, authorization })
+    }
+
+    pub(super) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
     }
 
     /// The header that is sent, if there is one.

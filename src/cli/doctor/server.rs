@@ -85,12 +85,15 @@ pub(super) async fn check(group: &mut Group, prober: &Prober, port: u16, start: 
 }
 
 fn tell(group: &mut Group, health: &Health, port: u16) {
-    let class = health.model_class.as_deref().unwrap_or("a model that is still being imported");
+    let class = match (&health.model_class, &health.workers) {
+        (Some(class), _) => class.as_str(),
+        (None, Some(_)) => "a model that is still being imported",
+        (None, None) => "a model",
+    };
     match &health.workers {
-        None => group.warning(
-            format!("an ML backend of another make serves {class} at port {port}"),
-            "what is said about the server below holds for that one",
-        ),
+        // Under --debug, gunicorn or uWSGI, or of another make.
+        None => group
+            .ok(format!("an ML backend without workers of its own serves {class} at port {port}")),
         Some(workers) if workers.ready == 0 => group.warning(
             format!("the server at port {port} serves {class}, but no worker is ready"),
             "wait until the model is loaded; the log of the server says how far it is",
