@@ -6,11 +6,19 @@ from typing import Any
 from flask import jsonify, request
 
 from label_studio_ml import _results, api
+from label_studio_ml._media import connection
 from label_studio_ml.exceptions import exception_handler
 
 
 def _is_first() -> bool:
     return api.MODEL_CLASS._api_generation() == 1
+
+
+def _second(project_id: str, label_config: Any) -> Any:
+    known = connection.of_project(project_id)
+    return connection.made(
+        lambda: api.MODEL_CLASS(project_id=project_id, label_config=label_config), known
+    )
 
 
 @exception_handler
@@ -36,7 +44,7 @@ def predict() -> Any:
         return jsonify({"results": results, "model_version": wrapper.model_version})
     project_id = str(data.get("project")).split(".", 1)[0]
     context = params.pop("context", {})
-    model = api.MODEL_CLASS(project_id=project_id, label_config=data.get("label_config"))
+    model = _second(project_id, data.get("label_config"))
     response = model.predict(data.get("tasks"), context=context, **params)
     return jsonify({"results": _results.of(response, lambda: model.model_version)})
 
@@ -45,12 +53,13 @@ def predict() -> Any:
 def setup() -> Any:
     data: Any = request.json
     if _is_first():
-        connection = {name: data.get(name, "") for name in ("hostname", "access_token")}
+        reached = {name: data.get(name, "") for name in ("hostname", "access_token")}
         given = (data.get("project"), data.get("schema"), data.get("force_reload", False))
-        wrapper = api._manager.fetch(*given, **connection)
+        wrapper = api._manager.fetch(*given, **reached)
         return jsonify({"model_version": wrapper.model_version})
     project_id = data.get("project").split(".", 1)[0]
-    model = api.MODEL_CLASS(project_id=project_id, label_config=data.get("schema"))
+    connection.remember(project_id, data.get("hostname"), data.get("access_token"))
+    model = _second(project_id, data.get("schema"))
     if extra_params := data.get("extra_params"):
         text = extra_params if isinstance(extra_params, str) else json.dumps(extra_params)
         model.set_extra_params(text)
@@ -81,7 +90,11 @@ def webhook() -> Any:
     if event not in api.TRAIN_EVENTS:
         return jsonify({"status": "Unknown event"}), 200
     project = data["project"]
-    model = api.MODEL_CLASS(str(project["id"]), label_config=project["label_config"])
+    project_id = str(project["id"])
+    model = connection.made(
+        lambda: api.MODEL_CLASS(project_id, label_config=project["label_config"]),
+        connection.of_project(project_id),
+    )
     result = model.fit(event, data)
     try:
         answer = jsonify({"result": result, "status": "ok"})

@@ -87,3 +87,11 @@ def exception_handler(f: _F) -> _F:
             return answer(500, f"{type(error).__name__}: {error}", result)
 
     return cast(_F, wrapped)
+
+
+class MediaError(FileNotFoundError):
+    """A file that a task names cannot be had; the message tells what was tried and what to set.
+
+    Where an answer over HTTP, or none, is the reason, it is also the `HTTPError`, `ConnectionError` or
+    `Timeout` of requests, which models of the original catch.
+    """

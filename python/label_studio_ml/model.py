@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from label_studio_ml import _native
 from label_studio_ml._managed import Managed, TrainEvents
-from label_studio_ml._media import Media
+from label_studio_ml._media import connection
+from label_studio_ml._media.base import Media
+from label_studio_ml._media.resolver import get_local_path
 from label_studio_ml.cache import default_cache
 from label_studio_ml.label_config import parse_config
 
@@ -117,19 +119,6 @@ def update_fn(f: Callable[..., Any]) -> Callable[..., Any]:
     return f
 
 
-def get_local_path(url: str, *args: Any, **kwargs: Any) -> str:
-    """Return the path of a local copy of `url`.
-
-    `get_local_path` of label-studio-sdk if a `task_id` is given (None counts), by which it finds
-    files in cloud storages of Label Studio; else that of label-studio-tools.
-    """
-    package = "label_studio_tools"
-    if "task_id" in kwargs:
-        package = "label_studio_sdk._extensions.label_studio_tools"
-    module = importlib.import_module(f"{package}.core.utils.io")
-    return cast(str, module.get_local_path(url, *args, **kwargs))
-
-
 class LabelStudioMLBase(Media, ABC):
     """Base class of models. Override `predict`, and `fit` if the model learns."""
 
@@ -203,6 +192,7 @@ class LabelStudioMLBase(Media, ABC):
             raise TypeError(f"{type(self).__name__} got unexpected arguments: {', '.join(older)}")
         self.project_id = project_id or ""
         self._label_studio_client = None
+        self._label_studio_of_setup = connection.current()
         if label_config is not None:
             self.use_label_config(label_config)
         if not self.get("model_version"):

@@ -5,6 +5,9 @@ import os
 from collections import OrderedDict
 from typing import Any, cast
 
+from label_studio_ml._media.connection import is_address
+from label_studio_ml._media.resolver import get_local_path
+
 logger = logging.getLogger(__name__)
 
 #: Key of a task's data when it was imported as plain text.
@@ -74,14 +77,14 @@ def get_image_local_path(
     """Return the path of a local copy of an image, kept in `image_cache_dir` if it is downloaded.
 
     Paths of Label Studio (`/data/...`) are looked for in `project_dir` and `image_dir`, or
-    downloaded from the address in LABEL_STUDIO_HOSTNAME. Raises FileNotFoundError where neither
-    is to be had.
+    downloaded from the address in LABEL_STUDIO_HOSTNAME (or LABEL_STUDIO_URL) with the token in
+    LABEL_STUDIO_API_KEY. Raises `label_studio_ml.exceptions.MediaError`, a FileNotFoundError, where
+    neither is to be had.
     """
-    from label_studio_tools.core.utils.io import get_local_path
-    from label_studio_tools.core.utils.params import get_env
-
-    path = get_local_path(url, image_cache_dir, project_dir, get_env("HOSTNAME"), image_dir)
-    return cast(str, path)
+    names = ("LABEL_STUDIO_HOSTNAME", "HEARTEX_HOSTNAME", "HOSTNAME")
+    given = (os.environ.get(name, "") for name in names)
+    hostname = next((address for address in given if is_address(address)), None)
+    return get_local_path(url, image_cache_dir, project_dir, hostname, image_dir)
 
 
 def get_image_size(filepath: str) -> tuple[int, int]:

@@ -58,7 +58,15 @@ impl Loaded {
         let setup = model.setup.as_ref().filter(|_| !self.fresh);
         let made = request::around(py, setup.or(request), || {
             let kwargs = self.kwargs(py, model)?;
-            self.class.bind(py).call((), Some(&kwargs)).map(Bound::unbind)
+            let class = self.class.bind(py);
+            let Some(connection) = &model.spec.connection else {
+                return class.call((), Some(&kwargs)).map(Bound::unbind);
+            };
+            // Known to the instance while it is made: its constructor may fetch files.
+            let connection = (&connection.hostname, &connection.access_token);
+            py.import("label_studio_ml._media.connection")?
+                .call_method1("construct", (class, kwargs, connection))
+                .map(Bound::unbind)
         });
         made.map_err(|error| {
             let label_config = model.spec.label_config.as_deref().unwrap_or_default();

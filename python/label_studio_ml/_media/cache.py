@@ -1,0 +1,148 @@
+"""The folder that keeps copies of files: names, and how a copy comes to be there.
+
+A copy appears under its name only when it is complete. Threads of one process that want the same one
+share the work; processes do not, and the last one wins, which leaves a whole file in any case.
+"""
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import unquote
+
+#: Bytes of a file's own name that are kept in the name of its copy; its extension is kept whole.
+_NAME_BYTES = 120
+#: How large a file may be, in MiB.
+MAX_VARIABLE = "LABEL_STUDIO_ML_MAX_MEDIA"
+_DEFAULT_MIB = 1024.0
+#: What another process left unfinished is removed after a day.
+_STALE = 24 * 3600.0
+_UNFINISHED = ".part"
+
+_running: dict[Hashable, "Future[None]"] = {}
+_swept: set[Path] = set()
+_lock = threading.Lock()
+
+
+def _forget() -> None:
+    global _lock
+    _lock = threading.Lock()
+    _running.clear()
+
+
+# A child of a fork has none of the threads that would finish what runs.
+os.register_at_fork(after_in_child=_forget)
+
+
+def max_bytes() -> int:
+    """Return how large a file may be. Raises ValueError if the variable is no number of MiB."""
+    text = os.environ.get(MAX_VARIABLE, "").strip()
+    try:
+        mib = float(text) if text else _DEFAULT_MIB
+        if not 0 < mib < float("inf"):
+            raise ValueError(text)
+    except ValueError:
+        raise ValueError(f"{MAX_VARIABLE} is {text!r}, which is no number of MiB") from None
+    return int(mib * (1 << 20))
+
+
+def default_folder() -> Path:
+    """Return the folder of the original: `label-studio` in the user's folder for caches."""
+    if sys.platform == "darwin":
+        return Path("~/Library/Caches/label-studio").expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "label-studio"
+
+
+def path_of(folder: Path, key: str, name: str) -> Path:
+    """Return where the copy of a file lies: a hash of `key`, and the file's own name.
+
+    `name` may be a path and may be percent-encoded; the last part of it is used.
+    """
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return folder / f"{digest}__{_file_name(name)}"
+
+
+def _file_name(name: str) -> str:
+    last = re.split(r"[/\\]", unquote(name).rstrip("/"))[-1]
+    last = re.sub(r"[\x00-\x1f\x7f]", "_", last)
+    raw = last.encode("utf-8", "replace")
+    if len(raw) <= _NAME_BYTES:
+        return raw.decode()
+    suffix = Path(last).suffix.encode("utf-8", "replace")
+    suffix = suffix if len(suffix) <= 16 else b""
+    return (raw[: _NAME_BYTES - len(suffix)] + suffix).decode("utf-8", "ignore")
+
+
+def keep(path: Path, write: Callable[[BinaryIO], None], who: Hashable = None) -> None:
+    """Put a file at `path`, by calling `write` with an open file, unless there is one.
+
+    Threads that ask with the same `who` meanwhile wait, and share what `write` raises. OSError if the
+    folder cannot be written.
+    """
+    key = (path, who)
+    while not path.exists():
+        with _lock:
+            other = _running.get(key)
+            if other is None:
+                own = _running[key] = Future()
+        if other is None:
+            _lead(key, own, path, write)
+            return
+        failure = other.exception()
+        if isinstance(failure, Exception):
+            raise failure
+
+
+def _lead(
+    key: Hashable, own: "Future[None]", path: Path, write: Callable[[BinaryIO], None]
+) -> None:
+    try:
+        _write(path, write)
+    except BaseException as error:
+        _running.pop(key, None)
+        own.set_exception(error)
+        raise
+    _running.pop(key, None)
+    own.set_result(None)
+
+
+def _write(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path.parent)
+    unfinished = path.with_name(f".{path.name[:32]}.{secrets.token_hex(8)}{_UNFINISHED}")
+    try:
+        with unfinished.open("xb") as file:
+            write(file)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    for left in folder.glob(f".*{_UNFINISHED}"):
+        try:
+            if time.time() - left.stat().st_mtime > _STALE:
+                left.unlink()
+        except OSError:  # another process was faster
+            pass
+
+
+def keep_copy(path: Path, original: Path) -> None:
+    """Put a copy of a file of this machine at `path`, unless there is one."""
+
+    def copy(file: BinaryIO) -> None:
+        with original.open("rb") as source:
+            shutil.copyfileobj(source, file)
+
+    keep(path, copy)

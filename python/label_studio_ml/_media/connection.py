@@ -1,0 +1,165 @@
+"""Which Label Studio is meant: what an argument, the environment and /setup say of it.
+
+An address is one of `http://` or `https://`, with the path below which Label Studio is served, if any.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from label_studio_ml._media.tokens import Token
+
+#: Variables that name Label Studio, the first that is set counts. Containers have their id in
+#: HOSTNAME, so that counts only where it is an address.
+VARIABLES = ("LABEL_STUDIO_URL", "LABEL_STUDIO_HOST", "LABEL_STUDIO_HOSTNAME", "HOSTNAME")
+TOKEN_VARIABLES = ("LABEL_STUDIO_API_KEY", "LABEL_STUDIO_ACCESS_TOKEN")
+
+#: Where an address or a token came from that Label Studio itself sent.
+SETUP = "/setup"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Address and token of Label Studio as /setup brought them; empty before that."""
+
+    hostname: str = ""
+    access_token: str = field(default="", repr=False)
+
+
+_current: ContextVar[Connection | None] = ContextVar("label_studio_of_setup", default=None)
+_of_projects: dict[str, Connection] = {}
+
+
+def current() -> Connection:
+    """Return what /setup brought for the model that runs in this context."""
+    return _current.get() or Connection()
+
+
+@contextmanager
+def connected(connection: Connection) -> Iterator[None]:
+    """Make a connection the current one for the block."""
+    token = _current.set(connection)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def made(make: Callable[[], Any], connection: Connection) -> Any:
+    """Return what `make` makes: a model that knows Label Studio's address and token.
+
+    It knows them while its constructor runs, and afterwards too if it takes attributes.
+    """
+    with connected(connection):
+        instance = make()
+    with suppress(AttributeError):  # slots, or no model at all
+        instance._label_studio_of_setup = connection
+    return instance
+
+
+def construct(model_class: Any, kwargs: Mapping[str, Any], connection: tuple[str, str]) -> Any:
+    """Make an instance with keyword arguments; `connection` is address and token: see `made`."""
+    return made(lambda: model_class(**kwargs), Connection(*connection))
+
+
+def remember(project_id: str, hostname: Any, access_token: Any) -> None:
+    """Keep in this process what a /setup brought for a project."""
+    texts = (text if isinstance(text, str) else "" for text in (hostname, access_token))
+    _of_projects[project_id] = Connection(*texts)
+
+
+def of_project(project_id: str) -> Connection:
+    """Return what the last /setup brought that this process was sent for a project."""
+    return _of_projects.get(project_id) or Connection()
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Label Studio: its address without a slash at the end, who named it, tokens to ask it with."""
+
+    address: str
+    source: str
+    tokens: tuple[Token, ...]
+    #: Other addresses of the same Label Studio, which may stand in the data of tasks.
+    aliases: tuple[str, ...] = ()
+    #: A variable whose token is not used, since only /setup named the address.
+    withheld: str = ""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return (self.address, *self.aliases)
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is an http address."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def origin(address: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port. Raises ValueError for a port that is none."""
+    parts = urlsplit(address)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, (parts.hostname or "").rstrip("."), port
+
+
+def of_environment() -> tuple[str, str] | None:
+    """Return the address that the environment names, and the variable; None without one."""
+    for variable in VARIABLES:
+        if is_address(value := os.environ.get(variable, "").strip()):
+            return _plain(value), variable
+    return None
+
+
+def server(
+    hostname: str | None, access_token: str | None, connection: Connection | None = None
+) -> Server | None:
+    """Return the Label Studio that is meant, None if nothing names one.
+
+    Arguments go before the environment, and that before /setup. A token of the environment is not
+    shown to an address that only /setup named: whoever can send /setup could have it sent anywhere.
+
+    Raises ValueError for an argument that is no address.
+    """
+    known = current() if connection is None else connection
+    # The base class of generation 1 hands on what /setup brought as arguments.
+    hostname = None if hostname == known.hostname else hostname
+    access_token = None if access_token == known.access_token else access_token
+    if hostname and not is_address(hostname):
+        raise ValueError(f"{hostname!r} is no address; it must begin with http:// or https://")
+    named = [(_plain(hostname), "the argument hostname")] if hostname else []
+    named += [found] if (found := of_environment()) else []
+    named += [(_plain(known.hostname), SETUP)] if is_address(known.hostname) else []
+    if not named:
+        return None
+    (address, source), *others = named
+    tokens = [Token(access_token, "the argument access_token")] if access_token else []
+    own = [Token(value, name) for name in TOKEN_VARIABLES if (value := _text(name))]
+    tokens += own if source != SETUP else []
+    tokens += [Token(known.access_token, SETUP)] if known.access_token else []
+    withheld = own[0].source if own and source == SETUP else ""
+    aliases = tuple(other for other, _ in others)
+    return Server(address, source, _distinct(tokens), aliases, withheld)
+
+
+def _distinct(tokens: list[Token]) -> tuple[Token, ...]:
+    by_value: dict[str, Token] = {}
+    for token in tokens:
+        by_value.setdefault(token.value, token)
+    return tuple(by_value.values())
+
+
+def _text(variable: str) -> str:
+    return os.environ.get(variable, "").strip()
+
+
+def _plain(address: str) -> str:
+    parts = urlsplit(address.strip())
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"

@@ -1,0 +1,178 @@
+"""What a value of a task's data names, told from the value alone.
+
+Label Studio writes the same file in several ways: with and without its own address, with and without
+the path below which it is served. Here they become one.
+"""
+
+import base64
+import posixpath
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from label_studio_ml._media.connection import origin
+
+#: Paths of Label Studio that it serves files under.
+_SERVED = ("/data/", "/tasks/", "/projects/", "/storage-data/")
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+._-]*://.|(s3|gs|azure-blob):.")
+_DATA = re.compile(r"data:[^,;]*(;[^,]*)?,", re.IGNORECASE)
+_OF_STORAGE = re.compile(r"/(tasks|projects)/\d+/(presign|resolve)/?$")
+_UPLOAD = "/data/upload/"
+
+
+@dataclass(frozen=True)
+class Data:
+    """A `data:` URL, which is the file itself."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class Web:
+    """An address that is not Label Studio's."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that was uploaded into Label Studio: `project/name`, percent-encoded as it was found."""
+
+    path: str
+
+    @property
+    def remote(self) -> tuple[str, ...]:
+        """Where Label Studio has it: on its own disk, or where an installation keeps uploads."""
+        stored = quote(f"upload/{unquote(self.path)}")
+        return f"{_UPLOAD}{self.path}", f"/storage-data/uploaded/?filepath={stored}"
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file below the root for local files, at a path relative to that."""
+
+    path: str
+    remote: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file in a cloud storage: its URI, and the path of Label Studio that leads to it, if known."""
+
+    uri: str
+    remote: str = ""
+
+
+@dataclass(frozen=True)
+class Served:
+    """Another path of Label Studio, with its query."""
+
+    remote: str
+
+
+Route = Data | Web | Upload | LocalFile | Stored | Served
+
+
+def route_of(value: str, addresses: Iterable[str]) -> Route | None:
+    """Return what a value names, None for nothing that could be fetched.
+
+    `addresses` are those of Label Studio.
+    """
+    if _DATA.match(value):
+        return Data(value)
+    if value.lower().startswith(("http://", "https://")):
+        return _of_address(value, addresses)
+    if _SCHEME.match(value):
+        return Stored(value)
+    if value.startswith(("upload/", "data/upload/", "storage-data/")):
+        value = f"/{value}"
+    if not value.startswith("/"):
+        return None
+    for address in addresses:
+        value = _below(value, urlsplit(address).path) or value
+    return _of_path(value)
+
+
+def _of_address(value: str, addresses: Iterable[str]) -> Route | None:
+    try:
+        parts, found = urlsplit(value), origin(value)
+    except ValueError:
+        return None
+    if not parts.hostname:
+        return None
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    for address in addresses:
+        if origin(address) != found:
+            continue
+        inside = _below(target, urlsplit(address).path)
+        if inside is None and target.startswith(_SERVED):
+            inside = target
+        if inside is not None:
+            return _of_path(inside)
+    return Web(value)
+
+
+def _below(target: str, base: str) -> str | None:
+    """Return a path relative to the one that Label Studio is served under; None if it lies beside."""
+    base = base.rstrip("/")
+    return target[len(base) :] if target.startswith(f"{base}/") else None
+
+
+def _of_path(target: str) -> Route:
+    if target.startswith("/upload/"):
+        target = f"/data{target}"
+    path, _, query = target.partition("?")
+    asked = parse_qs(query, keep_blank_values=True)
+    if path.startswith(_UPLOAD) and "d" not in asked:
+        return Upload(path.removeprefix(_UPLOAD))
+    if path.startswith("/data/") and "d" in asked:
+        return LocalFile(asked["d"][-1], target)
+    if _OF_STORAGE.search(path) and "fileuri" in asked:
+        return Stored(_uri(asked["fileuri"][-1]), target)
+    stored = asked.get("filepath", [""])[-1]
+    if path.startswith("/storage-data/uploaded") and stored.startswith("upload/"):
+        return Upload(quote(stored.removeprefix("upload/")))
+    return Served(target)
+
+
+def presign(task_id: int | str, uri: str) -> str:
+    """Return the path at which Label Studio hands out a file of a cloud storage for a task."""
+    encoded = base64.urlsafe_b64encode(uri.encode()).decode()
+    return f"/tasks/{quote(str(task_id), safe='')}/presign/?fileuri={quote(encoded)}"
+
+
+def _uri(encoded: str) -> str:
+    try:
+        return base64.b64decode(encoded, altchars=b"-_", validate=True).decode()
+    except ValueError:
+        return unquote(encoded)
+
+
+def name_of(route: Route) -> str:
+    """Return the path whose last part is the file's own name."""
+    if isinstance(route, Stored):
+        return urlsplit(route.uri).path or route.uri
+    if isinstance(route, Upload | LocalFile):
+        return route.path
+    if isinstance(route, Data):
+        return ""
+    parts = urlsplit(route.url if isinstance(route, Web) else route.remote)
+    return parts.path
+
+
+def inside(relative: str) -> str:
+    """Return a path that was asked for, as Label Studio reads it: never absolute."""
+    return posixpath.normpath(relative).lstrip("/")
+
+
+def shown(value: str) -> str:
+    """Return a value for a message: without signatures, passwords and contents."""
+    if _DATA.match(value):
+        return value[: value.index(",") + 1][:80] + "…"
+    if value.lower().startswith(("http://", "https://")):
+        head, mark, _ = value.partition("?")
+        scheme, _, rest = head.partition("://")
+        host, slash, path = rest.partition("/")
+        return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}{'?…' if mark else ''}"
+    return value if len(value) <= 300 else f"{value[:300]}…"
