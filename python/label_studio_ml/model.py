@@ -26,7 +26,6 @@ from label_studio_ml import _native
 from label_studio_ml._managed import Managed, TrainEvents
 from label_studio_ml._media import connection
 from label_studio_ml._media.base import Media
-from label_studio_ml._media.resolver import get_local_path
 from label_studio_ml.cache import default_cache
 from label_studio_ml.label_config import parse_config
 
@@ -117,6 +116,18 @@ def update_fn(f: Callable[..., Any]) -> Callable[..., Any]:
     global _update_fn
     _update_fn = f
     return f
+
+
+def get_local_path(url: str, *args: Any, **kwargs: Any) -> str:
+    """Return the path of a local copy of `url`: a file, or what a task's data may name.
+
+    Takes what `get_local_path` of label-studio-sdk and label-studio-tools take: `url, cache_dir,
+    project_dir, hostname, image_dir, access_token, download_resources, task_id`. Raises
+    `label_studio_ml.exceptions.MediaError`, a FileNotFoundError.
+    """
+    from label_studio_ml._media import resolver
+
+    return resolver.get_local_path(url, *args, **kwargs)
 
 
 class LabelStudioMLBase(Media, ABC):

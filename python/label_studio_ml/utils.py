@@ -2,13 +2,17 @@
 
 import logging
 import os
+import re
 from collections import OrderedDict
 from typing import Any, cast
 
-from label_studio_ml._media.connection import is_address
-from label_studio_ml._media.resolver import get_local_path
-
 logger = logging.getLogger(__name__)
+
+#: Paths of Label Studio, which may be served below another path, URIs of storages, `data:` URLs.
+_NAMES_FILE = re.compile(
+    r"(/\S*)?/data/(upload/|.*\?d=)|(data/|/)?upload/|(/\S*)?/(tasks|projects)/\d+/(presign|resolve)/?\?"
+    r"|(/\S*)?/storage-data/uploaded|(s3|gs|azure-blob):\S|data:[\w.+-]+/[\w.+-]+[;,]"
+)
 
 #: Key of a task's data when it was imported as plain text.
 DATA_UNDEFINED_NAME = "$undefined$"
@@ -81,6 +85,9 @@ def get_image_local_path(
     LABEL_STUDIO_API_KEY. Raises `label_studio_ml.exceptions.MediaError`, a FileNotFoundError, where
     neither is to be had.
     """
+    from label_studio_ml._media.connection import is_address
+    from label_studio_ml.model import get_local_path
+
     names = ("LABEL_STUDIO_HOSTNAME", "HEARTEX_HOSTNAME", "HOSTNAME")
     given = (os.environ.get(name, "") for name in names)
     hostname = next((address for address in given if is_address(address)), None)
@@ -152,10 +159,7 @@ def is_valid_url(path: str) -> bool:
 def is_preload_needed(url: str) -> bool:
     """Tell whether a value of a task's data names a file: an address, a path, a storage URI."""
     return (
-        url.startswith(("/data/upload", "/upload", "upload", "s3:", "gs:", "azure-blob:"))
-        or (url.startswith("/data/") and "?d=" in url)
-        or is_valid_url(url)
-        or os.path.exists(url)  # noqa: PTH110 - tests of models patch this function
+        _NAMES_FILE.match(url) is not None or is_valid_url(url) or os.path.exists(url)  # noqa: PTH110 - tests of models patch this function
     )
 
 

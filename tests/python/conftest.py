@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from hosting import CONSOLE_SCRIPT, ECHO, Server, make_project
+from media_hosts import Host, LabelStudio
 
 # Read when the package is imported; servers that tests start get folders of their own.
 os.environ["MODEL_DIR"] = tempfile.mkdtemp(prefix="label-studio-ml-tests-")
@@ -40,3 +41,32 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(make_project(tmp_path_factory.mktemp("echo"), ECHO))
     yield server
     assert server.stop() == 0
+
+
+@pytest.fixture
+def media_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing names a Label Studio, and copies are kept in the folder that is returned."""
+    for name in [*os.environ]:
+        if name.startswith(("LABEL_STUDIO_", "HEARTEX_")) or "LOCAL_FILES" in name:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOSTNAME", "0123456789ab")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    return tmp_path / "cache" / "label-studio"
+
+
+@pytest.fixture
+def label_studio(media_environment: Path) -> Iterator[LabelStudio]:
+    """A host that behaves like Label Studio."""
+    host = LabelStudio()
+    yield host
+    host.stop()
+
+
+@pytest.fixture
+def storage() -> Iterator[Host]:
+    """A host of another origin."""
+    host = Host()
+    yield host
+    host.stop()

@@ -140,29 +140,6 @@ def test_a_first_generation_model_must_predict() -> None:
     assert Finished().predict([]) == []
 
 
-def test_a_file_is_fetched_with_the_connection_of_the_model(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from label_studio_tools.core.utils import io
-
-    asked = []
-    monkeypatch.setattr(
-        io, "get_local_path", lambda *args, **kwargs: asked.append((args, kwargs)) or "/local"
-    )
-    model = First(hostname="http://ls", access_token="t")
-    assert model.get_local_path("/data/upload/1.jpg") == "/local"
-    assert model.get_local_path("/data/upload/1.jpg", "/projects") == "/local"
-    connection = {"hostname": "http://ls", "access_token": "t"}
-    assert asked == [
-        (("/data/upload/1.jpg",), {"project_dir": None, **connection}),
-        (("/data/upload/1.jpg",), {"project_dir": "/projects", **connection}),
-    ]
-    assert label_studio_ml.model.get_local_path("u", "/cache") == "/local"
-    assert asked[-1] == (("u", "/cache"), {})
-    monkeypatch.setattr(label_studio_ml.model, "get_local_path", lambda url, **_: f"my {url}")
-    assert model.get_local_path("u") == "my u"
-
-
 def detected(body: str, **names: object) -> int:
     namespace: dict[str, object] = {
         "Base": LabelStudioMLBase,
@@ -317,17 +294,3 @@ def test_keys_of_a_simple_config() -> None:
     assert is_skipped({"annotations": [{"was_cancelled": True}]})
     assert is_skipped({"annotations": [{"skipped": True}]})
     assert not is_skipped({"annotations": [{"skipped": True}] * 2})
-
-
-def test_an_image_is_looked_for_where_the_environment_says(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from label_studio_tools.core.utils import io
-
-    from label_studio_ml.utils import get_image_local_path
-
-    monkeypatch.setattr(io, "get_local_path", lambda *args: args)
-    monkeypatch.setenv("LABEL_STUDIO_HOSTNAME", "http://ls")
-    asked = ("u", "cache", "project", "http://ls", "images")
-    assert get_image_local_path("u", "cache", "project", "images") == asked
-    assert get_image_local_path("u") == ("u", None, None, "http://ls", None)

@@ -172,9 +172,14 @@ def test_helpers_of_the_second_generation() -> None:
         cache.put(key, key.upper())
     cache.put("c", "C")
     assert ("a" in cache, "b" in cache, cache.get("b")) == (True, False, None)
-    for url in ("s3://b/k", "/data/local-files/?d=x", "upload/1.jpg", "https://h/x", __file__):
+    for url in (
+        *("s3://b/k", "/data/local-files/?d=x", "upload/1.jpg", "https://h/x", __file__),
+        *("/ls/data/upload/1/a.png", "/ls/data/local-files/?d=a b", "data:text/plain,x"),
+        *("/tasks/1/resolve/?fileuri=x", "/storage-data/uploaded/?filepath=upload/1/a"),
+    ):
         assert is_preload_needed(url), url
-    assert not is_preload_needed("a sentence, with words")
+    for text in ("a sentence, with words", "uploads are welcome", "s3: the new season", "data: x"):
+        assert not is_preload_needed(text), text
     compare_nested_structures({"a": [1.0, "b"]}, {"a": [1.00001, "b"]})
     with pytest.raises(AssertionError, match=r"\.a\[0\]"):
         compare_nested_structures({"a": [1.0]}, {"a": [1.1]})

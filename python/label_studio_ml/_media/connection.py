@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from label_studio_ml._media.tokens import Token
+if TYPE_CHECKING:
+    from label_studio_ml._media.tokens import Token
 
 #: Variables that name Label Studio, the first that is set counts. Containers have their id in
 #: HOSTNAME, so that counts only where it is an address.
@@ -22,12 +22,14 @@ TOKEN_VARIABLES = ("LABEL_STUDIO_API_KEY", "LABEL_STUDIO_ACCESS_TOKEN")
 SETUP = "/setup"
 
 
-@dataclass(frozen=True)
-class Connection:
+class Connection(NamedTuple):
     """Address and token of Label Studio as /setup brought them; empty before that."""
 
     hostname: str = ""
-    access_token: str = field(default="", repr=False)
+    access_token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Connection({self.hostname!r})"
 
 
 _current: ContextVar[Connection | None] = ContextVar("label_studio_of_setup", default=None)
@@ -77,13 +79,12 @@ def of_project(project_id: str) -> Connection:
     return _of_projects.get(project_id) or Connection()
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(NamedTuple):
     """A Label Studio: its address without a slash at the end, who named it, tokens to ask it with."""
 
     address: str
     source: str
-    tokens: tuple[Token, ...]
+    tokens: "tuple[Token, ...]"
     #: Other addresses of the same Label Studio, which may stand in the data of tasks.
     aliases: tuple[str, ...] = ()
     #: A variable whose token is not used, since only /setup named the address.
@@ -118,9 +119,7 @@ def of_environment() -> tuple[str, str] | None:
     return None
 
 
-def server(
-    hostname: str | None, access_token: str | None, connection: Connection | None = None
-) -> Server | None:
+def server(hostname: str | None, access_token: str | None) -> Server | None:
     """Return the Label Studio that is meant, None if nothing names one.
 
     Arguments go before the environment, and that before /setup. A token of the environment is not
@@ -128,7 +127,9 @@ def server(
 
     Raises ValueError for an argument that is no address.
     """
-    known = current() if connection is None else connection
+    from label_studio_ml._media.tokens import Token
+
+    known = current()
     # The base class of generation 1 hands on what /setup brought as arguments.
     hostname = None if hostname == known.hostname else hostname
     access_token = None if access_token == known.access_token else access_token
@@ -149,7 +150,7 @@ def server(
     return Server(address, source, _distinct(tokens), aliases, withheld)
 
 
-def _distinct(tokens: list[Token]) -> tuple[Token, ...]:
+def _distinct(tokens: "list[Token]") -> "tuple[Token, ...]":
     by_value: dict[str, Token] = {}
     for token in tokens:
         by_value.setdefault(token.value, token)

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
 from requests.auth import HTTPBasicAuth
+from urllib3.exceptions import ReadTimeoutError
 
 from label_studio_ml._media.cache import MAX_VARIABLE, max_bytes
 from label_studio_ml._media.connection import Server, is_address, origin
@@ -227,7 +228,7 @@ def _require_ok(response: requests.Response, token: Token | None, server: Server
     if 200 <= response.status_code < 300:
         return
     at, status = _host(response.url), response.status_code
-    said = "redirects to its login page" if response.is_redirect else f"answered {status}"
+    said = "shows its login page" if response.is_redirect else f"answered {status}"
     if server is None or token is None:
         raise Failure(f"{at} {said}", "", HTTPMediaError, status)
     if origin(response.url) == origin(server.address):
@@ -295,6 +296,9 @@ def _told(url: str, server: Server | None = None) -> Iterator[None]:
     except requests.exceptions.ContentDecodingError:
         raise Failure(f"what {at} sent cannot be unpacked", "", ConnectionMediaError) from None
     except requests.ConnectionError as error:
+        # What the body needs too long for comes as a ConnectionError.
+        if isinstance(error.args[0] if error.args else None, ReadTimeoutError):
+            raise Failure(f"{at} did not go on in time", "", TimeoutMediaError) from None
         clause, advice = f"{at} cannot be reached ({_cause(error)})", _unreachable(url, server)
         raise Failure(clause, advice, ConnectionMediaError) from None
     except (requests.RequestException, UnicodeError) as error:

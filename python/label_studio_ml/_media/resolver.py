@@ -257,15 +257,18 @@ def _extension(route: Data) -> str:
 def _decode(url: str, route: Data, file: BinaryIO) -> None:
     head, _, body = route.url.partition(",")
     content = unquote_to_bytes(body)
-    try:
-        if head.lower().rstrip().endswith(";base64"):
-            compact = b"".join(content.split())
+    if head.lower().rstrip().endswith(";base64"):
+        compact = b"".join(content.split())
+        try:
             # Padding is often left out.
             content = base64.b64decode(compact + b"=" * (-len(compact) % 4), validate=True)
-        too_large = len(content) > cache.max_bytes()
+        except ValueError:
+            raise MediaError(f"cannot read {shown(url)}: it is no Base64") from None
+    try:
+        most = cache.max_bytes()
     except ValueError as error:
         raise MediaError(f"cannot read {shown(url)}: {error}") from None
-    if too_large:
+    if len(content) > most:
         variable = cache.MAX_VARIABLE
         raise MediaError(f"cannot read {shown(url)}: it is too large; set {variable} to more MiB")
     file.write(content)

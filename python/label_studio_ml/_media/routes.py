@@ -8,35 +8,32 @@ import base64
 import posixpath
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from label_studio_ml._media.connection import origin
 
 #: Paths of Label Studio that it serves files under.
 _SERVED = ("/data/", "/tasks/", "/projects/", "/storage-data/")
-_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+._-]*://.|(s3|gs|azure-blob):.")
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+._-]*://\S|(s3|gs|azure-blob):\S")
 _DATA = re.compile(r"data:[^,;]*(;[^,]*)?,", re.IGNORECASE)
 _OF_STORAGE = re.compile(r"/(tasks|projects)/\d+/(presign|resolve)/?$")
 _UPLOAD = "/data/upload/"
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """A `data:` URL, which is the file itself."""
 
     url: str
 
 
-@dataclass(frozen=True)
-class Web:
+class Web(NamedTuple):
     """An address that is not Label Studio's."""
 
     url: str
 
 
-@dataclass(frozen=True)
-class Upload:
+class Upload(NamedTuple):
     """A file that was uploaded into Label Studio: `project/name`, percent-encoded as it was found."""
 
     path: str
@@ -48,24 +45,21 @@ class Upload:
         return f"{_UPLOAD}{self.path}", f"/storage-data/uploaded/?filepath={stored}"
 
 
-@dataclass(frozen=True)
-class LocalFile:
+class LocalFile(NamedTuple):
     """A file below the root for local files, at a path relative to that."""
 
     path: str
     remote: str
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """A file in a cloud storage: its URI, and the path of Label Studio that leads to it, if known."""
 
     uri: str
     remote: str = ""
 
 
-@dataclass(frozen=True)
-class Served:
+class Served(NamedTuple):
     """Another path of Label Studio, with its query."""
 
     remote: str

@@ -12,9 +12,8 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 #: An access token is traded anew this long before it ends, or a tenth of its life.
 _MARGIN = 30.0
@@ -31,11 +30,10 @@ class Kind(Enum):
     ACCESS = "access token"
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     """A token and where it came from."""
 
-    value: str = field(repr=False)
+    value: str
     source: str
 
     @property
@@ -47,6 +45,9 @@ class Token:
 
     def __str__(self) -> str:
         return f"the {self.kind.value} of {self.source}"
+
+    def __repr__(self) -> str:
+        return f"Token({self.source!r})"
 
 
 class Refused(Exception):
