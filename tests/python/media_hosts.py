@@ -120,7 +120,10 @@ class LabelStudio(Host):
         self.lock = threading.Lock()
 
     def trade(self, handler: Handler, path: str, body: dict[str, str]) -> None:
-        if path != "/api/token/refresh/" or body.get("refresh") not in self.refresh:
+        if path != "/api/token/refresh/":
+            handler.say(404)
+            return
+        if body.get("refresh") not in self.refresh:
             handler.say(401, b'{"detail": "Token is invalid or expired"}')
             return
         with self.lock:

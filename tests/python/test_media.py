@@ -74,9 +74,10 @@ def test_an_upload_that_the_installation_keeps_elsewhere(configured: LabelStudio
 
 def test_an_upload_that_is_gone(configured: LabelStudio) -> None:
     message = refusal(UPLOAD)
+    token = "the legacy token of LABEL_STUDIO_API_KEY"
     assert message == (
-        f"cannot fetch {UPLOAD}: {configured.url} answered 404 to the legacy token of "
-        "LABEL_STUDIO_API_KEY; the file must be there and the token's user see its project; is "
+        f"cannot fetch {UPLOAD}: {configured.url}{UPLOAD} answered 404 to {token}; "
+        f"{configured.url}/storage-data/uploaded/ answered 404 to {token}; the file must be there and the token's user see its project; is "
         "LABEL_STUDIO_URL right?"
     )
 
@@ -168,6 +169,23 @@ def test_a_root_may_be_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "root").symlink_to(tmp_path / "real")
     monkeypatch.setenv("LOCAL_FILES_DOCUMENT_ROOT", str(tmp_path / "root"))
     assert read("/data/local-files/?d=a.png") == b"local"
+
+
+def test_the_error_tells_where_it_was_looked_for(
+    tmp_path: Path, configured: LabelStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ROOT, str(tmp_path))
+    message = refusal("/data/local-files/?d=a.png")
+    assert message.startswith(
+        f"cannot fetch /data/local-files/?d=a.png: it is not in {tmp_path} ({ROOT}); "
+        f"{configured.url}/data/local-files/ answered 404 to"
+    )
+    message = refusal(UPLOAD, project_dir=str(tmp_path))
+    assert f": it is not in {tmp_path}/upload; {configured.url}{UPLOAD} answered 404" in message
+    monkeypatch.delenv("LABEL_STUDIO_URL")
+    assert f": it is not in {tmp_path}/upload; no Label Studio" in refusal(
+        UPLOAD, project_dir=str(tmp_path)
+    )
 
 
 def test_local_files_that_label_studio_refuses(configured: LabelStudio) -> None:
@@ -273,7 +291,7 @@ def test_data_urls(media_environment: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert refusal("data:image/png;base64,????").endswith("base64,…: it is no Base64")
     monkeypatch.setenv("LABEL_STUDIO_ML_MAX_MEDIA", "0.001")
     message = refusal("data:image/png;base64," + "A" * 3000)
-    assert message.startswith("cannot read data:image/png;base64,…: it is too large")
+    assert message.startswith("cannot fetch data:image/png;base64,…: it is too large")
 
 
 def test_nothing_is_fetched_where_that_is_not_wanted(

@@ -100,7 +100,7 @@ def test_a_trade_that_is_refused_is_made_again_once(
     assert fetch(1) == b"file"
     assert label_studio.trades == 2
     label_studio.files["/data/upload/1/2"] = status(401)
-    assert f"{label_studio.url} answered 401 to the personal access token of" in refusal(2, token)
+    assert "/data/upload/1/2 answered 401 to the personal access token of" in refusal(2, token)
     assert label_studio.trades == 3
 
 
@@ -133,6 +133,9 @@ def test_a_personal_token_that_ended(
         "see the project (Account & Settings)"
     )
     assert label_studio.paths() == [REFRESH]
+    monkeypatch.setenv("LABEL_STUDIO_URL", f"{label_studio.url}/elsewhere")
+    label_studio.files["/data/upload/1/0"] = b"file"
+    assert refusal(0, token).endswith(f"is {label_studio.url}/elsewhere its address?")
 
 
 def test_an_access_token_is_a_bearer(
@@ -146,17 +149,27 @@ def test_an_access_token_is_a_bearer(
 
 
 def test_the_next_token_is_tried(
-    label_studio: LabelStudio, monkeypatch: pytest.MonkeyPatch
+    label_studio: LabelStudio, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "unknown")
     monkeypatch.setenv("LABEL_STUDIO_ACCESS_TOKEN", personal("ended"))
     with connected(Connection("http://localhost:8080", LEGACY)):
         assert fetch(0) == b"file"
+    assert {record.getMessage() for record in caplog.records} == {
+        f"{label_studio.url}/data/upload/1/0 answered 401 to the legacy token of LABEL_STUDIO_API_KEY; "
+        "another token is used",
+        f"{label_studio.url}{REFRESH} answered 401 to the personal access token of "
+        "LABEL_STUDIO_ACCESS_TOKEN; another token is used",
+    }
     assert label_studio.asked == [
         ("/data/upload/1/0", "Token unknown"),
         (REFRESH, None),
         ("/data/upload/1/0", f"Token {LEGACY}"),
     ]
+    with connected(Connection("http://localhost:8080", LEGACY)):
+        fetch(2)
+    assert len(caplog.records) == 2
+    label_studio.asked.clear()
     label_studio.forbidden.add(LEGACY)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", LEGACY)
     other = jwt(token_type="access")
@@ -169,9 +182,10 @@ def test_all_tokens_are_refused(label_studio: LabelStudio, monkeypatch: pytest.M
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "unknown")
     with connected(Connection("http://localhost:8080", "old")):
         message = refusal(0, "unknown", "old")
+    asked = f"{label_studio.url}/data/upload/1/0"
     assert message == (
-        f"cannot fetch /data/upload/1/0: {label_studio.url} answered 401 to the legacy token of "
-        f"LABEL_STUDIO_API_KEY and {label_studio.url} answered 401 to the legacy token of /setup; set "
+        f"cannot fetch /data/upload/1/0: {asked} answered 401 to the legacy token of "
+        f"LABEL_STUDIO_API_KEY and {asked} answered 401 to the legacy token of /setup; set "
         "LABEL_STUDIO_API_KEY to a token of a user who can see the project (Account & Settings)"
     )
 
@@ -204,7 +218,10 @@ def test_the_login_page_is_no_file(
 ) -> None:
     label_studio.files["/data/upload/1/0"] = redirect("/user/login/?next=/data/upload/1/0", 302)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", LEGACY)
-    assert f"{label_studio.url} shows its login page to the legacy token" in refusal(0, LEGACY)
+    assert (
+        f"{label_studio.url}/data/upload/1/0 shows its login page to the legacy token"
+        in refusal(0, LEGACY)
+    )
 
 
 def test_a_token_is_shown_to_its_origin_only(
@@ -217,11 +234,16 @@ def test_a_token_is_shown_to_its_origin_only(
     label_studio.files["/data/upload/1/1"] = redirect(f"{storage.url}/x")
     assert fetch(0) == b"elsewhere"
     assert [header for _, header in label_studio.asked] == [f"Token {LEGACY}"] * 2
+    storage.files["/data/minio"] = status(403)
+    label_studio.files["/data/upload/1/4"] = redirect(f"{storage.url}/data/minio")
+    assert refusal(4, LEGACY).endswith(
+        "look at the storage in Label Studio's settings of the project"
+    )
     # Back at Label Studio it is shown again.
     storage.files["/back"] = redirect(f"{label_studio.url}/data/upload/1/3")
     label_studio.files["/data/upload/1/2"] = redirect(f"{storage.url}/back")
     assert fetch(2) == b"file"
-    assert [header for _, header in storage.asked] == [None] * 3
+    assert [header for _, header in storage.asked] == [None] * 4
 
 
 def test_an_address_that_moved(

@@ -41,7 +41,8 @@ class Media:
         return self._label_studio_client
 
     def get_label_studio_access_token(self) -> str | None:
-        """Return a token for Label Studio: a fresh one of the SDK's client, else the environment's.
+        """Return a token for Label Studio: a fresh one of the SDK's client, else the environment's,
+        else that of /setup.
 
         The client trades a personal access token for one that Label Studio takes.
         """
@@ -49,7 +50,8 @@ class Media:
         if client:
             return cast(str, client._client_wrapper._tokens_client.api_key)
         environment = os.environ.get
-        return environment("LABEL_STUDIO_API_KEY") or environment("LABEL_STUDIO_ACCESS_TOKEN")
+        own = environment("LABEL_STUDIO_API_KEY") or environment("LABEL_STUDIO_ACCESS_TOKEN")
+        return own or self._known_connection().access_token or None
 
     def get_local_path(
         self,

@@ -5,6 +5,7 @@ to nobody else, so one that leads to a storage does not take it along. This modu
 """
 
 import http.cookiejar
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,10 +22,13 @@ from label_studio_ml._media.routes import shown
 from label_studio_ml._media.tokens import Kind, Refused, Token, authorization
 from label_studio_ml.exceptions import MediaError
 
+logger = logging.getLogger("label_studio_ml.model")
+
 #: Seconds to connect, and seconds without a byte.
 TIMEOUTS = (10.0, 60.0)
 _MOST_REDIRECTS = 10
 _CHUNK = 1 << 18
+_warned: set[tuple[str, str]] = set()
 #: Some hosts of images refuse programs that do not say who they are.
 _AGENT = "Mozilla/5.0 (compatible; label-studio-ml)"
 _LOGIN = "/user/login"
@@ -91,20 +95,29 @@ def fetch(url: str, server: Server | None, file: BinaryIO) -> None:
     with _session() as session:
         if server is None or origin(server.address) != origin(url):
             with _open(session, url, server, _userinfo(url)) as response:
-                _require_ok(response, None, None)
+                _require_ok(response, url, None, None)
                 _save(response, file, most)
             return
-        refusals: list[Failure] = []
+        refusals: dict[Token, Failure] = {}
         for token in server.tokens:
             try:
                 with _shown(session, url, server, token) as response:
                     _save(response, file, most)
+                _warn(server, refusals)
                 return
             except Failure as failure:
                 if not failure.refused:
                     raise
-                refusals.append(failure)
-        raise _all_refused(server, refusals)
+                refusals[token] = failure
+        raise _all_refused(server, [*refusals.values()])
+
+
+def _warn(server: Server, refusals: dict[Token, Failure]) -> None:
+    """Say once of each token that it is of no use, where another one is."""
+    for token, failure in refusals.items():
+        if (server.address, token.source) not in _warned:
+            _warned.add((server.address, token.source))
+            logger.warning("%s; another token is used", failure.clause)
 
 
 def _all_refused(server: Server, refusals: list[Failure]) -> Failure:
@@ -140,11 +153,13 @@ def _shown(
         try:
             header = authorization(server.address, token, post, refused=header)
         except Refused as refused:
-            raise Failure(f"{refused}", _no_token(server), HTTPMediaError, 401, True) from None
+            known = refused.status in (401, 403)
+            advice = _no_token(server) if known else f"is {server.address} its address?"
+            raise Failure(f"{refused}", advice, HTTPMediaError, refused.status, True) from None
         with _open(session, url, server, _Auth(header)) as response:
             if _is_refusal(response, server) and token.kind is Kind.PERSONAL and not last:
                 continue
-            _require_ok(response, token, server)
+            _require_ok(response, url, token, server)
             yield response
             return
 
@@ -224,7 +239,9 @@ def _is_refusal(response: requests.Response, server: Server) -> bool:
     return refused and origin(response.url) == origin(server.address)
 
 
-def _require_ok(response: requests.Response, token: Token | None, server: Server | None) -> None:
+def _require_ok(
+    response: requests.Response, asked: str, token: Token | None, server: Server | None
+) -> None:
     if 200 <= response.status_code < 300:
         return
     at, status = _host(response.url), response.status_code
@@ -234,12 +251,14 @@ def _require_ok(response: requests.Response, token: Token | None, server: Server
     if origin(response.url) == origin(server.address):
         unknown = _is_refusal(response, server)
         advice = _advice_of_401(response, server) if unknown else ""
-        clause = f"{at} {said} to {token}"
+        clause = f"{at}{urlsplit(response.url).path} {said} to {token}"
         raise Failure(clause, advice, HTTPMediaError, status, unknown or status == 403)
     # The token was not shown there.
     from_there = _host(server.address)
-    moved = urlsplit(response.url).hostname == urlsplit(server.address).hostname
-    advice = f"set LABEL_STUDIO_URL to the address at {at}" if moved else ""
+    moved = status == 401 and urlsplit(response.url).path == urlsplit(asked).path
+    advice = "look at the storage in Label Studio's settings of the project"
+    if moved:
+        advice = f"set LABEL_STUDIO_URL to the address at {at}"
     raise Failure(f"{at}, where {from_there} redirects, {said}", advice, HTTPMediaError, status)
 
 
@@ -258,7 +277,9 @@ def _advice_of_401(response: requests.Response, server: Server) -> str:
 def _save(response: requests.Response, file: BinaryIO, most: int) -> None:
     """Write the body. Raises Failure if it is too large, or less than was announced."""
     announced = response.headers.get("Content-Length", "")
-    length = int(announced) if announced.isdecimal() else None
+    # The length of chunks goes before it.
+    whole = announced.isdecimal() and "Transfer-Encoding" not in response.headers
+    length = int(announced) if whole else None
     too_large = Failure(
         f"{_host(response.url)} sends more than {most / (1 << 20):g} MiB",
         f"set {MAX_VARIABLE} to more MiB",

@@ -5,9 +5,9 @@ import mimetypes
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from urllib.parse import unquote, unquote_to_bytes
 
 from label_studio_ml._media import cache, routes
@@ -51,38 +51,61 @@ def get_local_path(
     try:
         label_studio = server(hostname, access_token)
     except ValueError as error:
-        raise MediaError(f"cannot fetch {shown(url)}: {error}") from None
+        raise _error(url, f"{error}") from None
     route = routes.route_of(url, label_studio.addresses if label_studio else ())
     if route is None:
-        raise MediaError(
-            f"cannot fetch {shown(url)}: it is no file of this machine, no path of Label Studio and "
-            "no address"
-        )
+        raise _error(url, "it is no file of this machine, no path of Label Studio and no address")
     folder = Path(cache_dir) if cache_dir else cache.default_folder()
     kept = folder if cache_dir and download_resources else None
-    found = _on_this_machine(url, route, kept, project_dir, image_dir)
-    if found is not None:
-        return str(found)
-    return _copy_of(url, route, label_studio, folder, download_resources, task_id)
-
-
-def _on_this_machine(
-    url: str, route: Route, kept: Path | None, project_dir: str | None, image_dir: str | None
-) -> Path | None:
+    looked = ""
     if isinstance(route, Upload):
-        found = _upload(route, _upload_folder(project_dir, image_dir))
-        if found and kept:
-            kept.mkdir(parents=True, exist_ok=True)
-            shutil.copy(found, kept)
+        images = _upload_folder(project_dir, image_dir)
+        if found := _upload(route, images):
+            return str(_copied(found, kept))
+        looked = f"it is not in {images}" if image_dir or project_dir else ""
+    elif isinstance(route, LocalFile) and (root := _root()):
+        if found := _local_file(url, route, root):
+            return str(_cached(found, kept))
+        looked = f"it is not in {root[1]} ({root[0]})"
+    wanted = _Wanted(url, route, label_studio, task_id, looked)
+    return _copy_of(wanted, folder, download_resources)
+
+
+class _Wanted(NamedTuple):
+    """A file that is not on this machine, and where it was looked for there."""
+
+    url: str
+    route: Route
+    server: Server | None
+    task_id: int | str | None
+    looked: str
+
+    def error(self, *clauses: str) -> MediaError:
+        return _error(self.url, *(clause for clause in (self.looked, *clauses) if clause))
+
+
+def _error(url: str, *clauses: str) -> MediaError:
+    return MediaError(_message(url, clauses))
+
+
+def _message(url: str, clauses: Iterable[str]) -> str:
+    return f"cannot fetch {shown(url)}: {'; '.join(dict.fromkeys(filter(None, clauses)))}"
+
+
+def _copied(found: Path, kept: Path | None) -> Path:
+    """Copy an upload into a folder under its own name; models find it there, as by the original."""
+    if kept:
+        kept.mkdir(parents=True, exist_ok=True)
+        shutil.copy(found, kept)
+    return found
+
+
+def _cached(found: Path, kept: Path | None) -> Path:
+    if kept is None:
         return found
-    if isinstance(route, LocalFile):
-        found = _local_file(url, route)
-        if found and kept:
-            path = cache.path_of(kept, f"{found}", found.name)
-            cache.keep_copy(path, found)
-            return path
-        return found
-    return None
+    path = cache.path_of(kept, f"{found}", found.name)
+    cache.keep_copy(path, found)
+    return path
 
 
 def _upload_folder(project_dir: str | None, image_dir: str | None) -> Path:
@@ -109,65 +132,58 @@ def _upload(route: Upload, folder: Path) -> Path | None:
     return None
 
 
-def _local_file(url: str, route: LocalFile) -> Path | None:
-    """Return a file below the root for local files; None if there is no root, or no such file."""
-    found = next(
-        ((name, os.environ[name]) for name in _ROOT_VARIABLES if os.environ.get(name)), None
-    )
-    if found is None:
-        return None
-    variable, text = found
-    root = Path(text).resolve()
-    # Below "/" every file would count as one that Label Studio serves.
-    if root == Path(root.anchor) or "\0" in route.path:
+def _root() -> tuple[str, Path] | None:
+    """Return the variable that names the root for local files, and the root."""
+    for name in _ROOT_VARIABLES:
+        if text := os.environ.get(name):
+            root = Path(text).resolve()
+            # Below "/" every file would count as one that Label Studio serves.
+            return None if root == Path(root.anchor) else (name, root)
+    return None
+
+
+def _local_file(url: str, route: LocalFile, named: tuple[str, Path]) -> Path | None:
+    """Return a file below the root for local files; None if there is no such file."""
+    variable, root = named
+    if "\0" in route.path:
         return None
     path = (root / routes.inside(route.path)).resolve()
     if not path.is_relative_to(root):
-        raise MediaError(f"cannot fetch {shown(url)}: it leads out of the folder of {variable}")
+        raise _error(url, f"it leads out of the folder of {variable}")
     return path if path.is_file() else None
 
 
-def _copy_of(
-    url: str,
-    route: Route,
-    label_studio: Server | None,
-    folder: Path,
-    download: bool,
-    task_id: int | str | None,
-) -> str:
+def _copy_of(wanted: _Wanted, folder: Path, download: bool) -> str:
+    route, known = wanted.route, wanted.server
+    remotes: tuple[str, ...] = ()
     if isinstance(route, Data):
         path = cache.path_of(folder, route.url, f"data{_extension(route)}")
-        return _kept(url, path, lambda file: _decode(url, route, file), download, None)
-    if isinstance(route, Web):
+    elif isinstance(route, Web):
         path = cache.path_of(folder, route.url, routes.name_of(route))
-        remotes: tuple[str, ...] = (route.url,)
+        remotes = (route.url,)
     else:
-        if label_studio is None:
-            raise MediaError(
-                f"cannot fetch {shown(url)}: no Label Studio is known; {_no_address()}"
-            )
-        path = cache.path_of(folder, f"{label_studio.address} {_key(route)}", routes.name_of(route))
-        remotes = tuple(_absolute(label_studio, each) for each in _remotes(url, route, task_id))
+        if known is None:
+            raise wanted.error("no Label Studio is known", _no_address())
+        path = cache.path_of(folder, f"{known.address} {_key(route)}", routes.name_of(route))
+        remotes = tuple(
+            known.address + each.replace("#", "%23") for each in _remotes(wanted, route)
+        )
 
     def write(file: BinaryIO) -> None:
-        _fetch(url, route, remotes, label_studio, file)
+        if isinstance(route, Data):
+            _decode(wanted.url, route, file)
+        else:
+            _fetch(wanted, remotes, file)
 
-    return _kept(url, path, write, download, label_studio)
-
-
-def _kept(
-    url: str, path: Path, write: Callable[[BinaryIO], None], download: bool, who: Server | None
-) -> str:
     if download:
         try:
-            cache.keep(path, write, who)
+            cache.keep(path, write, known)
         except MediaError:
             raise
         except OSError as error:
-            raise MediaError(
-                f"cannot fetch {shown(url)}: no copy can be kept in {path.parent} "
-                f"({error.strerror or error}); set XDG_CACHE_HOME to a folder that can be written"
-            ) from None
+            clause = f"no copy can be kept in {path.parent} ({error.strerror or error})"
+            advice = "set XDG_CACHE_HOME to a folder that can be written"
+            raise wanted.error(clause, advice) from None
     return str(path)
 
 
@@ -188,38 +204,26 @@ def _key(route: Upload | LocalFile | Stored | Served) -> str:
     return f"stored {route.uri}" if isinstance(route, Stored) else f"served {route.remote}"
 
 
-def _remotes(
-    url: str, route: Upload | LocalFile | Stored | Served, task_id: int | str | None
-) -> tuple[str, ...]:
+def _remotes(wanted: _Wanted, route: Upload | LocalFile | Stored | Served) -> tuple[str, ...]:
     if isinstance(route, Upload):
         return route.remote
     if isinstance(route, LocalFile | Served) or route.remote:
         return (route.remote,)
-    if task_id is None:
-        raise MediaError(
-            f"cannot fetch {shown(url)}: Label Studio hands out files of cloud storages by task; call "
-            "get_local_path(url, task_id=task['id'])"
+    if wanted.task_id is None:
+        raise wanted.error(
+            "Label Studio hands out files of cloud storages by task",
+            "call get_local_path(url, task_id=task['id'])",
         )
-    return (routes.presign(task_id, route.uri),)
+    return (routes.presign(wanted.task_id, route.uri),)
 
 
-def _absolute(label_studio: Server, remote: str) -> str:
-    return label_studio.address + remote.replace("#", "%23")
-
-
-def _fetch(
-    url: str,
-    route: Route,
-    remotes: tuple[str, ...],
-    label_studio: Server | None,
-    file: BinaryIO,
-) -> None:
+def _fetch(wanted: _Wanted, remotes: tuple[str, ...], file: BinaryIO) -> None:
     from label_studio_ml._media.download import Failure, fetch
 
     failures: list[Failure] = []
     for remote in remotes:
         try:
-            return fetch(remote, label_studio, file)
+            return fetch(remote, wanted.server, file)
         except Failure as failure:
             failures.append(failure)
             # Only an answer that says nothing of tokens and connection leaves hope for the next.
@@ -227,10 +231,10 @@ def _fetch(
                 break
             file.seek(0)
             file.truncate()
-    first = failures[0]
-    clauses = "; ".join(dict.fromkeys(failure.clause for failure in failures))
-    advice = next((failure.advice for failure in failures if failure.advice), _advice(route, first))
-    raise first.raised(f"cannot fetch {shown(url)}: {clauses}{advice and f'; {advice}'}") from None
+    advice = next((failure.advice for failure in failures if failure.advice), "")
+    advice = advice or _advice(wanted.route, failures[0])
+    clauses = [wanted.looked, *(failure.clause for failure in failures), advice]
+    raise failures[0].raised(_message(wanted.url, clauses)) from None
 
 
 def _advice(route: Route, failure: "Failure") -> str:
@@ -263,12 +267,11 @@ def _decode(url: str, route: Data, file: BinaryIO) -> None:
             # Padding is often left out.
             content = base64.b64decode(compact + b"=" * (-len(compact) % 4), validate=True)
         except ValueError:
-            raise MediaError(f"cannot read {shown(url)}: it is no Base64") from None
+            raise _error(url, "it is no Base64") from None
     try:
         most = cache.max_bytes()
     except ValueError as error:
-        raise MediaError(f"cannot read {shown(url)}: {error}") from None
+        raise _error(url, f"{error}") from None
     if len(content) > most:
-        variable = cache.MAX_VARIABLE
-        raise MediaError(f"cannot read {shown(url)}: it is too large; set {variable} to more MiB")
+        raise _error(url, "it is too large", f"set {cache.MAX_VARIABLE} to more MiB")
     file.write(content)

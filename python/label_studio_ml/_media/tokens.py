@@ -53,6 +53,10 @@ class Token(NamedTuple):
 class Refused(Exception):
     """Label Studio does not trade a personal access token; says how it answered."""
 
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
 
 def _claims(token: str) -> dict[str, Any] | None:
     """Return what a JWT says, unverified; None for what is no JWT."""
@@ -128,4 +132,4 @@ def _trade(address: str, token: Token, post: Post) -> str:
     if status == 200 and isinstance(access, str) and access:
         return access
     said = "without an access token" if status == 200 else f"{status}"
-    raise Refused(f"{address}/api/token/refresh/ answered {said} to {token}")
+    raise Refused(f"{address}/api/token/refresh/ answered {said} to {token}", status)
