@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from media_hosts import LEGACY, Host, LabelStudio, redirect, status, uri_of
+from media_hosts import LEGACY, Host, LabelStudio, personal, redirect, status, uri_of
 
 from label_studio_ml._media.connection import Connection, connected
 from label_studio_ml.exceptions import MediaError
@@ -76,7 +76,7 @@ def test_an_upload_that_is_gone(configured: LabelStudio) -> None:
     message = refusal(UPLOAD)
     token = "the legacy token of LABEL_STUDIO_API_KEY"
     assert message == (
-        f"cannot fetch {UPLOAD}: {configured.url}{UPLOAD} answered 404 to {token}; "
+        f"cannot fetch {UPLOAD}: {configured.url} answered 404 to {token}; "
         f"{configured.url}/storage-data/uploaded/ answered 404 to {token}; the file must be there and the token's user see its project; is "
         "LABEL_STUDIO_URL right?"
     )
@@ -178,10 +178,10 @@ def test_the_error_tells_where_it_was_looked_for(
     message = refusal("/data/local-files/?d=a.png")
     assert message.startswith(
         f"cannot fetch /data/local-files/?d=a.png: it is not in {tmp_path} ({ROOT}); "
-        f"{configured.url}/data/local-files/ answered 404 to"
+        f"{configured.url} answered 404 to"
     )
     message = refusal(UPLOAD, project_dir=str(tmp_path))
-    assert f": it is not in {tmp_path}/upload; {configured.url}{UPLOAD} answered 404" in message
+    assert f": it is not in {tmp_path}/upload; {configured.url} answered 404" in message
     monkeypatch.delenv("LABEL_STUDIO_URL")
     assert f": it is not in {tmp_path}/upload; no Label Studio" in refusal(
         UPLOAD, project_dir=str(tmp_path)
@@ -243,16 +243,25 @@ def test_a_storage_that_refuses(configured: LabelStudio, storage: Host) -> None:
 
 def test_label_studio_below_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
     host = LabelStudio("/label-studio")
+    token = personal()
+    host.refresh.add(token)
+    host.files[UPLOAD] = b"picture"
+    host.files["/tasks/1/resolve/?fileuri=czM6Ly9iL2s="] = b"stored"
+    monkeypatch.setenv("LABEL_STUDIO_URL", f"{host.url}/")
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", token)
     try:
-        monkeypatch.setenv("LABEL_STUDIO_URL", f"{host.url}/")
-        token = "a personal one, traded below the path too"
-        monkeypatch.setenv("LABEL_STUDIO_API_KEY", LEGACY)
-        host.files[UPLOAD] = token.encode()
         for value in (UPLOAD, f"/label-studio{UPLOAD}", host.url + UPLOAD):
-            assert read(value) == token.encode()
-        assert host.paths() == [f"/label-studio{UPLOAD}"]
-        host.files["/tasks/1/resolve/?fileuri=czM6Ly9iL2s="] = b"stored"
+            path = Path(get_local_path(value))
+            assert path.read_bytes() == b"picture"
+            path.unlink()
         assert read("/label-studio/tasks/1/resolve/?fileuri=czM6Ly9iL2s=") == b"stored"
+        assert host.paths() == [
+            "/label-studio/api/token/refresh/",
+            *[f"/label-studio{UPLOAD}"] * 3,
+            "/label-studio/tasks/1/resolve/?fileuri=czM6Ly9iL2s=",
+        ]
+        missing = f"/label-studio{UPLOAD}.not"
+        assert f"{missing}: {host.url}{UPLOAD}.not answered 404 to" in refusal(missing)
     finally:
         host.stop()
 

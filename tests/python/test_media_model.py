@@ -219,7 +219,7 @@ def test_generation_2_served(label_studio: LabelStudio, serve: Serve, tmp_path: 
     server = serve(SERVED.format(upload=UPLOAD), env={"XDG_CACHE_HOME": str(tmp_path / "cache")})
     answer = server.setup(hostname=label_studio.url, access_token="refused")
     assert answer.status_code == 500
-    assert f"{label_studio.url}{UPLOAD} answered 401 to the legacy token of /setup" in answer.text
+    assert f"{label_studio.url} answered 401 to the legacy token of /setup" in answer.text
     assert server.setup(hostname=label_studio.url, access_token=LEGACY).status_code == 200
     tasks = [{"id": 1, "data": {"text": f"{UPLOAD}2"}}]
     assert server.first(tasks=tasks)["result"] == ["note", "other note"]

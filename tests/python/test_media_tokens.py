@@ -100,7 +100,7 @@ def test_a_trade_that_is_refused_is_made_again_once(
     assert fetch(1) == b"file"
     assert label_studio.trades == 2
     label_studio.files["/data/upload/1/2"] = status(401)
-    assert "/data/upload/1/2 answered 401 to the personal access token of" in refusal(2, token)
+    assert f"{label_studio.url} answered 401 to the personal access token of" in refusal(2, token)
     assert label_studio.trades == 3
 
 
@@ -182,22 +182,29 @@ def test_all_tokens_are_refused(label_studio: LabelStudio, monkeypatch: pytest.M
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "unknown")
     with connected(Connection("http://localhost:8080", "old")):
         message = refusal(0, "unknown", "old")
-    asked = f"{label_studio.url}/data/upload/1/0"
     assert message == (
-        f"cannot fetch /data/upload/1/0: {asked} answered 401 to the legacy token of "
-        f"LABEL_STUDIO_API_KEY and {asked} answered 401 to the legacy token of /setup; set "
+        f"cannot fetch /data/upload/1/0: {label_studio.url} answered 401 to the legacy token of "
+        f"LABEL_STUDIO_API_KEY and {label_studio.url} answered 401 to the legacy token of /setup; set "
         "LABEL_STUDIO_API_KEY to a token of a user who can see the project (Account & Settings)"
     )
 
 
-def test_legacy_tokens_may_be_switched_off(label_studio: LabelStudio) -> None:
+def test_legacy_tokens_may_be_switched_off(
+    label_studio: LabelStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     label_studio.legacy_enabled = False
     with connected(Connection(label_studio.url, LEGACY)):
         message = refusal(0, LEGACY)
     assert message.endswith(
         "answered 401 to the legacy token of /setup; legacy tokens are switched off there: set "
-        "LABEL_STUDIO_API_KEY to a personal access token (Account & Settings)"
+        "LABEL_STUDIO_API_KEY to a personal access token of a user who can see the project (Account & "
+        "Settings)"
     )
+    monkeypatch.delenv("LABEL_STUDIO_URL")
+    with connected(Connection(label_studio.url, LEGACY)):
+        assert "set LABEL_STUDIO_URL to its address and LABEL_STUDIO_API_KEY to a" in refusal(0)
+        monkeypatch.setenv("LABEL_STUDIO_API_KEY", personal())
+        assert ": set LABEL_STUDIO_URL too: the token of LABEL_STUDIO_API_KEY is" in refusal(0)
 
 
 def test_no_token_is_known(label_studio: LabelStudio, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,10 +225,7 @@ def test_the_login_page_is_no_file(
 ) -> None:
     label_studio.files["/data/upload/1/0"] = redirect("/user/login/?next=/data/upload/1/0", 302)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", LEGACY)
-    assert (
-        f"{label_studio.url}/data/upload/1/0 shows its login page to the legacy token"
-        in refusal(0, LEGACY)
-    )
+    assert f"{label_studio.url} shows its login page to the legacy token" in refusal(0, LEGACY)
 
 
 def test_a_token_is_shown_to_its_origin_only(

@@ -17,7 +17,7 @@ from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import ReadTimeoutError
 
 from label_studio_ml._media.cache import MAX_VARIABLE, max_bytes
-from label_studio_ml._media.connection import Server, is_address, origin
+from label_studio_ml._media.connection import SETUP, Server, is_address, origin
 from label_studio_ml._media.routes import shown
 from label_studio_ml._media.tokens import Kind, Refused, Token, authorization
 from label_studio_ml.exceptions import MediaError
@@ -128,15 +128,15 @@ def _all_refused(server: Server, refusals: list[Failure]) -> Failure:
     return Failure(clause, advice, HTTPMediaError, refusals[-1].status)
 
 
-def _no_token(server: Server) -> str:
+def _no_token(server: Server, kind: str = "token") -> str:
     if server.withheld:
         return (
             "set LABEL_STUDIO_URL too: the token of "
             f"{server.withheld} is only shown to an address that you name yourself"
         )
-    return (
-        "set LABEL_STUDIO_API_KEY to a token of a user who can see the project (Account & Settings)"
-    )
+    address = "LABEL_STUDIO_URL to its address and " if server.source == SETUP else ""
+    user = "of a user who can see the project (Account & Settings)"
+    return f"set {address}LABEL_STUDIO_API_KEY to a {kind} {user}"
 
 
 @contextmanager
@@ -267,10 +267,8 @@ def _advice_of_401(response: requests.Response, server: Server) -> str:
     with _told(response.url):
         said = next(response.iter_content(4096), b"")
     if b"legacy token authentication has been disabled" in said:
-        return (
-            "legacy tokens are switched off there: set LABEL_STUDIO_API_KEY to a personal access "
-            "token (Account & Settings)"
-        )
+        advice = _no_token(server, "personal access token")
+        return f"legacy tokens are switched off there: {advice}"
     return _no_token(server)
 
 

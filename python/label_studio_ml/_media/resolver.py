@@ -80,8 +80,15 @@ class _Wanted(NamedTuple):
     task_id: int | str | None
     looked: str
 
-    def error(self, *clauses: str) -> MediaError:
-        return _error(self.url, *(clause for clause in (self.looked, *clauses) if clause))
+    def message(self, *clauses: str) -> str:
+        return _message(self.url, (self.looked, *map(self._short, clauses)))
+
+    def _short(self, clause: str) -> str:
+        """Leave out a path that stands in front of the message; Label Studio shows 120 letters."""
+        if self.server is None or isinstance(self.route, Web):
+            return clause
+        path = self.url.partition("?")[0].removeprefix(self.server.address)
+        return clause.replace(f"{self.server.address}{path} ", f"{self.server.address} ")
 
 
 def _error(url: str, *clauses: str) -> MediaError:
@@ -163,7 +170,7 @@ def _copy_of(wanted: _Wanted, folder: Path, download: bool) -> str:
         remotes = (route.url,)
     else:
         if known is None:
-            raise wanted.error("no Label Studio is known", _no_address())
+            raise MediaError(wanted.message("no Label Studio is known", _no_address()))
         path = cache.path_of(folder, f"{known.address} {_key(route)}", routes.name_of(route))
         remotes = tuple(
             known.address + each.replace("#", "%23") for each in _remotes(wanted, route)
@@ -183,7 +190,7 @@ def _copy_of(wanted: _Wanted, folder: Path, download: bool) -> str:
         except OSError as error:
             clause = f"no copy can be kept in {path.parent} ({error.strerror or error})"
             advice = "set XDG_CACHE_HOME to a folder that can be written"
-            raise wanted.error(clause, advice) from None
+            raise MediaError(wanted.message(clause, advice)) from None
     return str(path)
 
 
@@ -210,10 +217,9 @@ def _remotes(wanted: _Wanted, route: Upload | LocalFile | Stored | Served) -> tu
     if isinstance(route, LocalFile | Served) or route.remote:
         return (route.remote,)
     if wanted.task_id is None:
-        raise wanted.error(
-            "Label Studio hands out files of cloud storages by task",
-            "call get_local_path(url, task_id=task['id'])",
-        )
+        clause = "Label Studio hands out files of cloud storages by task"
+        advice = "call get_local_path(url, task_id=task['id'])"
+        raise MediaError(wanted.message(clause, advice))
     return (routes.presign(wanted.task_id, route.uri),)
 
 
@@ -233,8 +239,8 @@ def _fetch(wanted: _Wanted, remotes: tuple[str, ...], file: BinaryIO) -> None:
             file.truncate()
     advice = next((failure.advice for failure in failures if failure.advice), "")
     advice = advice or _advice(wanted.route, failures[0])
-    clauses = [wanted.looked, *(failure.clause for failure in failures), advice]
-    raise failures[0].raised(_message(wanted.url, clauses)) from None
+    message = wanted.message(*(failure.clause for failure in failures), advice)
+    raise failures[0].raised(message) from None
 
 
 def _advice(route: Route, failure: "Failure") -> str:
