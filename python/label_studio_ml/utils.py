@@ -10,8 +10,9 @@ logger = logging.getLogger(__name__)
 
 #: Paths of Label Studio, which may be served below another path, URIs of storages, `data:` URLs.
 _NAMES_FILE = re.compile(
-    r"(/\S*)?/data/(upload/|.*\?d=)|(data/|/)?upload/|(/\S*)?/(tasks|projects)/\d+/(presign|resolve)/?\?"
-    r"|(/\S*)?/storage-data/uploaded|(s3|gs|azure-blob):\S|data:[\w.+-]+/[\w.+-]+[;,]"
+    r"(/\S{0,200})?/data/(upload/|[^?]*\?d=)|(data/|/)?upload/"
+    r"|(/\S{0,200})?/(tasks|projects)/\d+/(presign|resolve)/?\?|(/\S{0,200})?/storage-data/uploaded"
+    r"|(s3|gs|azure-blob):\S|data:[\w.+-]+/[\w.+-]+[;,]"
 )
 
 #: Key of a task's data when it was imported as plain text.

@@ -163,6 +163,17 @@ def test_local_files_do_not_lead_out_of_their_root(
     assert configured.asked == []
 
 
+@pytest.mark.parametrize("path", ["x" * 300, "loop/a.png", "%00"])
+def test_local_files_that_no_system_can_open(
+    tmp_path: Path, configured: LabelStudio, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.setenv(ROOT, str(tmp_path))
+    configured.files[f"/data/local-files/?d={path}"] = b"remote"
+    assert read(f"/data/local-files/?d={path}") == b"remote"
+    refusal(f"/data/upload/1/{path}")
+
+
 def test_a_root_may_be_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "a.png").write_text("local")
@@ -277,6 +288,8 @@ def test_the_path_that_only_setup_knows(configured: LabelStudio) -> None:
 def test_other_paths_of_label_studio(configured: LabelStudio) -> None:
     configured.files["/static/a%23b.png"] = b"static"
     assert read("/static/a#b.png") == b"static"
+    message = refusal("/home/me/a.png")
+    assert f"/home/me/a.png: it is no file of this machine; {configured.url} answered" in message
 
 
 def test_addresses(storage: Host, media_environment: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 import time
@@ -98,6 +99,34 @@ def test_who_waited_for_a_cancelled_thread_tries_again(tmp_path: Path) -> None:
     go_on.set()
     first.join(10)
     second.join(10)
+    assert path.read_bytes() == b"whole"
+
+
+def test_a_thread_that_waits_can_be_cancelled(tmp_path: Path) -> None:
+    path, begun, go_on, ended = tmp_path / "x", threading.Event(), threading.Event(), []
+
+    def slow(file: BinaryIO) -> None:
+        begun.set()
+        go_on.wait(30)
+        file.write(b"whole")
+
+    def follow() -> None:
+        try:
+            cache.keep(path, slow)
+        except KeyboardInterrupt:
+            ended.append("cancelled")
+
+    first = threading.Thread(target=cache.keep, args=(path, slow))
+    first.start()
+    assert begun.wait(10)
+    second = threading.Thread(target=follow)
+    second.start()
+    thread_id, cancel = ctypes.c_ulong(second.ident or 0), ctypes.py_object(KeyboardInterrupt)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(thread_id, cancel)
+    second.join(10)
+    assert ended == ["cancelled"]
+    go_on.set()
+    first.join(10)
     assert path.read_bytes() == b"whole"
 
 

@@ -10,10 +10,10 @@ import re
 import secrets
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
@@ -23,23 +23,18 @@ _NAME_BYTES = 120
 #: How large a file may be, in MiB.
 MAX_VARIABLE = "LABEL_STUDIO_ML_MAX_MEDIA"
 _DEFAULT_MIB = 1024.0
+#: Seconds after which a waiting thread looks up, so that it can be cancelled.
+_PATIENCE = 1.0
 #: What another process left unfinished is removed after a day.
 _STALE = 24 * 3600.0
 _UNFINISHED = ".part"
 
 _running: dict[Hashable, "Future[None]"] = {}
 _swept: set[Path] = set()
-_lock = threading.Lock()
-
-
-def _forget() -> None:
-    global _lock
-    _lock = threading.Lock()
-    _running.clear()
 
 
 # A child of a fork has none of the threads that would finish what runs.
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=_running.clear)
 
 
 def max_bytes() -> int:
@@ -87,31 +82,35 @@ def keep(path: Path, write: Callable[[BinaryIO], None], who: Hashable = None) ->
     Threads that ask with the same `who` meanwhile wait, and share what `write` raises. OSError if the
     folder cannot be written.
     """
-    key = (path, who)
+    # Plain values, so that no Python code runs while they are compared.
+    key: Hashable = (os.fspath(path), who)
     while not path.exists():
-        with _lock:
-            other = _running.get(key)
-            if other is None:
-                own = _running[key] = Future()
-        if other is None:
-            _lead(key, own, path, write)
-            return
-        failure = other.exception()
+        own: Future[None] = Future()
+        try:
+            if (other := _running.setdefault(key, own)) is own:
+                # Another thread may have ended since we looked.
+                if not path.exists():
+                    _write(path, write)
+                _end(key, own, None)
+                return
+        except BaseException as error:
+            _end(key, own, error)
+            raise
+        try:
+            failure = other.exception(_PATIENCE)
+        except FutureTimeoutError:
+            continue
         if isinstance(failure, Exception):
             raise failure
 
 
-def _lead(
-    key: Hashable, own: "Future[None]", path: Path, write: Callable[[BinaryIO], None]
-) -> None:
-    try:
-        _write(path, write)
-    except BaseException as error:
-        _running.pop(key, None)
+def _end(key: Hashable, own: "Future[None]", error: BaseException | None) -> None:
+    if _running.get(key) is own:
+        del _running[key]
+    if error is None:
+        own.set_result(None)
+    elif not own.done():
         own.set_exception(error)
-        raise
-    _running.pop(key, None)
-    own.set_result(None)
 
 
 def _write(path: Path, write: Callable[[BinaryIO], None]) -> None:

@@ -46,7 +46,7 @@ def get_local_path(
     """
     url = os.fspath(url)
     # What looks like a path of Label Studio may be one of this machine.
-    if not url.startswith("data:") and os.path.isfile(url):  # noqa: PTH113 - takes any text
+    if not url.startswith("data:") and _is_file(url):
         return url
     try:
         label_studio = server(hostname, access_token)
@@ -57,7 +57,7 @@ def get_local_path(
         raise _error(url, "it is no file of this machine, no path of Label Studio and no address")
     folder = Path(cache_dir) if cache_dir else cache.default_folder()
     kept = folder if cache_dir and download_resources else None
-    looked = ""
+    looked = "it is no file of this machine" if isinstance(route, Served) else ""
     if isinstance(route, Upload):
         images = _upload_folder(project_dir, image_dir)
         if found := _upload(route, images):
@@ -69,6 +69,11 @@ def get_local_path(
         looked = f"it is not in {root[1]} ({root[0]})"
     wanted = _Wanted(url, route, label_studio, task_id, looked)
     return _copy_of(wanted, folder, download_resources)
+
+
+def _is_file(path: str | Path) -> bool:
+    # Unlike Path.is_file it takes any text, and what may not be looked at for no file.
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 class _Wanted(NamedTuple):
@@ -134,7 +139,7 @@ def _upload(route: Upload, folder: Path) -> Path | None:
     if not project.isdecimal():
         return None
     for each in dict.fromkeys((name, unquote(name))):
-        if "/" not in each and "\0" not in each and (path := folder / project / each).is_file():
+        if "/" not in each and _is_file(path := folder / project / each):
             return path
     return None
 
@@ -143,7 +148,7 @@ def _root() -> tuple[str, Path] | None:
     """Return the variable that names the root for local files, and the root."""
     for name in _ROOT_VARIABLES:
         if text := os.environ.get(name):
-            root = Path(text).resolve()
+            root = Path(os.path.realpath(text))
             # Below "/" every file would count as one that Label Studio serves.
             return None if root == Path(root.anchor) else (name, root)
     return None
@@ -154,10 +159,10 @@ def _local_file(url: str, route: LocalFile, named: tuple[str, Path]) -> Path | N
     variable, root = named
     if "\0" in route.path:
         return None
-    path = (root / routes.inside(route.path)).resolve()
+    path = Path(os.path.realpath(root / routes.inside(route.path)))
     if not path.is_relative_to(root):
         raise _error(url, f"it leads out of the folder of {variable}")
-    return path if path.is_file() else None
+    return path if _is_file(path) else None
 
 
 def _copy_of(wanted: _Wanted, folder: Path, download: bool) -> str:
