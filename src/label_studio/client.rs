@@ -320,6 +320,9 @@ async fn read<T: DeserializeOwned>(response: Response, what: &str) -> Result<T, 
             LabelStudioError::LegacyTokensOff
         }
         StatusCode::UNAUTHORIZED => LabelStudioError::UnknownToken("API key"),
+        StatusCode::FORBIDDEN if detail.contains("reserved network address") => {
+            LabelStudioError::PrivateAddress { what: detail }
+        }
         StatusCode::FORBIDDEN => LabelStudioError::Forbidden { what: format!("{what}: {detail}") },
         _ => LabelStudioError::Status { status, what: what.to_owned(), detail },
     })

@@ -58,6 +58,11 @@ pub enum LabelStudioError {
     )]
     AccessTokenEnded,
     #[error(
+        "Label Studio refuses private addresses ({what}): set ML_BLOCK_LOCAL_IP=false and \
+         SSRF_PROTECTION_ENABLED=false in its environment, and restart it"
+    )]
+    PrivateAddress { what: String },
+    #[error(
         "Label Studio forbids this to the owner of the API key ({what}): use the key of a member of the project"
     )]
     Forbidden { what: String },
@@ -88,6 +93,7 @@ impl LabelStudioError {
             Self::LegacyTokensOff
                 | Self::UnknownToken(_)
                 | Self::AccessTokenEnded
+                | Self::PrivateAddress { .. }
                 | Self::Forbidden { .. }
                 | Self::NoProject(_)
                 | Self::Status { .. }

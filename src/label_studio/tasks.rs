@@ -92,3 +92,47 @@ impl LabelStudio {
         Ok(Page { tasks: tasks.collect::<Result<_, _>>()?, remaining: rows.total })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Fake;
+    use super::*;
+
+    fn project(fetches_predictions: bool) -> Project {
+        serde_json::from_value(serde_json::json!({
+            "id": 1,
+            "label_config": "<View/>",
+            "created_at": "2026-11-25T06:40:32.797502Z",
+            "evaluate_predictions_automatically": fetches_predictions,
+        }))
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_page_begins_after_an_id_and_keeps_tasks_as_they_are() {
+        let fake = Fake::new().await;
+        let task = r#"{"id": 8, "data": {"n": 1.0, "b": 0}}"#;
+        fake.on("/api/tasks/", &[(200, &format!(r#"{{"total": 3, "tasks": [{task}]}}"#))]);
+        let client = fake.connect().await.unwrap();
+        let page = client.tasks(&project(false), 7, 50, Detail::Full).await.unwrap();
+        assert_eq!((page.remaining, page.tasks.len(), page.tasks[0].id), (3, 1, 8));
+        assert_eq!(page.tasks[0].json.get(), task);
+        let asked = &fake.seen("/api/tasks/")[0].line;
+        for part in ["%22value%22%3A7%7D", "page_size=50", "fields=all", "resolve_uri=false"] {
+            assert!(asked.contains(part), "{part}: {asked}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_at_tasks_never_makes_label_studio_fetch_predictions() {
+        let fake = Fake::new().await;
+        fake.on("/api/tasks/", &[(200, r#"{"total": 0, "tasks": []}"#)]);
+        let client = fake.connect().await.unwrap();
+        for fetches in [false, true] {
+            client.tasks(&project(fetches), 0, 1, Detail::Data).await.unwrap();
+        }
+        let asked: Vec<bool> =
+            fake.seen("/api/tasks/").iter().map(|seen| seen.line.contains("review=true")).collect();
+        assert_eq!(asked, [false, true]);
+    }
+}

@@ -365,7 +365,9 @@ def test_a_change_that_label_studio_refuses_is_told(echo: Server, studio: FakeSt
     studio.answers["POST /api/webhooks"] = (403, refusal)
     told = in_studio(studio, echo.port, "--fix")
     assert told.returncode == 1
-    assert "reserved network address" in told.one("problem", "it could not be mended")["text"]
+    refused = told.one("problem", "it could not be mended")["text"]
+    assert "reserved network address" in refused
+    assert "SSRF_PROTECTION_ENABLED=false" in refused
 
 
 def test_a_webhook_without_the_password_is_mended(tmp_path: Path, studio: FakeStudio) -> None:

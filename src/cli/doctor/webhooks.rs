@@ -207,7 +207,7 @@ async fn settle(
         match mend(situation, hook, &faults.fields).await {
             Ok(()) => faults.seen.iter().for_each(|seen| group.ok(format!("mended: {seen}"))),
             Err(error) => faults.seen.iter().for_each(|seen| {
-                group.problem(format!("{seen}; it could not be mended: {error}"), BY_HAND);
+                group.failed(&format!("{seen}; it could not be mended: {error}"));
             }),
         }
         return;
@@ -222,8 +222,6 @@ async fn settle(
         group.problem(seen, advice);
     }
 }
-
-const BY_HAND: &str = "mend it under Settings → Webhooks";
 
 async fn mend(
     situation: &Situation<'_>,
