@@ -208,6 +208,8 @@ def test_a_changed_password_is_told(api: Api, project: int, locked: Server) -> N
     changed = ("--basic-auth-user", USER, "--basic-auth-pass", "another")
     process = subprocess.Popen(
         [str(CONSOLE_SCRIPT), "start", str(locked.project), "-p", port, *changed],
+        # The model keeps its files in the working folder.
+        cwd=locked.project.parent,
         env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
