@@ -249,7 +249,9 @@ def status(model_dir: Path, job_id: str | int) -> dict[str, Any]:
     # Asked first: a job that ends meanwhile has left its result when that is looked for.
     is_running = str(job_id) in running_jobs()
     found = [model_dir / str(job_id)]
-    if str(job_id).isdigit():
+    # Another project's training may bear the same number, and what runs here lies in its own folder,
+    # which holds nothing at first.
+    if str(job_id).isdigit() and not is_running:
         found += model_dir.glob(f"*/{job_id}")
     folder = next((path for path in found if _model_folder.began(path)), None)
     if folder is None and not is_running:
