@@ -172,3 +172,15 @@ def test_a_response_without_a_version_is_no_mistake(tmp_path: Path) -> None:
         assert {item["model_version"] for item in answer.json()["results"]} == {"2.0.0"}
     finally:
         server.stop()
+
+
+def test_none_for_a_task_in_api_v2(tmp_path: Path) -> None:
+    second = MISTAKEN.replace("LABEL_STUDIO_ML_API = 1", "LABEL_STUDIO_ML_API = 2")
+    server = Server(make_project(tmp_path, second))
+    try:
+        answer = ask(server, "none", "empty")
+        assert answer.json()["results"] == [[], []]
+        assert answer.headers["X-Prediction-Warnings"] == "1"
+        assert [entry["cause"] for entry in mistakes_of(server, PROJECT)] == ["null-item"]
+    finally:
+        server.stop()

@@ -190,6 +190,7 @@ ELSEWHERE = {
     "version after a training that leaves its name": "tests/python/test_versions_second.py::test_a_training_changes_model_and_version_in_every_worker_at_once",
     "`self.get` in several processes": "tests/python/test_keys.py::test_a_value_is_seen_by_every_worker_at_once",
     "`model_version` set by a `fit` that fails": "tests/python/test_versions_second.py::test_a_fit_that_fails_leaves_the_version",
+    "`None` in the list of results of API v2": "tests/python/test_predictions.py::test_none_for_a_task_in_api_v2",
     "NaN and infinities in a result of API v2": "tests/python/test_in_process.py::test_what_models_return_becomes_json",
     "wrong credentials": "tests/python/test_in_process.py::test_credentials_are_asked_for_everywhere",
 }
