@@ -1,152 +1,132 @@
 """A real Label Studio for tests: installed from the index, headless, on loopback, with SQLite.
 
-`LabelStudio` is the process, `Api` the part of its REST interface that an ML backend is about.
-Every call states what it expects of the answer, so a test reads as the steps a user would do.
+`LabelStudio` is the process. What one does with it stands in `rest.py`.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import secrets
+import shutil
+import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-import requests
+from rest import Api, LegacyToken, PersonalToken
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "conformance"))
 from services import Service, ServiceError, cache_dir, ensure_venv, free_port
 
-__all__ = ["VERSION", "Api", "ApiError", "LabelStudio", "ServiceError"]
+__all__ = ["OLDER_VERSION", "VERSION", "LabelStudio", "ServiceError", "User", "python_for_older"]
 
 VERSION = "1.23.2"
-RETRIEVE_PREDICTIONS = "retrieve_tasks_predictions"
+#: Of February 2022. It is yanked, which does not keep pip from installing exactly this version.
+OLDER_VERSION = "1.4.1"
+
+# Of its requirements some have no upper bound, and it does not start with their newest releases.
+_OLDER_REQUIREMENTS = ("djangorestframework==3.13.1",)
+_OLDER_PYTHONS = ("3.8", "3.9")
 
 
-class ApiError(RuntimeError):
-    """Label Studio answered with a status that was not expected."""
+@dataclass(frozen=True)
+class User:
+    """The one user that Label Studio makes at its first start."""
+
+    email: str
+    password: str
+    token: str
+
+    @classmethod
+    def any(cls) -> User:
+        return cls("e2e@example.com", secrets.token_hex(12), secrets.token_hex(20))
 
 
-class Api:
-    """Label Studio's REST interface, with a legacy token."""
-
-    def __init__(self, url: str, token: str, timeout: float = 180.0) -> None:
-        self.url = url
-        self._timeout = timeout
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.headers["Authorization"] = f"Token {token}"
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        expect: tuple[int, ...] = (200,),
-        json: object = None,
-        params: dict[str, Any] | None = None,
-    ) -> Any:
-        """Send one request; return the parsed answer, or None where there is no body."""
-        answer = self._session.request(
-            method, self.url + path, json=json, params=params, timeout=self._timeout
-        )
-        if answer.status_code not in expect:
-            raise ApiError(f"{method} {path}: {answer.status_code} {answer.text[:1000]}")
-        return answer.json() if answer.content else None
-
-    def version(self) -> str:
-        """The release that is running."""
-        return str(self.request("GET", "/api/version/")["release"])
-
-    def create_project(self, title: str, label_config: str) -> int:
-        """A new project; its id."""
-        body = {"title": title, "label_config": label_config}
-        return int(self.request("POST", "/api/projects", expect=(201,), json=body)["id"])
-
-    def import_tasks(self, project: int, tasks: Iterable[dict[str, Any]]) -> list[int]:
-        """Import `data` and `meta` of these tasks; their new ids, in the same order."""
-        body = [{key: task[key] for key in ("data", "meta") if key in task} for task in tasks]
-        answer = self.request(
-            "POST",
-            f"/api/projects/{project}/import",
-            expect=(201,),
-            json=body,
-            params={"return_task_ids": "true"},
-        )
-        return [int(task) for task in answer["task_ids"]]
-
-    def connect_backend(self, project: int, url: str, title: str, **fields: Any) -> dict[str, Any]:
-        """Add an ML backend to a project: Label Studio checks /health and /setup itself."""
-        body = {"project": project, "url": url, "title": title, **fields}
-        backend: dict[str, Any] = self.request("POST", "/api/ml", expect=(201,), json=body)
-        return backend
-
-    def backend(self, backend: int) -> dict[str, Any]:
-        """The row of an ML backend after a refresh (each look asks /health and /setup)."""
-        row: dict[str, Any] = self.request("GET", f"/api/ml/{backend}")
-        return row
-
-    def webhook_urls(self, project: int) -> list[str]:
-        """Where Label Studio sends the events of a project."""
-        rows = self.request("GET", "/api/webhooks/", params={"project": project})
-        return [row["url"] for row in rows if row["project"] == project]
-
-    def retrieve_predictions(self, project: int) -> int:
-        """The data manager's action on all tasks; how many tasks it says it went through."""
-        answer = self.request(
-            "POST",
-            "/api/dm/actions",
-            params={"id": RETRIEVE_PREDICTIONS, "project": project},
-            json={"selectedItems": {"all": True, "excluded": []}},
-        )
-        return int(answer["processed_items"])
-
-    def predictions(self, project: int) -> list[dict[str, Any]]:
-        """All stored predictions of a project."""
-        rows: list[dict[str, Any]] = self.request(
-            "GET", "/api/predictions/", params={"project": project}
-        )
-        return rows
-
-    def annotate(self, task: int, annotation: dict[str, Any]) -> int:
-        """Submit (or, with `was_cancelled`, skip) a task; the id of the annotation."""
-        body = {key: annotation[key] for key in ("result", "was_cancelled") if key in annotation}
-        path = f"/api/tasks/{task}/annotations/"
-        return int(self.request("POST", path, expect=(201,), json=body)["id"])
+def python_for_older() -> str | None:
+    """An interpreter that can run OLDER_VERSION: from the PATH, or one of pyenv's."""
+    for version in _OLDER_PYTHONS:
+        if found := shutil.which(f"python{version}"):
+            return found
+        for candidate in sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*")):
+            return str(candidate / "bin" / "python")
+    return None
 
 
 class LabelStudio:
-    """The server process, with a data folder that goes when it stops."""
+    """The server process, with a data folder that goes when it stops.
+
+    Its first start spends half a minute on the tables of an empty database. That database is
+    kept beside the environment, and later starts begin with a copy of it and with its user.
+    """
 
     def __init__(
-        self, venv: Path | None = None, *, port: int | None = None, token: str | None = None
+        self,
+        version: str = VERSION,
+        *,
+        venv: Path | None = None,
+        port: int | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
-        self._venv = venv or cache_dir() / f"label-studio-{VERSION}"
+        self._version = version
+        self._venv = venv or cache_dir() / f"label-studio-{version}"
+        self._template = self._venv / "empty-database"
         self._port = port or free_port()
-        self._token = token or secrets.token_hex(20)
+        self._env = dict(env or {})
         self._data = tempfile.TemporaryDirectory(
             prefix="label-studio-data-", ignore_cleanup_errors=True
         )
         self._service: Service | None = None
+        self._personal_token: str | None = None
         self.url = f"http://127.0.0.1:{self._port}"
-        self.api = Api(self.url, self._token)
+        self.user = User.any()
+
+    @property
+    def _is_older(self) -> bool:
+        return self._version == OLDER_VERSION
 
     def install(self) -> None:
         """Make the environment, unless it is there already."""
-        ensure_venv(self._venv, [f"label-studio=={VERSION}"])
+        requirements = [f"label-studio=={self._version}"]
+        if not self._is_older:
+            ensure_venv(self._venv, requirements)
+            return
+        python = python_for_older()
+        if python is None:
+            raise ServiceError(f"Label Studio {self._version} needs Python 3.8 or 3.9")
+        ensure_venv(self._venv, [*requirements, *_OLDER_REQUIREMENTS], python)
 
     def start(self, timeout: float = 240.0) -> None:
-        """Start and wait until it answers; the first start makes the database."""
+        """Start and wait until it answers."""
+        is_new = not self._copy_template()
         command = [
             *(str(self._venv.resolve() / "bin" / "label-studio"), "start", "--no-browser"),
             *("--internal-host", "127.0.0.1", "--port", str(self._port)),
             *("--data-dir", self._data.name),
-            *("--username", "e2e@example.com", "--password", secrets.token_hex(12)),
-            *("--user-token", self._token, "--enable-legacy-api-token"),
+            *("--username", self.user.email, "--password", self.user.password),
+            *("--user-token", self.user.token),
         ]
-        env = {
+        if not self._is_older:
+            command.append("--enable-legacy-api-token")
+        self._service = Service(
+            command,
+            port=self._port,
+            log=Path(self._data.name) / "console.log",
+            ready_path="/api/version",
+            ready_timeout=timeout,
+            cwd=Path(self._data.name),
+            env=self._environment(),
+        )
+        self._service.start()
+        if is_new:
+            self._keep_template()
+
+    def _environment(self) -> dict[str, str]:
+        return {
             "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
             # Both are needed for a backend on loopback: without the second the backend is
             # accepted and then its webhook is refused.
@@ -157,17 +137,48 @@ class LabelStudio:
             "SENTRY_DSN": "",
             "FRONTEND_SENTRY_DSN": "",
             "LABEL_STUDIO_HOST": self.url,
+            **self._env,
         }
-        self._service = Service(
-            command,
-            port=self._port,
-            log=Path(self._data.name) / "console.log",
-            ready_path="/api/version/",
-            ready_timeout=timeout,
-            cwd=Path(self._data.name),
-            env=env,
-        )
-        self._service.start()
+
+    def _database(self) -> Path:
+        return Path(self._data.name) / "label_studio.sqlite3"
+
+    def _copy_template(self) -> bool:
+        try:
+            user = json.loads((self._template / "user.json").read_text(encoding="utf-8"))
+            shutil.copyfile(self._template / "label_studio.sqlite3", self._database())
+        except FileNotFoundError:
+            return False
+        self.user = User(**user)
+        return True
+
+    def _keep_template(self) -> None:
+        """Keep the database as it is now; in one step, so that nobody ever finds half of it."""
+        with tempfile.TemporaryDirectory(dir=self._venv, ignore_cleanup_errors=True) as folder:
+            draft = Path(folder) / "template"
+            draft.mkdir()
+            with (
+                closing(sqlite3.connect(self._database())) as database,
+                closing(sqlite3.connect(draft / "label_studio.sqlite3")) as copy,
+            ):
+                database.backup(copy)
+            (draft / "user.json").write_text(json.dumps(asdict(self.user)), encoding="utf-8")
+            if not self._template.exists():
+                os.replace(draft, self._template)
+
+    def api(self, kind: str = "legacy") -> Api:
+        """A client with a token of one kind: `legacy` or `personal`."""
+        if kind == "legacy":
+            return Api(self.url, LegacyToken(self.user.token))
+        return Api(self.url, PersonalToken(self.url, self.token(kind)))
+
+    def token(self, kind: str) -> str:
+        """What a user would copy from the account page; a personal one is made once."""
+        if kind == "legacy":
+            return self.user.token
+        if self._personal_token is None:
+            self._personal_token = PersonalToken.make(self.url, self.user.email, self.user.password)
+        return self._personal_token
 
     def log_tail(self) -> str:
         """The end of what Label Studio printed."""

@@ -117,7 +117,7 @@ def make_project(root: Path, source: str, name: str = "backend") -> Path:
 
 
 class Server:
-    """A started server of ours."""
+    """A started server of ours. `auth` is the user and the password that it asks for."""
 
     def __init__(
         self,
@@ -125,21 +125,33 @@ class Server:
         *arguments: str,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
     ) -> None:
         self.project = project
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = project.parent / f"server-{self.port}.log"
         self.session = requests.Session()
+        self.auth = auth
+        if auth:
+            self.session.auth = (auth[0].encode(), auth[1].encode())
+            arguments = (*arguments, "--basic-auth-user", auth[0], "--basic-auth-pass", auth[1])
         command = [str(CONSOLE_SCRIPT), "start", str(project), "-p", str(self.port)]
-        with self.log_file.open("wb") as log:
+        self._command = [*command, "--host", "127.0.0.1", *arguments]
+        self._cwd = cwd or project.parent
+        self._env = dict(env or {})
+        self.start()
+
+    def start(self) -> None:
+        """Start it, at the first time or again, on the same port."""
+        with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--host", "127.0.0.1", *arguments],
+                self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=cwd or project.parent,
-                env={**environment(), **(env or {})},
+                cwd=self._cwd,
+                env={**environment(), **self._env},
             )
         try:
             wait_for(self._is_ready, "the server is ready")

@@ -10,19 +10,11 @@ import requests
 from hosting import ECHO, Server, make_project, run
 
 Serve = Callable[..., Server]
-GIVEN = ("--basic-auth-user", "jürgen", "--basic-auth-pass", "a:secret wörd")
-
-
-class Locked(Server):
-    """A server that is asked with the right credentials."""
-
-    def _is_ready(self) -> bool:
-        self.session.auth = ("jürgen".encode(), "a:secret wörd".encode())
-        return super()._is_ready()
+GIVEN = ("jürgen", "a:secret wörd")
 
 
 def test_every_route_asks_for_the_password(tmp_path: Path) -> None:
-    server = Locked(make_project(tmp_path, ECHO), *GIVEN, "--log-level", "DEBUG")
+    server = Server(make_project(tmp_path, ECHO), "--log-level", "DEBUG", auth=GIVEN)
     try:
         assert server.setup().status_code == 200
         assert server.first()["score"] == 0.5

@@ -1,0 +1,134 @@
+"""A server of ours that asks for a user and a password.
+
+Label Studio brings them wherever it asks for something itself. Its automatic webhook brings none,
+so events are refused until the webhook is given the header.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+
+import pytest
+from connected import CHOICES, Connected, texts
+from conftest import MAJORITY, start_server
+from hosting import Server, wait_for
+from rest import DISCONNECTED, Api, ApiError
+
+Connect = Callable[..., Connected]
+
+AUTH = ("jürgen", "a:secret wörd")
+PLAIN = ("user", "pass/word?")
+REFUSED = 'label_studio_ml_requests_total{route="/webhook",status="401"}'
+
+
+def header(user: str, password: str) -> dict[str, str]:
+    """The custom header for a webhook."""
+    encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {encoded}"}
+
+
+def refused_events(server: Server) -> int:
+    """How many webhook events the server has refused for want of a password."""
+    for line in server.get("/metrics").text.splitlines():
+        if line.startswith(REFUSED):
+            return int(line.split()[-1])
+    return 0
+
+
+@pytest.fixture(scope="module", params=["v1", "v2"])
+def locked(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    root = tmp_path_factory.mktemp("locked")
+    server = start_server(root, MAJORITY[request.param], auth=PLAIN)
+    yield server
+    assert server.stop() == 0
+    assert PLAIN[1] not in server.log()
+
+
+def test_with_the_password(connect: Connect, locked: Server) -> None:
+    project = connect(locked, texts("one", "two"))
+    assert project.row()["basic_auth_pass_is_set"]
+    assert project.predicted() == "Positive"
+    assert project.version in project.api.versions(project.backend)["versions"]
+    assert project.api.test_prediction(project.backend)["status"] == 200
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({}, id="none"),
+        pytest.param(
+            {
+                "auth_method": "BASIC_AUTH",
+                "basic_auth_user": PLAIN[0],
+                "basic_auth_pass": "wrong",
+            },
+            id="wrong password",
+        ),
+        pytest.param(
+            {
+                "auth_method": "BASIC_AUTH",
+                "basic_auth_user": "wrong",
+                "basic_auth_pass": PLAIN[1],
+            },
+            id="wrong user",
+        ),
+    ],
+)
+def test_a_wrong_password(api: Api, locked: Server, fields: dict[str, str]) -> None:
+    project = api.create_project("wrong password", CHOICES)
+    with pytest.raises(ApiError, match="authentication parameters were either not provided"):
+        api.connect_backend(project, locked.url, "wrong", **fields)
+    assert not api.backends(project)
+
+
+def test_the_password_is_changed(connect: Connect, locked: Server) -> None:
+    project = connect(locked)
+    user = {"auth_method": "BASIC_AUTH", "basic_auth_user": PLAIN[0]}
+    with pytest.raises(ApiError, match="authentication parameters"):
+        project.change(**user, basic_auth_pass="wrong")
+    assert project.version
+    project.change(**user, basic_auth_pass=PLAIN[1])
+    assert project.version
+
+
+def test_events_are_refused_and_start_training_passes(connect: Connect, locked: Server) -> None:
+    project = connect(locked, texts("one", "two"))
+    before, refused = project.version, refused_events(locked)
+    project.annotate(project.tasks[0], "Negative")
+    wait_for(lambda: refused_events(locked) == refused + 1, "the event was refused")
+    assert project.jobs() == []
+    assert project.version == before
+    project.start_training()
+    assert [job["event"] for job in project.jobs()] == ["START_TRAINING"]
+    # It knows of no annotation, as these models learn from events alone.
+    assert project.predicted() == "Positive"
+
+
+def test_a_webhook_with_the_header_passes(connect: Connect, locked: Server) -> None:
+    project = connect(locked, texts("one", "two"))
+    project.api.change_webhook(project.webhook, headers=header(*PLAIN))
+    before, refused = project.version, refused_events(locked)
+    project.annotate(project.tasks[0], "Negative")
+    project.trained(before)
+    assert project.predicted() == "Negative"
+    assert refused_events(locked) == refused
+
+
+def test_an_address_with_the_password_in_it(connect: Connect, locked: Server) -> None:
+    """Then the automatic webhook brings it too, and whoever sees the address sees it as well."""
+    url = locked.url.replace("//", "//user:pass%2Fword%3F@")
+    project = connect(locked, texts("one", "two"), url=url, auth_method="NONE")
+    before = project.version
+    project.annotate(project.tasks[0], "Negative")
+    project.trained(before)
+    assert project.predicted() == "Negative"
+
+
+def test_letters_beyond_ascii(connect: Connect, serve: Callable[..., Server]) -> None:
+    """Label Studio writes user and password in Latin-1 if it can, and in UTF-8 in our header."""
+    server = serve(MAJORITY["v2"], auth=AUTH)
+    project = connect(server, texts("one"))
+    assert project.predicted() == "Positive"
