@@ -57,6 +57,14 @@ def python_for_older() -> str | None:
     return None
 
 
+def _fast_folder() -> str | None:
+    """Memory for the database, where there is enough: each of its commits waits for the disk."""
+    folder = Path("/dev/shm")
+    if os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > 2**29:
+        return str(folder)
+    return None
+
+
 class LabelStudio:
     """The server process, with a data folder that goes when it stops.
 
@@ -78,7 +86,7 @@ class LabelStudio:
         self._port = port or free_port()
         self._env = dict(env or {})
         self._data = tempfile.TemporaryDirectory(
-            prefix="label-studio-data-", ignore_cleanup_errors=True
+            prefix="label-studio-data-", dir=_fast_folder(), ignore_cleanup_errors=True
         )
         self._service: Service | None = None
         self._personal_token: str | None = None
@@ -137,6 +145,8 @@ class LabelStudio:
             "SENTRY_DSN": "",
             "FRONTEND_SENTRY_DSN": "",
             "LABEL_STUDIO_HOST": self.url,
+            # What it logs otherwise takes half of its time.
+            "LOG_LEVEL": "WARNING",
             **self._env,
         }
 

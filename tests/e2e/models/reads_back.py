@@ -35,4 +35,5 @@ class ReadsBack(LabelStudioMLBase):
         )
         if found:
             self.set("choice", found.most_common(1)[0][0])
-            self.set("examples", str(found.total()))
+        # Without a change there is no new version.
+        self.set("trainings", str(int(self.get("trainings") or 0) + 1))
