@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-sys.path.append(str(ROOT / "tests" / "python"))
+sys.path.append(str(Path(__file__).resolve().parent.parent / "python"))
 
 from connected import Connected
 from hosting import CONSOLE_SCRIPT, Server, run
-from label_studio import LabelStudio
 from rest import Api
 
+from label_studio import LabelStudio
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 MAJORITY = {
     "v1": HERE / "models" / "majority_first.py",
     "v2": HERE / "models" / "majority_second.py",
@@ -41,6 +42,21 @@ def studio() -> Iterator[LabelStudio]:
 def api(studio: LabelStudio) -> Iterator[Api]:
     with studio.api() as api:
         yield api
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Show what the programs printed beside a test that failed."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, LabelStudio):
+                report.sections.append(
+                    (f"the end of Label Studio's log ({name})", value.log_tail())
+                )
+            elif isinstance(value, Server):
+                report.sections.append((f"the log of the server ({name})", value.log()[-4000:]))
+    return report
 
 
 def start_server(root: Path, script: Path, *arguments: str, **options: Any) -> Server:

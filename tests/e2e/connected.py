@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cached_property
@@ -14,6 +15,15 @@ CHOICES = (
     '<View><Text name="text" value="$text"/><Choices name="sentiment" toName="text">'
     '<Choice value="Positive"/><Choice value="Negative"/></Choices></View>'
 )
+
+#: The user and the password of a server of ours.
+PLAIN = ("user", "pass/word?")
+
+
+def header(auth: tuple[str, str]) -> dict[str, str]:
+    """The custom header with which a webhook passes."""
+    encoded = base64.b64encode(":".join(auth).encode()).decode()
+    return {"Authorization": f"Basic {encoded}"}
 
 
 def texts(*values: str) -> list[dict[str, Any]]:
@@ -84,16 +94,25 @@ class Connected:
         (row,) = self.api.webhooks(self.project)
         return row
 
+    def stored(self) -> list[dict[str, Any]]:
+        """All predictions, oldest first."""
+        # The client of 2022 lists those of every project.
+        rows = self.api.predictions(self.project)
+        return [row for row in rows if row["task"] in self.tasks]
+
     def newest(self) -> dict[int, dict[str, Any]]:
         """The prediction of each task that was stored last."""
-        return {int(row["task"]): row for row in self.api.predictions(self.project)}
+        return {int(row["task"]): row for row in self.stored()}
 
     def retrieve(self) -> dict[int, dict[str, Any]]:
         """Ask for predictions of all tasks; each must have one of the present version then."""
-        assert self.api.retrieve_predictions(self.project) == len(self.tasks)
-        newest = self.newest()
-        assert sorted(newest) == sorted(self.tasks)
-        assert {row["model_version"] for row in newest.values()} == {self.version}
+        processed = self.api.retrieve_predictions(self.project)
+        assert processed == len(self.tasks), f"the action went through {processed} tasks"
+        newest, version = self.newest(), self.version
+        without = set(self.tasks) - set(newest)
+        assert not without, f"no prediction for the tasks {without}"
+        seen = {row["model_version"] for row in newest.values()}
+        assert seen == {version}, f"predictions of {seen}, while {version} is served"
         return newest
 
     def predicted(self) -> str:

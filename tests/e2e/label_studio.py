@@ -174,7 +174,7 @@ class LabelStudio:
                 database.backup(copy)
             (draft / "user.json").write_text(json.dumps(asdict(self.user)), encoding="utf-8")
             if not self._template.exists():
-                os.replace(draft, self._template)
+                draft.replace(self._template)
 
     def api(self, kind: str = "legacy") -> Api:
         """A client with a token of one kind: `legacy` or `personal`."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from connected import CHOICES, Connected, choice, texts
 from conftest import MAJORITY
+from connected import CHOICES, Connected, choice, texts
 from hosting import Server, free_port
 from rest import CONNECTED, DISCONNECTED, ERROR, Api, ApiError
 

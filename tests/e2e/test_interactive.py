@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from connected import Connected, texts
 from conftest import HERE, ROOT
+from connected import Connected, texts
 from hosting import Server
 
 Connect = Callable[..., Connected]

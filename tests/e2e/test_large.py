@@ -21,7 +21,7 @@ def test_5000_tasks_in_one_call(
     newest = project.retrieve()
     assert requests_to_predict(server) == before + 1
     assert all(chosen(row) == ["Positive"] for row in newest.values())
-    assert len(project.api.predictions(project.project)) == TASKS
+    assert len(project.stored()) == TASKS
 
 
 def requests_to_predict(server: Server) -> int:

@@ -35,7 +35,7 @@ def test_created_updated_deleted(connect: Connect, majority: Server) -> None:
     assert project.predicted() == "Positive"
     assert len(set(versions)) == len(versions)
 
-    stored = Counter(row["model_version"] for row in project.api.predictions(project.project))
+    stored = Counter(row["model_version"] for row in project.stored())
     retrieved = [version for version in versions if version != versions[3]]
     assert stored == dict.fromkeys(retrieved, 3), "predictions of earlier versions stay"
 

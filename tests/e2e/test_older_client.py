@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from connected import Connected, choice, texts
 from hosting import Server
-from label_studio import OLDER_VERSION, LabelStudio, python_for_older
 from rest import Api
+
+from label_studio import OLDER_VERSION, LabelStudio, python_for_older
 
 pytestmark = pytest.mark.skipif(
     python_for_older() is None, reason=f"Label Studio {OLDER_VERSION} needs Python 3.8 or 3.9"
@@ -87,9 +88,7 @@ def test_start_training_with_the_tasks(
     assert job["event"] is None, job
 
 
-def test_interactive(
-    connect: Callable[..., Connected], majority: Server, older_api: Api
-) -> None:
+def test_interactive(connect: Callable[..., Connected], majority: Server, older_api: Api) -> None:
     project = connect(majority, texts("one"), api=older_api, is_interactive=True)
     answer = older_api.interactive(project.backend, project.tasks[0], {"result": []})
     assert answer["data"]["result"] == choice("Positive")

@@ -6,25 +6,17 @@ so events are refused until the webhook is given the header.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator
 
 import pytest
-from connected import CHOICES, Connected, texts
 from conftest import MAJORITY, start_server
+from connected import CHOICES, PLAIN, Connected, header, texts
 from hosting import Server, wait_for
-from rest import DISCONNECTED, Api, ApiError
+from rest import Api, ApiError
 
 Connect = Callable[..., Connected]
 
 AUTH = ("jürgen", "a:secret wörd")
-PLAIN = ("user", "pass/word?")
-
-
-def header(user: str, password: str) -> dict[str, str]:
-    """The custom header for a webhook."""
-    encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
-    return {"Authorization": f"Basic {encoded}"}
 
 
 def refused_events(server: Server) -> int:
@@ -105,7 +97,7 @@ def test_events_are_refused_and_start_training_passes(connect: Connect, locked: 
 
 def test_a_webhook_with_the_header_passes(connect: Connect, locked: Server) -> None:
     project = connect(locked, texts("one", "two"))
-    project.api.change_webhook(project.webhook, headers=header(*PLAIN))
+    project.api.change_webhook(project.webhook, headers=header(PLAIN))
     before, refused = project.version, refused_events(locked)
     project.annotate(project.tasks[0], "Negative")
     project.trained(before)

@@ -17,7 +17,7 @@ def test_retrieve_predictions_of_all_tasks(connect: Connect, majority: Server) -
     assert {row["score"] for row in newest.values()} == {0.5}
     # Tasks that have a prediction of this version are not asked for again.
     assert project.retrieve() == newest
-    assert len(project.api.predictions(project.project)) == 3
+    assert len(project.stored()) == 3
 
 
 def test_only_tasks_without_a_prediction_are_asked_for(connect: Connect, majority: Server) -> None:

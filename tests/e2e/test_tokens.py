@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from connected import Connected, chosen
 from conftest import HERE, ROOT
+from connected import PLAIN, Connected, chosen, header
 from hosting import Server
-from label_studio import LabelStudio
 from rest import Api
-from test_passwords import PLAIN, header
+
+from label_studio import LabelStudio
 
 FIRST = ROOT / "examples" / "simple_text_classifier"
 SECOND = ROOT / "examples" / "text_classifier"
@@ -80,7 +80,7 @@ def test_the_main_path(
     with studio.api("personal" if kind == "personal" else "legacy") as api:
         project = connect(server, model.annotated()[:6], api=api, config=model.config())
         if auth:
-            project.api.change_webhook(project.webhook, headers=header(*auth))
+            project.api.change_webhook(project.webhook, headers=header(auth))
         untrained = project.version
         project.retrieve()
         submitted = annotate_all(project, model)
@@ -121,7 +121,7 @@ def test_an_example_learns_its_data(
     assert {job["event"] for job in project.jobs()} == {"ANNOTATION_CREATED"}
     assert agreement(project.retrieve(), expected) >= 0.9
     assert project.version == trained
-    stored = {row["model_version"] for row in api.predictions(project.project)}
+    stored = {row["model_version"] for row in project.stored()}
     assert stored == {untrained, trained}, "the predictions of before stay"
 
 
