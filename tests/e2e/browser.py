@@ -75,6 +75,10 @@ class Browser:
         )
         return element
 
+    def scroll_to_end(self, xpath: str) -> None:
+        script = "arguments[0].scrollTop = arguments[0].scrollHeight"
+        self._driver.execute_script(script, self.see(xpath))
+
     def see_text(self, text: str) -> WebElement:
         return self.see(f"//*[normalize-space(text())={text!r}]")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from connected import Connected
 from hosting import CONSOLE_SCRIPT, Server, run
 from rest import Api
 
-from label_studio import LabelStudio
+from label_studio import OLDER_VERSION, VERSION, LabelStudio, python_for_older
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -28,8 +29,22 @@ MAJORITY = {
 }
 
 
-def pytest_sessionstart() -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
     assert CONSOLE_SCRIPT.exists(), f"install the wheel first: there is no {CONSOLE_SCRIPT}"
+    if session.config.option.collectonly:
+        return
+    # Here, and not in a fixture, since it takes longer than a test may.
+    versions = [VERSION, *([OLDER_VERSION] if python_for_older() else [])]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(install, versions))
+
+
+def install(version: str) -> None:
+    studio = LabelStudio(version)
+    try:
+        studio.install()
+    finally:
+        studio.stop()
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,13 @@ import os
 import secrets
 import shutil
 import sqlite3
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 
@@ -32,6 +34,7 @@ OLDER_VERSION = "1.4.1"
 # Of its requirements some have no upper bound, and it does not start with their newest releases.
 _OLDER_REQUIREMENTS = ("djangorestframework==3.13.1",)
 _OLDER_PYTHONS = ("3.8", "3.9")
+_START_TIMEOUT = 240.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,21 @@ class User:
         return cls("e2e@example.com", secrets.token_hex(12), secrets.token_hex(20))
 
 
+@cache
 def python_for_older() -> str | None:
     """An interpreter that can run OLDER_VERSION: from the PATH, or one of pyenv's."""
     for version in _OLDER_PYTHONS:
-        if found := shutil.which(f"python{version}"):
-            return found
-        for candidate in sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*")):
-            return str(candidate / "bin" / "python")
+        of_pyenv = (Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python")
+        for candidate in (f"python{version}", *map(str, sorted(of_pyenv))):
+            if shutil.which(candidate) and _can_make_venv(candidate):
+                return candidate
     return None
+
+
+def _can_make_venv(python: str) -> bool:
+    # What stands in the PATH may be a shim for a version that is not chosen.
+    command = [python, "-c", "import ensurepip, sqlite3, venv"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _fast_folder() -> str | None:
@@ -68,8 +78,8 @@ def _fast_folder() -> str | None:
 class LabelStudio:
     """The server process, with a data folder that goes when it stops.
 
-    Its first start spends half a minute on the tables of an empty database. That database is
-    kept beside the environment, and later starts begin with a copy of it and with its user.
+    The first start of a release spends half a minute on the tables of an empty database. That
+    database is kept beside the environment; each start begins with a copy of it and its user.
     """
 
     def __init__(
@@ -98,19 +108,29 @@ class LabelStudio:
         return self._version == OLDER_VERSION
 
     def install(self) -> None:
-        """Make the environment, unless it is there already."""
+        """Make the environment and an empty database, unless they are there already."""
         requirements = [f"label-studio=={self._version}"]
-        if not self._is_older:
+        if self._is_older:
+            python = python_for_older()
+            if python is None:
+                raise ServiceError(f"Label Studio {self._version} needs Python 3.8 or 3.9")
+            ensure_venv(self._venv, [*requirements, *_OLDER_REQUIREMENTS], python)
+        else:
             ensure_venv(self._venv, requirements)
-            return
-        python = python_for_older()
-        if python is None:
-            raise ServiceError(f"Label Studio {self._version} needs Python 3.8 or 3.9")
-        ensure_venv(self._venv, [*requirements, *_OLDER_REQUIREMENTS], python)
+        if not self._template.exists():
+            self._run()
+            self._keep_template()
+            self._stop()
+            self._database().unlink()
 
-    def start(self, timeout: float = 240.0) -> None:
+    def start(self) -> None:
         """Start and wait until it answers."""
-        is_new = not self._copy_template()
+        user = json.loads((self._template / "user.json").read_text(encoding="utf-8"))
+        self.user = User(**user)
+        shutil.copyfile(self._template / "label_studio.sqlite3", self._database())
+        self._run()
+
+    def _run(self) -> None:
         command = [
             *(str(self._venv.resolve() / "bin" / "label-studio"), "start", "--no-browser"),
             *("--internal-host", "127.0.0.1", "--port", str(self._port)),
@@ -125,13 +145,11 @@ class LabelStudio:
             port=self._port,
             log=Path(self._data.name) / "console.log",
             ready_path="/api/version",
-            ready_timeout=timeout,
+            ready_timeout=_START_TIMEOUT,
             cwd=Path(self._data.name),
             env=self._environment(),
         )
         self._service.start()
-        if is_new:
-            self._keep_template()
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -152,15 +170,6 @@ class LabelStudio:
 
     def _database(self) -> Path:
         return Path(self._data.name) / "label_studio.sqlite3"
-
-    def _copy_template(self) -> bool:
-        try:
-            user = json.loads((self._template / "user.json").read_text(encoding="utf-8"))
-            shutil.copyfile(self._template / "label_studio.sqlite3", self._database())
-        except FileNotFoundError:
-            return False
-        self.user = User(**user)
-        return True
 
     def _keep_template(self) -> None:
         """Keep the database as it is now; in one step, so that nobody ever finds half of it."""
@@ -194,10 +203,13 @@ class LabelStudio:
         """The end of what Label Studio printed."""
         return self._service.log_tail() if self._service else ""
 
-    def stop(self) -> None:
-        """Stop the process and remove its data."""
+    def _stop(self) -> None:
         if self._service is not None:
             self._service.stop()
+
+    def stop(self) -> None:
+        """Stop the process and remove its data."""
+        self._stop()
         self._data.cleanup()
 
     def __enter__(self) -> LabelStudio:

@@ -82,7 +82,7 @@ class PersonalToken(AuthBase):
 class Api:
     """Label Studio's REST interface."""
 
-    def __init__(self, url: str, token: AuthBase, timeout: float = 400.0) -> None:
+    def __init__(self, url: str, token: AuthBase, timeout: float = 300.0) -> None:
         self.url = url
         self._timeout = timeout
         self._session = requests.Session()
