@@ -17,9 +17,8 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "python"))
 
 from connected import Connected
 from hosting import CONSOLE_SCRIPT, Server, run
-from rest import Api
-
 from label_studio import OLDER_VERSION, VERSION, LabelStudio, python_for_older
+from rest import Api
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -9,9 +9,8 @@ import pytest
 from browser import SCREENSHOTS, Browser
 from connected import CHOICES, texts
 from hosting import Server, wait_for
-from rest import Api
-
 from label_studio import LabelStudio
+from rest import Api
 
 OPTIONS = "//button[@aria-label='Machine learning model options']"
 

@@ -7,24 +7,20 @@ through, and how it gives files out.
 from __future__ import annotations
 
 import json
-import secrets
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from label_studio import Api, LabelStudio
-
-sys.path.append(str(Path(__file__).resolve().parent.parent / "python"))
+from connected import choice
 from hosting import CHOICES, CONSOLE_SCRIPT, Server, environment, make_project, wait_for
+from label_studio import LabelStudio
+from rest import Api
 
-LEGACY = secrets.token_hex(20)
-# Label Studio sends both in Latin-1, and servers read them as UTF-8: only ASCII is safe.
-USER, PASSWORD = "ls", "a:secret word"
+USER, PASSWORD = "ls", "a:secret wörd"
 GIVEN = ("--basic-auth-user", USER, "--basic-auth-pass", PASSWORD)
 
 MODEL = """
@@ -40,25 +36,6 @@ MODEL = """
 """
 
 
-class Locked(Server):
-    """A server with a password."""
-
-    def _is_ready(self) -> bool:
-        self.session.auth = (USER.encode(), PASSWORD.encode())
-        return super()._is_ready()
-
-
-@pytest.fixture(scope="module")
-def label_studio() -> Iterator[LabelStudio]:
-    with LabelStudio(token=LEGACY) as running:
-        yield running
-
-
-@pytest.fixture
-def api(label_studio: LabelStudio) -> Api:
-    return label_studio.api
-
-
 @pytest.fixture
 def project(api: Api) -> int:
     number = api.create_project("doctor", CHOICES)
@@ -67,11 +44,8 @@ def project(api: Api) -> int:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, kind: type[Server] = Server) -> Iterator[Server]:
-    project = folder / "backend"
-    if not project.exists():
-        project = make_project(folder, MODEL)
-    server = kind(project, *arguments)
+def serving(folder: Path, auth: tuple[str, str] | None = None) -> Iterator[Server]:
+    server = Server(make_project(folder, MODEL), auth=auth)
     try:
         yield server
     finally:
@@ -86,16 +60,16 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[Server]:
-    with serving(tmp_path, *GIVEN, kind=Locked) as running:
+    with serving(tmp_path, (USER, PASSWORD)) as running:
         yield running
 
 
 class Told:
     """What `doctor` says about a project of Label Studio."""
 
-    def __init__(self, api: Api, project: int, port: int, *more: str, key: str = LEGACY) -> None:
+    def __init__(self, url: str, key: str, project: int, port: int, *more: str) -> None:
         command = [str(CONSOLE_SCRIPT), "doctor", "--json", "--port", str(port)]
-        command += ["--label-studio-url", api.url, "--api-key", key, "--project", str(project)]
+        command += ["--label-studio-url", url, "--api-key", key, "--project", str(project)]
         done = subprocess.run(
             [*command, *more],
             cwd="/tmp",
@@ -118,27 +92,42 @@ class Told:
         return found[0]
 
 
+Ask = Callable[..., Told]
+
+
+@pytest.fixture
+def ask(studio: LabelStudio) -> Ask:
+    """Run `doctor` about a project of Label Studio and a port."""
+
+    def told(project: int, port: int, *more: str, key: str | None = None) -> Told:
+        return Told(studio.url, key or studio.token("legacy"), project, port, *more)
+
+    return told
+
+
 def events_reach(api: Api, project: int, server: Server) -> bool:
     """Annotate a new task; tell whether that became a training job of the server."""
     before = len(server.get("/jobs").json()["jobs"])
     [task] = api.import_tasks(project, [{"data": {"text": "well"}}])
-    api.annotate(task, {"result": []})
+    api.annotate(task, result=choice("Positive"))
     # Label Studio sends the event before it answers.
     return len(server.get("/jobs").json()["jobs"]) > before
 
 
-def test_a_backend_that_works_has_no_problems(api: Api, project: int, server: Server) -> None:
+def test_a_backend_that_works_has_no_problems(
+    api: Api, ask: Ask, project: int, server: Server
+) -> None:
     api.connect_backend(project, server.url, "counter")
-    told = Told(api, project, server.port)
+    told = ask(project, server.port)
     assert told.returncode == 0, told.output
-    told.one("ok", "takes the legacy token of e2e@example.com")
+    told.one("ok", "takes the legacy token of ")
     told.one("ok", f'Label Studio reaches "counter" at {server.url}, which is this server: model')
     told.one("ok", f"the webhook {server.url}/webhook reports annotations")
     assert events_reach(api, project, server)
 
 
 def test_a_mended_webhook_lets_a_server_with_a_password_train(
-    api: Api, project: int, locked: Server
+    api: Api, ask: Ask, project: int, locked: Server
 ) -> None:
     api.connect_backend(
         project,
@@ -148,12 +137,12 @@ def test_a_mended_webhook_lets_a_server_with_a_password_train(
         basic_auth_user=USER,
         basic_auth_pass=PASSWORD,
     )
-    told = Told(api, project, locked.port, *GIVEN)
+    told = ask(project, locked.port, *GIVEN)
     assert told.returncode == 1
     told.one("problem", "brings no password to a server that wants one")
     assert not events_reach(api, project, locked)
 
-    told = Told(api, project, locked.port, *GIVEN, "--fix")
+    told = ask(project, locked.port, *GIVEN, "--fix")
     assert told.returncode == 0, told.output
     told.one("ok", "mended: the webhook")
     assert PASSWORD not in told.output
@@ -165,42 +154,44 @@ def test_a_mended_webhook_lets_a_server_with_a_password_train(
 
     job = wait_for(ended, "the event trains the model")
     assert (job["event"], job["job_status"]) == ("ANNOTATION_CREATED", "finished"), job
-    told = Told(api, project, locked.port, *GIVEN, "--fix")
+    told = ask(project, locked.port, *GIVEN, "--fix")
     told.one("ok", "reports annotations")
 
 
-def test_a_deleted_webhook_is_made_again(api: Api, project: int, server: Server) -> None:
+def test_a_deleted_webhook_is_made_again(api: Api, ask: Ask, project: int, server: Server) -> None:
     api.connect_backend(project, server.url, "counter")
     [row] = api.request("GET", "/api/webhooks/", params={"project": project})
     api.request("DELETE", f"/api/webhooks/{row['id']}/", expect=(204,))
     assert not events_reach(api, project, server)
-    Told(api, project, server.port).one("problem", "no webhook leads to")
-    Told(api, project, server.port, "--fix").one("ok", "mended: no webhook leads to")
+    ask(project, server.port).one("problem", "no webhook leads to")
+    ask(project, server.port, "--fix").one("ok", "mended: no webhook leads to")
     assert events_reach(api, project, server)
 
 
-def test_the_webhook_of_a_deleted_backend_is_told(api: Api, project: int, server: Server) -> None:
+def test_the_webhook_of_a_deleted_backend_is_told(
+    api: Api, ask: Ask, project: int, server: Server
+) -> None:
     first = api.connect_backend(project, server.url, "counter")
     other = server.url.replace("127.0.0.1", "localhost")
     api.connect_backend(project, other, "counter")
     api.request("DELETE", f"/api/ml/{first['id']}", expect=(204,))
-    told = Told(api, project, server.port)
+    told = ask(project, server.port)
     stray = told.one("warning", f"the webhook {server.url}/webhook belongs to no ML backend")
     assert "each may train twice" in stray["text"]
 
 
 def test_a_server_that_is_gone_is_told_in_label_studios_words(
-    api: Api, project: int, tmp_path: Path
+    api: Api, ask: Ask, project: int, tmp_path: Path
 ) -> None:
     with serving(tmp_path) as server:
         api.connect_backend(project, server.url, "counter")
-    told = Told(api, project, server.port)
+    told = ask(project, server.port)
     assert told.returncode == 1
     gone = told.one("problem", f'does not reach "counter" at {server.url}: [Errno 111]')
     assert "start the server there" in gone["advice"]
 
 
-def test_a_changed_password_is_told(api: Api, project: int, locked: Server) -> None:
+def test_a_changed_password_is_told(api: Api, ask: Ask, project: int, locked: Server) -> None:
     fields = {"auth_method": "BASIC_AUTH", "basic_auth_user": USER, "basic_auth_pass": PASSWORD}
     api.connect_backend(project, locked.url, "counter", **fields)
     locked.stop()
@@ -223,7 +214,7 @@ def test_a_changed_password_is_told(api: Api, project: int, locked: Server) -> N
                 return False
 
         wait_for(answers, "the server answers again")
-        told = Told(api, project, locked.port, *changed)
+        told = ask(project, locked.port, *changed)
         wrong = told.one("problem", 'does not reach "counter"')
         assert wrong["text"].endswith("401 Unauthorized")
         assert "Basic Auth" in wrong["advice"]
@@ -232,50 +223,54 @@ def test_a_changed_password_is_told(api: Api, project: int, locked: Server) -> N
         process.wait(30)
 
 
-def test_a_personal_token_is_traded(api: Api, project: int, server: Server) -> None:
+def test_a_personal_token_is_traded(
+    studio: LabelStudio, api: Api, ask: Ask, project: int, server: Server
+) -> None:
     api.connect_backend(project, server.url, "counter")
-    personal = str(api.request("POST", "/api/token/", expect=(201,))["token"])
-    told = Told(api, project, server.port, key=personal)
+    personal = studio.token("personal")
+    told = ask(project, server.port, key=personal)
     assert told.returncode == 0, told.output
-    told.one("ok", "takes the personal access token of e2e@example.com")
+    told.one("ok", "takes the personal access token of ")
     access = api.request("POST", "/api/token/refresh", json={"refresh": personal})["access"]
-    Told(api, project, server.port, key=access).one("ok", "takes the access token of e2e@")
+    ask(project, server.port, key=access).one("ok", "takes the access token of ")
     assert personal not in told.output
 
     settings = {"api_tokens_enabled": True, "legacy_api_tokens_enabled": False}
     api.request("POST", "/api/jwt/settings", expect=(200, 201), json=settings)
     try:
-        told = Told(api, project, server.port, key=personal)
+        told = ask(project, server.port, key=personal)
         advice = told.one("warning", "legacy tokens are switched off")["advice"]
         assert "LABEL_STUDIO_API_KEY" in advice
-        told = Told(api, project, server.port)
+        told = ask(project, server.port)
         told.one("problem", "legacy tokens switched off: use a personal access token")
     finally:
         bearer = {"Authorization": f"Bearer {access}"}
         settings["legacy_api_tokens_enabled"] = True
-        url = f"{api.url}/api/jwt/settings"
+        url = f"{studio.url}/api/jwt/settings"
         requests.post(url, json=settings, headers=bearer, timeout=30).raise_for_status()
 
 
-def test_a_project_of_nobody_is_told(api: Api, server: Server) -> None:
-    told = Told(api, 999_999, server.port)
+def test_a_project_of_nobody_is_told(ask: Ask, server: Server) -> None:
+    told = ask(999_999, server.port)
     assert told.returncode == 1
     told.one("problem", "there is no project 999999 in the organisation of the API key")
-    told = Told(api, 1, server.port, key="b" * 40)
+    told = ask(1, server.port, key="b" * 40)
     told.one("problem", "Label Studio knows nobody with this API key")
 
 
-def test_files_are_fetched_as_models_fetch_them(api: Api, server: Server) -> None:
+def test_files_are_fetched_as_models_fetch_them(
+    studio: LabelStudio, api: Api, ask: Ask, server: Server
+) -> None:
     project = api.create_project("files", '<View><Image name="i" value="$image"/></View>')
     api.connect_backend(project, server.url, "counter")
     upload = requests.post(
-        f"{api.url}/api/projects/{project}/import",
+        f"{studio.url}/api/projects/{project}/import",
         files={"file": ("picture.png", b"\x89PNG not much of a picture", "image/png")},
-        headers={"Authorization": f"Token {LEGACY}"},
+        headers={"Authorization": f"Token {studio.token('legacy')}"},
         timeout=60,
     )
     assert upload.status_code == 201, upload.text
-    told = Told(api, project, server.port)
+    told = ask(project, server.port)
     uploaded = told.one("ok", "picture.png can be fetched")["text"].split()[0]
     assert uploaded.startswith(f"/data/upload/{project}/")
 
@@ -286,7 +281,7 @@ def test_files_are_fetched_as_models_fetch_them(api: Api, server: Server) -> Non
     }
     other = api.create_project("more files", CHOICES)
     api.import_tasks(other, [{"data": {"text": "fine", **data}}])
-    told = Told(api, other, server.port)
+    told = ask(other, server.port)
     assert "Cloud Storage" in told.one("problem", "s3://no-such-bucket/a.png is")["advice"]
     assert "LOCAL_FILES_SERVING_ENABLED" in told.one("problem", "/local-files/")["advice"]
     assert "import it again" in told.one("problem", "gone.png is answered with")["advice"]

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from connected import Connected, choice, texts
 from hosting import Server
-from rest import Api
-
 from label_studio import OLDER_VERSION, LabelStudio, python_for_older
+from rest import Api
 
 pytestmark = pytest.mark.skipif(
     python_for_older() is None, reason=f"Label Studio {OLDER_VERSION} needs Python 3.8 or 3.9"

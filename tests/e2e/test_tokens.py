@@ -15,9 +15,8 @@ import pytest
 from conftest import HERE, ROOT
 from connected import PLAIN, Connected, chosen, header
 from hosting import Server
-from rest import Api
-
 from label_studio import LabelStudio
+from rest import Api
 
 FIRST = ROOT / "examples" / "simple_text_classifier"
 SECOND = ROOT / "examples" / "text_classifier"
