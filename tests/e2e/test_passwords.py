@@ -115,7 +115,6 @@ def test_an_address_with_the_password_in_it(connect: Connect, locked: Server) ->
     assert project.predicted() == "Negative"
 
 
-@pytest.mark.xfail(reason="Label Studio sends Latin-1, the server compares with UTF-8")
 def test_letters_beyond_ascii(connect: Connect, serve: Callable[..., Server]) -> None:
     project = connect(serve(MAJORITY["v2"], auth=AUTH), texts("one"))
     assert project.predicted() == "Positive"
