@@ -97,8 +97,8 @@ class Connected:
     def stored(self) -> list[dict[str, Any]]:
         """All predictions, oldest first."""
         # The client of 2022 lists those of every project.
-        rows = self.api.predictions(self.project)
-        return [row for row in rows if row["task"] in self.tasks]
+        rows, mine = self.api.predictions(self.project), set(self.tasks)
+        return [row for row in rows if row["task"] in mine]
 
     def newest(self) -> dict[int, dict[str, Any]]:
         """The prediction of each task that was stored last."""

@@ -116,6 +116,11 @@ class Api:
         """The release that is running."""
         return str(self.request("GET", "/api/version")["release"])
 
+    def allow_legacy_tokens(self, allowed: bool) -> None:
+        """Whether legacy tokens are accepted; they are not where nobody said so."""
+        settings = {"api_tokens_enabled": True, "legacy_api_tokens_enabled": allowed}
+        self.request("POST", "/api/jwt/settings", expect=(200, 201), json=settings)
+
     # ---------------------------------------------------------------- projects and tasks
 
     def create_project(self, title: str, label_config: str, **fields: Any) -> int:
@@ -214,19 +219,19 @@ class Api:
 
     # ---------------------------------------------------------------- predictions, annotations
 
-    def act(self, project: int, action: str) -> int:
-        """An action of the data manager on all tasks; how many items it says it went through."""
-        answer = self.request(
+    def act(self, project: int, action: str) -> dict[str, Any]:
+        """An action of the data manager on all tasks."""
+        answer: dict[str, Any] = self.request(
             "POST",
             "/api/dm/actions/",
             params={"id": action, "project": project},
             json={"selectedItems": {"all": True, "excluded": []}},
         )
-        return int(answer["processed_items"])
+        return answer
 
     def retrieve_predictions(self, project: int) -> int:
         """Retrieve Predictions; the number of tasks, also where nothing was stored."""
-        return self.act(project, "retrieve_tasks_predictions")
+        return int(self.act(project, "retrieve_tasks_predictions")["processed_items"])
 
     def predictions(self, project: int) -> list[dict[str, Any]]:
         """All stored predictions of a project, oldest first."""

@@ -30,7 +30,8 @@ def test_created_updated_deleted(connect: Connect, majority: Server) -> None:
     assert project.predicted() == "Negative"
 
     # The action of the data manager sends one event for all annotations.
-    assert project.api.act(project.project, "delete_tasks_annotations") == 3
+    deleted = project.api.act(project.project, "delete_tasks_annotations")
+    assert deleted["processed_items"] == 3
     versions.append(project.trained(versions[-1]))
     assert project.predicted() == "Positive"
     assert len(set(versions)) == len(versions)
@@ -49,6 +50,19 @@ def test_one_annotation_is_deleted(connect: Connect, majority: Server) -> None:
     versions.append(project.trained(versions[-1]))
     assert project.predicted() == "Positive"
     assert [job["event"] for job in project.jobs()] == ["ANNOTATIONS_DELETED", "ANNOTATION_CREATED"]
+
+
+def test_predictions_become_annotations(connect: Connect, majority: Server) -> None:
+    """Create Annotations From Predictions sends one event for all of them."""
+    project = connect(majority, texts("one", "two", "three"))
+    before = project.version
+    project.annotate(project.tasks[0], "Negative")
+    trained = project.trained(before)
+    project.retrieve()
+    project.api.act(project.project, "predictions_to_annotations")
+    project.trained(trained)
+    assert [job["event"] for job in project.jobs()] == ["ANNOTATIONS_CREATED", "ANNOTATION_CREATED"]
+    assert project.predicted() == "Negative"
 
 
 def test_a_skipped_task(connect: Connect, majority: Server) -> None:

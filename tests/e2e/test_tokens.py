@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from conftest import HERE, ROOT
 from connected import PLAIN, Connected, chosen, header
 from hosting import Server
 from label_studio import LabelStudio
-from rest import Api
+from rest import Api, ApiError
 
 FIRST = ROOT / "examples" / "simple_text_classifier"
 SECOND = ROOT / "examples" / "text_classifier"
@@ -98,6 +98,40 @@ def test_the_main_path(
     log = server.log()
     assert studio.token("legacy") not in log
     assert studio.token("personal") not in log
+
+
+@pytest.fixture
+def only_personal_tokens(studio: LabelStudio) -> Iterator[Api]:
+    """Label Studio as it is where nobody allowed legacy tokens."""
+    with studio.api("personal") as api:
+        api.allow_legacy_tokens(False)
+        yield api
+        api.allow_legacy_tokens(True)
+
+
+def test_the_token_of_setup_is_refused(
+    studio: LabelStudio,
+    only_personal_tokens: Api,
+    connect: Callable[..., Connected],
+    serve: Callable[..., Server],
+) -> None:
+    """Then the example learns from the events, which bring annotations along."""
+    api, model = only_personal_tokens, V1
+    with studio.api() as legacy, pytest.raises(ApiError, match="has been disabled"):
+        legacy.create_project("refused", model.config())
+    server = serve(model.script)
+    project = connect(server, model.annotated()[:6], api=api, config=model.config())
+    untrained = project.version
+    (first, second), (label, other) = project.tasks[:2], ("Billing", "Technical")
+    region = {"from_name": model.from_name, "to_name": model.to_name}
+    project.annotate(first, label, **region)
+    trained = project.trained(untrained)
+    project.annotate(second, other, **region)
+    project.trained(trained)
+    project.start_training()
+    newest = project.retrieve()
+    assert (chosen(newest[first]), chosen(newest[second])) == ([label], [other])
+    assert "401" in server.log()
 
 
 @pytest.mark.parametrize("model", [pytest.param(V1, id="v1"), pytest.param(V2, id="v2")])

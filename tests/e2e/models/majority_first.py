@@ -31,8 +31,9 @@ class Majority(LabelStudioMLBase):
         data = kwargs.get("data") or {}
         for annotation in data.get("annotations") or []:
             known.pop(str(annotation["id"]), None)
-        if data.get("annotation"):
-            self.learn(known, data["annotation"])
+        new = data.get("annotation") or []
+        for annotation in new if isinstance(new, list) else [new]:
+            self.learn(known, annotation)
         choices = Counter(known.values()).most_common(1)
         return {"known": known, "choice": choices[0][0] if choices else None}
 

@@ -8,7 +8,11 @@ from label_studio_ml.response import ModelResponse
 
 
 class Majority(LabelStudioMLBase):
-    TRAIN_EVENTS = (*LabelStudioMLBase.TRAIN_EVENTS, "ANNOTATIONS_DELETED")
+    TRAIN_EVENTS = (
+        *LabelStudioMLBase.TRAIN_EVENTS,
+        "ANNOTATIONS_CREATED",
+        "ANNOTATIONS_DELETED",
+    )
 
     def setup(self):
         self.from_name, self.to_name, self.key = self.get_first_tag_occurence("Choices", "Text")
@@ -27,7 +31,8 @@ class Majority(LabelStudioMLBase):
         known = json.loads(self.get("known") or "{}")
         for annotation in data.get("annotations") or []:
             known.pop(str(annotation["id"]), None)
-        if annotation := data.get("annotation"):
+        new = data.get("annotation") or []
+        for annotation in new if isinstance(new, list) else [new]:
             known.pop(str(annotation["id"]), None)
             if annotation["result"] and not annotation["was_cancelled"]:
                 known[str(annotation["id"])] = annotation["result"][0]["value"]["choices"][0]
