@@ -100,6 +100,10 @@ class Browser:
         self.click(f"//label[.//input[@name={name!r}]]")
         self.wait(lambda _: self.is_chosen(name), f"{name} is chosen")
 
+    def ask(self, script: str, what: str) -> Any:
+        """Wait until JavaScript on the page returns something; return that."""
+        return self.wait(lambda driver: driver.execute_script(script), what)
+
     def shot(self, name: str) -> None:
         """Keep what can be seen now."""
         SCREENSHOTS.mkdir(exist_ok=True)

@@ -32,6 +32,8 @@ MISTAKEN = """
 
     REGIONS = {
         "right": choice(),
+        "right box": box(),
+        "right span": span(start=0, end=4, labels=["Person"]),
         "from_name": choice(from_name="sentimen"),
         "to_name": choice(to_name="txt"),
         "type": choice(type="classification"),
