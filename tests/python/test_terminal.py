@@ -1,4 +1,4 @@
-"""What `start` shows to somebody who looks at it."""
+"""What commands show to somebody who looks at them."""
 
 from __future__ import annotations
 
@@ -80,3 +80,48 @@ def test_training_shows_a_bar_below_the_log(tmp_path: Path) -> None:
     lines = [line for line in text.splitlines() if "a line of the model" in line]
     assert len(lines) == 5, "each line of the log once, and whole"
     assert all("training 2" not in line for line in lines)
+
+
+STEADY = """
+    import time
+    from label_studio_ml.model import LabelStudioMLBase
+
+    class Steady(LabelStudioMLBase):
+        LABEL_STUDIO_ML_API = 1
+
+        def predict(self, tasks, **kwargs):
+            time.sleep(0.3)
+            if tasks[0]["data"]["text"] == "40":
+                raise ValueError("forty")
+            return [{"result": []} for _ in tasks]
+"""
+
+
+def test_predict_shows_how_far_it_is(tmp_path: Path) -> None:
+    project = make_project(tmp_path, STEADY)
+    tasks = tmp_path / "tasks.jsonl"
+    tasks.write_text("".join(f'{{"text": "{number}"}}\n' for number in range(60)))
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    command = ["predict", str(project), "--input", str(tasks), "--batch-size", "5"]
+    process = subprocess.Popen(
+        [str(CONSOLE_SCRIPT), *command],
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        env={**environment(), "TERM": "xterm"},
+    )
+    os.close(theirs)
+    shown = bytearray()
+    try:
+        while part := os.read(ours, 65536):
+            shown.extend(part)
+    except OSError:
+        pass
+    assert process.wait(60) == 1
+    os.close(ours)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    seen = {int(number) for number in re.findall(r"(\d+) of 60 tasks", text)}
+    assert len(seen) > 2, text
+    assert "task 41: ValueError: forty" in text
+    assert "59 tasks predicted, 1 failed" in text
