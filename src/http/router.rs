@@ -29,6 +29,8 @@ pub fn router(app: App) -> Router {
         .route("/metrics", get(metrics::metrics))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(from_fn_with_state(app.clone(), auth::check))
+        // Refusals count too.
         .layer(from_fn(metrics::count))
         .with_state(app.clone());
     // The header `Allow` is added by the routes as a whole, so what completes it is outside.
@@ -36,7 +38,6 @@ pub fn router(app: App) -> Router {
         .fallback_service(routes)
         .layer(from_fn(single_slashes))
         .layer(from_fn(error::complete_allow))
-        .layer(from_fn_with_state(app.clone(), auth::check))
         .layer(from_fn_with_state(app, error::finish))
 }
 

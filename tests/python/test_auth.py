@@ -35,6 +35,11 @@ def test_every_route_asks_for_the_password(tmp_path: Path) -> None:
                 assert answer.json()["detail"] == "Unauthorized"
         bearer = {"Authorization": "Bearer a:secret"}
         assert requests.get(server.url, headers=bearer, timeout=10).status_code == 401
+        refused = requests.post(f"{server.url}/predict", json={"tasks": []}, timeout=10)
+        assert refused.status_code == 401
+        assert requests.options(f"{server.url}/predict", timeout=10).status_code == 401
+        counted = 'label_studio_ml_requests_total{route="/predict",status="401"}'
+        assert counted in server.get("/metrics").text
         assert "secret" not in server.log()
     finally:
         assert server.stop() == 0
