@@ -12,6 +12,7 @@ from hosting import Server, wait_for
 from label_studio import LabelStudio
 from rest import Api
 
+pytestmark = pytest.mark.browser
 OPTIONS = "//button[@aria-label='Machine learning model options']"
 
 

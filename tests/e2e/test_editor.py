@@ -15,6 +15,7 @@ from mistakes import CONFIG, MISTAKEN
 from rest import Api
 from test_browser import log_in
 
+pytestmark = pytest.mark.browser
 #: A white picture of 2 × 1 pixels.
 PICTURE = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAIAAAB7QOjdAAAAD0lEQVR4nGP4DwYMEAoAU7oL9a"

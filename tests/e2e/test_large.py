@@ -11,6 +11,7 @@ from hosting import Server
 TASKS = 5000
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)  # Label Studio takes 5 to 20 ms to store a prediction
 def test_5000_tasks_in_one_call(
     connect: Callable[..., Connected], majorities: Callable[[str], Server]

@@ -15,9 +15,12 @@ from hosting import Server
 from label_studio import OLDER_VERSION, LabelStudio, python_for_older
 from rest import Api
 
-pytestmark = pytest.mark.skipif(
-    python_for_older() is None, reason=f"Label Studio {OLDER_VERSION} needs Python 3.8 or 3.9"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        python_for_older() is None, reason=f"Label Studio {OLDER_VERSION} needs Python 3.8 or 3.9"
+    ),
+]
 TRAIN_BY_WEBHOOK = "ff_back_dev_1417_start_training_mlbackend_webhooks_250122_long"
 
 

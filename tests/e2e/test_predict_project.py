@@ -74,6 +74,8 @@ def predictions_of(api: Api, project: int) -> Counter[int]:
     return Counter(int(row["task"]) for row in api.predictions(project))
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_every_task_has_one_prediction_after_kills(
     studio: LabelStudio, api: Api, backend: Path
 ) -> None:
@@ -142,6 +144,7 @@ def test_what_label_studio_leaves_out_is_named(
     assert f"task {misfit}: results[0].result[0].value.choices[0]" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_it_after_what_is_under_way(
     studio: LabelStudio, api: Api, backend: Path
 ) -> None:

@@ -18,6 +18,7 @@ from hosting import Server
 from label_studio import LabelStudio
 from rest import Api, ApiError
 
+pytestmark = pytest.mark.slow
 FIRST = ROOT / "examples" / "simple_text_classifier"
 SECOND = ROOT / "examples" / "text_classifier"
 
