@@ -3,13 +3,12 @@
 
 use std::collections::HashSet;
 
-use jiter::{Jiter, JiterError, JsonValue, Peek};
-
 use super::finding::{Cause, Checked, Finding, Mended, Place};
-use super::json::{member, quote, show};
+use super::json::{Json, Results, member, read_results};
 use super::region;
 use super::relation;
 use super::rules::Rules;
+use super::words::{quote, show};
 
 /// What was asked of the model.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +24,10 @@ pub struct Asked<'a> {
 pub fn check(body: &[u8], asked: Asked<'_>, rules: Option<&Rules>) -> Checked {
     let mut checked = Checked::default();
     checked.add_mended(asked.mended);
-    let whole = match check_items(body, asked, rules, &mut checked) {
+    let read = read_results(body, |item, result| {
+        check_item(result, item, asked, rules, &mut checked);
+    });
+    let whole = match read {
         Ok(Results::List(given)) => judge_number(given, asked.tasks),
         Ok(Results::Other(other)) => {
             let problem = format!("is {other} instead of a list with one item for each task");
@@ -37,46 +39,6 @@ pub fn check(body: &[u8], asked: Asked<'_>, rules: Option<&Rules>) -> Checked {
         checked.add_first(Finding::of_all(cause, "results", problem));
     }
     checked
-}
-
-/// What there is for results.
-enum Results {
-    /// A list of so many items.
-    List(usize),
-    Other(String),
-}
-
-/// Reads item by item: masks are long lists of numbers, which take many times their size when they are
-/// parsed, and so at most one item is.
-fn check_items(
-    body: &[u8],
-    asked: Asked<'_>,
-    rules: Option<&Rules>,
-    checked: &mut Checked,
-) -> Result<Results, JiterError> {
-    let mut json = Jiter::new(body);
-    let mut results = Results::Other("nothing".into());
-    let mut is_results = json.next_object()?.map(|key| key == "results");
-    while let Some(is_wanted) = is_results {
-        let next = json.peek()?;
-        if !is_wanted {
-            json.known_skip(next)?;
-        } else if next == Peek::Array {
-            let mut item = 0;
-            let mut next = json.known_array()?;
-            while let Some(kind) = next {
-                check_item(&json.known_value(kind)?, item, asked, rules, checked);
-                item += 1;
-                next = json.array_step()?;
-            }
-            results = Results::List(item);
-        } else {
-            results = Results::Other(show(&json.known_value(next)?));
-        }
-        is_results = json.next_key()?.map(|key| key == "results");
-    }
-    json.finish()?;
-    Ok(results)
 }
 
 /// Whether each task has a result.
@@ -98,7 +60,7 @@ fn judge_number(given: usize, tasks: usize) -> Option<(Cause, String)> {
 }
 
 fn check_item(
-    result: &JsonValue<'_>,
+    result: &Json<'_>,
     item: usize,
     asked: Asked<'_>,
     rules: Option<&Rules>,
@@ -106,7 +68,7 @@ fn check_item(
 ) {
     let place = Place { item, prediction: None, region: None };
     match result {
-        JsonValue::Array(predictions) => {
+        Json::List(predictions) => {
             for (prediction, value) in predictions.iter().enumerate() {
                 let place = Place { prediction: Some(prediction), ..place };
                 check_prediction(value, place, asked, rules, checked);
@@ -132,25 +94,25 @@ fn add(
 }
 
 fn check_prediction(
-    value: &JsonValue<'_>,
+    value: &Json<'_>,
     place: Place,
     asked: Asked<'_>,
     rules: Option<&Rules>,
     checked: &mut Checked,
 ) {
-    let JsonValue::Object(prediction) = value else {
+    let Json::Dict(prediction) = value else {
         let problem = || format!("is {} instead of a dict with `result`", show(value));
         return add(checked, Cause::PredictionNotADict, place, "", problem);
     };
     match member(prediction, "score") {
-        None | Some(JsonValue::Null | JsonValue::Int(_) | JsonValue::Float(_)) => {}
+        None | Some(Json::Null | Json::Int(_) | Json::Float(_)) => {}
         // Label Studio takes "0.5" too.
-        Some(JsonValue::Str(text)) if text.trim().parse::<f64>().is_ok() => {}
+        Some(Json::Text(text)) if text.trim().parse::<f64>().is_ok() => {}
         Some(score) => add(checked, Cause::ScoreNotANumber, place, "score", || {
             format!("is {} instead of a number", show(score))
         }),
     }
-    if let Some(JsonValue::Str(version)) = member(prediction, "model_version")
+    if let Some(Json::Text(version)) = member(prediction, "model_version")
         && version != asked.version
     {
         let cause = Cause::OtherVersion;
@@ -161,8 +123,8 @@ fn check_prediction(
         });
     }
     match member(prediction, "result") {
-        Some(JsonValue::Array(regions)) => check_regions(regions, place, rules, checked),
-        Some(JsonValue::Null) => add(checked, Cause::ResultNull, place, "result", || {
+        Some(Json::List(regions)) => check_regions(regions, place, rules, checked),
+        Some(Json::Null) => add(checked, Cause::ResultNull, place, "result", || {
             "is None instead of a list of regions (`[]` stands for none)".into()
         }),
         Some(other) => add(checked, Cause::ResultNotAList, place, "result", || {
@@ -172,23 +134,18 @@ fn check_prediction(
     }
 }
 
-fn check_regions(
-    regions: &[JsonValue<'_>],
-    place: Place,
-    rules: Option<&Rules>,
-    checked: &mut Checked,
-) {
+fn check_regions(regions: &[Json<'_>], place: Place, rules: Option<&Rules>, checked: &mut Checked) {
     let mut seen = HashSet::new();
     let mut ids = None;
     for (index, value) in regions.iter().enumerate() {
         let place = Place { region: Some(index), ..place };
-        let JsonValue::Object(region) = value else {
+        let Json::Dict(region) = value else {
             let problem = || format!("is {} instead of a dict", show(value));
             add(checked, Cause::RegionNotADict, place, "", problem);
             continue;
         };
         let text = |key| match member(region, key) {
-            Some(JsonValue::Str(text)) => Some(text.as_ref()),
+            Some(Json::Text(text)) => Some(text.as_ref()),
             _ => None,
         };
         let kind = text("type");

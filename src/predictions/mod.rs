@@ -17,6 +17,7 @@ mod relation;
 mod rules;
 mod shape;
 mod value;
+mod words;
 
 #[cfg(test)]
 mod tests;

@@ -3,15 +3,14 @@
 
 use std::borrow::Cow;
 
-use jiter::JsonValue;
-
 use super::finding::{Cause, Checked, Finding, Place};
-use super::json::{member, number, quote, show};
+use super::json::{Json, member, number};
 use super::rules::{ControlRules, Rules};
 use super::shape::{Tool, is_known_type};
 use super::value;
+use super::words::{quote, show};
 
-pub(super) type Members<'j> = [(Cow<'j, str>, JsonValue<'j>)];
+pub(super) type Members<'j> = [(Cow<'j, str>, Json<'j>)];
 
 /// The findings of one region; each is about the control tag that it says it is of.
 pub(super) struct Reporter<'a> {
@@ -27,7 +26,7 @@ impl Reporter<'_> {
     }
 
     /// Something of the wrong type, or missing.
-    pub(super) fn wrong(&mut self, path: &str, found: Option<&JsonValue<'_>>, expected: &str) {
+    pub(super) fn wrong(&mut self, path: &str, found: Option<&Json<'_>>, expected: &str) {
         match found {
             Some(found) => {
                 self.add(Cause::WrongValue, path, || {
@@ -48,7 +47,7 @@ pub(super) fn check(
 ) {
     let mut report = Reporter { subject: "", place, checked };
     let value = match member(region, "value") {
-        Some(JsonValue::Object(value)) => Some(value.as_slice()),
+        Some(Json::Dict(value)) => Some(value.as_slice()),
         other => {
             let found =
                 other.map_or_else(|| "is missing".into(), |other| format!("is {}", show(other)));
@@ -58,7 +57,7 @@ pub(super) fn check(
     };
     let from_name = member(region, "from_name");
     let control = match from_name {
-        Some(JsonValue::Str(name)) => rules.control(name).ok_or(from_name),
+        Some(Json::Text(name)) => rules.control(name).ok_or(from_name),
         other => Err(other),
     };
     let control = match control {
@@ -77,7 +76,7 @@ pub(super) fn check(
     };
     report.subject = &control.name;
     match member(region, "to_name") {
-        Some(JsonValue::Str(name)) if control.points_to(name) => {}
+        Some(Json::Text(name)) if control.points_to(name) => {}
         found => {
             let found =
                 found.map_or_else(|| "is missing".into(), |name| format!("is {}", show(name)));
@@ -131,18 +130,18 @@ fn check_answer(control: &ControlRules, value: &Members<'_>, report: &mut Report
     match control.tool {
         Tool::Rating | Tool::Number => check_number(control, key, found, report),
         Tool::Pairwise => match found {
-            Some(JsonValue::Str(side)) if matches!(side.as_ref(), "left" | "right") => {}
+            Some(Json::Text(side)) if matches!(side.as_ref(), "left" | "right") => {}
             found => report.wrong(&path(""), found, "\"left\" or \"right\""),
         },
         Tool::DateTime => match found {
-            Some(JsonValue::Str(date)) if !control.iso_date || starts_with_year(date) => {}
+            Some(Json::Text(date)) if !control.iso_date || starts_with_year(date) => {}
             found => report.wrong(&path(""), found, "a date such as \"2024-01-31\""),
         },
         Tool::TextArea => match found {
-            Some(JsonValue::Str(_)) => {}
-            Some(JsonValue::Array(texts)) => {
+            Some(Json::Text(_)) => {}
+            Some(Json::List(texts)) => {
                 for (index, text) in texts.iter().enumerate() {
-                    if !matches!(text, JsonValue::Str(_)) {
+                    if !matches!(text, Json::Text(_)) {
                         report.wrong(&path(&format!("[{index}]")), Some(text), "a text");
                     }
                 }
@@ -150,12 +149,12 @@ fn check_answer(control: &ControlRules, value: &Members<'_>, report: &mut Report
             found => report.wrong(&path(""), found, "a list of texts"),
         },
         Tool::Ranker => match found {
-            Some(JsonValue::Array(_) | JsonValue::Object(_)) => {}
+            Some(Json::List(_) | Json::Dict(_)) => {}
             found => report.wrong(&path(""), found, "a list of ids, or a dict of such lists"),
         },
         Tool::VideoRectangle if found.is_none() => {}
         _ => match found {
-            Some(JsonValue::Array(labels)) => check_labels(control, &path(""), labels, report),
+            Some(Json::List(labels)) => check_labels(control, &path(""), labels, report),
             found => report.wrong(&path(""), found, "a list of labels"),
         },
     }
@@ -164,7 +163,7 @@ fn check_answer(control: &ControlRules, value: &Members<'_>, report: &mut Report
 fn check_number(
     control: &ControlRules,
     key: &str,
-    found: Option<&JsonValue<'_>>,
+    found: Option<&Json<'_>>,
     report: &mut Reporter<'_>,
 ) {
     let path = || format!("value.{key}");
@@ -186,20 +185,20 @@ fn starts_with_year(date: &str) -> bool {
 fn check_labels(
     control: &ControlRules,
     path: &str,
-    labels: &[JsonValue<'_>],
+    labels: &[Json<'_>],
     report: &mut Reporter<'_>,
 ) {
     let is_taxonomy = control.tool == Tool::Taxonomy;
     for (index, label) in labels.iter().enumerate() {
         let at = |rest: &str| format!("{path}[{index}]{rest}");
         match label {
-            JsonValue::Str(label) if !is_taxonomy => check_label(control, label, || at(""), report),
+            Json::Text(label) if !is_taxonomy => check_label(control, label, || at(""), report),
             // A path, from the root to the choice.
-            JsonValue::Array(steps) if is_taxonomy || control.tool == Tool::Choices => {
+            Json::List(steps) if is_taxonomy || control.tool == Tool::Choices => {
                 for (step, label) in steps.iter().enumerate() {
                     let at = || at(&format!("[{step}]"));
                     match label {
-                        JsonValue::Str(label) => check_label(control, label, at, report),
+                        Json::Text(label) => check_label(control, label, at, report),
                         other => report.wrong(&at(), Some(other), "a text"),
                     }
                 }

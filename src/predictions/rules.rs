@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 
-use super::json::choice;
 use super::shape::{Region, Tool};
+use super::words::choice;
 use crate::label_config::{Control, Dialect, LabelConfig, LabelConfigError, parse};
 
 /// What predictions for one labelling config may say.

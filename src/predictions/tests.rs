@@ -3,6 +3,7 @@
 
 mod answers;
 mod regions;
+mod shapes;
 
 use super::{Asked, Cause, Checked, Mended, Rules, check};
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::super::Cause;
 use super::{causes, check_results};
 
-const IMAGE: &str = r#"<View><Image name="image" value="$image"/>
+pub(super) const IMAGE: &str = r#"<View><Image name="image" value="$image"/>
 <RectangleLabels name="box" toName="image"><Label value="Cat"/><Label value="Dog" alias="d"/></RectangleLabels>
 <PolygonLabels name="poly" toName="image"><Label value="Cat"/></PolygonLabels>
 <KeyPointLabels name="point" toName="image"><Label value="Cat"/></KeyPointLabels>
@@ -24,7 +24,7 @@ const IMAGE: &str = r#"<View><Image name="image" value="$image"/>
 <Taxonomy name="tree" toName="image"><Choice value="T1"><Choice value="T2"/></Choice></Taxonomy>
 </View>"#;
 
-const TEXTS: &str = r#"<View><Text name="text" value="$text"/>
+pub(super) const TEXTS: &str = r#"<View><Text name="text" value="$text"/>
 <Labels name="ner" toName="text"><Label value="PER"/></Labels><Relations><Relation value="of"/></Relations>
 <HyperText name="html" value="$html"/><HyperTextLabels name="hyper" toName="html"><Label value="A"/></HyperTextLabels>
 <Paragraphs name="talk" value="$talk"/><ParagraphLabels name="part" toName="talk"><Label value="A"/></ParagraphLabels>
@@ -38,7 +38,7 @@ const TEXTS: &str = r#"<View><Text name="text" value="$text"/>
 </View>"#;
 
 /// Checks one region; expects the causes at paths within it.
-fn assert_region(config: &str, region: &Value, expected: &[(Cause, &str)]) {
+pub(super) fn assert_region(config: &str, region: &Value, expected: &[(Cause, &str)]) {
     let results = json!([{"result": [region]}]).to_string();
     let checked = check_results(Some(config), 1, &results);
     let expected: Vec<(Cause, String)> = expected
@@ -51,11 +51,11 @@ fn assert_region(config: &str, region: &Value, expected: &[(Cause, &str)]) {
     assert_eq!(found, expected, "{region}");
 }
 
-fn region(from_name: &str, to_name: &str, kind: &str, value: &Value) -> Value {
+pub(super) fn region(from_name: &str, to_name: &str, kind: &str, value: &Value) -> Value {
     json!({"id": "1", "from_name": from_name, "to_name": to_name, "type": kind, "value": value})
 }
 
-fn on_image(from_name: &str, kind: &str, value: &Value) -> Value {
+pub(super) fn on_image(from_name: &str, kind: &str, value: &Value) -> Value {
     region(from_name, "image", kind, value)
 }
 
@@ -264,179 +264,6 @@ fn labels_and_answers() {
     assert_region(TEXTS, &pair, &[(Cause::WrongValue, "value.selected")]);
     let both = region("pair", "left,right", "pairwise", &json!({"selected": "left"}));
     assert_region(TEXTS, &both, &[(Cause::ToName, "to_name")]);
-}
-
-#[test]
-fn shapes_on_images() {
-    let cat = json!(["Cat"]);
-    let cases = [
-        (
-            on_image(
-                "box",
-                "rectanglelabels",
-                &json!({"x": 150, "y": 60, "width": 200, "height": 30, "rectanglelabels": cat}),
-            ),
-            vec![(Cause::OutOfRange, "value.x"), (Cause::OutOfRange, "value.width")],
-        ),
-        (
-            on_image(
-                "box",
-                "rectanglelabels",
-                &json!({"x": "1", "y": 1, "width": 2, "rectanglelabels": cat}),
-            ),
-            vec![(Cause::WrongValue, "value.x"), (Cause::MissingKey, "value.height")],
-        ),
-        (
-            on_image("box", "rectanglelabels", &json!({"x": -3, "y": 1, "width": 2, "height": 2})),
-            vec![(Cause::MissingKey, "value.rectanglelabels"), (Cause::OutOfRange, "value.x")],
-        ),
-        (
-            on_image(
-                "oval",
-                "ellipselabels",
-                &json!({"x": 1, "y": 1, "width": 3, "height": 4, "ellipselabels": cat}),
-            ),
-            vec![(Cause::MissingKey, "value.radiusX"), (Cause::MissingKey, "value.radiusY")],
-        ),
-        (
-            on_image("point", "keypointlabels", &json!({"x": 1, "y": 1, "keypointlabels": cat})),
-            vec![(Cause::MissingKey, "value.width")],
-        ),
-        (
-            on_image("poly", "polygonlabels", &json!({"points": [], "polygonlabels": cat})),
-            vec![(Cause::WrongValue, "value.points")],
-        ),
-        (
-            on_image(
-                "poly",
-                "polygonlabels",
-                &json!({"points": [{"x": 1, "y": 2}, [1, 640]], "polygonlabels": cat}),
-            ),
-            vec![(Cause::WrongValue, "value.points[0]"), (Cause::OutOfRange, "value.points[1][1]")],
-        ),
-        (
-            on_image(
-                "brush",
-                "brushlabels",
-                &json!({"format": "coco", "rle": [1, 256], "brushlabels": cat}),
-            ),
-            vec![(Cause::WrongValue, "value.rle[1]"), (Cause::WrongValue, "value.format")],
-        ),
-        (
-            on_image("mask", "bitmasklabels", &json!({"rle": [1], "bitmasklabels": cat})),
-            vec![(Cause::MissingKey, "value.imageDataURL")],
-        ),
-        (
-            on_image("line", "vectorlabels", &json!({"vertices": [[1, 2]], "vectorlabels": cat})),
-            vec![(Cause::WrongValue, "value.vertices[0]")],
-        ),
-        (on_image("any", "labels", &json!({"labels": cat})), vec![(Cause::MissingKey, "value")]),
-        (
-            on_image(
-                "any",
-                "rectanglelabels",
-                &json!({"x": 1, "y": 1, "width": 2, "height": 2, "rectanglelabels": cat}),
-            ),
-            vec![(Cause::WrongType, "type"), (Cause::MissingKey, "value.labels")],
-        ),
-    ];
-    for (region, expected) in cases {
-        assert_region(IMAGE, &region, &expected);
-    }
-}
-
-#[test]
-fn spans_and_times() {
-    let person = json!(["PER"]);
-    let a = json!(["A"]);
-    let cases = [
-        (
-            region("ner", "text", "labels", &json!({"start": 4, "end": 0, "labels": person})),
-            vec![(Cause::EmptySpan, "value.end")],
-        ),
-        (
-            region("ner", "text", "labels", &json!({"start": 4, "end": 4, "labels": person})),
-            vec![(Cause::EmptySpan, "value.end")],
-        ),
-        (
-            region("ner", "text", "labels", &json!({"start": -4, "end": 4.5, "labels": ["X"]})),
-            vec![
-                (Cause::UnknownLabel, "value.labels[0]"),
-                (Cause::OutOfRange, "value.start"),
-                (Cause::WrongValue, "value.end"),
-            ],
-        ),
-        (
-            region("sound", "audio", "labels", &json!({"start": 2.5, "end": 1, "labels": a})),
-            vec![(Cause::EmptySpan, "value.end")],
-        ),
-        (
-            region(
-                "hyper",
-                "html",
-                "hypertextlabels",
-                &json!({"globalOffsets": {"start": 0, "end": 5}, "hypertextlabels": a}),
-            ),
-            vec![
-                (Cause::MissingKey, "value.start"),
-                (Cause::MissingKey, "value.end"),
-                (Cause::MissingKey, "value.startOffset"),
-                (Cause::MissingKey, "value.endOffset"),
-            ],
-        ),
-        (
-            region(
-                "part",
-                "talk",
-                "paragraphlabels",
-                &json!({"start": 0, "end": "0", "startOffset": 0, "endOffset": 5, "paragraphlabels": a}),
-            ),
-            vec![(Cause::WrongValue, "value.start")],
-        ),
-        (
-            region(
-                "part",
-                "talk",
-                "paragraphlabels",
-                &json!({"start": "1", "end": "0", "startOffset": 0, "endOffset": 5, "paragraphlabels": a}),
-            ),
-            vec![(Cause::EmptySpan, "value.end")],
-        ),
-        (
-            region(
-                "phase",
-                "series",
-                "timeserieslabels",
-                &json!({"start": 3, "end": 1, "timeserieslabels": a}),
-            ),
-            vec![(Cause::EmptySpan, "value.end")],
-        ),
-        (
-            region(
-                "track",
-                "video",
-                "videorectangle",
-                &json!({"sequence": [{"x": 1, "y": 101, "width": 9, "height": 9}, 1]}),
-            ),
-            vec![
-                (Cause::OutOfRange, "value.sequence[0].y"),
-                (Cause::MissingKey, "value.sequence[0].frame"),
-                (Cause::WrongValue, "value.sequence[1]"),
-            ],
-        ),
-        (
-            region(
-                "scene",
-                "video",
-                "timelinelabels",
-                &json!({"ranges": [{"start": 9, "end": 1}, {}], "timelinelabels": a}),
-            ),
-            vec![(Cause::EmptySpan, "value.ranges[0].end"), (Cause::WrongValue, "value.ranges[1]")],
-        ),
-    ];
-    for (region, expected) in cases {
-        assert_region(TEXTS, &region, &expected);
-    }
 }
 
 #[test]

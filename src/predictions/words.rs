@@ -1,0 +1,42 @@
+//! Short words for messages: what a value is, names to choose from.
+
+use super::json::Json;
+
+/// Texts in messages are cut after so many characters.
+const LONGEST_TEXT: usize = 60;
+
+/// What a value is, for a message: `"abc"`, `12`, `a list`.
+pub(super) fn show(value: &Json<'_>) -> String {
+    match value {
+        Json::Null => "null".into(),
+        Json::Bool(flag) => flag.to_string(),
+        Json::Int(number) => number.to_string(),
+        Json::Float(number) => number.to_string(),
+        Json::Text(text) => quote(text),
+        Json::List(items) if items.is_empty() => "an empty list".into(),
+        Json::List(_) => "a list".into(),
+        Json::Dict(_) => "a dict".into(),
+    }
+}
+
+/// A text in quotes, cut where it is long.
+pub(super) fn quote(text: &str) -> String {
+    if text.chars().count() <= LONGEST_TEXT {
+        return format!("{text:?}");
+    }
+    let start: String = text.chars().take(LONGEST_TEXT).collect();
+    format!("{start:?}…")
+}
+
+/// Several names, for a message: `"a", "b" or "c"`; the first few of many.
+pub(super) fn choice<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    const MOST: usize = 6;
+    let names: Vec<&str> = names.into_iter().collect();
+    let shown: Vec<String> = names.iter().take(MOST).map(|name| quote(name)).collect();
+    match shown.as_slice() {
+        [] => "none".into(),
+        _ if names.len() > MOST => format!("{}, …", shown.join(", ")),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
