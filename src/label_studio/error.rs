@@ -86,19 +86,21 @@ impl LabelStudioError {
         }
     }
 
-    /// Whether Label Studio was there to give an answer.
-    pub fn is_an_answer(&self) -> bool {
-        matches!(
-            self,
+    /// Whether Label Studio refused a request, so that it changed nothing. After a time-out, also one of
+    /// a gateway in between, nobody knows whether it did.
+    pub fn is_refusal(&self) -> bool {
+        match self {
             Self::LegacyTokensOff
-                | Self::UnknownToken(_)
-                | Self::AccessTokenEnded
-                | Self::PrivateAddress { .. }
-                | Self::Forbidden { .. }
-                | Self::NoProject(_)
-                | Self::Status { .. }
-                | Self::Answer { .. }
-        )
+            | Self::UnknownToken(_)
+            | Self::AccessTokenEnded
+            | Self::PrivateAddress { .. }
+            | Self::Forbidden { .. }
+            | Self::NoProject(_) => true,
+            Self::Status { status, .. } => {
+                status.is_client_error() && *status != StatusCode::REQUEST_TIMEOUT
+            }
+            _ => false,
+        }
     }
 
     /// What happened to a connection, where it is no Label Studio that was asked.
@@ -157,4 +159,25 @@ fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Erro
             .downcast_ref::<rustls::Error>()
             .or_else(|| tls_error(inner.downcast_ref::<io::Error>()?))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_refusal_is_known_to_have_changed_nothing() {
+        let status = |code: u16| LabelStudioError::Status {
+            status: StatusCode::from_u16(code).unwrap(),
+            what: "POST".into(),
+            detail: String::new(),
+        };
+        assert!(status(400).is_refusal() && status(404).is_refusal());
+        assert!(LabelStudioError::NoProject(1).is_refusal());
+        // A gateway gives up while Label Studio goes on storing.
+        assert!(![408, 500, 502, 503, 504].into_iter().any(|code| status(code).is_refusal()));
+        assert!(!LabelStudioError::Timeout { url: "http://a".into() }.is_refusal());
+        let unread = LabelStudioError::Answer { what: "POST".into(), reason: "no JSON".into() };
+        assert!(!unread.is_refusal());
+    }
 }

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "python"))
 from connected import Connected
 from hosting import CONSOLE_SCRIPT, Server, run
 from label_studio import OLDER_VERSION, VERSION, LabelStudio, python_for_older
+from mistakes import MISTAKEN
 from rest import Api
 
 HERE = Path(__file__).resolve().parent
@@ -114,6 +116,17 @@ def majorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[s
     yield get
     for server in servers.values():
         assert server.stop() == 0, server.log()
+
+
+@pytest.fixture(scope="session")
+def mistaken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for a model that makes the mistake that each task names."""
+    root = tmp_path_factory.mktemp("mistaken")
+    script = root / "mistaken.py"
+    script.write_text(textwrap.dedent(MISTAKEN))
+    server = start_server(root, script)
+    yield server
+    assert server.stop() == 0, server.log()
 
 
 @pytest.fixture(params=["v1", "v2"])

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from browser import Browser
-from conftest import start_server
 from hosting import Server
 from label_studio import LabelStudio
-from mistakes import CONFIG, MISTAKEN
+from mistakes import CONFIG
 from rest import Api
 from test_browser import log_in
 
@@ -69,16 +67,6 @@ def browser(studio: LabelStudio) -> Iterator[Browser]:
     log_in(browser, studio)
     yield browser
     browser.close()
-
-
-@pytest.fixture(scope="module")
-def mistaken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    root = tmp_path_factory.mktemp("mistaken")
-    script = root / "mistaken.py"
-    script.write_text(textwrap.dedent(MISTAKEN))
-    server = start_server(root, script)
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from conftest import start_server
 from connected import Connected
 from hosting import Server
-from mistakes import CONFIG, MISTAKEN
+from mistakes import CONFIG
 from rest import ApiError
 
 #: Mistakes of the model with the first of two tasks, and how many predictions Label Studio stores.
@@ -30,16 +28,6 @@ STORED = {
 }
 #: Those for which it refuses the whole batch.
 REFUSED = ("result none", "score", "region text")
-
-
-@pytest.fixture(scope="module")
-def mistaken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    root = tmp_path_factory.mktemp("mistaken")
-    script = root / "mistaken.py"
-    script.write_text(textwrap.dedent(MISTAKEN))
-    server = start_server(root, script)
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -302,7 +302,7 @@ impl Run<'_> {
         }
         match self.label_studio.import_predictions(self.project.id, predictions).await {
             Ok(_) => Ok(None),
-            Err(error) if error.is_an_answer() => {
+            Err(error) if error.is_refusal() => {
                 self.import_each(predictions, &error).await?;
                 Ok(None)
             }
@@ -325,7 +325,7 @@ impl Run<'_> {
             } else {
                 match self.label_studio.import_predictions(self.project.id, of_task).await {
                     Ok(_) => Ok(()),
-                    Err(error) if error.is_an_answer() => Err(error.to_string()),
+                    Err(error) if error.is_refusal() => Err(error.to_string()),
                     Err(error) => return Err(error.into()),
                 }
             };
