@@ -1,0 +1,111 @@
+//! `label-studio-ml start`: the server, from the command line to its end.
+
+mod network_args;
+mod next_steps;
+mod server;
+mod training_args;
+mod worker_args;
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use clap::Args;
+
+pub(super) use network_args::DEFAULT_PORT;
+use network_args::NetworkArgs;
+use training_args::TrainingArgs;
+use worker_args::WorkerArgs;
+
+use super::project_args::ProjectArgs;
+use super::terminal;
+use crate::workers::process::Launch;
+use crate::workers::protocol::Configure;
+
+#[derive(Debug, Args)]
+pub(super) struct StartArgs {
+    #[command(flatten)]
+    project: ProjectArgs,
+    /// Serve in this process, one request at a time, for `breakpoint()`; log everything, and begin anew
+    /// when a file of the project changes
+    #[arg(short, long)]
+    debug: bool,
+    /// Construct the model class once before serving, and stop if that fails
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    workers: WorkerArgs,
+    #[command(flatten)]
+    training: TrainingArgs,
+}
+
+pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
+    let log_level = match &args.project.log_level {
+        _ if args.debug => Some("DEBUG".to_owned()),
+        level => level.as_ref().map(|level| level.to_uppercase()),
+    };
+    terminal::init_log(log_level.as_deref().unwrap_or("INFO"));
+    if args.training.is_in_worker() && args.workers.workers != 1 {
+        bail!("--fit-in worker needs --workers 1: several workers would not learn of each other");
+    }
+    // Before anything is served.
+    args.network.credentials()?;
+    let project = args.project.folder()?;
+    let configure = configure(args, &project, log_level)?;
+    if args.debug {
+        return Err(debug(args, &project, &configure, launch));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let status = runtime.block_on(server::run(args, configure, launch));
+    // What blocks in the background must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    status
+}
+
+/// Becomes a Python process that serves the project; returns why that failed.
+fn debug(
+    args: &StartArgs,
+    project: &Path,
+    configure: &Configure,
+    launch: &Launch,
+) -> anyhow::Error {
+    let mut command = std::process::Command::new(&launch.python);
+    command.args(["-m", "label_studio_ml._debug", "--host", &args.network.host]);
+    command.arg("--port").arg(args.network.port.to_string()).arg("--project").arg(project);
+    command.arg("--kwargs").arg(serde_json::Value::from(configure.init_kwargs.clone()).to_string());
+    if args.check {
+        command.arg("--check");
+    }
+    if let Some(model_dir) = &configure.model_dir {
+        command.env("MODEL_DIR", model_dir);
+    }
+    for (name, value) in
+        [("USER", &args.network.basic_auth_user), ("PASS", &args.network.basic_auth_pass)]
+    {
+        if let Some(value) = value {
+            command.env(format!("BASIC_AUTH_{name}"), value);
+        }
+    }
+    if let Some(level) = &configure.log_level {
+        command.env("LOG_LEVEL", level);
+    }
+    anyhow!(command.exec()).context("the Python process")
+}
+
+fn configure(args: &StartArgs, project: &Path, log_level: Option<String>) -> Result<Configure> {
+    Ok(Configure {
+        log_level,
+        check: args.check,
+        train_nice: args.training.train_nice,
+        fresh_instances: args.workers.fresh_instances,
+        ..args.project.configure(project, args.workers.threads.into())?
+    })
+}
+
+/// Seconds of the command line, within what a clock can count.
+fn seconds(given: f64) -> Duration {
+    Duration::try_from_secs_f64(given.clamp(0.0, 86_400.0)).unwrap_or_default()
+}

@@ -1,0 +1,104 @@
+//! The server as a whole: its parts are put together, run until something asks them to end, and wound
+//! up in order.
+
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::{StartArgs, next_steps, seconds};
+use crate::cli::signals::Signals;
+use crate::cli::{listen, terminal};
+use crate::http::router::router;
+use crate::http::serve::serve;
+use crate::http::state::App;
+use crate::serving::keys::Keeper;
+use crate::serving::models::Models;
+use crate::serving::{Serving, prepare};
+use crate::training::queue::Queue;
+use crate::training::runner::train;
+use crate::workers::pool::Pool;
+use crate::workers::process::Launch;
+use crate::workers::protocol::{Configure, ImportFailure};
+use crate::workers::supervision::{Class, Supervisor};
+
+pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch) -> Result<i32> {
+    let mut signals = Signals::new()?;
+    let listener = listen::listen(&args.network.host, args.network.port).await?;
+    let address = listener.local_addr()?;
+
+    let pool = Pool::new(args.workers.workers.into(), args.workers.threads.into());
+    let models = Arc::new(Models::new(args.workers.max_instances.try_into()?));
+    let (class, known) = watch::channel(Class::Unknown);
+    let queue = Arc::new(Queue::new(args.training.policy()));
+    let rollout = args.workers.rollout();
+    let serving = Serving::new(Arc::clone(&pool), Arc::clone(&models), known.clone(), rollout);
+    let serving = Arc::new(serving);
+    let app = App {
+        serving: Arc::clone(&serving),
+        queue: Arc::clone(&queue),
+        options: Arc::new(args.network.options(configure.model_dir.clone())?),
+        metrics: PrometheusBuilder::new().install_recorder()?,
+    };
+    let grace = seconds(args.workers.drain_timeout);
+    let (stop, mut stopping) = watch::channel(false);
+    let http = tokio::spawn(serve(
+        listener,
+        router(app),
+        async move {
+            let _ = stopping.wait_for(|stop| *stop).await;
+        },
+        grace,
+    ));
+    next_steps::show(args, address);
+
+    terminal::show_progress(queue.running());
+    let options = args.training.options();
+    let keeper = Keeper::shared(Arc::clone(&serving), options.in_worker);
+    let (supervisor, fleet) =
+        Supervisor::start(launch, &configure, &keeper, &pool, &prepare(&models), &class);
+    serving.set_fleet(fleet);
+    let kept = Arc::clone(&serving);
+    let training = train(queue, serving, launch.clone(), configure, options, stop.subscribe());
+    let mut training = tokio::spawn(training);
+
+    let outcome = tokio::select! {
+        // Its traceback is in the log.
+        failure = import_failure(known) => Err(anyhow!(failure.message.clone())),
+        Ok(Err(error)) = &mut training => Err(error.into()),
+        name = signals.next() => {
+            info!("{name}: stopping; what runs may end within {} s", grace.as_secs_f64());
+            Ok(0)
+        }
+    };
+    let _ = stop.send(true);
+    let trained = async {
+        if !training.is_finished() {
+            let _ = training.await;
+        }
+    };
+    let wound_up = async {
+        let _ = tokio::join!(trained, http);
+        supervisor.stop().await;
+        kept.flush_keys().await;
+    };
+    tokio::select! {
+        () = wound_up => {}
+        name = signals.next() => {
+            warn!("{name} again: stopping at once");
+            return Ok(130);
+        }
+    }
+    outcome
+}
+
+/// Resolves if the very first import fails: then nothing was ever served, and the user is still
+/// at the terminal.
+async fn import_failure(mut class: watch::Receiver<Class>) -> Arc<ImportFailure> {
+    match class.wait_for(|class| !matches!(class, Class::Unknown)).await.map(|c| c.clone()) {
+        Ok(Class::Failed(failure)) => failure,
+        _ => std::future::pending().await,
+    }
+}

@@ -1,0 +1,73 @@
+//! Options of `start` that concern training: where it runs, what waits, what is kept.
+
+use clap::{Args, ValueEnum};
+
+use super::seconds;
+use crate::store::jobs::enqueue::Policy;
+use crate::training::runner::TrainingOptions;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Training")]
+pub(super) struct TrainingArgs {
+    /// What becomes of webhook events while others of their project wait: `latest` trains once with
+    /// the newest, `all` on each in order [default: latest for API v1, all for API v2]
+    #[arg(long, value_enum)]
+    training_queue: Option<TrainingQueue>,
+    /// Versions of each project that are kept [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    keep_versions: Option<u32>,
+    /// How long in seconds the training worker stays for the next job
+    #[arg(long, value_name = "S", default_value_t = 30.0)]
+    train_linger: f64,
+    /// Niceness of training: predictions come first
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(i32).range(0..=19))]
+    pub(super) train_nice: i32,
+    /// Where fit runs: in a process of its own, or inside the worker that predicts, for models that
+    /// keep everything in memory (needs --workers 1)
+    #[arg(long, value_enum, default_value_t = FitIn::Process)]
+    fit_in: FitIn,
+    /// Longest time in seconds that training may go on when the server stops; then it goes back to the
+    /// queue, and is done again after the next start
+    #[arg(long, value_name = "S", default_value_t = 0.0)]
+    train_drain_timeout: f64,
+    /// How long in seconds to wait for another server to let go of the model folder
+    #[arg(long, value_name = "S", default_value_t = 60.0)]
+    lock_wait: f64,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum TrainingQueue {
+    Latest,
+    All,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FitIn {
+    Process,
+    Worker,
+}
+
+impl TrainingArgs {
+    /// Whether `fit` runs inside the worker that predicts.
+    pub(super) fn is_in_worker(&self) -> bool {
+        self.fit_in == FitIn::Worker
+    }
+
+    /// What becomes of events that wait; none where the generation of the API decides.
+    pub(super) fn policy(&self) -> Option<Policy> {
+        self.training_queue.map(|chosen| match chosen {
+            TrainingQueue::Latest => Policy::Latest,
+            TrainingQueue::All => Policy::All,
+        })
+    }
+
+    pub(super) fn options(&self) -> TrainingOptions {
+        TrainingOptions {
+            lock_wait: seconds(self.lock_wait),
+            linger: seconds(self.train_linger),
+            drain: seconds(self.train_drain_timeout),
+            keep_versions: self.keep_versions.and_then(|keep| usize::try_from(keep).ok()),
+            in_worker: self.is_in_worker(),
+        }
+    }
+}
