@@ -1,4 +1,8 @@
-"""Faults: servers that are killed, starved and damaged. Needs a build with the feature `failpoints`."""
+"""Faults: models, workers, servers, clients and disks that go wrong, and what then still holds.
+
+Each test is a promise. After each, the fixture looks for itself whether the server answers, answers
+rightly, and has left nothing behind.
+"""
 
 from __future__ import annotations
 
@@ -10,56 +14,111 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
 # Servers are made and started as in the other tests.
 sys.path.insert(0, str(HERE.parent / "python"))
-sys.path.insert(0, str(HERE / "training"))
 
-from host import Host  # noqa: E402
+from backend import Backend  # noqa: E402
+from doer import DOER  # noqa: E402
 from hosting import CONSOLE_SCRIPT  # noqa: E402
-from learner import LEARNER  # noqa: E402
 from small_disk import SmallDisk, cannot_mount  # noqa: E402
 
-MakeHost = Callable[..., Host]
+MakeBackend = Callable[..., Backend]
+
+#: A worker that keeps dying young is started again at growing intervals. After so many deaths, tests
+#: get another server, so that none has to wait for what those before it did.
+MOST_DEATHS = 3
 
 
 @pytest.fixture(scope="session", autouse=True)
-def failpoints(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """End the whole run at its start if the server cannot kill itself: every test would mislead."""
+def installed() -> None:
     if not CONSOLE_SCRIPT.exists():
         pytest.exit(f"install the wheel first: there is no {CONSOLE_SCRIPT}", returncode=1)
-    host = Host(tmp_path_factory.mktemp("failpoints"))
-    server = host.start(failpoints="job-queued=return")
-    try:
-        if host.ledger.train(server) is not None:
-            pytest.exit(
-                "the installed wheel was built without failpoints; build it with "
-                "`maturin develop --features failpoints`",
-                returncode=1,
-            )
-    finally:
-        host.stop()
+
+
+class Shelf:
+    """The server that the tests of a file share while nothing is wrong with it."""
+
+    def __init__(self, make_root: Callable[[], Path], arguments: tuple[str, ...]) -> None:
+        self._make_root = make_root
+        self._arguments = arguments
+        self._backend: Backend | None = None
+
+    def take(self) -> Backend:
+        if self._backend and self._backend.restarts() > MOST_DEATHS:
+            self.end()
+        if self._backend is None:
+            self._backend = Backend(self._make_root(), DOER, *self._arguments)
+            self._backend.start()
+        return self._backend
+
+    def end(self) -> None:
+        """End the server as its promises say."""
+        backend, self._backend = self._backend, None
+        if backend:
+            try:
+                backend.end()
+            finally:
+                backend.stop()
+
+    def drop(self) -> None:
+        """End a server of which something is wrong."""
+        backend, self._backend = self._backend, None
+        if backend:
+            backend.stop()
+
+
+@pytest.fixture(scope="module")
+def options() -> tuple[str, ...]:
+    """Options of the shared server; a file may have its own."""
+    return ()
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory, options: tuple[str, ...]) -> Iterator[Shelf]:
+    shelf = Shelf(lambda: tmp_path_factory.mktemp("backend"), options)
+    yield shelf
+    shelf.end()
 
 
 @pytest.fixture
-def make_host(tmp_path: Path) -> Iterator[MakeHost]:
-    """Make model folders with servers; afterwards nothing of them runs any more."""
-    hosts: list[Host] = []
+def backend(shelf: Shelf) -> Iterator[Backend]:
+    """A server that keeps its promises after the test."""
+    yield from lent(shelf)
 
-    def make(source: str = LEARNER, *arguments: str, **options: Any) -> Host:
-        root = tmp_path / f"host-{len(hosts)}"
+
+@pytest.fixture
+def changed(shelf: Shelf) -> Iterator[Backend]:
+    """The same, for faults that change the worker for good: it does not serve the next test."""
+    yield from lent(shelf)
+    shelf.end()
+
+
+def lent(shelf: Shelf) -> Iterator[Backend]:
+    backend = shelf.take()
+    try:
+        backend.settle()
+        yield backend
+        backend.keeps_its_promises()
+    except BaseException:
+        shelf.drop()
+        raise
+
+
+@pytest.fixture
+def make_backend(tmp_path: Path) -> Iterator[MakeBackend]:
+    """Make projects with servers of their own; afterwards nothing of them runs any more."""
+    backends: list[Backend] = []
+
+    def make(source: str = DOER, *arguments: str, **options: Any) -> Backend:
+        root = tmp_path / f"backend-{len(backends)}"
         root.mkdir()
-        hosts.append(Host(root, source, *arguments, **options))
-        return hosts[-1]
+        backends.append(Backend(root, source, *arguments, **options))
+        return backends[-1]
 
     yield make
-    for host in hosts:
-        host.stop()
-
-
-@pytest.fixture
-def host(make_host: MakeHost) -> Host:
-    """A model folder with one server at a time."""
-    return make_host()
+    for backend in backends:
+        backend.stop()
 
 
 @pytest.fixture

@@ -117,7 +117,10 @@ def make_project(root: Path, source: str, name: str = "backend") -> Path:
 
 
 class Server:
-    """A started server of ours. `auth` is the user and the password that it asks for."""
+    """A started server of ours.
+
+    `auth` is the user and the password that it asks for, `spawn` has more for `subprocess.Popen`.
+    """
 
     def __init__(
         self,
@@ -126,6 +129,7 @@ class Server:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
+        spawn: Mapping[str, Any] | None = None,
     ) -> None:
         self.project = project
         self.port = free_port()
@@ -140,19 +144,20 @@ class Server:
         self._command = [*command, "--host", "127.0.0.1", *arguments]
         self._cwd = cwd or project.parent
         self._env = dict(env or {})
+        self._spawn = dict(spawn or {})
         self.start()
 
     def start(self) -> None:
         """Start it, at the first time or again, on the same port."""
         with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self._cwd,
-                env={**environment(), **self._env},
-            )
+            options: dict[str, Any] = {
+                "stdin": subprocess.DEVNULL,
+                "stdout": log,
+                "stderr": log,
+                "cwd": self._cwd,
+                "env": {**environment(), **self._env},
+            }
+            self.process = subprocess.Popen(self._command, **{**options, **self._spawn})
         try:
             wait_for(self._is_ready, "the server is ready")
         except AssertionError as error:
@@ -170,11 +175,13 @@ class Server:
         text = self.log_file.read_text(errors="replace")
         return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
-    def get(self, path: str, **kwargs: Any) -> requests.Response:
-        return self.session.get(self.url + path, timeout=60, **kwargs)
+    def get(self, path: str, timeout: float = 60, **kwargs: Any) -> requests.Response:
+        return self.session.get(self.url + path, timeout=timeout, **kwargs)
 
-    def post(self, path: str, json: Any = None, **kwargs: Any) -> requests.Response:
-        return self.session.post(self.url + path, json=json, timeout=60, **kwargs)
+    def post(
+        self, path: str, json: Any = None, timeout: float = 60, **kwargs: Any
+    ) -> requests.Response:
+        return self.session.post(self.url + path, json=json, timeout=timeout, **kwargs)
 
     def setup(
         self, project: str = PROJECT, config: str = CHOICES, **more: Any

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host import EarlyServer, Host, answer
+from backend import answer
+from host import EarlyServer, Host
 from ledger import key
 from test_kill_points import KILL_POINTS
 

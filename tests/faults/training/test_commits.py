@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import requests
-from host import Host, answer
+from backend import answer
+from host import Host
 from hosting import wait_for
 from ledger import key
 from small_disk import SmallDisk

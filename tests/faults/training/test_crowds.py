@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import requests
-from host import Host, answer
+from backend import answer
+from host import Host
 from hosting import CHOICES, PROJECT, wait_for
 from ledger import event, key
 

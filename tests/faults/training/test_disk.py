@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from host import Host, answer
+from backend import answer
+from host import Host
 from hosting import CHOICES, PROJECT, Server, wait_for
 from learner import acting
 from small_disk import SmallDisk

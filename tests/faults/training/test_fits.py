@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from host import Host, status_field
+from footprint import status_field
+from host import Host
 from hosting import wait_for
 from learner import acting
 

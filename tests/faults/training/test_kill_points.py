@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from host import EarlyServer, Host, answer
+from backend import answer
+from host import EarlyServer, Host
 from ledger import key
 
 #: In the order in which a job passes them.

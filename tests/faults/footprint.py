@@ -1,0 +1,88 @@
+"""What a server occupies: processes, descriptors, memory, files. Read from /proc, not asked for."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hosting import is_running
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What is there at one moment."""
+
+    processes: int
+    #: What the descriptors of the server lead to, and how many of each there are.
+    descriptors: Counter[str]
+    resident_kib: int
+    files: frozenset[str]
+
+
+def processes_with(mark: bytes) -> list[int]:
+    """Return running processes that have `mark` in their environment.
+
+    Whoever was started by one of them is found, also after a double fork and in another session.
+    """
+    found = []
+    for pid in all_processes():
+        if pid == os.getpid():
+            continue
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            continue
+        if mark in environment and is_running(pid):
+            found.append(pid)
+    return found
+
+
+def all_processes() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def zombies_of(parents: Iterable[int]) -> list[int]:
+    """Return children that ended and that nobody waits for."""
+    parents = set(parents)
+    found = []
+    for pid in all_processes():
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        except OSError:
+            continue
+        state, parent = stat.rsplit(")", 1)[1].split()[:2]
+        if state == "Z" and int(parent) in parents:
+            found.append(pid)
+    return found
+
+
+def descriptors(pid: int) -> Counter[str]:
+    """Count the open descriptors of a process by what they lead to, numbers left out."""
+    kinds: Counter[str] = Counter()
+    try:
+        entries = list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return kinds
+    for entry in entries:
+        try:
+            target = str(entry.readlink())
+        except OSError:
+            continue
+        kinds[target.split(":[")[0]] += 1
+    return kinds
+
+
+def status_field(pid: int, name: str) -> int:
+    """Return a number of /proc/<pid>/status, such as VmRSS in KiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+def temporary_files(folder: Path) -> frozenset[str]:
+    """Return what lies in a folder for temporary files, and in shared memory."""
+    shared = Path("/dev/shm")
+    roots = [folder, shared] if shared.is_dir() else [folder]
+    return frozenset(str(path) for root in roots for path in root.rglob("*"))
