@@ -22,3 +22,15 @@ def progress(fraction: float | None, message: str | None = None, **metrics: obje
     from label_studio_ml import _native
 
     _native.report_progress(None if fraction is None else float(fraction), message, metrics)
+
+
+def cancelled() -> bool:
+    """Whether nobody waits any more for what this thread's `predict` makes.
+
+    For loops that are long in C code and rarely come back to Python, or that rather end in an
+    orderly way than by `exceptions.PredictionCancelled`, which is raised at about the same time.
+    Always false elsewhere.
+    """
+    from label_studio_ml import _native
+
+    return _native.is_cancelled()

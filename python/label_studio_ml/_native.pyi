@@ -40,6 +40,7 @@ def log_text(stream: int, text: str) -> None:
 def log_line(level: str, text: str) -> None:
     """Take one record of `logging`."""
 
+def is_cancelled() -> bool: ...
 def report_progress(
     fraction: float | None, message: str | None, metrics: dict[str, object]
 ) -> None:

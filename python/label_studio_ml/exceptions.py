@@ -56,6 +56,15 @@ class AnswerException(Exception):
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
+class PredictionCancelled(BaseException):
+    """Raised in a `predict` whose answer nobody waits for any more.
+
+    The server raises it at the next line of Python that the thread runs: once the client hung up and
+    `--predict-timeout` has passed, or when `--predict-hard-timeout` has. It is no `Exception`, so
+    that code which catches those to go on does not go on. Clean up with `finally`, and let it pass.
+    """
+
+
 def exception_handler(f: _F) -> _F:
     """Wrap a Flask view so that exceptions become answers with a traceback in `result`.
 

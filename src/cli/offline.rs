@@ -10,18 +10,22 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
+use crate::serving::deadlines::Deadlines;
 use crate::serving::diagnostics::Mistake;
 use crate::serving::keys::Keeper;
 use crate::serving::models::{Models, Setup};
-use crate::serving::{Answered, PredictRequest, Rollout, Serving, ServingError, prepare};
+use crate::serving::{Answered, PredictRequest, Serving, ServingError, prepare};
+use crate::workers::line::Bounds;
 use crate::workers::model::Request;
 use crate::workers::pool::{Pool, Priority};
 use crate::workers::process::Launch;
 use crate::workers::protocol::{ClassInfo, Configure, Connection, HttpHead, project_id};
-use crate::workers::supervision::{Class, Supervisor};
+use crate::workers::supervision::{Care, Class, Rollout, Supervisor};
 
 /// How long a model may take to be loaded.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Whoever waits is at the terminal, and can end the command.
+const NO_HURRY: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Models that are kept; a command works with one.
 const MOST_MODELS: usize = 4;
 
@@ -48,14 +52,29 @@ impl Offline {
         workers: u16,
         launch: &Launch,
     ) -> Result<Self> {
-        let pool = Pool::new(workers.into(), configure.threads);
+        // The commands themselves bound what they ask for at a time, and wait for as long as it takes.
+        let bounds = Bounds { in_all: usize::MAX, of_project: usize::MAX };
+        let pool = Pool::new(workers.into(), configure.threads, bounds);
         let models = Arc::new(Models::new(MOST_MODELS));
         let (class, known) = watch::channel(Class::Unknown);
-        let serving = Serving::new(Arc::clone(&pool), Arc::clone(&models), known, Rollout::Auto);
+        let serving = Serving::new(
+            Arc::clone(&pool),
+            Arc::clone(&models),
+            known,
+            Rollout::Auto,
+            Deadlines { queue: NO_HURRY, abandoned: NO_HURRY, run: NO_HURRY },
+        );
         let serving = Arc::new(serving);
         let keeper = Keeper::shared(Arc::clone(&serving), false);
-        let (supervisor, fleet) =
-            Supervisor::start(launch, configure, &keeper, &pool, &prepare(&models), &class);
+        let (supervisor, fleet) = Supervisor::start(
+            launch,
+            configure,
+            &keeper,
+            &pool,
+            &prepare(&models),
+            &class,
+            Care::default(),
+        );
         serving.set_fleet(fleet);
         match serving.imported().await {
             Ok((class, _)) => Ok(Self { serving, supervisor, class }),

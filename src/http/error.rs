@@ -81,9 +81,12 @@ impl From<ServingError> for ApiError {
     fn from(error: ServingError) -> Self {
         let detail = error.to_string();
         match error {
-            ServingError::NotReady(_) | ServingError::Busy(_) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
-            }
+            ServingError::NotReady(_)
+            | ServingError::Busy(_)
+            | ServingError::QueueFull(_)
+            | ServingError::ProjectQueueFull(_)
+            | ServingError::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, detail),
+            ServingError::TooLong(_) => Self::new(StatusCode::GATEWAY_TIMEOUT, detail),
             ServingError::NoModel(_) | ServingError::NoVersion { .. } => {
                 Self::new(StatusCode::NOT_FOUND, detail)
             }
@@ -152,7 +155,8 @@ impl From<ModelError> for ApiError {
             ModelErrorKind::Construct
             | ModelErrorKind::Raised
             | ModelErrorKind::Result
-            | ModelErrorKind::Unloaded => (StatusCode::INTERNAL_SERVER_ERROR, said),
+            | ModelErrorKind::Unloaded
+            | ModelErrorKind::Cancelled => (StatusCode::INTERNAL_SERVER_ERROR, said),
             ModelErrorKind::ConfigMissing => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 format!(

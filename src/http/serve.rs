@@ -19,12 +19,17 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after the system refused a connection, for instance for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` until `stop` resolves, then lets running requests end for at most `grace`.
+/// After that the answers that are known then are still written.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// Serves `router` until `stop` resolves, then lets running requests end for at most `grace`; `end` is
+/// to have those answered that still run then.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     stop: impl Future<Output = ()>,
     grace: Duration,
+    end: impl FnOnce(),
 ) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
@@ -48,8 +53,13 @@ pub async fn serve(
         }
     }
     drop(listener);
-    if timeout(grace, graceful.shutdown()).await.is_err() {
-        tracing::warn!("requests that still ran after {} s were given up", grace.as_secs());
+    let finished = graceful.shutdown();
+    tokio::pin!(finished);
+    if timeout(grace, &mut finished).await.is_err() {
+        let seconds = grace.as_secs_f64();
+        tracing::warn!("requests that still run after {seconds} s are given up (--drain-timeout)");
+        end();
+        let _ = timeout(LAST_ANSWERS, finished).await;
     }
 }
 

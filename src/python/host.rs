@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyList, PyType};
 
+use super::cancel::Running;
 use super::errors::{model_error, own_error};
 use super::import::{self, Imported};
 use super::instances::{Instances, Slot, held};
@@ -15,7 +16,7 @@ use crate::workers::host::{HttpRequest, KnownModel, ModelHost, Prediction};
 use crate::workers::keys::KeyClient;
 use crate::workers::protocol::{
     ClassInfo, Configure, FitJob, HttpHead, ImportFailure, ImportFailureKind, ModelError,
-    ModelErrorKind, ModelId, VersionNames,
+    ModelErrorKind, ModelId, RequestId, VersionNames,
 };
 
 /// The interpreter of a worker process.
@@ -23,6 +24,7 @@ use crate::workers::protocol::{
 pub(super) struct PythonHost {
     class: OnceLock<Loaded>,
     instances: Instances,
+    running: Running,
 }
 
 struct Loaded {
@@ -246,6 +248,14 @@ impl ModelHost for PythonHost {
             let tasks = tasks.len().unwrap_or(0);
             Ok(Prediction { body: written.body, tasks, mended: written.mended })
         })
+    }
+
+    fn cancellable<T>(&self, request: RequestId, run: impl FnOnce() -> T) -> (T, bool) {
+        self.running.run(request, run)
+    }
+
+    fn cancel(&self, request: RequestId) -> bool {
+        self.running.cancel(request)
     }
 
     fn fit(&self, model: ModelId, job: &FitJob, body: Vec<u8>) -> Result<Vec<u8>, ModelError> {

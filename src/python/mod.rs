@@ -4,6 +4,7 @@
 //! `module` is the door through which Python enters, so it alone reaches up to `cli`; the rest
 //! knows nothing above `workers`.
 
+mod cancel;
 mod errors;
 mod generation;
 mod host;

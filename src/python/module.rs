@@ -18,6 +18,8 @@ use crate::workers::runtime;
 #[pymodule(name = "_native")]
 mod native {
     #[pymodule_export]
+    use super::super::cancel::is_cancelled;
+    #[pymodule_export]
     use super::super::generation::detect_generation;
     #[pymodule_export]
     use super::super::json_out::to_json;

@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::store::db::DbError;
 use crate::store::versions::StoreError;
 use crate::workers::frame::FrameError;
+use crate::workers::line::Full;
 use crate::workers::protocol::ModelError;
 use crate::workers::worker::WorkerError;
 
@@ -16,8 +17,17 @@ pub enum ServingError {
     #[error("the model is not ready: {0}")]
     NotReady(String),
     /// Every worker was busy for as long as a request may wait.
-    #[error("no worker was free within {} s", .0.as_secs())]
+    #[error("no worker was free within {} s (--queue-timeout)", .0.as_secs_f64())]
     Busy(Duration),
+    #[error("{0} predictions wait for a worker already (--max-queue)")]
+    QueueFull(usize),
+    #[error("{0} predictions of this project wait for a worker already (--max-queue-per-project)")]
+    ProjectQueueFull(usize),
+    /// It ran for as long as a prediction may, and was broken off.
+    #[error("the prediction took longer than {} s (--predict-hard-timeout) and was cancelled", .0.as_secs_f64())]
+    TooLong(Duration),
+    #[error("the server is stopping")]
+    Stopping,
     /// `try_fetch` was false and no model of the project is in use.
     #[error("no model is loaded for project {0:?}, and `try_fetch` is false")]
     NoModel(String),
@@ -53,6 +63,17 @@ impl From<WorkerError> for ServingError {
             WorkerError::Died { worker, pid, reason } => Self::Died { worker, pid, reason },
             WorkerError::Model(error) => Self::Model(error),
             WorkerError::Frame(error) => Self::Frame(error),
+            // Whoever asked was told why, or is gone.
+            WorkerError::Cancelled => Self::NotReady(error.to_string()),
+        }
+    }
+}
+
+impl From<Full> for ServingError {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::InAll(most) => Self::QueueFull(most),
+            Full::OfProject(most) => Self::ProjectQueueFull(most),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! [`models`] holds what is in use, [`Serving`] brings requests and workers together. Nothing here
 //! knows HTTP, nothing here runs Python.
 
+pub mod deadlines;
 pub mod diagnostics;
 pub mod error;
 mod held_back;
@@ -23,24 +24,22 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::warn;
 
+use deadlines::Deadlines;
 use diagnostics::Diagnostics;
 pub use error::ServingError;
 use keys::Watched;
 use model_in_use::ModelInUse;
 use models::Models;
 pub use predict::{Answered, PredictRequest};
-pub use renewal::Rollout;
 
 use crate::store::keys::KeyStore;
 use crate::store::versions::{StoreError, Versions};
 use crate::workers::fleet::Fleet;
 use crate::workers::pool::Pool;
 use crate::workers::protocol::ClassInfo;
-use crate::workers::supervision::{Class, Prepare};
+use crate::workers::supervision::{Class, Prepare, Rollout};
 use crate::workers::worker::{Worker, WorkerError};
 
-/// How long a request waits for a worker: the time that Label Studio waits for predictions.
-const QUEUE_TIMEOUT: Duration = Duration::from_secs(100);
 /// How long a request waits for the script to be imported, right after the start.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(100);
 
@@ -62,7 +61,10 @@ pub struct Serving {
     /// The way to the tasks that keep the workers.
     fleet: OnceLock<Fleet>,
     rollout: Rollout,
+    deadlines: Deadlines,
     diagnostics: Diagnostics,
+    /// Says that predictions which still run are not waited for any more.
+    ended: watch::Sender<bool>,
     /// One change of versions at a time.
     switching: tokio::sync::Mutex<()>,
 }
@@ -73,6 +75,7 @@ impl Serving {
         models: Arc<Models>,
         class: watch::Receiver<Class>,
         rollout: Rollout,
+        deadlines: Deadlines,
     ) -> Self {
         Self {
             pool,
@@ -83,13 +86,20 @@ impl Serving {
             watched: Mutex::default(),
             fleet: OnceLock::new(),
             rollout,
+            deadlines,
             diagnostics: Diagnostics::default(),
+            ended: watch::channel(false).0,
             switching: tokio::sync::Mutex::default(),
         }
     }
 
     pub fn pool(&self) -> &Arc<Pool> {
         &self.pool
+    }
+
+    /// Has every prediction that still waits or runs answered with an error, and every later one.
+    pub fn end(&self) {
+        self.ended.send_replace(true);
     }
 
     /// What is wrong with predictions that were made.
@@ -222,6 +232,8 @@ pub fn prepare(models: &Arc<Models>) -> Prepare {
             let name = worker.name.clone();
             // On its own, so that it learns of the worker's death and whose load it was.
             let loading = tokio::spawn(async move {
+                // A spare may hold some that were in use when it was started.
+                worker.keep_only(|id| models.iter().any(|model| model.model.spec.id == id)).await;
                 for model in models.iter().filter(|model| !model.is_deadly()) {
                     load_on(&worker, model, false).await;
                     // What was not even begun is not to blame.
@@ -256,7 +268,9 @@ async fn load_on(worker: &Worker, model: &ModelInUse, renew: bool) {
             model.set_failed(error);
         }
         Err(WorkerError::Died { .. }) => model.count_death(),
-        Err(WorkerError::Frame(error)) => warn!("the model cannot be loaded: {error}"),
+        Err(error @ (WorkerError::Frame(_) | WorkerError::Cancelled)) => {
+            warn!("the model cannot be loaded: {error}");
+        }
     }
     if model.is_retired() {
         worker.unload(model.model.spec.id).await;

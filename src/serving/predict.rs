@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::model_in_use::{Load, ModelInUse};
-use super::{MOST_REJECTED, QUEUE_TIMEOUT, Serving, ServingError, no_version_left};
+use super::{MOST_REJECTED, Serving, ServingError, no_version_left};
 use crate::predictions::{Asked, Checked, check};
 use crate::workers::model::Request;
-use crate::workers::pool::Priority;
+use crate::workers::pool::{Permit, Priority};
 use crate::workers::protocol::{ModelError, ModelErrorKind};
 use crate::workers::worker::{Predicted, WorkerError};
 
@@ -50,15 +51,22 @@ impl Serving {
         if !request.try_fetch && !self.models.in_use(&request.project) {
             return Err(ServingError::NoModel(request.project));
         }
-        let mut rejected = 0;
-        while rejected < MOST_REJECTED {
-            match self.try_predict(&request).await? {
-                Attempt::Answered(answered) => return Ok(answered),
-                Attempt::Rejected => rejected += 1,
-                Attempt::Replaced => {}
+        let mut ended = self.ended.subscribe();
+        let answered = async {
+            let mut rejected = 0;
+            while rejected < MOST_REJECTED {
+                match self.try_predict(&request).await? {
+                    Attempt::Answered(answered) => return Ok(answered),
+                    Attempt::Rejected => rejected += 1,
+                    Attempt::Replaced => {}
+                }
             }
+            Err(no_version_left())
+        };
+        tokio::select! {
+            answered = answered => answered,
+            _ = ended.wait_for(|ended| *ended) => Err(ServingError::Stopping),
         }
-        Err(no_version_left())
     }
 
     async fn try_predict(&self, request: &PredictRequest) -> Result<Attempt, ServingError> {
@@ -72,9 +80,11 @@ impl Serving {
         // Nobody waits for workers that cannot import the script.
         let permit = tokio::select! {
             biased;
-            permit = self.pool.acquire(request.priority, &request.project) => permit,
+            permit = self.pool.acquire(request.priority, &request.project) => permit?,
             reason = self.pool.until_hopeless() => return Err(ServingError::NotReady(reason)),
-            () = sleep(QUEUE_TIMEOUT) => return Err(ServingError::Busy(QUEUE_TIMEOUT)),
+            () = sleep(self.deadlines.queue) => {
+                return Err(ServingError::Busy(self.deadlines.queue));
+            }
         };
         // A worker of the next version must not answer for the one before.
         if model.is_replaced() {
@@ -87,24 +97,9 @@ impl Serving {
             self.models.held_back.let_go(&request.project).await;
             return Ok(Attempt::Replaced);
         }
-        // A client that hangs up does not stop the model, so the thread stays taken until it ends.
-        let (asked, renew, http) = (Arc::clone(&model), request.force_reload, request.http.clone());
-        let running = tokio::spawn(async move {
-            let (model, worker) = (asked, permit.worker());
-            let predicted = worker.predict(&model.model, renew, http).await;
-            if model.is_retired() {
-                worker.unload(model.model.spec.id).await;
-            }
-            if let Err(WorkerError::Died { .. }) = predicted
-                && model.load_state() != Load::Loaded
-            {
-                model.count_death();
-            }
-            let predicted = predicted?;
-            model.set_loaded();
-            Ok(predicted)
-        });
-        match running.await.map_err(|error| ServingError::NotReady(error.to_string()))? {
+        let answered = self.run(permit, Arc::clone(&model), request).await;
+        let given_up = |_| ServingError::NotReady("the prediction was given up".into());
+        match answered.map_err(given_up)? {
             Ok(predicted) => {
                 self.note_tried(&model);
                 let (body, checked) = checked(&model, predicted).await?;
@@ -116,6 +111,51 @@ impl Serving {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Runs a prediction, whoever waits for it: a client that hangs up does not stop the model, so the
+    /// thread stays taken until it ends.
+    fn run(
+        &self,
+        permit: Permit,
+        model: Arc<ModelInUse>,
+        request: &PredictRequest,
+    ) -> oneshot::Receiver<Result<Predicted, ServingError>> {
+        let (client, answer) = oneshot::channel();
+        let (deadlines, renew, http) = (self.deadlines, request.force_reload, request.http.clone());
+        tokio::spawn(async move {
+            let worker = permit.worker();
+            let mut client = Some(client);
+            let predicted = {
+                let give_up = async {
+                    if let Some(client) = &mut client {
+                        deadlines.passed(client.closed()).await;
+                    }
+                    // Nobody waits for a worker to let go.
+                    if let Some(client) = client.take() {
+                        let _ = client.send(Err(ServingError::TooLong(deadlines.run)));
+                    }
+                };
+                tokio::pin!(give_up);
+                worker.predict(&model.model, renew, http, give_up).await
+            };
+            if model.is_retired() {
+                worker.unload(model.model.spec.id).await;
+            }
+            if let Err(WorkerError::Died { .. }) = predicted
+                && model.load_state() != Load::Loaded
+            {
+                model.count_death();
+            }
+            if predicted.is_ok() {
+                model.set_loaded();
+            }
+            drop(permit);
+            if let Some(client) = client {
+                let _ = client.send(predicted.map_err(ServingError::from));
+            }
+        });
+        answer
     }
 
     /// Whether it is the version that cannot be loaded; then another one is served from now on.

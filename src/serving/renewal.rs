@@ -15,17 +15,7 @@ use super::model_in_use::{Load, ModelInUse};
 use super::rollout::SWITCH_TIMEOUT;
 use super::{PREPARE_TIMEOUT, Serving, load_on};
 use crate::workers::fleet::{Fleet, Started};
-use crate::workers::gpu;
 use crate::workers::worker::{StartError, Worker, WorkerError};
-
-/// Whether the old workers answer while the new ones are loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rollout {
-    StartFirst,
-    StopFirst,
-    /// Stop first where a graphics card lacks the memory that the old workers hold.
-    Auto,
-}
 
 /// How often a worker is started whose process ends while it loads: somebody may have ended it.
 const ATTEMPTS: u32 = 3;
@@ -72,11 +62,7 @@ impl Serving {
     ) -> Result<Renewal<'_>, String> {
         let Some(fleet) = self.fleet.get() else { return Err("the server is starting".into()) };
         let pids: Vec<u32> = self.pool.workers().iter().map(|worker| worker.pid).collect();
-        let stop_first = match self.rollout {
-            Rollout::StartFirst => false,
-            Rollout::StopFirst => true,
-            Rollout::Auto => gpu::is_too_full_for_another(&pids).await,
-        };
+        let stop_first = self.rollout.stops_first(&pids).await;
         let mut slots = fleet.slots();
         let mut renewal = Renewal { fleet, started: Vec::new(), to_follow: Vec::new() };
         if stop_first {
@@ -103,6 +89,7 @@ impl Serving {
         let seats: Vec<(usize, Arc<Worker>)> =
             started.iter().map(|(slot, started)| (*slot, Arc::clone(&started.worker))).collect();
         self.pool.replace_all(&seats, switch);
+        renewal.fleet.renew_spares();
         for (slot, started) in started {
             info!(worker = started.worker.name, pid = started.worker.pid, "serves the new version");
             renewal.fleet.adopt(slot, started);

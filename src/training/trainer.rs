@@ -27,6 +27,9 @@ use crate::workers::worker::Worker;
 pub(super) const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long `fit` may take to end after `KeyboardInterrupt`, to save what it wants to save.
 pub(super) const INTERRUPT_GRACE: Duration = Duration::from_secs(5);
+/// A training worker that gives no sign of life for so long was stopped, or lost: whatever `fit` does,
+/// its process would say so every second.
+const SILENCE: Duration = Duration::from_secs(60);
 /// How long a worker may take to end after its last job.
 const END_GRACE: Duration = Duration::from_secs(30);
 
@@ -162,6 +165,11 @@ impl Apart {
             biased;
             output = &mut fitted => output.map_err(TrainingError::from),
             () = worker.closed() => Err(TrainingError::Died(process.end(LAST_WORDS).await)),
+            () = worker.signs.silent_for(SILENCE) => {
+                process.end(Duration::ZERO).await;
+                let seconds = SILENCE.as_secs();
+                Err(TrainingError::Died(format!("gave no sign of life for {seconds} s and was ended")))
+            }
             // The answer may still be on its way; what was answered counts.
             end = process.wait() => match timeout(LAST_WORDS, &mut fitted).await {
                 Ok(output) => output.map_err(TrainingError::from),

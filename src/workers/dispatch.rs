@@ -123,6 +123,17 @@ impl<T> Dispatch<T> {
         state.wake_for(model);
     }
 
+    /// Takes back an item that no thread has begun.
+    pub fn withdraw(&self, is_meant: impl Fn(&T) -> bool) -> Option<T> {
+        let mut state = self.lock();
+        let position = state.waiting.iter().position(|waiting| is_meant(&waiting.item))?;
+        let found = state.waiting.remove(position).map(|waiting| waiting.item);
+        if state.closed {
+            self.drained.notify_all();
+        }
+        found
+    }
+
     /// Lets the threads finish what waits, and then end.
     pub fn close(&self) {
         let mut state = self.lock();
@@ -187,7 +198,7 @@ impl<T> Dispatch<T> {
     /// The item that a thread was given is done.
     pub fn done(&self) {
         let mut state = self.lock();
-        state.running -= 1;
+        state.running = state.running.saturating_sub(1);
         if state.closed {
             self.drained.notify_all();
         }

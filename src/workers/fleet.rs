@@ -13,6 +13,7 @@ use super::output::job::CurrentJob;
 use super::output::{self, Origin};
 use super::process::{Launch, Process, Spawned};
 use super::protocol::Configure;
+use super::supervision::Reserve;
 use super::worker::{StartError, Worker, greet};
 
 static INCARNATIONS: AtomicU64 = AtomicU64::new(1);
@@ -65,6 +66,7 @@ pub async fn start_worker(
 pub struct Fleet {
     pub(super) base: Base,
     pub(super) orders: Vec<mpsc::UnboundedSender<Order>>,
+    pub(super) reserve: Arc<Reserve>,
 }
 
 /// What every model worker is started with.
@@ -87,8 +89,8 @@ pub(super) enum Order {
 }
 
 impl Base {
-    pub(super) async fn start(&self, slot: usize) -> Result<Started, StartError> {
-        let origin = Origin { worker: (slot + 1).to_string(), job: CurrentJob::default() };
+    pub(super) async fn start(&self, name: String) -> Result<Started, StartError> {
+        let origin = Origin { worker: name, job: CurrentJob::default() };
         start_worker(&self.launch, self.configure.clone(), origin, Some(&self.keeper)).await
     }
 }
@@ -101,7 +103,12 @@ impl Fleet {
 
     /// Starts a further worker for a slot; it serves nobody yet.
     pub async fn start(&self, slot: usize) -> Result<Started, StartError> {
-        self.base.start(slot).await
+        self.base.start((slot + 1).to_string()).await
+    }
+
+    /// Has spare workers started anew: what they have imported is out of date.
+    pub fn renew_spares(&self) {
+        self.reserve.renew();
     }
 
     /// Hands a worker, which the pool has already, to its slot.

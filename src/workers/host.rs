@@ -12,7 +12,7 @@ use crate::predictions::Mended;
 use super::keys::KeyClient;
 use super::protocol::{
     ClassInfo, Configure, FitJob, HttpHead, ImportFailure, ModelError, ModelId, ModelSpec,
-    VersionNames,
+    RequestId, VersionNames,
 };
 
 /// A prediction as it goes to the client.
@@ -82,6 +82,14 @@ pub trait ModelHost: Send + Sync + 'static {
 
     /// Calls `predict` of a loaded model with the tasks of an HTTP request.
     fn predict(&self, model: ModelId, request: &HttpRequest) -> Result<Prediction, ModelError>;
+
+    /// Runs what answers a request on this thread, so that [`Self::cancel`] finds it; true with its
+    /// outcome if it was cancelled.
+    fn cancellable<T>(&self, request: RequestId, run: impl FnOnce() -> T) -> (T, bool);
+
+    /// Breaks off what answers a request: raises an exception in the thread that runs it. False if none
+    /// does. May wait for the interpreter.
+    fn cancel(&self, request: RequestId) -> bool;
 
     /// Calls `fit` and returns what it returned, as JSON.
     fn fit(&self, model: ModelId, job: &FitJob, body: Vec<u8>) -> Result<Vec<u8>, ModelError>;

@@ -15,6 +15,8 @@ pub mod handoff;
 pub mod host;
 pub mod keys;
 pub mod leftover;
+pub mod line;
+pub mod memory;
 pub mod model;
 pub mod output;
 pub mod pool;
@@ -22,6 +24,7 @@ pub mod process;
 pub mod protocol;
 pub mod queue;
 pub mod runtime;
+pub mod signs;
 pub mod supervision;
 pub mod worker;
 

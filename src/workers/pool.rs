@@ -1,16 +1,21 @@
 //! The workers that are ready, and who may use which of them next.
 //!
-//! A worker takes as many calls at once as it has threads. Whoever finds none free waits in line:
-//! interactive requests, where a person waits, before batch ones, first come first served within
-//! each. A place in line is given up by dropping the future.
+//! A worker takes as many calls at once as it has threads. Whoever finds none free waits in a bounded
+//! line: interactive requests, where a person waits, before batch ones, projects in turn within each.
+//! A place in line is given up by dropping the future.
 
-use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
 
+use super::line::{Bounds, Full, Line, Place};
 use super::worker::Worker;
+
+/// How often it is looked whether a worker that left may end.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Who waits for a prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +36,7 @@ pub enum SlotState {
     Died {
         reason: String,
     },
-    /// The script could not be imported; it is tried again, at growing intervals.
+    /// No worker becomes ready in this slot; it is tried again, at growing intervals.
     Failed {
         reason: String,
     },
@@ -43,6 +48,7 @@ pub enum SlotState {
 pub struct Pool {
     state: Mutex<State>,
     threads: usize,
+    bounds: Bounds,
     /// A worker that left has one call less.
     left: Notify,
     /// A slot does something else.
@@ -54,14 +60,15 @@ struct State {
     ready: Vec<Seat>,
     /// Workers that take no new calls; those that run still end.
     leaving: Vec<Seat>,
-    interactive: VecDeque<oneshot::Sender<Permit>>,
-    batch: VecDeque<oneshot::Sender<Permit>>,
+    interactive: Line<oneshot::Sender<Permit>>,
+    batch: Line<oneshot::Sender<Permit>>,
     slots: Vec<SlotState>,
     restarts: u64,
 }
 
 #[derive(Debug)]
 struct Seat {
+    slot: usize,
     worker: Arc<Worker>,
     in_flight: usize,
     /// Calls at once: `threads`, or 1 for a class that is not thread-safe.
@@ -81,6 +88,20 @@ impl Permit {
     }
 }
 
+/// A place in line; dropping it gives it up.
+struct Waiting<'a> {
+    pool: &'a Pool,
+    priority: Priority,
+    project: &'a str,
+    place: Place,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.pool.state().line(self.priority).leave(self.project, self.place);
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         {
@@ -89,7 +110,7 @@ impl Drop for Permit {
             let is_mine = |seat: &&mut Seat| seat.worker.incarnation == incarnation;
             let State { ready, leaving, .. } = &mut *state;
             if let Some(seat) = ready.iter_mut().chain(leaving).find(is_mine) {
-                seat.in_flight -= 1;
+                seat.in_flight = seat.in_flight.saturating_sub(1);
             }
             state.leaving.retain(|seat| seat.in_flight > 0);
         }
@@ -99,17 +120,18 @@ impl Drop for Permit {
 }
 
 impl Pool {
-    pub fn new(workers: usize, threads: usize) -> Arc<Self> {
+    pub fn new(workers: usize, threads: usize, bounds: Bounds) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State {
                 ready: Vec::new(),
                 leaving: Vec::new(),
-                interactive: VecDeque::new(),
-                batch: VecDeque::new(),
+                interactive: Line::default(),
+                batch: Line::default(),
                 slots: vec![SlotState::Starting; workers],
                 restarts: 0,
             }),
             threads,
+            bounds,
             left: Notify::new(),
             changed: Notify::new(),
         })
@@ -120,27 +142,31 @@ impl Pool {
         self.threads
     }
 
-    /// Waits for a worker. Interactive requests of one project go to the same worker while it has
-    /// a thread free: it holds what was computed at the last click.
-    pub async fn acquire(self: &Arc<Self>, priority: Priority, project: &str) -> Permit {
-        let waiting = {
+    /// Waits for a worker, unless too many wait already. Interactive requests of one project go to the
+    /// same worker while it has a thread free: it holds what was computed at the last click.
+    pub async fn acquire(
+        self: &Arc<Self>,
+        priority: Priority,
+        project: &str,
+    ) -> Result<Permit, Full> {
+        let (_place, turn) = {
             let mut state = self.state();
             let free = match priority {
                 Priority::Interactive => state.preferred(project),
                 Priority::Batch => state.least_busy(),
             };
             if let Some(index) = free {
-                return self.seat(&mut state, index);
+                return Ok(self.seat(&mut state, index));
             }
-            let (sender, receiver) = oneshot::channel();
-            match priority {
-                Priority::Interactive => state.interactive.push_back(sender),
-                Priority::Batch => state.batch.push_back(sender),
+            if let Some(full) = state.full(self.bounds, project) {
+                return Err(full);
             }
-            receiver
+            let (sender, turn) = oneshot::channel();
+            let place = state.line(priority).join(project, sender);
+            (Waiting { pool: self, priority, project, place }, turn)
         };
-        match waiting.await {
-            Ok(permit) => permit,
+        match turn.await {
+            Ok(permit) => Ok(permit),
             // The pool holds the sender until it sends, and outlives its waiters: they hold it.
             Err(_) => std::future::pending().await,
         }
@@ -148,7 +174,7 @@ impl Pool {
 
     /// A worker is ready.
     pub fn add(self: &Arc<Self>, slot: usize, worker: Arc<Worker>) {
-        let seat = self.new_seat(worker);
+        let seat = self.new_seat(slot, worker);
         {
             let mut state = self.state();
             state.slots[slot] = SlotState::Ready { pid: seat.worker.pid };
@@ -170,7 +196,7 @@ impl Pool {
             state.leaving.extend(old.into_iter().filter(|seat| seat.in_flight > 0));
             for (slot, worker) in workers {
                 state.slots[*slot] = SlotState::Ready { pid: worker.pid };
-                let seat = self.new_seat(Arc::clone(worker));
+                let seat = self.new_seat(*slot, Arc::clone(worker));
                 state.ready.push(seat);
             }
             meanwhile();
@@ -188,15 +214,18 @@ impl Pool {
         }
     }
 
-    /// Resolves when a worker that left has no call any more.
+    /// Resolves when a worker that left has no call any more, but for those that do not end.
     pub async fn unused(&self, worker: &Worker) {
         loop {
             let changed = self.left.notified();
-            let incarnation = worker.incarnation;
-            if !self.state().leaving.iter().any(|seat| seat.worker.incarnation == incarnation) {
+            let is_used = |seat: &Seat| {
+                seat.worker.incarnation == worker.incarnation && seat.in_flight > worker.hung()
+            };
+            if !self.state().leaving.iter().any(is_used) {
                 return;
             }
-            changed.await;
+            // That a call does not end is found out without anybody leaving.
+            let _ = timeout(LOOK_AGAIN, changed).await;
         }
     }
 
@@ -211,6 +240,16 @@ impl Pool {
     pub fn set_slot(&self, slot: usize, slot_state: SlotState) {
         self.state().slots[slot] = slot_state;
         self.changed.notify_waiters();
+    }
+
+    /// No worker gets ready in a slot, for the reason that was noted last: requests are told at once,
+    /// until one does.
+    pub fn despair_of(&self, slot: usize) {
+        let reason = match &self.state().slots[slot] {
+            SlotState::Died { reason } | SlotState::Failed { reason } => reason.clone(),
+            SlotState::Starting | SlotState::Ready { .. } | SlotState::Stopped => return,
+        };
+        self.set_slot(slot, SlotState::Failed { reason });
     }
 
     /// Resolves with the reason once no worker can become ready as the script is now.
@@ -257,8 +296,7 @@ impl Pool {
 
     /// Requests that wait for a worker.
     pub fn waiting(&self) -> usize {
-        let state = self.state();
-        state.interactive.len() + state.batch.len()
+        self.state().waiting()
     }
 
     /// Requests that run on a worker.
@@ -274,7 +312,7 @@ impl Pool {
                 let Some(index) = state.least_busy() else {
                     return;
                 };
-                let Some(waiting) = state.next_waiting() else { return };
+                let Some(waiting) = state.next_in_line() else { return };
                 let permit = self.seat(&mut state, index);
                 (waiting, permit)
             };
@@ -284,9 +322,9 @@ impl Pool {
         }
     }
 
-    fn new_seat(&self, worker: Arc<Worker>) -> Seat {
+    fn new_seat(&self, slot: usize, worker: Arc<Worker>) -> Seat {
         let limit = if worker.class.thread_safe { self.threads } else { 1 };
-        Seat { worker, in_flight: 0, limit }
+        Seat { slot, worker, in_flight: 0, limit }
     }
 
     fn seat(self: &Arc<Self>, state: &mut State, index: usize) -> Permit {
@@ -301,14 +339,27 @@ impl Pool {
 }
 
 impl State {
-    /// Who is first in line; those who gave up their place are passed over.
-    fn next_waiting(&mut self) -> Option<oneshot::Sender<Permit>> {
-        loop {
-            let next = self.interactive.pop_front().or_else(|| self.batch.pop_front())?;
-            if !next.is_closed() {
-                return Some(next);
-            }
+    fn line(&mut self, priority: Priority) -> &mut Line<oneshot::Sender<Permit>> {
+        match priority {
+            Priority::Interactive => &mut self.interactive,
+            Priority::Batch => &mut self.batch,
         }
+    }
+
+    fn next_in_line(&mut self) -> Option<oneshot::Sender<Permit>> {
+        self.interactive.next().or_else(|| self.batch.next())
+    }
+
+    fn waiting(&self) -> usize {
+        self.interactive.len() + self.batch.len()
+    }
+
+    fn full(&self, bounds: Bounds, project: &str) -> Option<Full> {
+        if self.waiting() >= bounds.in_all {
+            return Some(Full::InAll(bounds.in_all));
+        }
+        let of_project = self.interactive.len_of(project) + self.batch.len_of(project);
+        (of_project >= bounds.of_project).then_some(Full::OfProject(bounds.of_project))
     }
 
     fn least_busy(&self) -> Option<usize> {
@@ -319,7 +370,7 @@ impl State {
     fn preferred(&self, project: &str) -> Option<usize> {
         let weight = |seat: &Seat| {
             let mut hasher = DefaultHasher::new();
-            (project, &seat.worker.name).hash(&mut hasher);
+            (project, seat.slot).hash(&mut hasher);
             hasher.finish()
         };
         self.free().max_by_key(|(_, seat)| weight(seat)).map(|(index, _)| index)

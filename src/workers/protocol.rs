@@ -43,6 +43,8 @@ pub enum ToWorker {
     Unload { model: ModelId },
     /// Predict; the body is the body of the HTTP request, unparsed.
     Predict { request: RequestId, model: ModelId, force_reload: bool, http: HttpHead },
+    /// Nobody wants the answer to a prediction any more: do not begin it, or break it off.
+    Cancel { request: RequestId },
     /// Train; the body is the body of the HTTP request, unparsed.
     Fit { request: RequestId, model: ModelId, job: FitJob },
     /// Answer to `key`; the body is the value, if one was asked for.
@@ -76,8 +78,9 @@ pub enum FromWorker {
     Failed { request: RequestId, error: ModelError },
     /// User code asks for something that is kept for a project, or keeps it; the body is the value.
     Key { request: RequestId, ask: KeyAsk, project: String, key: String },
-    /// Sent every second; `interpreter_ms` is how long the last check waited for the interpreter.
-    Heartbeat { interpreter_ms: u64 },
+    /// Sent every second; `interpreter_ms` is how long the last check waited for the interpreter, and
+    /// `loading` whether instances are being made or trained, which may keep it for long.
+    Heartbeat { interpreter_ms: u64, loading: bool },
 }
 
 /// What a worker process is for.
@@ -323,6 +326,8 @@ pub enum ModelErrorKind {
     Request,
     /// The model was unloaded while the request was on its way; the server asks again.
     Unloaded,
+    /// It was cancelled before it began.
+    Cancelled,
 }
 
 #[cfg(test)]

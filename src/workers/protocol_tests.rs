@@ -73,6 +73,7 @@ fn messages_to_a_worker() {
         ToWorker::Name { model: 3, names: names() },
         ToWorker::Unload { model: 3 },
         ToWorker::Predict { request: 2, model: 3, force_reload: false, http: head("/predict") },
+        ToWorker::Cancel { request: 2 },
         ToWorker::Fit {
             request: 3,
             model: 3,
@@ -137,7 +138,7 @@ fn messages_from_a_worker() {
             },
         },
         FromWorker::Key { request: 1, ask: KeyAsk::Set, project: "2".into(), key: "prompt".into() },
-        FromWorker::Heartbeat { interpreter_ms: 0 },
+        FromWorker::Heartbeat { interpreter_ms: 0, loading: false },
     ];
     insta::assert_json_snapshot!("from_worker", messages);
     for message in messages {

@@ -7,6 +7,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,9 @@ use super::protocol::{
 use super::queue::WorkQueue;
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// A request may just be on its way from the list to its thread when it is to be broken off.
+const CANCEL_ATTEMPTS: u32 = 20;
+const CANCEL_PAUSE: Duration = Duration::from_millis(50);
 /// An instance beyond the first one of its model is dropped when it was not used for this long.
 const SURPLUS_AFTER: Duration = Duration::from_secs(60);
 
@@ -82,6 +86,23 @@ struct Shared<H> {
     writer: Arc<Writer>,
     /// Predict threads that stay however long they have nothing to do.
     threads: usize,
+    /// Instances that are being made, or trained.
+    loading: AtomicUsize,
+}
+
+impl<H: ModelHost> Shared<H> {
+    /// Makes sure of an instance. That may keep the interpreter for long, and is no reason to worry.
+    fn load(
+        &self,
+        model: ModelId,
+        renew: bool,
+        request: Option<&HttpRequest>,
+    ) -> Result<(), ModelError> {
+        self.loading.fetch_add(1, Ordering::Relaxed);
+        let loaded = self.host.load(model, renew, request);
+        self.loading.fetch_sub(1, Ordering::Relaxed);
+        loaded
+    }
 }
 
 /// Serves one server over `channel` until it says `shutdown`. Call it on the main thread.
@@ -113,9 +134,10 @@ pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), RuntimeE
         queues: Queues::default(),
         writer: Arc::clone(&writer),
         threads: if configure.role == Role::Predict { configure.threads } else { 0 },
+        loading: AtomicUsize::default(),
     });
     spawn_reader(reader, Arc::clone(&shared), keys)?;
-    spawn_heartbeat(Arc::clone(host), Arc::clone(&writer))?;
+    spawn_heartbeat(&shared)?;
 
     match host.import(&configure) {
         Err(failure) => return Ok(writer.send(&FromWorker::ClassFailed(failure), &[])?),
@@ -188,17 +210,22 @@ fn predict_loop<H: ModelHost>(shared: &Arc<Shared<H>>, load: Option<&Load>) {
 fn predict_one<H: ModelHost>(shared: &Shared<H>, thread: ThreadId, model: ModelId, call: Predict) {
     let Predict { request, force_reload, http } = call;
     let (host, writer) = (&shared.host, &shared.writer);
-    let answer = if host.keeps_by_thread() && !shared.queues.predict.holds(thread, model) {
-        let made = make(shared, thread, model, force_reload, Some(&http));
-        // A further instance that cannot be made costs nobody an answer: there are others.
-        if made.is_err() && !force_reload && shared.queues.predict.is_held(model) {
-            return shared.queues.predict.push(model, Predict { request, force_reload, http });
+    let needs_own = host.keeps_by_thread() && !shared.queues.predict.holds(thread, model);
+    let mut was_made = true;
+    let (answer, is_cancelled) = host.cancellable(request, || {
+        if needs_own {
+            let made = make(shared, thread, model, force_reload, Some(&http));
+            was_made = made.is_ok();
+            made?;
+        } else {
+            shared.load(model, force_reload, Some(&http))?;
         }
-        made
-    } else {
-        host.load(model, force_reload, Some(&http))
+        host.predict(model, &http)
+    });
+    // A further instance that cannot be made costs nobody an answer: there are others.
+    if !was_made && !is_cancelled && !force_reload && shared.queues.predict.is_held(model) {
+        return shared.queues.predict.push(model, Predict { request, force_reload, http });
     }
-    .and_then(|()| host.predict(model, &http));
     host.wait(|| {
         drop(http);
         match answer {
@@ -220,7 +247,7 @@ fn make<H: ModelHost>(
     request: Option<&HttpRequest>,
 ) -> Result<(), ModelError> {
     let began = Instant::now();
-    let made = shared.host.load(model, renew, request);
+    let made = shared.load(model, renew, request);
     match &made {
         Ok(()) => shared.queues.predict.made(thread, model, began.elapsed()),
         Err(_) => shared.queues.predict.not_made(model),
@@ -240,11 +267,7 @@ fn load_loop<H: ModelHost>(shared: &Arc<Shared<H>>) {
                 if load.keep {
                     predict_loop(&shared, Some(&load));
                 } else {
-                    answer_load(
-                        &shared,
-                        load.request,
-                        &shared.host.load(load.model, load.renew, None),
-                    );
+                    answer_load(&shared, load.request, &shared.load(load.model, load.renew, None));
                 }
             }
         };
@@ -268,7 +291,11 @@ fn fit_loop<H: ModelHost>(shared: &Shared<H>) {
     let (host, writer) = (&shared.host, &shared.writer);
     while let Some(call) = host.wait(|| shared.queues.fit.pop()) {
         let request = call.request;
-        match host.fit(call.model, &call.job, call.body) {
+        // Training may keep the interpreter, as loading may.
+        shared.loading.fetch_add(1, Ordering::Relaxed);
+        let fitted = host.fit(call.model, &call.job, call.body);
+        shared.loading.fetch_sub(1, Ordering::Relaxed);
+        match fitted {
             Ok(output) => reply(writer, request, &FromWorker::Fitted { request }, &output),
             Err(error) => fail(writer, request, error),
         }
@@ -314,8 +341,8 @@ fn spawn_reader<H: ModelHost>(
     Ok(())
 }
 
-fn take<H: ModelHost>(shared: &Shared<H>, message: ToWorker, mut body: Vec<u8>) {
-    let Shared { host, queues, .. } = shared;
+fn take<H: ModelHost>(shared: &Arc<Shared<H>>, message: ToWorker, mut body: Vec<u8>) {
+    let Shared { host, queues, .. } = &**shared;
     match message {
         ToWorker::Load { request, model, renew, names, train_output, setup } => {
             let id = model.id;
@@ -341,10 +368,32 @@ fn take<H: ModelHost>(shared: &Shared<H>, message: ToWorker, mut body: Vec<u8>) 
             let http = HttpRequest { head: http, body };
             queues.predict.push(model, Predict { request, force_reload, http });
         }
+        ToWorker::Cancel { request } => cancel(shared, request),
         ToWorker::Fit { request, model, job } => queues.fit.push(Fit { request, model, job, body }),
         ToWorker::Shutdown => queues.close(),
         ToWorker::Configure(_) | ToWorker::KeyAnswer { .. } => {}
     }
+}
+
+/// Breaks a prediction off, without holding up the channel: the interpreter may be busy.
+fn cancel<H: ModelHost>(shared: &Arc<Shared<H>>, request: RequestId) {
+    let shared = Arc::clone(shared);
+    let run = move || {
+        for _ in 0..CANCEL_ATTEMPTS {
+            if shared.queues.predict.withdraw(|waiting| waiting.request == request).is_some() {
+                let kind = ModelErrorKind::Cancelled;
+                let message = "the request was cancelled before it began".into();
+                let error = ModelError { kind, ..own_error("PredictionCancelled", message) };
+                return fail(&shared.writer, request, error);
+            }
+            if shared.host.cancel(request) {
+                return;
+            }
+            thread::sleep(CANCEL_PAUSE);
+        }
+    };
+    // Without the thread the server finds that the request does not end, and ends the worker.
+    let _ = thread::Builder::new().name("cancel".into()).spawn(run);
 }
 
 /// The server is gone: nothing that this process or its children still do can reach anybody.
@@ -356,7 +405,8 @@ fn end_process_group() {
 }
 
 /// Tells the server that the process lives, and how long the interpreter kept a thread waiting.
-fn spawn_heartbeat<H: ModelHost>(host: Arc<H>, writer: Arc<Writer>) -> io::Result<()> {
+fn spawn_heartbeat<H: ModelHost>(shared: &Arc<Shared<H>>) -> io::Result<()> {
+    let (host, shared) = (Arc::clone(&shared.host), Arc::clone(shared));
     // The check runs apart from the sender, which must go on while the interpreter is stuck.
     let asked = Arc::new(std::sync::Mutex::new(None::<Instant>));
     let check = Arc::new(WorkQueue::<()>::default());
@@ -386,7 +436,9 @@ fn spawn_heartbeat<H: ModelHost>(host: Arc<H>, writer: Arc<Writer>) -> io::Resul
                 _ => Duration::ZERO,
             };
             let interpreter_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-            if writer.send(&FromWorker::Heartbeat { interpreter_ms }, &[]).is_err() {
+            let loading = shared.loading.load(Ordering::Relaxed) > 0;
+            let heartbeat = FromWorker::Heartbeat { interpreter_ms, loading };
+            if shared.writer.send(&heartbeat, &[]).is_err() {
                 // The server is gone, or user code has closed the channel: nobody would ever learn
                 // what this process does.
                 end_process_group();

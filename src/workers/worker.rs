@@ -3,12 +3,15 @@
 //! Every call has exactly one end: its answer, or [`WorkerError::Died`] when the process is gone.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
 use super::channel::{Receiver, Sender};
 use super::frame::FrameError;
@@ -19,7 +22,11 @@ use super::protocol::{
     ClassInfo, FitJob, FromWorker, ImportFailure, KeyOutcome, ModelError, ModelErrorKind, ModelId,
     PROTOCOL, RequestId, ToWorker, VersionNames,
 };
+use super::signs::Signs;
 use crate::predictions::Mended;
+
+/// How long a prediction may take to end once it was broken off; code in C does not notice.
+const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
 /// Why a worker gave no answer, or a bad one.
 #[derive(Debug, Error)]
@@ -28,6 +35,9 @@ pub enum WorkerError {
     Died { worker: String, pid: u32, reason: String },
     #[error("{}: {}", .0.class, .0.message)]
     Model(ModelError),
+    /// It was broken off since nobody wanted the answer any more.
+    #[error("the prediction was cancelled")]
+    Cancelled,
     #[error("the request does not fit the channel to the worker: {0}")]
     Frame(#[from] FrameError),
 }
@@ -92,7 +102,12 @@ pub struct Worker {
     /// Models that it has predicted with.
     predicted: Mutex<HashSet<ModelId>>,
     introducing: tokio::sync::Mutex<()>,
-    interpreter_ms: AtomicU64,
+    /// What it tells of itself.
+    pub signs: Signs,
+    /// Calls that do not end although they were broken off.
+    hung: AtomicUsize,
+    /// Predictions that it answered.
+    answered: AtomicU64,
     closed: watch::Sender<bool>,
 }
 
@@ -145,7 +160,9 @@ impl Worker {
             known: Mutex::default(),
             predicted: Mutex::default(),
             introducing: tokio::sync::Mutex::default(),
-            interpreter_ms: AtomicU64::default(),
+            signs: Signs::default(),
+            hung: AtomicUsize::default(),
+            answered: AtomicU64::default(),
             closed: watch::channel(false).0,
         }
     }
@@ -183,9 +200,8 @@ impl Worker {
             | FromWorker::Predicted { request, .. }
             | FromWorker::Fitted { request }
             | FromWorker::Failed { request, .. } => *request,
-            FromWorker::Heartbeat { interpreter_ms } => {
-                self.interpreter_ms.store(*interpreter_ms, Ordering::Relaxed);
-                return;
+            FromWorker::Heartbeat { interpreter_ms, loading } => {
+                return self.signs.note(*interpreter_ms, *loading);
             }
             FromWorker::Key { request, ask, project, key } => {
                 let question = KeyQuestion {
@@ -222,9 +238,14 @@ impl Worker {
         }
     }
 
-    /// How long the interpreter of the worker has kept every thread waiting, in milliseconds.
-    pub fn interpreter_ms(&self) -> u64 {
-        self.interpreter_ms.load(Ordering::Relaxed)
+    /// Calls that do not end although they were broken off.
+    pub fn hung(&self) -> usize {
+        self.hung.load(Ordering::Relaxed)
+    }
+
+    /// Predictions that it answered.
+    pub fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Asks for an instance of `model`, a new one with `renew`, and waits until it stands.
@@ -299,6 +320,14 @@ impl Worker {
         let _ = self.sender.send(&message, Bytes::new()).await;
     }
 
+    /// Has the worker forget models that are not meant.
+    pub async fn keep_only(&self, is_meant: impl Fn(ModelId) -> bool) {
+        let known: Vec<ModelId> = self.known().keys().copied().collect();
+        for model in known.into_iter().filter(|model| !is_meant(*model)) {
+            self.unload(model).await;
+        }
+    }
+
     /// Tells the worker to forget a model.
     pub async fn unload(&self, model: ModelId) {
         self.predicted().remove(&model);
@@ -309,18 +338,22 @@ impl Worker {
         }
     }
 
+    /// Predicts. Once `give_up` resolves the prediction is broken off; the call ends when the model does,
+    /// or the process: until then it takes a thread.
     pub async fn predict(
         &self,
         model: &Model,
         force_reload: bool,
         http: Request,
+        mut give_up: Pin<&mut (impl Future<Output = ()> + Send)>,
     ) -> Result<Predicted, WorkerError> {
-        let mut asked = self.ask_predict(model, force_reload, http.clone()).await;
+        let mut asked = self.ask_predict(model, force_reload, http.clone(), give_up.as_mut()).await;
         // A switch of versions may unload the model between its introduction and its use.
         if let Err(WorkerError::Model(ModelError { kind: ModelErrorKind::Unloaded, .. })) = asked {
             self.known().remove(&model.spec.id);
-            asked = self.ask_predict(model, force_reload, http).await;
+            asked = self.ask_predict(model, force_reload, http, give_up).await;
         }
+        self.answered.fetch_add(1, Ordering::Relaxed);
         match asked? {
             Answer { message: FromWorker::Predicted { tasks, mended, .. }, body } => {
                 self.predicted().insert(model.spec.id);
@@ -335,13 +368,43 @@ impl Worker {
         model: &Model,
         force_reload: bool,
         http: Request,
+        give_up: Pin<&mut (impl Future<Output = ()> + Send)>,
     ) -> Result<Answer, WorkerError> {
         self.introduce(model).await?;
         let (request, answer) = self.open_call()?;
         let (model, http, body) = (model.spec.id, http.head, http.body);
         let message = ToWorker::Predict { request, model, force_reload, http };
         self.sender.send(&message, body).await?;
-        self.answer(answer).await
+        let answer = self.answer(answer);
+        tokio::pin!(answer);
+        tokio::select! {
+            answered = &mut answer => answered,
+            () = give_up => self.break_off(request, answer).await,
+        }
+    }
+
+    /// Has a prediction end. A process that ends over it is another matter than a cancelled call.
+    async fn break_off(
+        &self,
+        request: RequestId,
+        mut answer: Pin<&mut impl Future<Output = Result<Answer, WorkerError>>>,
+    ) -> Result<Answer, WorkerError> {
+        // Only a dead worker cannot be told, and it ends the call itself.
+        let _ = self.sender.send(&ToWorker::Cancel { request }, Bytes::new()).await;
+        let end = if let Ok(end) = timeout(CANCEL_GRACE, answer.as_mut()).await {
+            end
+        } else {
+            self.hung.fetch_add(1, Ordering::Relaxed);
+            let end = answer.await;
+            self.hung.fetch_sub(1, Ordering::Relaxed);
+            end
+        };
+        match end {
+            Err(WorkerError::Died { worker, pid, reason }) => {
+                Err(WorkerError::Died { worker, pid, reason })
+            }
+            _ => Err(WorkerError::Cancelled),
+        }
     }
 
     pub async fn fit(&self, model: &Model, job: FitJob, body: Bytes) -> Result<Bytes, WorkerError> {

@@ -19,7 +19,6 @@ use crate::serving::models::Models;
 use crate::serving::{Serving, prepare};
 use crate::training::queue::Queue;
 use crate::training::runner::train;
-use crate::workers::pool::Pool;
 use crate::workers::process::Launch;
 use crate::workers::protocol::{Configure, ImportFailure};
 use crate::workers::supervision::{Class, Supervisor};
@@ -29,13 +28,18 @@ pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch)
     let listener = listen::listen(&args.network.host, args.network.port).await?;
     let address = listener.local_addr()?;
 
-    let pool = Pool::new(args.workers.workers.into(), args.workers.threads.into());
+    let pool = args.workers.pool();
     let models = Arc::new(Models::new(args.workers.max_instances.try_into()?));
     let (class, known) = watch::channel(Class::Unknown);
     let queue = Arc::new(Queue::new(args.training.policy()));
-    let rollout = args.workers.rollout();
-    let serving = Serving::new(Arc::clone(&pool), Arc::clone(&models), known.clone(), rollout);
-    let serving = Arc::new(serving);
+    let care = args.workers.care();
+    let serving = Arc::new(Serving::new(
+        Arc::clone(&pool),
+        Arc::clone(&models),
+        known.clone(),
+        care.rollout,
+        args.workers.deadlines(),
+    ));
     let app = App {
         serving: Arc::clone(&serving),
         queue: Arc::clone(&queue),
@@ -44,6 +48,7 @@ pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch)
     };
     let grace = seconds(args.workers.drain_timeout);
     let (stop, mut stopping) = watch::channel(false);
+    let ending = Arc::clone(&serving);
     let http = tokio::spawn(serve(
         listener,
         router(app),
@@ -51,6 +56,7 @@ pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch)
             let _ = stopping.wait_for(|stop| *stop).await;
         },
         grace,
+        move || ending.end(),
     ));
     next_steps::show(args, address);
 
@@ -58,7 +64,7 @@ pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch)
     let options = args.training.options();
     let keeper = Keeper::shared(Arc::clone(&serving), options.in_worker);
     let (supervisor, fleet) =
-        Supervisor::start(launch, &configure, &keeper, &pool, &prepare(&models), &class);
+        Supervisor::start(launch, &configure, &keeper, &pool, &prepare(&models), &class, care);
     serving.set_fleet(fleet);
     let kept = Arc::clone(&serving);
     let training = train(queue, serving, launch.clone(), configure, options, stop.subscribe());

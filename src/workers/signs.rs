@@ -1,0 +1,86 @@
+//! What a worker tells of itself every second, by which the living are told from the stuck.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::interval;
+
+/// How often it is looked for new signs.
+pub(super) const TICK: Duration = Duration::from_secs(1);
+
+/// The newest signs of life of one worker.
+#[derive(Debug, Default)]
+pub struct Signs {
+    interpreter_ms: AtomicU64,
+    loading: AtomicBool,
+    heard: AtomicU64,
+}
+
+impl Signs {
+    pub(super) fn note(&self, interpreter_ms: u64, loading: bool) {
+        self.interpreter_ms.store(interpreter_ms, Ordering::Relaxed);
+        self.loading.store(loading, Ordering::Relaxed);
+        self.heard.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How long the interpreter has kept every thread waiting, in milliseconds.
+    pub fn interpreter_ms(&self) -> u64 {
+        self.interpreter_ms.load(Ordering::Relaxed)
+    }
+
+    /// Whether it makes or trains instances of a model, which may keep the interpreter for long.
+    pub fn is_loading(&self) -> bool {
+        self.loading.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when no sign has come for so long.
+    pub async fn silent_for(&self, limit: Duration) {
+        let (mut ticks, mut silence) = (interval(TICK), Silence::default());
+        while silence.tick(self) < limit {
+            ticks.tick().await;
+        }
+    }
+}
+
+/// How long nothing was heard, counted in ticks: a server that was stopped for a while heard nothing
+/// either.
+#[derive(Debug, Default)]
+pub(super) struct Silence {
+    heard: u64,
+    lasts: Duration,
+}
+
+impl Silence {
+    /// To be called once every [`TICK`].
+    pub(super) fn tick(&mut self, signs: &Signs) -> Duration {
+        let heard = signs.heard.load(Ordering::Relaxed);
+        self.lasts = if heard == self.heard { self.lasts + TICK } else { Duration::ZERO };
+        self.heard = heard;
+        self.lasts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_begins_anew_with_every_sign() {
+        let signs = Arc::new(Signs::default());
+        let speaker = Arc::clone(&signs);
+        tokio::spawn(async move {
+            for _ in 0..20 {
+                sleep(Duration::from_secs(3)).await;
+                speaker.note(0, false);
+            }
+        });
+        let began = Instant::now();
+        signs.silent_for(Duration::from_secs(10)).await;
+        let seconds = began.elapsed().as_secs();
+        assert!((69..=72).contains(&seconds), "{seconds}");
+    }
+}

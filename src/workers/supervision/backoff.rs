@@ -1,0 +1,91 @@
+//! How long to wait before another worker is started.
+
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_millis(100);
+/// While no worker gets ready at all.
+const LONGEST: Duration = Duration::from_secs(30);
+/// While workers get ready and then die: it may be the requests, which others must not pay for.
+const LONGEST_OF_READY: Duration = Duration::from_secs(1);
+/// A worker that served for this long did not die of how it starts.
+const GROWN_UP: Duration = Duration::from_secs(10);
+/// Workers in a row that may end before they are ready until that is taken for a rule.
+const BREAKS_AT: u32 = 5;
+
+/// The life of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    NeverReady,
+    /// It served for so long.
+    Served(Duration),
+}
+
+/// What happened to the workers of a slot.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    never_ready: u32,
+    died_young: u32,
+}
+
+impl Backoff {
+    pub(super) fn note(&mut self, life: Life) {
+        match life {
+            Life::NeverReady => self.never_ready += 1,
+            Life::Served(time) => {
+                self.never_ready = 0;
+                self.died_young = if time >= GROWN_UP { 0 } else { self.died_young + 1 };
+            }
+        }
+    }
+
+    /// Nothing at first: most workers that die were good.
+    pub(super) fn delay(&self) -> Duration {
+        let grown = |times: u32, longest: Duration| {
+            FIRST.saturating_mul(1 << (times - 2).min(16)).min(longest)
+        };
+        match (self.never_ready, self.died_young) {
+            (0, 0 | 1) | (1, _) => Duration::ZERO,
+            (0, times) => grown(times, LONGEST_OF_READY),
+            (times, _) => grown(times, LONGEST),
+        }
+    }
+
+    /// Whether requests should be told rather than wait.
+    pub(super) fn is_broken(&self) -> bool {
+        self.never_ready >= BREAKS_AT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delays(backoff: &mut Backoff, life: Life, times: usize) -> Vec<u128> {
+        let one = |backoff: &mut Backoff| {
+            backoff.note(life);
+            backoff.delay().as_millis()
+        };
+        (0..times).map(|_| one(backoff)).collect()
+    }
+
+    #[test]
+    fn those_that_never_get_ready_are_tried_ever_less_often() {
+        let mut backoff = Backoff::default();
+        assert_eq!(delays(&mut backoff, Life::NeverReady, 4), [0, 100, 200, 400]);
+        assert!(!backoff.is_broken());
+        assert_eq!(delays(&mut backoff, Life::NeverReady, 1), [800]);
+        assert!(backoff.is_broken());
+        assert_eq!(delays(&mut backoff, Life::NeverReady, 99).last(), Some(&30_000));
+        assert_eq!(delays(&mut backoff, Life::Served(Duration::ZERO), 1), [0]);
+        assert!(!backoff.is_broken());
+    }
+
+    #[test]
+    fn requests_that_end_workers_keep_others_waiting_for_a_second_at_most() {
+        let mut backoff = Backoff::default();
+        let young = Life::Served(Duration::from_secs(1));
+        assert_eq!(delays(&mut backoff, young, 7), [0, 100, 200, 400, 800, 1000, 1000]);
+        assert!(!backoff.is_broken());
+        assert_eq!(delays(&mut backoff, Life::Served(GROWN_UP), 1), [0]);
+    }
+}
