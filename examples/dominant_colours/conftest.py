@@ -31,6 +31,8 @@ def model_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # where label_studio_ml keeps what it has downloaded
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    # else nothing is fetched from the machine that the model runs on
+    monkeypatch.setenv("LABEL_STUDIO_ML_ALLOW_HOSTS", "127.0.0.1")
     return tmp_path
 
 

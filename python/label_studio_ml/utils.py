@@ -159,9 +159,12 @@ def is_valid_url(path: str) -> bool:
 
 def is_preload_needed(url: str) -> bool:
     """Tell whether a value of a task's data names a file: an address, a path, a storage URI."""
-    return (
-        _NAMES_FILE.match(url) is not None or is_valid_url(url) or os.path.exists(url)  # noqa: PTH110 - tests of models patch this function
-    )
+    return names_file(url) or os.path.exists(url)  # noqa: PTH110 - tests of models patch this function
+
+
+def names_file(text: str) -> bool:
+    """Tell whether a text is an address, a path of Label Studio, a storage URI or a `data:` URL."""
+    return _NAMES_FILE.match(text) is not None or is_valid_url(text)
 
 
 def compare_nested_structures(

@@ -65,8 +65,9 @@ def label_studio(media_environment: Path) -> Iterator[LabelStudio]:
 
 
 @pytest.fixture
-def storage() -> Iterator[Host]:
-    """A host of another origin."""
+def storage(media_environment: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    """A host of another origin, of which files may come although it is on this machine."""
+    monkeypatch.setenv("LABEL_STUDIO_ML_ALLOW_HOSTS", "*, 127.0.0.1")
     host = Host()
     yield host
     host.stop()

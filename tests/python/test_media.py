@@ -40,12 +40,9 @@ def refusal(url: str, **given: object) -> str:
     return str(caught.value)
 
 
-def test_a_file_of_this_machine_is_taken_as_it_is(tmp_path: Path) -> None:
-    path = tmp_path / "a b.txt"
-    path.write_text("mine")
-    assert get_local_path(str(path)) == str(path)
+def test_a_sentence_names_nothing() -> None:
     message = refusal("a sentence, with words")
-    assert "no file of this machine, no path of Label Studio and no address" in message
+    assert message.endswith("is not set; it is no path of Label Studio and no address")
 
 
 @pytest.mark.parametrize(
@@ -285,11 +282,15 @@ def test_the_path_that_only_setup_knows(configured: LabelStudio) -> None:
     assert configured.paths() == [UPLOAD]
 
 
-def test_other_paths_of_label_studio(configured: LabelStudio) -> None:
-    configured.files["/static/a%23b.png"] = b"static"
+def test_other_paths_of_label_studio_are_asked_without_a_token(configured: LabelStudio) -> None:
+    configured.open["/static/a%23b.png"] = b"static"
     assert read("/static/a#b.png") == b"static"
     message = refusal("/home/me/a.png")
-    assert f"/home/me/a.png: it is no file of this machine; {configured.url} answered" in message
+    assert message == (
+        f"cannot fetch /home/me/a.png: files of this machine are opened only below {ROOT}, which is not "
+        f"set; {configured.url} answered 401"
+    )
+    assert [header for _, header in configured.asked] == [None, None]
 
 
 def test_addresses(storage: Host, media_environment: Path) -> None:
@@ -311,7 +312,7 @@ def test_data_urls(media_environment: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert read("data:text/plain;charset=utf-8,a%20b%C3%A4+") == "a bä+".encode()
     assert read("data:,plain") == b"plain"
     assert refusal("data:image/png;base64,????").endswith("base64,…: it is no Base64")
-    monkeypatch.setenv("LABEL_STUDIO_ML_MAX_MEDIA", "0.001")
+    monkeypatch.setenv("LABEL_STUDIO_ML_MAX_MEDIA_MIB", "0.001")
     message = refusal("data:image/png;base64," + "A" * 3000)
     assert message.startswith("cannot fetch data:image/png;base64,…: it is too large")
 

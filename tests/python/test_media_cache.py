@@ -170,12 +170,3 @@ def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
-
-
-@pytest.mark.parametrize("text", ["many", "0", "-1", "inf", "nan"])
-def test_the_largest_size_must_be_a_number(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(cache.MAX_VARIABLE, text)
-    with pytest.raises(ValueError, match=f"{cache.MAX_VARIABLE} is '{text}'"):
-        cache.max_bytes()
-    monkeypatch.setenv(cache.MAX_VARIABLE, "0.5")
-    assert cache.max_bytes() == 1 << 19

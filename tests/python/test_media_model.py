@@ -155,7 +155,9 @@ def test_data_of_a_task_is_read(
     token = personal()
     label_studio.refresh.add(token)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", token)
-    path = tmp_path / "mine.txt"
+    monkeypatch.setenv("LOCAL_FILES_DOCUMENT_ROOT", str(tmp_path / "mine"))
+    path = tmp_path / "mine" / "mine.txt"
+    path.parent.mkdir()
     path.write_text("mine")
     data = {"a": UPLOAD, "b": ["s3://b/k", "plain text"], "c": {"d": str(path), "e": 5}, "f": None}
     model = Second()
@@ -216,7 +218,9 @@ SERVED = """
 
 def test_generation_2_served(label_studio: LabelStudio, serve: Serve, tmp_path: Path) -> None:
     label_studio.files |= {UPLOAD: b"note", f"{UPLOAD}2": b"other note"}
-    server = serve(SERVED.format(upload=UPLOAD), env={"XDG_CACHE_HOME": str(tmp_path / "cache")})
+    env = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    # However long the load takes, its failure is what /setup answers.
+    server = serve(SERVED.format(upload=UPLOAD), "--setup-timeout", "30", env=env)
     answer = server.setup(hostname=label_studio.url, access_token="refused")
     assert answer.status_code == 500
     assert f"{label_studio.url} answered 401 to the legacy token of /setup" in answer.text

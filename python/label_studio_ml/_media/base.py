@@ -6,7 +6,8 @@ from typing import Any, cast
 
 from label_studio_ml._media import connection
 from label_studio_ml._media.connection import Connection
-from label_studio_ml.utils import is_preload_needed
+from label_studio_ml.exceptions import MediaError
+from label_studio_ml.utils import is_preload_needed, names_file
 
 logger = logging.getLogger("label_studio_ml.model")
 
@@ -115,7 +116,13 @@ class Media:
             ]
         if not (isinstance(value, str) and is_preload_needed(value)):
             return value
-        path = self.get_local_path(url=value, task_id=task.get("id"))
+        try:
+            path = self.get_local_path(url=value, task_id=task.get("id"))
+        except MediaError:
+            if names_file(value) or os.path.isabs(value):  # noqa: PTH117
+                raise
+            # A text that happens to be called like something in the working folder.
+            return value
         if not read_file:
             return path
         with open(path, "r") as file:  # noqa: PTH123, UP015 - tests of models patch this call

@@ -1,7 +1,8 @@
 """The folder that keeps copies of files: names, and how a copy comes to be there.
 
 A copy appears under its name only when it is complete. Threads of one process that want the same one
-share the work; processes do not, and the last one wins, which leaves a whole file in any case.
+share the work; processes do not, and the last one wins, which leaves a whole file in any case. `room`
+removes copies that nobody used for long.
 """
 
 import hashlib
@@ -9,7 +10,6 @@ import os
 import re
 import secrets
 import shutil
-import sys
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
 
+from label_studio_ml._media import room
+
 #: Bytes of a file's own name that are kept in the name of its copy; its extension is kept whole.
 _NAME_BYTES = 120
-#: How large a file may be, in MiB.
-MAX_VARIABLE = "LABEL_STUDIO_ML_MAX_MEDIA"
-_DEFAULT_MIB = 1024.0
 #: Seconds after which a waiting thread looks up, so that it can be cancelled.
 _PATIENCE = 1.0
 #: What another process left unfinished is removed after a day.
@@ -35,25 +34,6 @@ _swept: set[Path] = set()
 
 # A child of a fork has none of the threads that would finish what runs.
 os.register_at_fork(after_in_child=_running.clear)
-
-
-def max_bytes() -> int:
-    """Return how large a file may be. Raises ValueError if the variable is no number of MiB."""
-    text = os.environ.get(MAX_VARIABLE, "").strip()
-    try:
-        mib = float(text) if text else _DEFAULT_MIB
-        if not 0 < mib < float("inf"):
-            raise ValueError(text)
-    except ValueError:
-        raise ValueError(f"{MAX_VARIABLE} is {text!r}, which is no number of MiB") from None
-    return int(mib * (1 << 20))
-
-
-def default_folder() -> Path:
-    """Return the folder of the original: `label-studio` in the user's folder for caches."""
-    if sys.platform == "darwin":
-        return Path("~/Library/Caches/label-studio").expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "label-studio"
 
 
 def path_of(folder: Path, key: str, name: str) -> Path:
@@ -84,7 +64,7 @@ def keep(path: Path, write: Callable[[BinaryIO], None], who: Hashable = None) ->
     """
     # Plain values, so that no Python code runs while they are compared.
     key: Hashable = (os.fspath(path), who)
-    while not path.exists():
+    while not room.use(path):
         own: Future[None] = Future()
         try:
             if (other := _running.setdefault(key, own)) is own:
@@ -121,8 +101,10 @@ def _write(path: Path, write: Callable[[BinaryIO], None]) -> None:
         with unfinished.open("xb") as file:
             write(file)
         unfinished.replace(path)
+        size = path.stat().st_size
     finally:
         unfinished.unlink(missing_ok=True)
+    room.added(path, size)
 
 
 def _sweep(folder: Path) -> None:
@@ -137,11 +119,11 @@ def _sweep(folder: Path) -> None:
             pass
 
 
-def keep_copy(path: Path, original: Path) -> None:
+def keep_copy(path: Path, original: Callable[[], BinaryIO]) -> None:
     """Put a copy of a file of this machine at `path`, unless there is one."""
 
     def copy(file: BinaryIO) -> None:
-        with original.open("rb") as source:
+        with original() as source:
             shutil.copyfileobj(source, file)
 
     keep(path, copy)

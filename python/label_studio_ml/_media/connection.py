@@ -85,14 +85,20 @@ class Server(NamedTuple):
     address: str
     source: str
     tokens: "tuple[Token, ...]"
-    #: Other addresses of the same Label Studio, which may stand in the data of tasks.
-    aliases: tuple[str, ...] = ()
+    #: Other addresses of the same Label Studio, which may stand in the data of tasks, and who named
+    #: them.
+    aliases: tuple[tuple[str, str], ...] = ()
     #: A variable whose token is not used, since only /setup named the address.
     withheld: str = ""
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        return (self.address, *self.aliases)
+        return tuple(address for address, _ in self.sources)
+
+    @property
+    def sources(self) -> tuple[tuple[str, str], ...]:
+        """Each address, and who named it."""
+        return ((self.address, self.source), *self.aliases)
 
 
 def is_address(text: str) -> bool:
@@ -134,7 +140,9 @@ def server(hostname: str | None, access_token: str | None) -> Server | None:
     hostname = None if hostname == known.hostname else hostname
     access_token = None if access_token == known.access_token else access_token
     if hostname and not is_address(hostname):
-        raise ValueError(f"{hostname!r} is no address; it must begin with http:// or https://")
+        # It may hold a password.
+        shown = hostname.rpartition("@")[2]
+        raise ValueError(f"{shown!r} is no address; it must begin with http:// or https://")
     named = [(_plain(hostname), "the argument hostname")] if hostname else []
     named += [found] if (found := of_environment()) else []
     named += [(_plain(known.hostname), SETUP)] if is_address(known.hostname) else []
@@ -146,8 +154,7 @@ def server(hostname: str | None, access_token: str | None) -> Server | None:
     tokens += own if source != SETUP else []
     tokens += [Token(known.access_token, SETUP)] if known.access_token else []
     withheld = own[0].source if own and source == SETUP else ""
-    aliases = tuple(other for other, _ in others)
-    return Server(address, source, _distinct(tokens), aliases, withheld)
+    return Server(address, source, _distinct(tokens), tuple(others), withheld)
 
 
 def _distinct(tokens: "list[Token]") -> "tuple[Token, ...]":

@@ -1,10 +1,11 @@
 """Fetching a file over HTTP, from Label Studio with its tokens, from elsewhere without.
 
 Redirects are followed by hand: a token is shown to the origin (scheme, host, port) of Label Studio and
-to nobody else, so one that leads to a storage does not take it along. This module imports requests.
+to nobody else, and no more once a redirect has led away from there. This module imports requests.
 """
 
 import http.cookiejar
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -13,62 +14,35 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
+import urllib3
 from requests.auth import HTTPBasicAuth
-from urllib3.exceptions import ReadTimeoutError
+from requests.utils import select_proxy
 
-from label_studio_ml._media.cache import MAX_VARIABLE, max_bytes
+from label_studio_ml._media import body, hush, limits, transport
 from label_studio_ml._media.connection import SETUP, Server, is_address, origin
-from label_studio_ml._media.routes import shown
+from label_studio_ml._media.failures import (
+    ConnectionMediaError,
+    Failure,
+    HTTPMediaError,
+    TimeoutMediaError,
+    host_of,
+    told,
+)
+from label_studio_ml._media.hosts import Gate
+from label_studio_ml._media.routes import gives_files, shown
 from label_studio_ml._media.tokens import Kind, Refused, Token, authorization
-from label_studio_ml.exceptions import MediaError
 
 logger = logging.getLogger("label_studio_ml.model")
 
 #: Seconds to connect, and seconds without a byte.
 TIMEOUTS = (10.0, 60.0)
 _MOST_REDIRECTS = 10
-_CHUNK = 1 << 18
+#: No answer of Label Studio to a question is longer, in bytes.
+_LONGEST_ANSWER = 1 << 20
 _warned: set[tuple[str, str]] = set()
 #: Some hosts of images refuse programs that do not say who they are.
 _AGENT = "Mozilla/5.0 (compatible; label-studio-ml)"
 _LOGIN = "/user/login"
-
-
-class HTTPMediaError(MediaError, requests.HTTPError):
-    """A host answered with an error; `response` has its status."""
-
-
-class ConnectionMediaError(MediaError, requests.ConnectionError):
-    """A host did not answer, or broke off."""
-
-
-class TimeoutMediaError(MediaError, requests.Timeout):
-    """A host did not answer in time."""
-
-
-class Failure(Exception):
-    """One way to fetch a file failed: how, what may help, and as which exception users see it."""
-
-    def __init__(
-        self,
-        clause: str,
-        advice: str = "",
-        kind: type[MediaError] = MediaError,
-        status: int = 0,
-        refused: bool = False,
-    ) -> None:
-        super().__init__(clause)
-        self.clause, self.advice, self.kind, self.status = clause, advice, kind, status
-        #: Another token may do.
-        self.refused = refused
-
-    def raised(self, message: str) -> MediaError:
-        """Return the exception with a message of several ways."""
-        error = self.kind(message)
-        if isinstance(error, HTTPMediaError):
-            error.response = requests.Response()
-            error.response.status_code = self.status
-        return error
 
 
 class _Auth:
@@ -89,27 +63,47 @@ def fetch(url: str, server: Server | None, file: BinaryIO) -> None:
     Each token is tried until one is not refused. Raises Failure.
     """
     try:
-        most = max_bytes()
+        most, seconds, gate = limits.max_bytes(), limits.seconds(), Gate(server)
     except ValueError as error:
         raise Failure(f"{error}") from None
-    with _session() as session:
-        if server is None or origin(server.address) != origin(url):
-            with _open(session, url, server, _userinfo(url)) as response:
-                _require_ok(response, url, None, None)
+    too_slow = Failure(
+        f"{host_of(url)} takes more than {seconds:g} s",
+        f"set {limits.TIME_VARIABLE} to more seconds",
+        TimeoutMediaError,
+    )
+    with transport.fetching(gate, seconds) as one, _session() as session:
+        try:
+            _fetch(session, url, server, file, most)
+        except Failure:
+            # A connection that was cut off looks like one that broke.
+            if one.deadline.over:
+                raise too_slow from None
+            raise
+        # A body of unknown length just ends.
+        if one.deadline.over:
+            raise too_slow
+
+
+def _fetch(
+    session: requests.Session, url: str, server: Server | None, file: BinaryIO, most: int
+) -> None:
+    if server is None or not gives_files(url, server.address):
+        with _open(session, url, server, _userinfo(url)) as response:
+            _require_ok(response, url, None, None)
+            _save(response, file, most)
+        return
+    refusals: dict[Token, Failure] = {}
+    for token in server.tokens:
+        try:
+            with _shown(session, url, server, token) as response:
                 _save(response, file, most)
+            _warn(server, refusals)
             return
-        refusals: dict[Token, Failure] = {}
-        for token in server.tokens:
-            try:
-                with _shown(session, url, server, token) as response:
-                    _save(response, file, most)
-                _warn(server, refusals)
-                return
-            except Failure as failure:
-                if not failure.refused:
-                    raise
-                refusals[token] = failure
-        raise _all_refused(server, [*refusals.values()])
+        except Failure as failure:
+            if not failure.refused:
+                raise
+            refusals[token] = failure
+    raise _all_refused(server, [*refusals.values()])
 
 
 def _warn(server: Server, refusals: dict[Token, Failure]) -> None:
@@ -166,8 +160,10 @@ def _shown(
 
 @contextmanager
 def _session() -> Iterator[requests.Session]:
-    with requests.Session() as session:
-        session.headers["User-Agent"] = _AGENT
+    with hush.queries(), requests.Session() as session:
+        session.headers.update({"User-Agent": _AGENT, "Accept-Encoding": body.ACCEPTED})
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, transport.Adapter())
         # A cookie would follow to other ports of the same host.
         session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         yield session
@@ -192,12 +188,14 @@ def _open(
     session: requests.Session, url: str, server: Server | None, auth: Any
 ) -> Iterator[requests.Response]:
     """Get an address and what it redirects to; `auth` is for the origin of the address only."""
-    first, at = origin(url), url
+    at = url
     for _ in range(_MOST_REDIRECTS):
-        with _told(at, server):
+        _require_plain(at)
+        with told(at, server):
+            _ask_proxy(session, at)
             response = session.get(
                 at,
-                auth=auth if origin(at) == first else _userinfo(at),
+                auth=auth,
                 stream=True,
                 allow_redirects=False,
                 timeout=TIMEOUTS,
@@ -207,36 +205,92 @@ def _open(
             if not response.is_redirect or _LOGIN in response.headers["Location"]:
                 yield response
                 return
-            at = urljoin(at, response.headers["Location"])
-        if not is_address(at):
-            raise Failure(f"{_host(url)} redirects to {shown(at)}, which is no http address")
-    raise Failure(f"{_host(url)} redirects more than {_MOST_REDIRECTS} times")
+            to = _location(at, response.headers["Location"])
+        if not _keeps(auth, at, to, server):
+            auth = _userinfo(to)
+        at = to
+    raise Failure(f"{host_of(url)} redirects more than {_MOST_REDIRECTS} times")
+
+
+def _location(at: str, location: str) -> str:
+    try:
+        to = urljoin(at, location)
+        known = is_address(to)
+    except ValueError:
+        to, known = location, False
+    if not known:
+        raise Failure(f"{host_of(at)} redirects to {shown(to)}, which is no http address")
+    return to
+
+
+def _keeps(auth: Any, at: str, to: str, server: Server | None) -> bool:
+    """Tell whether what was shown at one address may be shown where that redirects."""
+    if origin(at) != origin(to):
+        return False
+    is_token = isinstance(auth, _Auth) and auth.header
+    return not is_token or server is None or gives_files(to, server.address)
+
+
+def _require_plain(url: str) -> None:
+    """Refuse an address of which two programs would take another host each."""
+    try:
+        one, other = urlsplit(url), urllib3.util.parse_url(url)
+        hosts = ((one.hostname or ""), (other.host or "").strip("[]").lower())
+        # Names beyond ASCII are encoded by only one of them, and contain no mark of a host's end.
+        same = hosts[0] == hosts[1] and one.port == other.port
+        plain = (same or not one.netloc.isascii()) and not set(one.netloc) & set("\\ ")
+    except (ValueError, urllib3.exceptions.HTTPError):
+        plain = False
+    if not plain:
+        raise Failure(f"{shown(url)} is an address that cannot be read")
+
+
+def _ask_proxy(session: requests.Session, url: str) -> None:
+    """Judge a host here if a proxy of the environment will connect to it."""
+    settings = session.merge_environment_settings(url, {}, None, None, None)
+    if select_proxy(url, settings["proxies"]):
+        scheme, host, port = origin(url)
+        transport.current().gate.ask_proxy(scheme, host, port or 0)
 
 
 def _post(
-    session: requests.Session, address: str, body: dict[str, str], server: Server
+    session: requests.Session, address: str, asked: dict[str, str], server: Server
 ) -> tuple[int, Any]:
-    with (
-        _told(address, server),
-        session.post(
+    with told(address, server):
+        _ask_proxy(session, address)
+        with session.post(
             address,
-            json=body,
+            json=asked,
             auth=_Auth(None),
+            stream=True,
             allow_redirects=False,
             timeout=TIMEOUTS,
             verify=_verify(),
-        ) as response,
-    ):
-        try:
-            return response.status_code, response.json()
-        except ValueError:
-            return response.status_code, None
+        ) as response:
+            try:
+                return response.status_code, json.loads(_beginning(response, _LONGEST_ANSWER))
+            except ValueError:
+                return response.status_code, None
+
+
+def _beginning(response: requests.Response, most: int) -> bytes:
+    said = b""
+    for chunk in body.chunks(response):
+        said += chunk
+        if len(said) >= most:
+            break
+    return said[:most]
 
 
 def _is_refusal(response: requests.Response, server: Server) -> bool:
     """Tell whether Label Studio says that it does not know the token; the login page says so too."""
     refused = response.is_redirect or response.status_code == 401
-    return refused and origin(response.url) == origin(server.address)
+    return refused and _saw_token(response, server)
+
+
+def _saw_token(response: requests.Response, server: Server) -> bool:
+    there = origin(response.url) == origin(server.address)
+    return there and "Authorization" in response.request.headers
 
 
 def _require_ok(
@@ -244,17 +298,17 @@ def _require_ok(
 ) -> None:
     if 200 <= response.status_code < 300:
         return
-    at, status = _host(response.url), response.status_code
+    at, status = host_of(response.url), response.status_code
     said = "shows its login page" if response.is_redirect else f"answered {status}"
     if server is None or token is None:
         raise Failure(f"{at} {said}", "", HTTPMediaError, status)
-    if origin(response.url) == origin(server.address):
+    if _saw_token(response, server):
         unknown = _is_refusal(response, server)
         advice = _advice_of_401(response, server) if unknown else ""
         clause = f"{at}{urlsplit(response.url).path} {said} to {token}"
         raise Failure(clause, advice, HTTPMediaError, status, unknown or status == 403)
     # The token was not shown there.
-    from_there = _host(server.address)
+    from_there = host_of(server.address)
     moved = status == 401 and urlsplit(response.url).path == urlsplit(asked).path
     advice = "look at the storage in Label Studio's settings of the project"
     if moved:
@@ -264,8 +318,8 @@ def _require_ok(
 
 def _advice_of_401(response: requests.Response, server: Server) -> str:
     """Return what to do where Label Studio takes no legacy tokens, which it says in its answer."""
-    with _told(response.url):
-        said = next(response.iter_content(4096), b"")
+    with told(response.url):
+        said = _beginning(response, 4096)
     if b"legacy token authentication has been disabled" in said:
         advice = _no_token(server, "personal access token")
         return f"legacy tokens are switched off there: {advice}"
@@ -279,73 +333,20 @@ def _save(response: requests.Response, file: BinaryIO, most: int) -> None:
     whole = announced.isdecimal() and "Transfer-Encoding" not in response.headers
     length = int(announced) if whole else None
     too_large = Failure(
-        f"{_host(response.url)} sends more than {most / (1 << 20):g} MiB",
-        f"set {MAX_VARIABLE} to more MiB",
+        f"{host_of(response.url)} sends more than {most / (1 << 20):g} MiB",
+        f"set {limits.MAX_VARIABLE} to more MiB",
     )
     if length is not None and length > most:
         raise too_large
     written = 0
-    with _told(response.url):
-        for chunk in response.iter_content(_CHUNK):
+    with told(response.url):
+        for chunk in body.chunks(response):
             written += len(chunk)
             if written > most:
                 raise too_large
             file.write(chunk)
         if length is not None and (received := response.raw.tell()) != length:
             raise Failure(
-                f"{_host(response.url)} broke off after {received} of {length} bytes",
+                f"{host_of(response.url)} broke off after {received} of {length} bytes",
                 kind=ConnectionMediaError,
             )
-
-
-@contextmanager
-def _told(url: str, server: Server | None = None) -> Iterator[None]:
-    """Turn exceptions of requests into failures. Their own text may hold signatures."""
-    at = _host(url)
-    try:
-        yield
-    except requests.exceptions.SSLError:
-        clause = f"the certificate of {at} is not trusted"
-        advice = "set REQUESTS_CA_BUNDLE to the file of your CA, or VERIFY_SSL=false"
-        raise Failure(clause, advice, ConnectionMediaError) from None
-    except requests.Timeout:
-        raise Failure(f"{at} did not answer in time", "", TimeoutMediaError) from None
-    except requests.exceptions.ChunkedEncodingError:
-        raise Failure(f"{at} broke off", "", ConnectionMediaError) from None
-    except requests.exceptions.ContentDecodingError:
-        raise Failure(f"what {at} sent cannot be unpacked", "", ConnectionMediaError) from None
-    except requests.ConnectionError as error:
-        # What the body needs too long for comes as a ConnectionError.
-        if isinstance(error.args[0] if error.args else None, ReadTimeoutError):
-            raise Failure(f"{at} did not go on in time", "", TimeoutMediaError) from None
-        clause, advice = f"{at} cannot be reached ({_cause(error)})", _unreachable(url, server)
-        raise Failure(clause, advice, ConnectionMediaError) from None
-    except (requests.RequestException, UnicodeError) as error:
-        raise Failure(f"{at} cannot be asked ({type(error).__name__})") from None
-
-
-def _unreachable(url: str, server: Server | None) -> str:
-    if server is None or origin(url) != origin(server.address):
-        return ""
-    named = f"it is the address of {server.source}"
-    return f"{named}; set LABEL_STUDIO_URL to one that can be reached from here"
-
-
-def _cause(error: BaseException) -> str:
-    """Return what the operating system said."""
-    seen: set[int] = set()
-    pending: list[Any] = [error]
-    while pending:
-        one = pending.pop()
-        if not isinstance(one, BaseException) or id(one) in seen:
-            continue
-        seen.add(id(one))
-        if isinstance(one, OSError) and one.strerror:
-            return one.strerror
-        pending += [getattr(one, "reason", None), one.__cause__, one.__context__, *one.args]
-    return "connection broken"
-
-
-def _host(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -5,22 +5,28 @@ import mimetypes
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from urllib.parse import unquote, unquote_to_bytes
 
-from label_studio_ml._media import cache, routes
+from label_studio_ml._media import cache, files, limits, room, routes
 from label_studio_ml._media.connection import VARIABLES, Server, is_address, server
-from label_studio_ml._media.routes import Data, LocalFile, Route, Served, Stored, Upload, Web, shown
+from label_studio_ml._media.routes import (
+    Data,
+    Here,
+    LocalFile,
+    Route,
+    Served,
+    Stored,
+    Upload,
+    Web,
+    shown,
+)
 from label_studio_ml.exceptions import MediaError
 
 if TYPE_CHECKING:
-    from label_studio_ml._media.download import Failure
-
-_ROOT_VARIABLES = tuple(
-    f"{prefix}LOCAL_FILES_DOCUMENT_ROOT" for prefix in ("LABEL_STUDIO_", "HEARTEX_", "")
-)
+    from label_studio_ml._media.failures import Failure
 
 
 def get_local_path(
@@ -36,6 +42,9 @@ def get_local_path(
     """Return the path of a local copy of `url`: a file, an upload, a local file, a URI of a cloud
     storage (with the `task_id` of the task that names it), an address, a `data:` URL.
 
+    Whoever writes a task's data chooses `url`: a file of this machine must lie below the root for
+    local files (LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT), or be a copy or an upload.
+
     The parameters are those of label-studio-sdk and label-studio-tools. Copies are kept in
     `cache_dir`; uploads are looked for in `image_dir`, else in `project_dir/upload`, else in the
     folder of a Label Studio of this machine. `hostname` and `access_token` go before the environment
@@ -45,35 +54,44 @@ def get_local_path(
     Raises MediaError, a FileNotFoundError, which says what was tried and what to set.
     """
     url = os.fspath(url)
+    folder = Path(cache_dir) if cache_dir else room.default_folder()
+    images = _upload_folder(project_dir, image_dir)
+    local = files.root()
+    roots = [local.folder] if local and local.folder else []
     # What looks like a path of Label Studio may be one of this machine.
-    if not url.startswith("data:") and _is_file(url):
-        return url
+    is_path = "://" not in url and not url.startswith("data:")
+    if is_path and (found := files.found(url, [*roots, folder, images])):
+        return _named(url, found)
     try:
         label_studio = server(hostname, access_token)
     except ValueError as error:
         raise _error(url, f"{error}") from None
     route = routes.route_of(url, label_studio.addresses if label_studio else ())
     if route is None:
-        raise _error(url, "it is no file of this machine, no path of Label Studio and no address")
-    folder = Path(cache_dir) if cache_dir else cache.default_folder()
+        raise _error(url, files.nothing_here(), "it is no path of Label Studio and no address")
+    if isinstance(route, Here):
+        named = files.of_uri(route.url)
+        if named and (found := files.found(named, roots)):
+            return str(found)
+        raise _error(url, files.nothing_here())
     kept = folder if cache_dir and download_resources else None
-    looked = "it is no file of this machine" if isinstance(route, Served) else ""
+    looked = files.nothing_here() if isinstance(route, Served) else ""
     if isinstance(route, Upload):
-        images = _upload_folder(project_dir, image_dir)
         if found := _upload(route, images):
-            return str(_copied(found, kept))
+            return str(_copied(found, images, kept))
         looked = f"it is not in {images}" if image_dir or project_dir else ""
-    elif isinstance(route, LocalFile) and (root := _root()):
-        if found := _local_file(url, route, root):
-            return str(_cached(found, kept))
-        looked = f"it is not in {root[1]} ({root[0]})"
+    elif isinstance(route, LocalFile) and local and local.folder:
+        if found := _local_file(url, route, local.folder, local.variable):
+            return str(_cached(found, local.folder, kept))
+        looked = f"it is not in {local.folder} ({local.variable})"
     wanted = _Wanted(url, route, label_studio, task_id, looked)
-    return _copy_of(wanted, folder, download_resources)
+    return _copy_of(wanted, route, folder, download_resources)
 
 
-def _is_file(path: str | Path) -> bool:
-    # Unlike Path.is_file it takes any text, and what may not be looked at for no file.
-    return os.path.isfile(path)  # noqa: PTH113
+def _named(url: str, found: Path) -> str:
+    """Return a path as it was written, unless links lead elsewhere: those may be changed."""
+    room.use(found)
+    return url if os.path.abspath(url) == str(found) else str(found)  # noqa: PTH100
 
 
 class _Wanted(NamedTuple):
@@ -104,19 +122,24 @@ def _message(url: str, clauses: Iterable[str]) -> str:
     return f"cannot fetch {shown(url)}: {'; '.join(dict.fromkeys(filter(None, clauses)))}"
 
 
-def _copied(found: Path, kept: Path | None) -> Path:
+def _opener(found: Path, below: Path) -> Callable[[], BinaryIO]:
+    return lambda: files.opened(found, files.real(below) or below)
+
+
+def _copied(found: Path, below: Path, kept: Path | None) -> Path:
     """Copy an upload into a folder under its own name; models find it there, as by the original."""
     if kept:
         kept.mkdir(parents=True, exist_ok=True)
-        shutil.copy(found, kept)
+        with _opener(found, below)() as source, (kept / found.name).open("wb") as copy:
+            shutil.copyfileobj(source, copy)
     return found
 
 
-def _cached(found: Path, kept: Path | None) -> Path:
+def _cached(found: Path, below: Path, kept: Path | None) -> Path:
     if kept is None:
         return found
     path = cache.path_of(kept, f"{found}", found.name)
-    cache.keep_copy(path, found)
+    cache.keep_copy(path, _opener(found, below))
     return path
 
 
@@ -139,34 +162,28 @@ def _upload(route: Upload, folder: Path) -> Path | None:
     if not project.isdecimal():
         return None
     for each in dict.fromkeys((name, unquote(name))):
-        if "/" not in each and _is_file(path := folder / project / each):
-            return path
+        if "/" not in each and (found := files.found(folder / project / each, [folder])):
+            return found
     return None
 
 
-def _root() -> tuple[str, Path] | None:
-    """Return the variable that names the root for local files, and the root."""
-    for name in _ROOT_VARIABLES:
-        if text := os.environ.get(name):
-            root = Path(os.path.realpath(text))
-            # Below "/" every file would count as one that Label Studio serves.
-            return None if root == Path(root.anchor) else (name, root)
-    return None
-
-
-def _local_file(url: str, route: LocalFile, named: tuple[str, Path]) -> Path | None:
+def _local_file(url: str, route: LocalFile, root: Path, variable: str) -> Path | None:
     """Return a file below the root for local files; None if there is no such file."""
-    variable, root = named
-    if "\0" in route.path:
+    end = files.real(root / routes.inside(route.path))
+    if end is None:
         return None
-    path = Path(os.path.realpath(root / routes.inside(route.path)))
-    if not path.is_relative_to(root):
+    if not end.is_relative_to(root):
         raise _error(url, f"it leads out of the folder of {variable}")
-    return path if _is_file(path) else None
+    return files.found(end, [root])
 
 
-def _copy_of(wanted: _Wanted, folder: Path, download: bool) -> str:
-    route, known = wanted.route, wanted.server
+def _copy_of(
+    wanted: _Wanted,
+    route: Data | Web | Upload | LocalFile | Stored | Served,
+    folder: Path,
+    download: bool,
+) -> str:
+    known = wanted.server
     remotes: tuple[str, ...] = ()
     if isinstance(route, Data):
         path = cache.path_of(folder, route.url, f"data{_extension(route)}")
@@ -175,7 +192,7 @@ def _copy_of(wanted: _Wanted, folder: Path, download: bool) -> str:
         remotes = (route.url,)
     else:
         if known is None:
-            raise MediaError(wanted.message("no Label Studio is known", _no_address()))
+            raise MediaError(wanted.message("no Label Studio is known", _no_address(route)))
         path = cache.path_of(folder, f"{known.address} {_key(route)}", routes.name_of(route))
         remotes = tuple(
             known.address + each.replace("#", "%23") for each in _remotes(wanted, route)
@@ -189,9 +206,12 @@ def _copy_of(wanted: _Wanted, folder: Path, download: bool) -> str:
 
     if download:
         try:
+            limits.cache_bytes()
             cache.keep(path, write, known)
         except MediaError:
             raise
+        except ValueError as error:
+            raise MediaError(wanted.message(f"{error}")) from None
         except OSError as error:
             clause = f"no copy can be kept in {path.parent} ({error.strerror or error})"
             advice = "set XDG_CACHE_HOME to a folder that can be written"
@@ -199,12 +219,18 @@ def _copy_of(wanted: _Wanted, folder: Path, download: bool) -> str:
     return str(path)
 
 
-def _no_address() -> str:
+def _no_address(route: Route) -> str:
     unusable = [name for name in VARIABLES[:3] if os.environ.get(name)]
     unusable = [name for name in unusable if not is_address(os.environ[name])]
     if unusable:
         return f"{unusable[0]} must begin with http:// or https://"
-    return "set LABEL_STUDIO_URL to its address"
+    advice = "set LABEL_STUDIO_URL to its address"
+    local = files.root()
+    if isinstance(route, LocalFile) and not (local and local.folder):
+        advice += (
+            f", or {files.ROOT_VARIABLE} to the folder of the files, if they are on this machine"
+        )
+    return advice
 
 
 def _key(route: Upload | LocalFile | Stored | Served) -> str:
@@ -229,7 +255,8 @@ def _remotes(wanted: _Wanted, route: Upload | LocalFile | Stored | Served) -> tu
 
 
 def _fetch(wanted: _Wanted, remotes: tuple[str, ...], file: BinaryIO) -> None:
-    from label_studio_ml._media.download import Failure, fetch
+    from label_studio_ml._media.download import fetch
+    from label_studio_ml._media.failures import Failure
 
     failures: list[Failure] = []
     for remote in remotes:
@@ -251,11 +278,13 @@ def _fetch(wanted: _Wanted, remotes: tuple[str, ...], file: BinaryIO) -> None:
 def _advice(route: Route, failure: "Failure") -> str:
     if not failure.status or isinstance(route, Web):
         return ""
+    if isinstance(route, Served) and not route.remote.startswith("/data/"):
+        return ""
     if isinstance(route, LocalFile):
         return (
             "its folder must be a local storage of the project and Label Studio run with "
-            "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true; or set LOCAL_FILES_DOCUMENT_ROOT here, "
-            "if the files are on this machine"
+            f"LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true; or set {files.ROOT_VARIABLE} here, if the "
+            "files are on this machine"
         )
     if isinstance(route, Stored):
         return (
@@ -280,9 +309,9 @@ def _decode(url: str, route: Data, file: BinaryIO) -> None:
         except ValueError:
             raise _error(url, "it is no Base64") from None
     try:
-        most = cache.max_bytes()
+        most = limits.max_bytes()
     except ValueError as error:
         raise _error(url, f"{error}") from None
     if len(content) > most:
-        raise _error(url, "it is too large", f"set {cache.MAX_VARIABLE} to more MiB")
+        raise _error(url, "it is too large", f"set {limits.MAX_VARIABLE} to more MiB")
     file.write(content)

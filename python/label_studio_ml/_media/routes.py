@@ -19,6 +19,10 @@ _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+._-]*://\S|(s3|gs|azure-blob):\S")
 _DATA = re.compile(r"data:[^,;]*(;[^,]*)?,", re.IGNORECASE)
 _OF_STORAGE = re.compile(r"/(tasks|projects)/\d+/(presign|resolve)/?$")
 _UPLOAD = "/data/upload/"
+#: Where Label Studio gives out files and nothing else.
+_FILES = re.compile(r"/(data|storage-data)/.*|/(tasks|projects)/\d+/(presign|resolve)/?", re.DOTALL)
+#: Parts of a query that say which file is meant; others may be signatures.
+_TELLING = {"d", "fileuri", "filepath"}
 
 
 class Data(NamedTuple):
@@ -65,7 +69,13 @@ class Served(NamedTuple):
     remote: str
 
 
-Route = Data | Web | Upload | LocalFile | Stored | Served
+class Here(NamedTuple):
+    """A `file:` address."""
+
+    url: str
+
+
+Route = Data | Web | Upload | LocalFile | Stored | Served | Here
 
 
 def route_of(value: str, addresses: Iterable[str]) -> Route | None:
@@ -77,6 +87,8 @@ def route_of(value: str, addresses: Iterable[str]) -> Route | None:
         return Data(value)
     if value.lower().startswith(("http://", "https://")):
         return _of_address(value, addresses)
+    if value.lower().startswith("file:/"):
+        return Here(value)
     if _SCHEME.match(value):
         return Stored(value)
     if value.startswith(("upload/", "data/upload/", "storage-data/")):
@@ -130,6 +142,25 @@ def _of_path(target: str) -> Route:
     return Served(target)
 
 
+def gives_files(url: str, address: str) -> bool:
+    """Tell whether an address is one at which the Label Studio at `address` gives out files.
+
+    Nothing else is asked with a token: what a task names is not to be read in its API.
+    """
+    if origin(url) != origin(address):
+        return False
+    path = urlsplit(url).path
+    below = _below(path, urlsplit(address).path) or path
+    if not (_FILES.fullmatch(below) or _FILES.fullmatch(path)):
+        return False
+    # Encoded once more or less by what stands between, it must not lead out of there.
+    for _ in range(5):
+        path, before = unquote(path).replace("\\", "/"), path
+        if path == before:
+            break
+    return path == before and ".." not in path.split("/")
+
+
 def presign(task_id: int | str, uri: str) -> str:
     """Return the path at which Label Studio hands out a file of a cloud storage for a task."""
     encoded = base64.urlsafe_b64encode(uri.encode()).decode()
@@ -151,7 +182,7 @@ def name_of(route: Route) -> str:
         return route.path
     if isinstance(route, Data):
         return ""
-    parts = urlsplit(route.url if isinstance(route, Web) else route.remote)
+    parts = urlsplit(route.url if isinstance(route, Web | Here) else route.remote)
     return parts.path
 
 
@@ -164,9 +195,17 @@ def shown(value: str) -> str:
     """Return a value for a message: without signatures, passwords and contents."""
     if _DATA.match(value):
         return value[: value.index(",") + 1][:80] + "…"
-    if value.lower().startswith(("http://", "https://")):
-        head, mark, _ = value.partition("?")
-        scheme, _, rest = head.partition("://")
-        host, slash, path = rest.partition("/")
-        return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}{'?…' if mark else ''}"
+    scheme, colon, rest = value.partition("://")
+    if colon and not any(letter.isspace() for letter in scheme):
+        kept = re.split(r"[?#]", rest, maxsplit=1)[0]
+        host, slash, path = kept.partition("/")
+        host = host.rpartition("@")[2]
+        value = f"{scheme}://{host}{slash}{path}{'' if kept == rest else '?…'}"
+        # What stands in the place of a port may be a password with an unusual letter.
+        if not re.fullmatch(r"[^:]*(:\d*)?|\[.*\](:\d*)?", host):
+            value = f"{scheme}://…"
+    elif value.startswith("/") or not re.search(r"\s", value):
+        head, mark, query = value.partition("?")
+        if not parse_qs(query, keep_blank_values=True).keys() <= _TELLING:
+            value = f"{head}{mark}…"
     return value if len(value) <= 300 else f"{value[:300]}…"

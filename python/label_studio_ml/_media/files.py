@@ -1,0 +1,117 @@
+"""Files of this machine that the data of a task may name: those below folders that somebody set.
+
+A path is followed to its end first, links and all, and then has to lie below a folder. It is opened
+from that folder downwards without following any link, so one that is put in its place meanwhile leads
+nowhere.
+"""
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+ROOT_VARIABLES = tuple(
+    f"{prefix}LOCAL_FILES_DOCUMENT_ROOT" for prefix in ("LABEL_STUDIO_", "HEARTEX_", "")
+)
+#: The one that messages name.
+ROOT_VARIABLE = ROOT_VARIABLES[0]
+_LONGEST = 4096
+# Only the right to pass through a folder is needed where the system knows O_PATH.
+_PASS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# A pipe that nobody writes to, put in the place of a file, would keep who opens it.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class Root(NamedTuple):
+    """The root for local files, and the variable that names it."""
+
+    variable: str
+    #: None where it is "/", below which every file would count.
+    folder: Path | None
+
+
+def root() -> Root | None:
+    """Return the root for local files that the environment names."""
+    for name in ROOT_VARIABLES:
+        if text := os.environ.get(name):
+            folder = Path(os.path.realpath(text))
+            return Root(name, None if folder == Path(folder.anchor) else folder)
+    return None
+
+
+def nothing_here() -> str:
+    """Say why a path is not opened on this machine, in the same words whether there is a file."""
+    known = root()
+    if known and known.folder:
+        return f"it is no file below {known.folder} ({known.variable})"
+    variable = known.variable if known else ROOT_VARIABLE
+    said = "is /: name a folder" if known else "is not set"
+    return f"files of this machine are opened only below {variable}, which {said}"
+
+
+def real(path: str | Path) -> Path | None:
+    """Return where a path ends once all links are followed; None for what can be no path."""
+    text = os.fspath(path)
+    if not text or "\0" in text or len(text) > _LONGEST:
+        return None
+    try:
+        return Path(os.path.realpath(text))
+    except (OSError, ValueError):
+        return None
+
+
+def found(path: str | Path, folders: Iterable[Path]) -> Path | None:
+    """Return where a path ends if that is a file below one of some folders that can be opened."""
+    end = real(path)
+    if end is None:
+        return None
+    for folder in folders:
+        below = real(folder)
+        if below is None or not end.is_relative_to(below):
+            continue
+        try:
+            opened(end, below).close()
+            return end
+        except OSError:
+            continue
+    return None
+
+
+def opened(path: Path, folder: Path) -> BinaryIO:
+    """Open a file below a folder; both are real paths. OSError for a link on the way, and for what is
+    no regular file.
+    """
+    *between, name = path.relative_to(folder).parts or ("",)
+    at = os.open(folder, _PASS)
+    try:
+        for part in between:
+            inner = os.open(part, _PASS, dir_fd=at)
+            os.close(at)
+            at = inner
+        # Opening a device may already do something.
+        _require_file(os.stat(name, dir_fd=at, follow_symlinks=False), path)
+        file = os.open(name, _READ, dir_fd=at)
+    finally:
+        os.close(at)
+    try:
+        _require_file(os.fstat(file), path)
+        return os.fdopen(file, "rb")
+    except BaseException:
+        os.close(file)
+        raise
+
+
+def _require_file(found: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(f"{path} is no regular file")
+
+
+def of_uri(uri: str) -> str | None:
+    """Return the path in a `file:` address, None if it is one of another machine."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return None
+    return unquote(parts.path) if parts.netloc.lower() in ("", "localhost") else None
