@@ -31,6 +31,7 @@ pub(super) async fn inspect(
         train_nice: 10,
         check: false,
         fresh_instances: false,
+        allow_hosts: None,
     };
     let origin = Origin { worker: who.into(), job: CurrentJob::default() };
     match start_worker(launch, configure, origin, None).await {

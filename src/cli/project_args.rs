@@ -28,6 +28,10 @@ pub(super) struct ProjectArgs {
     /// Folder for trained models [default: the project for API v1, the working folder for API v2]
     #[arg(long, env = "MODEL_DIR", value_name = "DIR")]
     model_dir: Option<PathBuf>,
+    /// Hosts that files of tasks may come from, beside Label Studio: names, *.example.com, addresses,
+    /// networks, each with :PORT if need be, or * [default: all but this machine and cloud metadata]
+    #[arg(long, env = "LABEL_STUDIO_ML_ALLOW_HOSTS", value_name = "HOST[,HOST...]")]
+    allow_hosts: Option<String>,
 }
 
 impl ProjectArgs {
@@ -51,6 +55,7 @@ impl ProjectArgs {
             check: false,
             train_nice: 0,
             fresh_instances: false,
+            allow_hosts: self.allow_hosts.clone(),
         })
     }
 }

@@ -100,6 +100,11 @@ fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
     if let Some(model_dir) = model_dir {
         environment.set_item("MODEL_DIR", model_dir.as_os_str())?;
     }
+    if let Some(hosts) = &configure.allow_hosts {
+        environment.set_item("LABEL_STUDIO_ML_ALLOW_HOSTS", hosts)?;
+    }
+    // Whoever restricts hosts must learn of a mistake now, not from the first task.
+    py.import("label_studio_ml._media.hosts")?.call_method0("check")?;
     py.import("label_studio_ml._output")?.call_method0("install")?;
     set_log_level(py, configure)?;
     Ok(())

@@ -127,6 +127,10 @@ pub struct Configure {
     /// Generation 2: make an instance for every request, as the original does.
     #[serde(default)]
     pub fresh_instances: bool,
+    /// Hosts that files of tasks may come from, as the user listed them; without it the worker's own
+    /// environment counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_hosts: Option<String>,
 }
 
 /// What a worker found out about the user's class.

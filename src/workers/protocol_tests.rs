@@ -41,6 +41,7 @@ fn messages_to_a_worker() {
             train_nice: 10,
             check: false,
             fresh_instances: true,
+            allow_hosts: Some("*.example.com".into()),
         }),
         ToWorker::Configure(Configure {
             role: Role::Train,
@@ -53,6 +54,7 @@ fn messages_to_a_worker() {
             train_nice: 10,
             check: true,
             fresh_instances: false,
+            allow_hosts: None,
         }),
         ToWorker::Load {
             request: Some(1),

@@ -82,6 +82,9 @@ fn debug(
     if let Some(model_dir) = &configure.model_dir {
         command.env("MODEL_DIR", model_dir);
     }
+    if let Some(hosts) = &configure.allow_hosts {
+        command.env("LABEL_STUDIO_ML_ALLOW_HOSTS", hosts);
+    }
     for (name, value) in
         [("USER", &args.network.basic_auth_user), ("PASS", &args.network.basic_auth_pass)]
     {
