@@ -263,6 +263,8 @@ impl ModelHost for PythonHost {
             let loaded = self.loaded()?;
             let slot = self.instances.slot(model)?;
             let http = HttpRequest { head: training_head(job), body };
+            let _copies = training::Copies::hold(py)
+                .map_err(|error| model_error(py, &error, ModelErrorKind::Raised))?;
             let instance = if loaded.generation == 1 {
                 slot.get(py, false, |slot| loaded.construct(py, slot, Some(&http)))?
             } else {

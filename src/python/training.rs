@@ -6,6 +6,24 @@ use pyo3::types::PyDict;
 use super::host::{params, required};
 use crate::workers::protocol::FitJob;
 
+/// Copies of files that `fit` is given stay until this is dropped, however long it trains on them.
+#[must_use]
+pub(super) struct Copies<'py>(Bound<'py, PyAny>);
+
+impl<'py> Copies<'py> {
+    pub(super) fn hold(py: Python<'py>) -> PyResult<Self> {
+        py.import("label_studio_ml._media.room")?.call_method0("Training").map(Self)
+    }
+}
+
+impl Drop for Copies<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.call_method0("end") {
+            error.write_unraisable(self.0.py(), Some(&self.0));
+        }
+    }
+}
+
 /// Calls `fit` as the original does: generation 1 gets annotated tasks and the parameters of /train, or
 /// a webhook event by way of `process_event`; generation 2 gets the event and its payload.
 pub(super) fn fit<'py>(
