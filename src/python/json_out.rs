@@ -211,12 +211,12 @@ impl Walk<'_> {
 
     fn member(
         &mut self,
-        key: &Bound<'_, PyAny>,
+        name: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
         names: Option<&VersionNames>,
         members: &mut Members,
     ) -> PyResult<()> {
-        let key = key_text(key)?;
+        let key = key_text(name)?;
         let names = names.filter(|_| key == "model_version");
         // Label Studio refuses a whole batch for one null version.
         if names.is_some() && value.is_none() {
@@ -227,7 +227,10 @@ impl Walk<'_> {
         if !std::mem::take(&mut members.first) {
             self.out.push(b',');
         }
-        self.text(&key);
+        match name.cast::<PyString>() {
+            Ok(name) => self.string(name)?,
+            Err(_) => self.text(&key),
+        }
         self.out.push(b':');
         if let Some(names) = names {
             members.versioned = true;

@@ -72,6 +72,7 @@ fn plain_values() {
         ("-2**63", "-9223372036854775808"),
         ("[math.nan, math.inf]", "[null,null]"),
         ("'\\ud800'", "\"\\ud800\""),
+        ("{'\\ud800': 1, '\\ud801': 2}", r#"{"\ud800":1,"\ud801":2}"#),
     ];
     for (expression, expected) in cases {
         assert_eq!(written(expression).unwrap(), expected, "{expression}");
