@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse;
@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use super::body::{self, Fields};
 use super::error::{self, ApiError};
+use super::name::Name;
 use super::state::App;
 use crate::store::jobs::{Job, JobId, JobState};
 use crate::training::queue::QueueError;
@@ -103,9 +104,20 @@ fn time(milliseconds: i64) -> Option<String> {
     Timestamp::from_millisecond(milliseconds).ok().map(|time| format!("{time:.3}"))
 }
 
-/// An id from a path or a body. Whatever is no number names no job.
-fn id(text: &str) -> Result<JobId, QueueError> {
-    text.parse().map_err(|_| QueueError::Unknown(format!("{text:?}")))
+/// An id from a path or a body. Whatever is no number that the job store can hold names no job.
+pub(super) fn id(text: &str) -> Result<JobId, QueueError> {
+    let id = text.parse::<i64>().ok().and_then(|id| id.try_into().ok());
+    id.ok_or_else(|| QueueError::Unknown(format!("{text:?}")))
+}
+
+/// The job that a body names.
+pub(super) fn asked(fields: &Fields<'_>) -> Result<String, ApiError> {
+    match fields.get("job").map(|raw| serde_json::from_str(raw.get())) {
+        Some(Ok(Value::String(text))) => Ok(text),
+        Some(Ok(Value::Number(number))) => Ok(number.to_string()),
+        None => Err(ApiError::field("job", "is missing; it must be the id of a job")),
+        Some(_) => Err(ApiError::field("job", "must be the id of a job")),
+    }
 }
 
 #[derive(Serialize)]
@@ -134,7 +146,7 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Json<Listed
 
 pub(super) async fn one(
     State(app): State<App>,
-    Path(text): Path<String>,
+    Name(text): Name,
 ) -> Result<Json<JobView>, ApiError> {
     let job = app.queue.job(id(&text)?).await?;
     Ok(Json(JobView::of(&app, job).await))
@@ -142,7 +154,7 @@ pub(super) async fn one(
 
 pub(super) async fn log(
     State(app): State<App>,
-    Path(text): Path<String>,
+    Name(text): Name,
 ) -> Result<impl IntoResponse, ApiError> {
     let log = app.queue.log(id(&text)?).await?;
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], log))
@@ -153,7 +165,7 @@ const CANCEL_WAIT: Duration = Duration::from_secs(10);
 
 pub(super) async fn cancel(
     State(app): State<App>,
-    Path(text): Path<String>,
+    Name(text): Name,
 ) -> Result<Json<JobView>, ApiError> {
     let id = id(&text)?;
     app.queue.cancel(id).await?;
@@ -181,14 +193,7 @@ pub(super) async fn job_status(
     body: Body,
 ) -> Result<Json<Status>, ApiError> {
     let bytes = body::read(&headers, body, app.options.max_body).await?;
-    let fields = Fields::read(&bytes)?;
-    let given = fields.get("job").map(|raw| serde_json::from_str::<Value>(raw.get()));
-    let text = match given {
-        Some(Ok(Value::String(text))) => text,
-        Some(Ok(Value::Number(number))) => number.to_string(),
-        None => return Err(ApiError::field("job", "is missing; it must be the id of a job")),
-        Some(_) => return Err(ApiError::field("job", "must be the id of a job")),
-    };
+    let text = asked(&Fields::read(&bytes)?)?;
     let job = app.queue.job(id(&text)?).await?;
     let result = match job.version {
         None => None,
@@ -214,4 +219,17 @@ pub(super) async fn job_status(
         ended_at: view.ended_at,
         result,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_job_store_cannot_hold_names_no_job() {
+        assert_eq!(id("1795431326").unwrap(), 1_795_431_326);
+        for none in ["", "-1", "1.5", "x", "9223372036854775808", "18446744073709551616"] {
+            assert!(matches!(id(none), Err(QueueError::Unknown(_))), "{none}");
+        }
+    }
 }

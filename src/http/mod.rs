@@ -7,6 +7,7 @@ mod error;
 mod health;
 mod jobs;
 mod metrics;
+mod name;
 mod predict;
 mod prefer;
 pub mod router;

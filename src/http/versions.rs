@@ -4,12 +4,13 @@
 
 use axum::Json;
 use axum::body::{Body, HttpBody};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use serde::Serialize;
 
 use super::body::{self, Fields};
 use super::error::{self, ApiError};
+use super::name::Name;
 use super::state::App;
 use crate::store::versions::StoreError;
 
@@ -86,7 +87,7 @@ pub(super) struct Activated {
 /// the query; without one it is the project that has the version.
 pub(super) async fn activate(
     State(app): State<App>,
-    Path(version): Path<String>,
+    Name(version): Name,
     uri: Uri,
     headers: HeaderMap,
     body: Body,

@@ -114,8 +114,9 @@ impl Access {
     /// One that was issued a moment ago. Its own two dates tell how long it lives, whatever our clock says.
     pub(super) fn fresh(token: String) -> Self {
         let life = claims(&token).and_then(|claims| claims.exp?.checked_sub(claims.iat?));
-        let until = life
-            .map(|seconds| Instant::now() + Duration::from_secs(seconds).saturating_sub(MARGIN));
+        let life = life.map(|seconds| Duration::from_secs(seconds).saturating_sub(MARGIN));
+        // One that outlives the clock is good for ever.
+        let until = life.and_then(|life| Instant::now().checked_add(life));
         Self { secret: Secret(token), until }
     }
 
@@ -178,6 +179,7 @@ pub(super) mod tests {
         // Five minutes long, in the past and in the future of our clock.
         assert!(lives(1_000, 1_300) && lives(9_000_000_000, 9_000_000_300));
         assert!(!lives(1_000, 1_020));
+        assert!(lives(0, u64::MAX));
         assert!(Access::fresh("unreadable".into()).is_good());
     }
 
