@@ -155,4 +155,6 @@ pub fn now() -> i64 {
 }
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;
