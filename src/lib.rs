@@ -13,7 +13,10 @@ pub mod label_config;
 pub mod label_studio;
 pub mod predictions;
 pub mod project;
+#[cfg(not(feature = "fuzzing"))]
 mod python;
+#[cfg(feature = "fuzzing")]
+pub mod python;
 pub mod serving;
 pub mod store;
 pub mod training;

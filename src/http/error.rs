@@ -268,7 +268,7 @@ pub(super) fn query(uri: &Uri) -> BTreeMap<String, String> {
 }
 
 /// The start of the detail, as far as it is safe in a status line.
-fn reason_phrase(detail: &str) -> Option<ReasonPhrase> {
+pub(super) fn reason_phrase(detail: &str) -> Option<ReasonPhrase> {
     let line = detail.lines().next().unwrap_or_default();
     let mut reason = String::new();
     for character in line.chars() {

@@ -4,6 +4,8 @@ pub mod auth;
 mod body;
 mod diagnostics;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod health;
 mod jobs;
 mod metrics;

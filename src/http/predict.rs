@@ -52,7 +52,7 @@ pub(super) async fn predict(
 }
 
 /// A context means that a person waits in front of the labelling editor.
-fn priority(params: Option<&RawValue>) -> Result<Priority, ApiError> {
+pub(super) fn priority(params: Option<&RawValue>) -> Result<Priority, ApiError> {
     let Some(params) = params else {
         return Ok(Priority::Batch);
     };

@@ -6,6 +6,8 @@
 
 mod cancel;
 mod errors;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod generation;
 mod host;
 mod import;
