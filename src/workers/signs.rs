@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::time::interval;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// How often it is looked for new signs.
 pub(super) const TICK: Duration = Duration::from_secs(1);
@@ -35,25 +35,33 @@ impl Signs {
 
     /// Resolves when no sign has come for so long.
     pub async fn silent_for(&self, limit: Duration) {
-        let (mut ticks, mut silence) = (interval(TICK), Silence::default());
+        let (mut ticks, mut silence) = (ticks(), Silence::default());
         while silence.tick(self) < limit {
             ticks.tick().await;
         }
     }
 }
 
+/// Comes once every [`TICK`], and never several times at once after a pause.
+pub(super) fn ticks() -> Interval {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
 /// How long nothing was heard, counted in ticks: a server that was stopped for a while heard nothing
 /// either.
 #[derive(Debug, Default)]
 pub(super) struct Silence {
-    heard: u64,
+    /// None before the first tick.
+    heard: Option<u64>,
     lasts: Duration,
 }
 
 impl Silence {
     /// To be called once every [`TICK`].
     pub(super) fn tick(&mut self, signs: &Signs) -> Duration {
-        let heard = signs.heard.load(Ordering::Relaxed);
+        let heard = Some(signs.heard.load(Ordering::Relaxed));
         self.lasts = if heard == self.heard { self.lasts + TICK } else { Duration::ZERO };
         self.heard = heard;
         self.lasts

@@ -217,9 +217,9 @@ impl Model {
             End::Died => {
                 known.deaths += 1;
                 if known.deaths < MOST_DEATHS {
-                    known.goes_back()
+                    known.goes_back();
                 } else {
-                    known.state = JobState::Lost
+                    known.state = JobState::Lost;
                 }
             }
             End::Drained => {
@@ -353,7 +353,7 @@ impl Pair {
     }
 
     fn claim(&mut self) -> TestCaseResult {
-        let claimed = self.run(|db| claim(db));
+        let claimed = self.run(claim);
         let expected = self.model.claim();
         match (&claimed, expected) {
             (None, None) => {}
@@ -442,7 +442,7 @@ impl Pair {
             Ok(())
         });
         self.model.kill();
-        prop_assert!(self.run(|db| orphans(db)).is_empty());
+        prop_assert!(self.run(orphans).is_empty());
         Ok(())
     }
 
@@ -476,7 +476,7 @@ impl Pair {
             }
         }
         let open = known.values().filter(|known| known.is_open()).count();
-        prop_assert_eq!(self.run(|db| open_jobs(db)), u64::try_from(open).unwrap());
+        prop_assert_eq!(self.run(open_jobs), u64::try_from(open).unwrap());
         for project in ["0", "1", "2"] {
             let of_project = known.iter().filter(|(_, known)| known.project == project);
             let first = of_project
@@ -502,7 +502,7 @@ proptest! {
         }
         // In the end every job that still waits can be run.
         pair.take(&Step::Kill)?;
-        while pair.run(|db| open_jobs(db)) > 0 {
+        while pair.run(open_jobs) > 0 {
             pair.take(&Step::Claim)?;
             pair.take(&Step::Publish { run: 0, is_renamed: true })?;
             pair.take(&Step::End { run: 0, how: End::Returned })?;

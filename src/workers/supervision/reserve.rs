@@ -40,6 +40,7 @@ impl Reserve {
         let mut spares = self.spares();
         spares.retain(|spare| !spare.worker.is_closed());
         let taken = spares.pop();
+        count(&spares);
         self.taken.notify_one();
         taken
     }
@@ -52,8 +53,9 @@ impl Reserve {
 
     /// Ends all spares, which answer for nothing.
     pub(super) fn end(&self) {
-        let spares = std::mem::take(&mut *self.spares());
-        drop(spares);
+        let ended = std::mem::take(&mut *self.spares());
+        count(&[]);
+        drop(ended);
     }
 
     /// Starts spares as long as some are wanted; never returns.
@@ -77,7 +79,9 @@ impl Reserve {
                         prepare(Arc::clone(&started.worker)).await;
                     }
                     backoff = Backoff::default();
-                    self.spares().push(started);
+                    let mut spares = self.spares();
+                    spares.push(started);
+                    count(&spares);
                 }
                 Err(error) => {
                     backoff.note(Life::NeverReady);
@@ -91,4 +95,10 @@ impl Reserve {
     fn spares(&self) -> MutexGuard<'_, Vec<Started>> {
         self.spares.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Says how many there are, in /metrics.
+#[allow(clippy::cast_precision_loss)] // of a few workers
+fn count(spares: &[Started]) {
+    metrics::gauge!("label_studio_ml_workers_spare").set(spares.len() as f64);
 }

@@ -7,11 +7,11 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use tokio::time::{Instant, interval};
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::super::memory;
-use super::super::signs::{Silence, TICK};
+use super::super::signs::{Silence, ticks};
 use super::super::worker::Worker;
 
 /// An interpreter that was kept for this long is worth a line in the log.
@@ -65,7 +65,7 @@ async fn judge_until(
 ) -> Verdict {
     let limits = limits.shortened_by(jitter(worker.incarnation));
     let began = Instant::now();
-    let mut ticks = interval(TICK);
+    let mut ticks = ticks();
     let (mut told, mut silence) = (false, Silence::default());
     loop {
         ticks.tick().await;

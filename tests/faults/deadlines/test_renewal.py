@@ -53,11 +53,19 @@ class Load:
             thread.join()
 
 
-def renewals(backend: Backend) -> int:
+def metric(backend: Backend, name: str) -> int:
     for line in backend.server.get("/metrics").text.splitlines():
-        if line.startswith("label_studio_ml_worker_renewals_total "):
+        if line.startswith(f"{name} "):
             return int(float(line.split()[1]))
     return 0
+
+
+def renewals(backend: Backend) -> int:
+    return metric(backend, "label_studio_ml_worker_renewals_total")
+
+
+def spares(backend: Backend) -> int:
+    return metric(backend, "label_studio_ml_workers_spare")
 
 
 @pytest.mark.parametrize(
@@ -130,9 +138,8 @@ def test_a_spare_worker_takes_the_place_of_a_dead_one(make_backend: MakeBackend)
     slow = backend.root / "read.py"
     backend.start(DOER_READ=str(slow))
     backend.check_answer()
-    wait_for(lambda: len(backend.server.workers()) == 2, "the spare is there")
-    slow.write_text("time.sleep(3)")
-    threading.Event().wait(1)
+    wait_for(lambda: spares(backend) == 1, "the spare is there")
+    slow.write_text("time.sleep(20)")
     # Whoever had to import the script now would be late for this.
     assert backend.do("os._exit(1)").status_code == 502
     answer = requests.post(
@@ -142,10 +149,10 @@ def test_a_spare_worker_takes_the_place_of_a_dead_one(make_backend: MakeBackend)
             "project": PROJECT,
             "label_config": CHOICES,
         },
-        timeout=2.5,
+        timeout=10,
     )
     assert answer.json() == right_answer(["good spare"])
-    wait_for(lambda: len(backend.server.workers()) == 2, "there is another spare")
+    slow.write_text("")
     backend.end()
 
 
@@ -153,17 +160,16 @@ def test_a_spare_worker_that_dies_is_replaced(make_backend: MakeBackend) -> None
     backend = make_backend(DOER, "--spare-workers", "1", "--load-spare-workers")
     backend.start()
     backend.check_answer()
-    both = wait_for(
-        lambda: len(backend.server.workers()) == 2 and backend.server.workers(),
-        "the spare is there",
-    )
+    wait_for(lambda: spares(backend) == 1, "the spare is there")
+    both = backend.server.workers()
     pid = backend.do("results = [{'result': [], 'pid': os.getpid()}]").json()["results"][0]["pid"]
     (spare,) = set(both) - {pid}
     os.kill(spare, signal.SIGKILL)
     wait_for(
         lambda: spare not in backend.server.workers() and len(backend.server.workers()) == 2,
-        "another spare",
+        "another spare is started",
     )
+    wait_for(lambda: spares(backend) == 1, "it is ready")
     assert backend.do("os._exit(1)").status_code == 502
     backend.check_answer()
     backend.end()
