@@ -29,6 +29,8 @@ from hosting import CHOICES, PROJECT, Server, is_running, make_project, wait_for
 
 #: How much more memory than after its first answers the server may keep.
 MEMORY_KIB = 30 << 10
+#: Has the allocator give back at once what is freed, so that only what is held counts.
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
 #: How long what a fault left may take to be gone.
 GONE = 10.0
 
@@ -54,7 +56,8 @@ class Backend:
         self.temporary = root / "tmp"
         self.temporary.mkdir()
         self.mark = f"FAULTS_MARK={root}"
-        self.env = {"FAULTS_MARK": str(root), "TMPDIR": str(self.temporary), **(env or {})}
+        self.env = {"FAULTS_MARK": str(root), "TMPDIR": str(self.temporary), **ALLOCATOR}
+        self.env.update(env or {})
         self.spawn = {"start_new_session": True, **(spawn or {})}
         self.servers: list[Server] = []
         self.version = "INITIAL"
@@ -73,6 +76,7 @@ class Backend:
         server.session = requests.Session()
         server.session.headers["Connection"] = "close"
         self.servers.append(server)
+        self._before = None
         return server
 
     @property
@@ -111,8 +115,19 @@ class Backend:
         found: dict[str, Any] = wait_for(look, f"job {job} ends", seconds)
         return found
 
+    def kill_worker(self) -> None:
+        """Have another worker take the place of the one that serves, and wait until it has."""
+        restarts = self.restarts()
+        os.kill(self.worker(), signal.SIGKILL)
+        wait_for(lambda: self.restarts() > restarts, "the death is known")
+        wait_for(self.is_ready, "another worker is ready")
+
+    def is_ready(self) -> bool:
+        return bool(self.server.get("/health").json()["workers"]["ready"])
+
     def worker(self) -> int:
         """Return the pid of the one worker."""
+        wait_for(lambda: len(self.server.workers()) == 1, "there is one worker")
         (pid,) = self.server.workers()
         return pid
 
@@ -149,8 +164,10 @@ class Backend:
         health = self.server.get("/health")
         assert (health.status_code, health.json()["status"]) == (200, "UP")
         self.check_answer()
-        assert self._before is not None
+        if self._before is None:
+            self.settle()
         before = self._before
+        assert before is not None
         eventually(lambda: self._more_processes(before), "processes are left")
         eventually(lambda: self._zombies(), "children are not waited for")
         eventually(lambda: self._more_descriptors(before), "descriptors are left open")

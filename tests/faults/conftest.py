@@ -71,7 +71,7 @@ class Shelf:
 @pytest.fixture(scope="module")
 def options() -> tuple[str, ...]:
     """Options of the shared server; a file may have its own."""
-    return ()
+    return ("--train-linger", "0")
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +89,12 @@ def backend(shelf: Shelf) -> Iterator[Backend]:
 
 @pytest.fixture
 def changed(shelf: Shelf) -> Iterator[Backend]:
-    """The same, for faults that change the worker for good: it does not serve the next test."""
-    yield from lent(shelf)
-    shelf.end()
+    """The same, for faults that a worker keeps: afterwards it dies, and all that it had with it."""
+    for backend in lent(shelf):
+        yield backend
+        if backend.server.process.poll() is None:
+            backend.check_answer()
+            backend.kill_worker()
 
 
 def lent(shelf: Shelf) -> Iterator[Backend]:
@@ -99,6 +102,8 @@ def lent(shelf: Shelf) -> Iterator[Backend]:
     try:
         backend.settle()
         yield backend
+        if backend.server.process.poll() is not None:
+            backend.start()
         backend.keeps_its_promises()
     except BaseException:
         shelf.drop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def descriptors(pid: int) -> Counter[str]:
             target = str(entry.readlink())
         except OSError:
             continue
-        kinds[target.split(":[")[0]] += 1
+        kinds[re.sub(r"\d+", "N", target)] += 1
     return kinds
 
 
@@ -82,7 +83,11 @@ def status_field(pid: int, name: str) -> int:
 
 
 def temporary_files(folder: Path) -> frozenset[str]:
-    """Return what lies in a folder for temporary files, and in shared memory."""
+    """Return what lies in a folder for temporary files, and in shared memory.
+
+    Left out is the folder for sockets that multiprocessing removes only when its process ends by itself.
+    """
     shared = Path("/dev/shm")
     roots = [folder, shared] if shared.is_dir() else [folder]
-    return frozenset(str(path) for root in roots for path in root.rglob("*"))
+    found = (str(path) for root in roots for path in root.rglob("*"))
+    return frozenset(path for path in found if "/pymp-" not in path)

@@ -77,28 +77,28 @@ def request(body: bytes | None = None, *more: str, **options: Any) -> bytes:
 
 
 def read_answer(opened: socket.socket) -> Answer:
-    """Read one answer; silence if the server hangs up without one."""
-    received = bytearray()
-    while b"\r\n\r\n" not in received:
+    """Read one answer and nothing beyond it; silence if the server hangs up without one."""
+    received = b""
+    while not received.endswith(b"\r\n\r\n"):
         try:
-            piece = opened.recv(65536)
+            ahead = opened.recv(65536, socket.MSG_PEEK)
         except ConnectionResetError:
-            piece = b""
-        if not piece:
-            assert not received, f"the answer breaks off: {bytes(received)!r}"
+            ahead = b""
+        if not ahead:
+            assert not received, f"the answer breaks off: {received!r}"
             return SILENCE
-        received += piece
-    raw_head, _, body = bytes(received).partition(b"\r\n\r\n")
-    text = raw_head.decode("utf-8", "replace")
+        end = (received + ahead).find(b"\r\n\r\n")
+        received += opened.recv(len(ahead) if end < 0 else end + 4 - len(received))
+    text = received.decode("utf-8", "replace")
     first = text.split("\r\n", 1)[0]
     _, status, reason = (first + "  ").split(" ", 2)
     found = re.search(r"(?im)^content-length: *(\d+)", text)
-    length = int(found[1]) if found else 0
+    body, length = bytearray(), int(found[1]) if found else 0
     while len(body) < length:
         piece = opened.recv(min(1 << 20, length - len(body)))
         assert piece, f"{len(body)} of {length} bytes of the answer came"
         body += piece
-    return Answer(int(status), reason.strip(), text, body)
+    return Answer(int(status), reason.strip(), text, bytes(body))
 
 
 def exchange(server: Server, sent: bytes) -> Answer:

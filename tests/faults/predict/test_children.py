@@ -51,7 +51,7 @@ def test_a_child_of_a_living_worker_costs_no_answer_and_ends_with_the_server(
     changed.end()
 
 
-@pytest.mark.parametrize("what", ["a subprocess", "a daemon, by double fork"])
+@pytest.mark.parametrize("what", CHILDREN)
 def test_a_child_ends_with_its_killed_server(changed: Backend, what: str) -> None:
     before = len(processes_with(changed.mark_bytes()))
     assert changed.do(CHILDREN[what]).status_code == 200
@@ -59,4 +59,3 @@ def test_a_child_ends_with_its_killed_server(changed: Backend, what: str) -> Non
     wait_for(lambda: len(processes_with(marked)) > before, "the child runs")
     changed.kill()
     wait_for(lambda: not processes_with(marked), "all processes are gone", 10)
-    changed.start()
