@@ -1,6 +1,7 @@
 //! The user's class in this process: making instances, predicting, training.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use pyo3::prelude::*;
@@ -20,8 +21,9 @@ use crate::workers::protocol::{
 };
 
 /// The interpreter of a worker process.
-#[derive(Default)]
 pub(super) struct PythonHost {
+    /// The worker; children that the model forks have another number.
+    process: u32,
     class: OnceLock<Loaded>,
     instances: Instances,
     running: Running,
@@ -37,7 +39,29 @@ struct Loaded {
     fresh: bool,
 }
 
+impl Default for PythonHost {
+    fn default() -> Self {
+        Self {
+            process: std::process::id(),
+            class: OnceLock::default(),
+            instances: Instances::default(),
+            running: Running::default(),
+        }
+    }
+}
+
 impl PythonHost {
+    /// Ends a child that the model forked and that came back out of the model: it must not answer in
+    /// the place of the worker, nor live on as its double.
+    fn end_doubles(&self, py: Python<'_>) {
+        if std::process::id() != self.process
+            && let Ok(os) = py.import("os")
+        {
+            // It does not return.
+            let _ = os.call_method1("_exit", (0,));
+        }
+    }
+
     fn loaded(&self) -> Result<&Loaded, ModelError> {
         self.class.get().ok_or_else(|| {
             let message = "the script was not imported".to_owned();
@@ -193,7 +217,7 @@ impl ModelHost for PythonHost {
         renew: bool,
         request: Option<&HttpRequest>,
     ) -> Result<(), ModelError> {
-        Python::attach(|py| {
+        attached(|py| {
             let loaded = self.loaded()?;
             let slot = self.instances.slot(model)?;
             if loaded.generation == 1 {
@@ -226,7 +250,7 @@ impl ModelHost for PythonHost {
     }
 
     fn predict(&self, model: ModelId, http: &HttpRequest) -> Result<Prediction, ModelError> {
-        Python::attach(|py| {
+        attached(|py| {
             let loaded = self.loaded()?;
             let slot = self.instances.slot(model)?;
             let instance = match held::get(py, &slot) {
@@ -241,8 +265,10 @@ impl ModelHost for PythonHost {
             let params = params(&data).map_err(bad)?;
             let results = request::around(py, Some(http), || {
                 loaded.predict(instance.bind(py), &tasks, &params)
-            })
-            .map_err(|error| model_error(py, &error, ModelErrorKind::Raised))?;
+            });
+            self.end_doubles(py);
+            let results =
+                results.map_err(|error| model_error(py, &error, ModelErrorKind::Raised))?;
             let names = slot.names();
             let written = json_out::predictions(&results, &names)?;
             let tasks = tasks.len().unwrap_or(0);
@@ -259,7 +285,7 @@ impl ModelHost for PythonHost {
     }
 
     fn fit(&self, model: ModelId, job: &FitJob, body: Vec<u8>) -> Result<Vec<u8>, ModelError> {
-        let output = Python::attach(|py| {
+        let output = attached(|py| {
             let loaded = self.loaded()?;
             let slot = self.instances.slot(model)?;
             let http = HttpRequest { head: training_head(job), body };
@@ -275,8 +301,9 @@ impl ModelHost for PythonHost {
             let data = json_in::object(py, &http.body)?;
             let output = request::around(py, Some(&http), || {
                 training::fit(instance.bind(py), loaded.generation, job, &data)
-            })
-            .map_err(|error| model_error(py, &error, ModelErrorKind::Raised))?;
+            });
+            self.end_doubles(py);
+            let output = output.map_err(|error| model_error(py, &error, ModelErrorKind::Raised))?;
             match json_out::value(&output) {
                 // What generation 2 returns is for people only; what it learned is kept elsewhere.
                 Err(error) if loaded.generation == 2 => {
@@ -323,6 +350,19 @@ impl ModelHost for PythonHost {
     fn touch(&self) {
         Python::attach(|_| ());
     }
+}
+
+/// Calls user code for a request so that it ends with an answer, also where a mistake of ours would
+/// end the thread.
+fn attached<T>(call: impl FnOnce(Python<'_>) -> Result<T, ModelError>) -> Result<T, ModelError> {
+    catch_unwind(AssertUnwindSafe(|| Python::attach(call))).unwrap_or_else(|panic| {
+        let message = match panic.downcast::<String>() {
+            Ok(message) => *message,
+            Err(panic) => panic.downcast_ref::<&str>().copied().unwrap_or("unknown").to_owned(),
+        };
+        let message = format!("a mistake in the server: {message}");
+        Err(own_error(ModelErrorKind::Result, "RuntimeError", message))
+    })
 }
 
 /// How user code sees the request that its job came with.

@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
@@ -194,7 +194,16 @@ impl Walk<'_> {
                 self.member(&key, &value, names, &mut members)?;
             }
         } else {
-            for (key, value) in dict.iter() {
+            let (mut iter, begun_with) = (dict.iter(), dict.len());
+            // Writing a member may run user code, and other threads run in between; the iterator
+            // itself panics over a dict that was changed.
+            for _ in 0..begun_with {
+                if dict.len() != begun_with {
+                    return Err(PyRuntimeError::new_err(
+                        "dictionary changed size during iteration",
+                    ));
+                }
+                let Some((key, value)) = iter.next() else { break };
                 self.member(&key, &value, names, &mut members)?;
             }
         }

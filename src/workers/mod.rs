@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 pub mod channel;
+pub mod descendants;
 pub mod dispatch;
 pub mod fleet;
 pub mod frame;

@@ -7,13 +7,16 @@ use std::os::unix::net::UnixStream as StdStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
+
+use super::descendants;
 
 /// Number under which a worker finds its end of the channel.
 const CHANNEL: i32 = 3;
@@ -28,11 +31,15 @@ pub struct Launch {
     pub package_root: PathBuf,
 }
 
-/// A running worker process. Dropping it kills it and everything in its process group.
+/// A running worker process. Dropping it kills it and everything that it started.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
     group: Pid,
+    /// Of its descendants, wherever they put themselves.
+    mark: OsString,
+    /// Ends them while others learn of its death.
+    ending: Option<JoinHandle<()>>,
     pub pid: u32,
 }
 
@@ -50,7 +57,9 @@ impl Launch {
         let (server, worker) = StdStream::pair()?;
         server.set_nonblocking(true)?;
         let mut command = Command::new(&self.python);
+        let mark = descendants::new_mark();
         command
+            .env(descendants::MARK, &mark)
             .args(["-u", "-m", "label_studio_ml._worker", "--channel", &CHANNEL.to_string()])
             .current_dir(&self.package_root)
             .stdin(Stdio::null())
@@ -74,7 +83,7 @@ impl Launch {
         Ok(Spawned {
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),
-            process: Process { child, group, pid },
+            process: Process { child, group, mark, ending: None, pid },
             channel: UnixStream::from_std(server)?,
         })
     }
@@ -92,19 +101,19 @@ impl Process {
     pub async fn wait(&mut self) -> String {
         let end = self.child.wait().await;
         // Children of the model (pools, data loaders, ffmpeg) go with it.
-        self.kill_group();
+        self.begin_ending();
         match end {
             Ok(status) => describe(status),
             Err(error) => format!("could not be waited for: {error}"),
         }
     }
 
-    /// Waits at most `grace` for the process to end by itself, then kills its group.
+    /// Waits at most `grace` for the process to end by itself, then kills it with all that it started.
     pub async fn end(&mut self, grace: Duration) -> String {
         if let Ok(end) = timeout(grace, self.wait()).await {
             return end;
         }
-        self.kill_group();
+        self.kill_all();
         self.wait().await
     }
 
@@ -114,15 +123,26 @@ impl Process {
         let _ = kill_process(self.group, Signal::INT);
     }
 
-    fn kill_group(&self) {
-        // The group may be empty already, which is what is wanted.
-        let _ = kill_process_group(self.group, Signal::KILL);
+    fn begin_ending(&mut self) {
+        if self.ending.is_none() {
+            let (group, mark) = (self.group, self.mark.clone());
+            let ending = thread::Builder::new().name("descendants".into());
+            // Where no thread can be had, it is done when this is dropped.
+            self.ending = ending.spawn(move || descendants::end_all(group, &mark)).ok();
+        }
+    }
+
+    fn kill_all(&self) {
+        descendants::end_all(self.group, &self.mark);
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.kill_group();
+        match self.ending.take() {
+            Some(ending) => drop(ending.join()),
+            None => self.kill_all(),
+        }
     }
 }
 

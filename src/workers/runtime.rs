@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Signal, getpgrp, getpid, kill_process, kill_process_group};
 use thiserror::Error;
 
 use super::channel::blocking::{Reader, Writer};
+use super::descendants::end_this_worker;
 use super::dispatch::{Dispatch, Next, ThreadId};
 use super::frame::FrameError;
 use super::host::{HttpRequest, KnownModel, ModelHost, Prediction};
@@ -336,7 +336,8 @@ fn spawn_reader<H: ModelHost>(
                 message => take(&shared, message, body),
             }
         }
-        end_process_group();
+        // The server is gone: nothing that this process or its children still do can reach anybody.
+        end_this_worker();
     })?;
     Ok(())
 }
@@ -396,14 +397,6 @@ fn cancel<H: ModelHost>(shared: &Arc<Shared<H>>, request: RequestId) {
     let _ = thread::Builder::new().name("cancel".into()).spawn(run);
 }
 
-/// The server is gone: nothing that this process or its children still do can reach anybody.
-fn end_process_group() {
-    if getpgrp() == getpid() {
-        let _ = kill_process_group(getpgrp(), Signal::KILL);
-    }
-    let _ = kill_process(getpid(), Signal::KILL);
-}
-
 /// Tells the server that the process lives, and how long the interpreter kept a thread waiting.
 fn spawn_heartbeat<H: ModelHost>(shared: &Arc<Shared<H>>) -> io::Result<()> {
     let (host, shared) = (Arc::clone(&shared.host), Arc::clone(shared));
@@ -441,7 +434,7 @@ fn spawn_heartbeat<H: ModelHost>(shared: &Arc<Shared<H>>) -> io::Result<()> {
             if shared.writer.send(&heartbeat, &[]).is_err() {
                 // The server is gone, or user code has closed the channel: nobody would ever learn
                 // what this process does.
-                end_process_group();
+                end_this_worker();
             }
         }
     })?;
