@@ -26,6 +26,7 @@ from footprint import (
     zombies_of,
 )
 from hosting import CHOICES, PROJECT, Server, is_running, make_project, wait_for
+from requests.adapters import HTTPAdapter
 
 #: How much more memory than after its first answers the server may keep.
 MEMORY_KIB = 30 << 10
@@ -75,6 +76,7 @@ class Backend:
         # A connection that is kept open is a descriptor of the server too.
         server.session = requests.Session()
         server.session.headers["Connection"] = "close"
+        server.session.mount("http://", HTTPAdapter(pool_maxsize=64))
         self.servers.append(server)
         self._before = None
         return server

@@ -60,6 +60,11 @@ def zombies_of(parents: Iterable[int]) -> list[int]:
     return found
 
 
+def state(pid: int) -> str:
+    """Return the letter for what a process does: T for one that was stopped."""
+    return Path(f"/proc/{pid}/stat").read_text(errors="replace").rsplit(")", 1)[1].split()[0]
+
+
 def descriptors(pid: int) -> Counter[str]:
     """Count the open descriptors of a process by what they lead to, numbers left out."""
     kinds: Counter[str] = Counter()
