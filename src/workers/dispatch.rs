@@ -138,10 +138,7 @@ impl<T> Dispatch<T> {
     pub fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        for sleeper in state.threads.values() {
-            sleeper.notify_one();
-        }
-        state.idle.clear();
+        state.wake_everybody();
         self.drained.notify_all();
     }
 
@@ -168,11 +165,14 @@ impl<T> Dispatch<T> {
             {
                 state.running += 1;
                 state.note_making(thread, found.model);
-                // This thread may have been the one that was to look at what else waits.
-                if !state.waiting.is_empty()
-                    && let Some(&idle) = state.idle.last()
-                {
-                    state.wake(idle);
+                if !state.waiting.is_empty() {
+                    // This thread may have been the one that was to look at what else waits.
+                    if let Some(&idle) = state.idle.last() {
+                        state.wake(idle);
+                    }
+                } else if state.closed {
+                    // Whoever went back to sleep for this item need not stay for it.
+                    state.wake_everybody();
                 }
                 return Next::Item { model: found.model, item: found.item };
             }
@@ -320,6 +320,13 @@ impl<T> State<T> {
         }
     }
 
+    fn wake_everybody(&mut self) {
+        self.idle.clear();
+        for sleeper in self.threads.values() {
+            sleeper.notify_one();
+        }
+    }
+
     /// Wakes a thread for an item: one that holds its model, else any.
     fn wake_for(&mut self, model: ModelId) {
         let holder = self.models.get(&model).filter(|_| self.by_thread).and_then(|held| {
@@ -339,6 +346,9 @@ impl<T> State<T> {
     }
 }
 
+#[cfg(test)]
+#[path = "dispatch_crowd_tests.rs"]
+mod crowd_tests;
 #[cfg(test)]
 #[path = "dispatch_tests.rs"]
 mod tests;

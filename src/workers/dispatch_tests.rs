@@ -191,3 +191,24 @@ fn who_takes_the_first_request_makes_the_instance_for_all() {
     dispatch.done();
     assert_eq!(dispatch.next(a, SOON), item(1, "second"));
 }
+
+#[test]
+fn whoever_sleeps_while_the_last_is_taken_learns_of_the_end() {
+    let dispatch = Arc::new(Dispatch::new(true));
+    let (busy, other) = (dispatch.register(), dispatch.register());
+    dispatch.begin_making(1);
+    dispatch.made(busy, 1, SOON);
+    dispatch.push(1, "waits for its holder");
+    dispatch.close();
+    let sleeper = {
+        let dispatch = Arc::clone(&dispatch);
+        thread::spawn(move || dispatch.next(other, Duration::from_secs(600)))
+    };
+    while !dispatch.lock().idle.contains(&other) {
+        thread::yield_now();
+    }
+    let began = Instant::now();
+    assert_eq!(dispatch.next(busy, NOW), item(1, "waits for its holder"));
+    assert_eq!(sleeper.join().unwrap(), Next::Closed);
+    assert!(began.elapsed() < SOON - Duration::from_secs(1));
+}
