@@ -25,7 +25,7 @@ from label_studio_ml.exceptions import MediaError
 from label_studio_ml.model import get_local_path
 
 TLS = REPOSITORY / "tests" / "fixtures" / "tls"
-#: Seconds within which what hangs would not have ended; the time-out of the tests is a second.
+#: Seconds within which what hangs would not have ended.
 SOON = 30
 PAUSE = 0.05
 
@@ -33,6 +33,11 @@ PAUSE = 0.05
 @pytest.fixture(autouse=True)
 def bounds(media_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(limits.MAX_VARIABLE, "1")
+
+
+@pytest.fixture
+def hurried(bounds: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file may take a second."""
     monkeypatch.setenv(limits.TIME_VARIABLE, "1")
 
 
@@ -81,11 +86,9 @@ MUCH = b"x" * (1 << 16)
 def test_an_endless_body(
     storage: Host,
     media_environment: Path,
-    monkeypatch: pytest.MonkeyPatch,
     head: bytes,
     piece: bytes,
 ) -> None:
-    monkeypatch.setenv(limits.TIME_VARIABLE, "60")
     storage.files["/a"] = endless(head, piece)
     assert refusal(f"{storage.url}/a").endswith(
         f"sends more than 1 MiB; set {limits.MAX_VARIABLE} to more MiB"
@@ -93,6 +96,7 @@ def test_an_endless_body(
     assert left(media_environment) == []
 
 
+@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize(
     ("head", "piece"),
     [
@@ -119,6 +123,7 @@ def test_a_body_that_drips(
     assert left(media_environment) == []
 
 
+@pytest.mark.usefixtures("hurried")
 def test_redirects_that_drip(storage: Host) -> None:
     def slowly(to: str) -> Callable[[Handler], None]:
         def answer(handler: Handler) -> None:
@@ -134,10 +139,7 @@ def test_redirects_that_drip(storage: Host) -> None:
     assert "/9" not in storage.paths()
 
 
-def test_a_redirect_loop(
-    storage: Host, label_studio: LabelStudio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(limits.TIME_VARIABLE, "60")
+def test_a_redirect_loop(storage: Host, label_studio: LabelStudio) -> None:
     storage.files |= {"/a": redirect("/b"), "/b": redirect("/a")}
     assert "redirects more than 10 times" in refusal(f"{storage.url}/a")
     label_studio.files["/data/upload/1/a"] = redirect(f"{storage.url}/back")
@@ -152,6 +154,7 @@ def encrypted() -> Iterator[socket.socket]:
         yield server
 
 
+@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("shake", [False, True])
 def test_tls_that_drips(
     encrypted: socket.socket,
@@ -190,6 +193,7 @@ def test_tls_that_drips(
     assert left(media_environment) == []
 
 
+@pytest.mark.usefixtures("hurried")
 def test_the_time_can_be_unlimited(storage: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(handler: Handler) -> None:
         time.sleep(1.5)
@@ -214,10 +218,7 @@ def bomb(packing: str) -> bytes:
 
 
 @pytest.mark.parametrize("packing", ["gzip", "deflate", "raw"])
-def test_a_bomb(
-    storage: Host, media_environment: Path, monkeypatch: pytest.MonkeyPatch, packing: str
-) -> None:
-    monkeypatch.setenv(limits.TIME_VARIABLE, "60")
+def test_a_bomb(storage: Host, media_environment: Path, packing: str) -> None:
     body, name = bomb(packing), packing.replace("raw", "deflate")
     storage.files["/a"] = lambda handler: handler.say(200, body, Content_Encoding=name)
     tracemalloc.start()
@@ -263,7 +264,6 @@ def test_packed_bodies(storage: Host, media_environment: Path) -> None:
 def test_an_endless_answer_to_a_token(
     label_studio: LabelStudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(limits.TIME_VARIABLE, "60")
     monkeypatch.setenv("LABEL_STUDIO_URL", label_studio.url)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", personal())
 
@@ -300,6 +300,7 @@ def test_limits_must_be_numbers(
     assert limits.cache_bytes() == 10 << 30
 
 
+@pytest.mark.usefixtures("hurried")
 def test_who_waits_for_a_download_ends_with_it(storage: Host, media_environment: Path) -> None:
     storage.files["/a"] = endless(OK + b"\r\n", b"x", PAUSE)
     said: list[str] = []
