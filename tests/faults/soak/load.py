@@ -177,7 +177,7 @@ class Client:
                 ("/predict", b"[]", 422),
                 ("/predict", b'{"tasks": 1}', 422),
                 ("/predict", b"\xff\xfe", 400),
-                ("/setup", b'{"project": "1.1"}', 422),
+                ("/setup", b'{"project": []}', 422),
                 ("/webhook", b"null", 422),
                 ("/nowhere", b"{}", 404),
                 ("/health", b"{}", 405),
