@@ -6,6 +6,7 @@ Usage: seeds.py FOLDER; makes FOLDER/<target>/ and, with the words that occur th
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 import struct
@@ -89,7 +90,8 @@ def frames() -> Iterator[bytes]:
 
 
 def answers() -> Iterator[bytes]:
-    """Yield labelling configs with answers that have a region for each control tag and shape."""
+    """Yield labelling configs with answers that have regions for some control tags, in some shapes."""
+    shapes = itertools.cycle(SHAPES)
     for case in label_configs():
         controls = case["label_studio_tools_0_0_4"].get("ok") or {}
         regions = [
@@ -100,8 +102,8 @@ def answers() -> Iterator[bytes]:
                 "type": control["type"].lower(),
                 "value": {control["type"].lower(): control["labels"][:2], **shape},
             }
-            for name, control in list(controls.items())[:4]
-            for number, shape in enumerate(SHAPES)
+            for name, control in list(controls.items())[:3]
+            for number, shape in enumerate(itertools.islice(shapes, 5))
         ]
         if regions:
             arrow = {"type": "relation", "from_id": "0", "to_id": "x", "direction": "up"}
