@@ -71,7 +71,7 @@ impl<'a> Scanned<'a> {
         (event.key(known), event.label_config)
     }
 
-    /// The id that /job_status asks for.
+    /// The id that `/job_status` asks for.
     pub fn job(&self) -> Result<u64, Refusal> {
         let text = jobs::asked(&self.0)?;
         Ok(jobs::id(&text).map_err(ApiError::from)?)

@@ -155,13 +155,12 @@ fn with_python<T>(
     static ONCE: OnceLock<Py<PyModule>> = OnceLock::new();
     Python::initialize();
     Python::attach(|py| {
-        let helpers = match ONCE.get() {
-            Some(helpers) => helpers.bind(py).clone(),
-            None => {
-                let helpers = helpers(py)?;
-                ONCE.get_or_init(|| helpers.clone().unbind());
-                helpers
-            }
+        let helpers = if let Some(helpers) = ONCE.get() {
+            helpers.bind(py).clone()
+        } else {
+            let helpers = helpers(py)?;
+            ONCE.get_or_init(|| helpers.clone().unbind());
+            helpers
         };
         work(py, &helpers)
     })

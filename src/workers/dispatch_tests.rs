@@ -210,5 +210,5 @@ fn whoever_sleeps_while_the_last_is_taken_learns_of_the_end() {
     let began = Instant::now();
     assert_eq!(dispatch.next(busy, NOW), item(1, "waits for its holder"));
     assert_eq!(sleeper.join().unwrap(), Next::Closed);
-    assert!(began.elapsed() < SOON - Duration::from_secs(1));
+    assert!(began.elapsed() < Duration::from_secs(4));
 }

@@ -382,5 +382,8 @@ impl State {
 }
 
 #[cfg(test)]
+#[path = "pool_crowd_tests.rs"]
+mod crowd_tests;
+#[cfg(test)]
 #[path = "pool_tests.rs"]
 mod tests;

@@ -10,7 +10,7 @@ use crate::workers::channel;
 use crate::workers::output::job::CurrentJob;
 use crate::workers::protocol::ClassInfo;
 
-fn worker(incarnation: u64, thread_safe: bool) -> Arc<Worker> {
+pub(super) fn worker(incarnation: u64, thread_safe: bool) -> Arc<Worker> {
     let (stream, _) = UnixStream::pair().unwrap();
     let (sender, _) = channel::open(stream);
     let class = ClassInfo {
