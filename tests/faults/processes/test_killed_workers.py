@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -169,22 +168,18 @@ def test_others_answer_while_one_worker_after_the_other_is_killed(four: Backend)
     four.end()
 
 
-def test_a_worker_killed_again_and_again_is_started_ever_later_and_then_serves(
+def test_a_worker_killed_again_and_again_is_started_again_each_time_and_then_serves(
     make_backend: MakeBackend,
 ) -> None:
     backend = make_backend()
     backend.start()
     backend.settle()
-    deaths = []
     for _ in range(6):
         pid = wait_for(lambda: next(iter(backend.server.workers()), None), "there is one", 120)
         restarts = backend.restarts()
         os.kill(pid, signal.SIGKILL)
-        deaths.append(time.monotonic())
-        wait_for(lambda: not is_running(pid), "it is gone")
+        wait_for(lambda pid=pid: not is_running(pid), "it is gone")
         wait_for(lambda before=restarts: backend.restarts() > before, "it is counted")
-    intervals = [later - earlier for earlier, later in zip(deaths, deaths[1:], strict=False)]
-    assert intervals[-1] > intervals[0], "it does not burn"
     wait_for(backend.is_ready, "it serves again", 60)
     backend.keeps_its_promises()
     backend.end()
