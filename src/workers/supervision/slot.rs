@@ -204,12 +204,13 @@ impl Slot {
                 None
             }
             End::Died(reason) | End::Worn { reason, .. } => {
+                let died = SlotState::Died { reason: format!("worker {} {reason}", worker.name) };
+                // First, or those in line would get the seats that its calls leave.
+                self.pool.remove(self.number, &worker, died);
                 worker.died(&reason);
                 if *self.stop.borrow() {
                     return None;
                 }
-                let died = SlotState::Died { reason: format!("worker {} {reason}", worker.name) };
-                self.pool.remove(self.number, &worker, died);
                 error!(worker = worker.name, pid = worker.pid, "worker {reason}; starting another");
                 metrics::counter!("label_studio_ml_worker_deaths_total").increment(1);
                 None
