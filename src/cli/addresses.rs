@@ -50,9 +50,12 @@ impl Surroundings {
         ip.is_loopback() || ip.is_unspecified() || self.interfaces.iter().any(|(_, own)| *own == ip)
     }
 
-    /// Addresses to paste for a server that listens on `bound`, the likeliest first.
-    pub(super) fn to_paste(&self, bound: IpAddr, port: u16) -> Vec<Address> {
-        let address = |host: &str, place| Address { url: format!("http://{host}:{port}"), place };
+    /// Addresses to paste for a server that listens on `bound`, the likeliest first. `token`: the part of
+    /// them that stands for a password at the webhook.
+    pub(super) fn to_paste(&self, bound: IpAddr, port: u16, token: Option<&str>) -> Vec<Address> {
+        let path = token.map(|token| format!("/{token}")).unwrap_or_default();
+        let address =
+            |host: &str, place| Address { url: format!("http://{host}:{port}{path}"), place };
         let same = if self.in_container { SAME_CONTAINER } else { HERE };
         if bound.is_loopback() {
             return vec![address("localhost", same)];
@@ -169,7 +172,7 @@ mod tests {
     }
 
     fn pasted(bound: &str, in_container: bool) -> String {
-        in_a_line(&machine(in_container).to_paste(bound.parse().unwrap(), 9090))
+        in_a_line(&machine(in_container).to_paste(bound.parse().unwrap(), 9090, None))
     }
 
     #[test]
@@ -191,6 +194,12 @@ mod tests {
             machine(false).note("127.0.0.1".parse().unwrap(), 9090).unwrap().contains("--host")
         );
         assert_eq!(machine(false).note(EVERYWHERE, 9090), None);
+    }
+
+    #[test]
+    fn a_token_is_part_of_the_address() {
+        let pasted = machine(false).to_paste("127.0.0.1".parse().unwrap(), 9090, Some("t0ken"));
+        assert_eq!(in_a_line(&pasted), "http://localhost:9090/t0ken (on this machine)");
     }
 
     #[test]

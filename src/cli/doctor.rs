@@ -56,6 +56,14 @@ pub(super) struct DoctorArgs {
     /// Password of the server [default: `$BASIC_AUTH_PASS`, `$ML_SERVER_BASIC_AUTH_PASS`]
     #[arg(long, value_name = "PASSWORD")]
     basic_auth_pass: Option<String>,
+    /// Webhook token of the server, which is part of its address
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "LABEL_STUDIO_ML_WEBHOOK_TOKEN",
+        hide_env_values = true
+    )]
+    webhook_token: Option<String>,
     /// Folder for trained models, as the server was started with it
     #[arg(long, env = "MODEL_DIR", value_name = "DIR")]
     model_dir: Option<PathBuf>,
@@ -70,6 +78,10 @@ pub(super) struct DoctorArgs {
 impl DoctorArgs {
     fn url(&self) -> Option<&str> {
         self.label_studio_url.as_deref().filter(|url| !url.trim().is_empty())
+    }
+
+    fn webhook_token(&self) -> Option<&str> {
+        self.webhook_token.as_deref().filter(|token| !token.is_empty())
     }
 
     fn key(&self) -> Option<&str> {
@@ -118,7 +130,14 @@ impl Doctor<'_> {
 
         let mut found = Group::new(format!("Server at port {}", self.args.port));
         let start = start_command(folder.as_deref().ok());
-        let server = server::check(&mut found, &self.prober, self.args.port, &start).await;
+        let server = server::check(
+            &mut found,
+            &self.prober,
+            self.args.port,
+            self.args.webhook_token(),
+            &start,
+        )
+        .await;
         let class = self.check_project(&mut report, folder, &server, &mut found).await;
         report.add(found);
 

@@ -1,7 +1,7 @@
-//! Basic authentication of every route.
+//! Basic authentication of every route but the two that say whether the server lives.
 //!
-//! Label Studio tells its user "wrong password" only if /health itself answers 401, so nothing is left
-//! open. Its automatic webhook brings no credentials: with a password it cannot train.
+//! Label Studio tells its user "wrong password" only if /health itself answers 401, so that is not left
+//! open. Its automatic webhook brings no credentials: the webhook token stands for them there.
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
@@ -14,30 +14,36 @@ use subtle::ConstantTimeEq;
 
 use super::error::ApiError;
 use super::state::App;
+use super::token::{ByToken, hash};
+
+/// Whoever restarts or routes around a server must be able to ask these, and learns nothing else.
+const OPEN: [&str; 2] = ["/livez", "/readyz"];
+const WEBHOOK: &str = "/webhook";
 
 /// User and password that every request must bring.
 #[derive(Clone)]
 pub struct Credentials {
-    /// As the header has them, decoded.
-    expected: Vec<u8>,
+    /// Of what the header has, decoded.
+    expected: [u8; 32],
     /// The same in Latin-1, where that has all of its letters: Label Studio sends it so.
-    in_latin_1: Option<Vec<u8>>,
+    in_latin_1: Option<[u8; 32]>,
 }
 
 impl Credentials {
     pub fn new(user: &str, password: &str) -> Self {
         let both = format!("{user}:{password}");
-        let in_latin_1 = both.chars().map(|letter| u8::try_from(u32::from(letter)).ok()).collect();
-        Self { expected: both.into_bytes(), in_latin_1 }
+        let in_latin_1: Option<Vec<u8>> =
+            both.chars().map(|letter| u8::try_from(u32::from(letter)).ok()).collect();
+        Self { expected: hash(both.as_bytes()), in_latin_1: in_latin_1.map(|bytes| hash(&bytes)) }
     }
 
-    /// Whether a header brings them. How long that takes tells nothing but their length.
-    fn are_in(&self, header: Option<&HeaderValue>) -> bool {
+    /// Whether a header brings them. How long that takes tells nothing about them.
+    pub(super) fn are_in(&self, header: Option<&HeaderValue>) -> bool {
         let Some((scheme, encoded)) = header.and_then(|value| value.to_str().ok()?.split_once(' '))
         else {
             return false;
         };
-        let given = STANDARD.decode(encoded.trim()).unwrap_or_default();
+        let given = hash(&STANDARD.decode(encoded.trim()).unwrap_or_default());
         let other = self.in_latin_1.as_ref().unwrap_or(&self.expected);
         let is_right = given.ct_eq(&self.expected) | given.ct_eq(other);
         scheme.eq_ignore_ascii_case("basic") && bool::from(is_right)
@@ -50,18 +56,27 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// Lets a request pass that brings the credentials, if there are any to bring.
+/// Lets a request pass that brings what it must.
 pub(super) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
-    match &app.options.credentials {
-        Some(expected) if !expected.are_in(request.headers().get(AUTHORIZATION)) => {
-            let mut refusal =
-                ApiError::new(StatusCode::UNAUTHORIZED, "Unauthorized").into_response();
-            let realm = HeaderValue::from_static("Basic realm=\"Login required\"");
-            refusal.headers_mut().insert(WWW_AUTHENTICATE, realm);
-            refusal
+    let path = request.uri().path();
+    let by_token = request.extensions().get::<ByToken>().is_some();
+    let given = request.headers().get(AUTHORIZATION);
+    let missing = match &app.options.credentials {
+        _ if OPEN.contains(&path) || (by_token && path == WEBHOOK) => None,
+        Some(expected) => (!expected.are_in(given)).then_some("Unauthorized"),
+        // Whoever may train decides what the model learns.
+        None if app.options.webhook_token.is_some() && !by_token && path == WEBHOOK => {
+            Some("events are taken only at the address with the webhook token")
         }
-        _ => next.run(request).await,
-    }
+        None => None,
+    };
+    let Some(missing) = missing else {
+        return next.run(request).await;
+    };
+    let mut refusal = ApiError::new(StatusCode::UNAUTHORIZED, missing).into_response();
+    let realm = HeaderValue::from_static("Basic realm=\"Login required\"");
+    refusal.headers_mut().insert(WWW_AUTHENTICATE, realm);
+    refusal
 }
 
 #[cfg(test)]

@@ -4,57 +4,103 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
+pub use super::budget::Budget;
+use super::budget::Held;
 use super::error::ApiError;
+use crate::label_config::MAX_CONFIG_BYTES;
 use crate::workers::model::Request;
 use crate::workers::protocol::HttpHead;
 
-/// A client that sends nothing for this long is given up.
-const STALL: Duration = Duration::from_secs(30);
-/// How long the rest of a refused body is read.
-const DISCARD: Duration = Duration::from_secs(5);
-/// Capacity is reserved ahead for at most this much of an announced length.
-const RESERVE: usize = 8 << 20;
+/// Slower than this in bytes a second, on average, no client may send once it had the time of two pauses.
+const SLOWEST: usize = 1 << 10;
+/// Room that is made at first. More is made as bytes come, since a length is soon announced.
+const ROOM: usize = 64 << 10;
 
-/// Reads a JSON body of at most `limit` bytes.
+/// How much and how slowly clients may send.
+#[derive(Debug, Clone)]
+pub struct BodyLimits {
+    /// Largest body in bytes. Label Studio sends all selected tasks in one POST.
+    pub each: usize,
+    /// Longest pause of a client that sends.
+    pub pause: Duration,
+    /// Room for all bodies together.
+    pub all: Arc<Budget>,
+}
+
+impl BodyLimits {
+    fn too_large(&self) -> ApiError {
+        let detail =
+            format!("the body is larger than the limit of {} bytes (--max-body)", self.each);
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
+    /// Room for `more` bytes of a body that holds `held`.
+    fn make_room(&self, held: &mut Held, more: usize) -> Result<(), ApiError> {
+        if held.grow(more) {
+            return Ok(());
+        }
+        let detail = format!(
+            "the bodies of all requests together are larger than the limit of {} bytes (--max-bodies): try \
+             again",
+            self.all.limit()
+        );
+        Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail))
+    }
+
+    /// When the next bytes must be there, and what is wrong if they are not.
+    fn deadline(&self, began: Instant, received: usize) -> (Instant, String) {
+        let pause = self.pause.as_secs_f64();
+        let halt = Instant::now() + self.pause;
+        let earned = Duration::from_secs(u64::try_from(received / SLOWEST).unwrap_or(u64::MAX));
+        let slow = began + self.pause * 2 + earned;
+        if halt <= slow {
+            (halt, format!("nothing of the body came for {pause} s (--body-timeout)"))
+        } else {
+            let rate =
+                format!("the body comes slower than {SLOWEST} bytes a second (--body-timeout)");
+            (slow, rate)
+        }
+    }
+}
+
+/// Reads a JSON body within limits.
 pub(super) async fn read(
+    limits: &BodyLimits,
     headers: &HeaderMap,
     mut body: Body,
-    limit: usize,
 ) -> Result<Bytes, ApiError> {
     require_json(headers)?;
-    let too_large = || {
-        let detail = format!("the body is larger than the limit of {limit} bytes (--max-body)");
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
-    };
     let announced: usize = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse().ok())
         .unwrap_or(0);
-    if announced > limit {
-        if !headers.contains_key(EXPECT) {
-            discard(&mut body).await;
-        }
-        return Err(too_large());
+    if announced > limits.each {
+        return Err(limits.too_large());
     }
-    let mut received = BytesMut::with_capacity(announced.min(RESERVE));
+    // Nothing is set aside for what was only announced, but nothing is read either that cannot fit now.
+    limits.make_room(&mut limits.all.hold(), announced)?;
+    let mut held = limits.all.hold();
+    let mut received = BytesMut::new();
+    let began = Instant::now();
     loop {
-        let frame = timeout(STALL, body.frame()).await.map_err(|_| {
-            let detail = format!("the rest of the body did not come within {} s", STALL.as_secs());
-            ApiError::new(StatusCode::REQUEST_TIMEOUT, detail)
-        })?;
+        let (deadline, late) = limits.deadline(began, received.len());
+        let frame = timeout_at(deadline.into(), body.frame())
+            .await
+            .map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, late))?;
         match frame {
-            None => return Ok(received.freeze()),
+            None => return Ok(held.keep(received.freeze())),
             Some(Err(error)) => {
                 let detail = format!("the body could not be read: {error}");
                 return Err(ApiError::new(StatusCode::BAD_REQUEST, detail));
@@ -63,10 +109,13 @@ pub(super) async fn read(
                 let Ok(data) = frame.into_data() else {
                     continue;
                 };
-                if received.len() + data.len() > limit {
-                    drop(received);
-                    discard(&mut body).await;
-                    return Err(too_large());
+                if received.len() + data.len() > limits.each {
+                    return Err(limits.too_large());
+                }
+                limits.make_room(&mut held, data.len())?;
+                if received.capacity() - received.len() < data.len() {
+                    let rest = announced.saturating_sub(received.len());
+                    received.reserve(rest.min(received.len().max(ROOM)).max(data.len()));
                 }
                 received.extend_from_slice(&data);
             }
@@ -74,12 +123,12 @@ pub(super) async fn read(
     }
 }
 
-/// Reads on without keeping anything. A client that still sends when the connection is closed sees
-/// a broken connection instead of the answer.
-async fn discard(body: &mut Body) {
-    let all = async { while let Some(Ok(_)) = body.frame().await {} };
-    // Whoever sends for longer than this gets the broken connection.
-    let _ = timeout(DISCARD, all).await;
+/// Refuses a labelling config that is too long for the parser, before anybody keeps it.
+pub(super) fn readable(name: &str, config: Option<&str>) -> Result<(), ApiError> {
+    if config.is_some_and(|config| config.len() > MAX_CONFIG_BYTES) {
+        return Err(ApiError::field(name, &format!("is longer than {MAX_CONFIG_BYTES} bytes")));
+    }
+    Ok(())
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -148,6 +197,13 @@ impl<'a> Fields<'a> {
         text.map_err(|_| ApiError::field(name, "must be a string"))
     }
 
+    /// A labelling config, within the length that can be read at all.
+    pub(super) fn config(&self, name: &str) -> Result<Option<String>, ApiError> {
+        let config = self.text(name)?;
+        readable(name, config.as_deref())?;
+        Ok(config)
+    }
+
     /// A field that is true, false or absent.
     pub(super) fn flag(&self, name: &str, absent: bool) -> Result<bool, ApiError> {
         let Some(raw) = self.get(name) else {
@@ -202,16 +258,57 @@ mod tests {
         assert!(require_json(&HeaderMap::new()).is_err());
     }
 
+    fn limits(each: usize, all: usize) -> BodyLimits {
+        BodyLimits { each, pause: Duration::from_secs(30), all: Budget::shared(all) }
+    }
+
     #[tokio::test]
     async fn a_body_over_the_limit_is_refused_announced_or_not() {
+        let limits = limits(10, 20);
         let mut announced = headers("application/json");
         announced.insert(CONTENT_LENGTH, "11".parse().unwrap());
-        let unread = read(&announced, Body::empty(), 10).await.unwrap_err();
+        let unread = read(&limits, &announced, Body::empty()).await.unwrap_err();
         assert_eq!(unread.status, StatusCode::PAYLOAD_TOO_LARGE);
         let json = headers("application/json");
-        let counted = read(&json, Body::from("x".repeat(11)), 10).await.unwrap_err();
+        let counted = read(&limits, &json, Body::from("x".repeat(11))).await.unwrap_err();
         assert_eq!(counted.status, StatusCode::PAYLOAD_TOO_LARGE);
-        assert_eq!(read(&json, Body::from("[1, 2, 3]"), 10).await.unwrap(), "[1, 2, 3]");
+        assert_eq!(read(&limits, &json, Body::from("[1, 2, 3]")).await.unwrap(), "[1, 2, 3]");
+    }
+
+    #[tokio::test]
+    async fn bodies_that_are_held_leave_less_room() {
+        let limits = limits(10, 15);
+        let json = headers("application/json");
+        let body = || Body::from("x".repeat(10));
+        let first = read(&limits, &json, body()).await.unwrap();
+        let refused = read(&limits, &json, body()).await.unwrap_err();
+        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(refused.detail.contains("--max-bodies"), "{}", refused.detail);
+        let copy = first.clone();
+        drop(first);
+        assert!(read(&limits, &json, body()).await.is_err());
+        drop(copy);
+        assert!(read(&limits, &json, body()).await.is_ok());
+    }
+
+    #[test]
+    fn whoever_goes_on_sending_gets_time() {
+        let limits = limits(1, 1);
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(600)).unwrap();
+        let (deadline, _) = limits.deadline(long_ago, 1 << 20);
+        assert!(deadline > Instant::now() + Duration::from_secs(29));
+        let (deadline, late) = limits.deadline(long_ago, 1 << 10);
+        assert!(deadline < Instant::now());
+        assert!(late.contains("slower"), "{late}");
+    }
+
+    #[test]
+    fn a_config_has_its_limit() {
+        let body = |length| format!(r#"{{"schema": "{}"}}"#, "x".repeat(length));
+        let config = |body: &str| Fields::read(body.as_bytes()).unwrap().config("schema");
+        assert!(config(&body(MAX_CONFIG_BYTES)).is_ok());
+        let error = config(&body(MAX_CONFIG_BYTES + 1)).unwrap_err();
+        assert_eq!(error.status, StatusCode::UNPROCESSABLE_ENTITY);
     }
 
     fn project(body: &str) -> Result<String, ApiError> {

@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
-use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{
+    ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -21,6 +23,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::state::App;
+use super::token::{self, WebhookToken};
 use crate::predictions::{Checked, Finding};
 use crate::serving::ServingError;
 use crate::store::db::DbError;
@@ -191,24 +194,34 @@ struct ErrorBody<'a> {
 
 /// Gives every answer its request id, and every error its body and reason phrase.
 pub(super) async fn finish(State(app): State<App>, request: Request, next: Next) -> Response {
-    let id = request_id(&request);
+    let token = app.options.webhook_token.as_ref();
+    let id = request_id(&request, token);
     let (method, uri) = (request.method().clone(), request.uri().clone());
+    let path = token::shown(token, &request);
     let mut response = next.run(request).await;
-    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        log(&method, &uri, &error, &id);
+    if let Some(mut error) = response.extensions_mut().remove::<ApiError>() {
+        if let Some(token) = token {
+            error.detail = token.scrub(&error.detail);
+            error.traceback = error.traceback.map(|traceback| token.scrub(&traceback));
+        }
+        log(&method, &path, &error, &id);
         response = describe(&app, response, &error, &uri, &id);
     }
+    let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, id);
+        headers.insert(REQUEST_ID, id);
     }
+    // What a model or a log says must not run as a page.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
 /// The client's own id if it is a plain word, else a new one.
-fn request_id(request: &Request) -> String {
+fn request_id(request: &Request, token: Option<&WebhookToken>) -> String {
     let given = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
     let plain = |id: &&str| {
         (1..=64).contains(&id.len())
+            && token.is_none_or(|token| !token.is_in(id))
             && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
     match given.filter(plain) {
@@ -217,8 +230,8 @@ fn request_id(request: &Request) -> String {
     }
 }
 
-fn log(method: &Method, uri: &Uri, error: &ApiError, id: &str) {
-    let (status, path, detail) = (error.status.as_u16(), uri.path(), &error.detail);
+fn log(method: &Method, path: &str, error: &ApiError, id: &str) {
+    let (status, detail) = (error.status.as_u16(), &error.detail);
     if error.status.is_server_error() {
         let traceback = error.traceback.as_ref().map(|t| format!("\n{t}")).unwrap_or_default();
         tracing::error!(request = id, "{method} {path} → {status} {detail}{traceback}");
@@ -234,12 +247,13 @@ fn describe(app: &App, response: Response, error: &ApiError, uri: &Uri, id: &str
     if let Some(traceback) = traceback {
         result.entry("traceback").or_insert_with(|| traceback.into());
     }
-    let body = ErrorBody {
-        detail: &error.detail,
-        request: query(uri),
-        result,
-        status: error.status.as_u16(),
-    };
+    let mut request = query(uri);
+    if let Some(token) = &app.options.webhook_token {
+        for value in request.values_mut() {
+            *value = token.scrub(value);
+        }
+    }
+    let body = ErrorBody { detail: &error.detail, request, result, status: error.status.as_u16() };
     let mut body = serde_json::to_vec(&body).unwrap_or_default();
     body.push(b'\n');
     let (mut parts, _) = response.into_parts();
@@ -253,6 +267,19 @@ fn describe(app: &App, response: Response, error: &ApiError, uri: &Uri, id: &str
         parts.extensions.insert(reason);
     }
     Response::from_parts(parts, Body::from(body))
+}
+
+/// Status, reason phrase and body of an error outside of any request.
+pub(super) fn bare(error: &ApiError) -> (StatusCode, String, Vec<u8>) {
+    let body = ErrorBody {
+        detail: &error.detail,
+        request: BTreeMap::new(),
+        result: Map::new(),
+        status: error.status.as_u16(),
+    };
+    let mut body = serde_json::to_vec(&body).unwrap_or_default();
+    body.push(b'\n');
+    (error.status, ascii_line(&error.detail), body)
 }
 
 /// Query arguments, the first value of each.
@@ -269,6 +296,10 @@ pub(super) fn query(uri: &Uri) -> BTreeMap<String, String> {
 
 /// The start of the detail, as far as it is safe in a status line.
 pub(super) fn reason_phrase(detail: &str) -> Option<ReasonPhrase> {
+    ReasonPhrase::try_from(ascii_line(detail).into_bytes()).ok()
+}
+
+fn ascii_line(detail: &str) -> String {
     let line = detail.lines().next().unwrap_or_default();
     let mut reason = String::new();
     for character in line.chars() {
@@ -288,11 +319,19 @@ pub(super) fn reason_phrase(detail: &str) -> Option<ReasonPhrase> {
             reason.push_str(&escaped);
         }
     }
-    ReasonPhrase::try_from(reason.into_bytes()).ok()
+    reason
 }
 
-pub(super) async fn not_found(uri: Uri) -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, format!("no such path: {}", uri.path()))
+pub(super) async fn not_found(State(app): State<App>, request: Request) -> Response {
+    if request.method() == Method::OPTIONS && request.uri().path() == "*" {
+        return StatusCode::OK.into_response();
+    }
+    let path = token::shown(app.options.webhook_token.as_ref(), &request);
+    no_such_path(&path).into_response()
+}
+
+pub(super) fn no_such_path(path: &str) -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, format!("no such path: {path}"))
 }
 
 /// Wrong method for a known path; `OPTIONS` asks which ones are right.

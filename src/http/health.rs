@@ -1,11 +1,16 @@
-//! `/` and `/health`: is the server there, and how are its workers?
+//! `/`, `/health`, `/livez` and `/readyz`: is the server there, and how are its workers?
 //!
 //! Label Studio asks before every batch and gives up after one second, so nothing here waits for a
 //! worker. The status is 200 as long as the server lives: what is wrong with the model is said in
-//! the body.
+//! the body. `/readyz` says by its status whether predictions would be answered.
+
+use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::state::App;
@@ -35,11 +40,44 @@ struct Workers {
     restarts: u64,
 }
 
-pub(super) async fn health(State(app): State<App>) -> Json<Health> {
-    let class = app.serving.class();
+/// For those who restart or route around a server.
+#[derive(Serialize)]
+pub(super) struct Probe {
+    status: &'static str,
+    /// Only for those who may see /health.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<String>,
+}
+
+pub(super) async fn livez() -> Json<Probe> {
+    Json(Probe { status: "UP", problems: Vec::new() })
+}
+
+/// 200 if a prediction would be answered now.
+pub(super) async fn readyz(State(app): State<App>, headers: HeaderMap) -> Response {
+    let stopping = app.stopping.load(Ordering::Relaxed);
+    if !stopping && ready(&app.serving.pool().slots()) > 0 {
+        return Json(Probe { status: "UP", problems: Vec::new() }).into_response();
+    }
+    let credentials = app.options.credentials.as_ref();
+    let mut problems = Vec::new();
+    if credentials.is_none_or(|credentials| credentials.are_in(headers.get(AUTHORIZATION))) {
+        let why = if stopping { "the server is stopping" } else { "no worker is ready" };
+        problems.push(why.to_owned());
+        problems.extend(self::problems(&app));
+    }
+    let body = Json(Probe { status: "DOWN", problems });
+    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], body).into_response()
+}
+
+fn ready(slots: &[SlotState]) -> usize {
+    slots.iter().filter(|slot| matches!(slot, SlotState::Ready { .. })).count()
+}
+
+/// What keeps workers or versions from being served, and trainings from being run.
+fn problems(app: &App) -> Vec<String> {
     let pool = app.serving.pool();
     let slots = pool.slots();
-    let ready = slots.iter().filter(|slot| matches!(slot, SlotState::Ready { .. })).count();
     let failed = slots.iter().filter_map(|slot| match slot {
         SlotState::Failed { reason } | SlotState::Died { reason } => Some(reason.clone()),
         SlotState::Starting | SlotState::Ready { .. } | SlotState::Stopped => None,
@@ -58,15 +96,22 @@ pub(super) async fn health(State(app): State<App>) -> Json<Health> {
         Ownership::Unusable(reason) => Some(format!("no training: {reason}")),
         Ownership::Pending | Ownership::Owner(_) | Ownership::Ended => None,
     };
-    let model_dir = class.as_ref().map(|class| &class.model_dir).or(app.options.model_dir.as_ref());
     let mut problems: Vec<String> = failed.chain(stuck).chain(refused).chain(training).collect();
     problems.dedup();
+    problems
+}
+
+pub(super) async fn health(State(app): State<App>) -> Json<Health> {
+    let class = app.serving.class();
+    let pool = app.serving.pool();
+    let slots = pool.slots();
+    let model_dir = class.as_ref().map(|class| &class.model_dir).or(app.options.model_dir.as_ref());
     Json(Health {
         model_class: class.as_ref().map(|class| class.class.clone()),
         model_dir: model_dir.map(|dir| dir.display().to_string()),
         status: "UP",
-        problems,
-        workers: Workers { ready, total: slots.len(), restarts: pool.restarts() },
+        problems: problems(&app),
+        workers: Workers { ready: ready(&slots), total: slots.len(), restarts: pool.restarts() },
         jobs: app.queue.len(),
     })
 }

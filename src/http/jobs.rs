@@ -192,7 +192,7 @@ pub(super) async fn job_status(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Status>, ApiError> {
-    let bytes = body::read(&headers, body, app.options.max_body).await?;
+    let bytes = body::read(&app.options.body, &headers, body).await?;
     let text = asked(&Fields::read(&bytes)?)?;
     let job = app.queue.job(id(&text)?).await?;
     let result = match job.version {

@@ -1,7 +1,8 @@
 //! The HTTP side: one file a route family, one place that turns errors into answers.
 
 pub mod auth;
-mod body;
+pub mod body;
+mod budget;
 mod diagnostics;
 mod error;
 #[cfg(feature = "fuzzing")]
@@ -16,5 +17,7 @@ pub mod router;
 pub mod serve;
 mod setup;
 pub mod state;
+mod target;
+pub mod token;
 mod training;
 mod versions;

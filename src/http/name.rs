@@ -15,7 +15,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Path::from_request_parts(parts, state).await {
             Ok(Path(name)) => Ok(Self(name)),
-            Err(_) => Err(error::not_found(parts.uri.clone()).await),
+            Err(_) => Err(error::no_such_path(parts.uri.path())),
         }
     }
 }

@@ -26,12 +26,12 @@ pub(super) async fn predict(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let bytes = body::read(&headers, body, app.options.max_body).await?;
+    let bytes = body::read(&app.options.body, &headers, body).await?;
     let fields = Fields::read(&bytes)?;
     fields.list("tasks")?;
     let request = PredictRequest {
         project: fields.project()?,
-        label_config: fields.text("label_config")?.filter(|config| !config.is_empty()),
+        label_config: fields.config("label_config")?.filter(|config| !config.is_empty()),
         priority: priority(fields.object("params")?)?,
         force_reload: fields.flag("force_reload", false)?,
         try_fetch: fields.flag("try_fetch", true)?,

@@ -1,18 +1,20 @@
 //! Which path leads where.
 
 use axum::Router;
-use axum::extract::Request;
-use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::Response;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
 use super::state::App;
-use super::{auth, diagnostics, error, health, jobs, metrics, predict, setup, training, versions};
+use super::{
+    auth, diagnostics, error, health, jobs, metrics, predict, setup, target, training, versions,
+};
 
 pub fn router(app: App) -> Router {
     let routes = Router::new()
         .route("/", get(health::health))
         .route("/health", get(health::health))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
         .route("/setup", post(setup::setup))
         .route("/predict", post(predict::predict))
         .route("/train", post(training::train))
@@ -30,30 +32,14 @@ pub fn router(app: App) -> Router {
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(from_fn_with_state(app.clone(), auth::check))
+        .layer(from_fn(target::check))
         // Refusals count too.
         .layer(from_fn(metrics::count))
         .with_state(app.clone());
     // The header `Allow` is added by the routes as a whole, so what completes it is outside.
     Router::new()
         .fallback_service(routes)
-        .layer(from_fn(single_slashes))
         .layer(from_fn(error::complete_allow))
-        .layer(from_fn_with_state(app, error::finish))
-}
-
-/// Takes `//health` for `/health`: the address of a backend is often typed with a slash at its end.
-async fn single_slashes(mut request: Request, next: Next) -> Response {
-    if request.uri().path().contains("//") {
-        let mut path = request.uri().path().to_owned();
-        while path.contains("//") {
-            path = path.replace("//", "/");
-        }
-        if let Some(query) = request.uri().query() {
-            path = format!("{path}?{query}");
-        }
-        if let Ok(uri) = path.parse() {
-            *request.uri_mut() = uri;
-        }
-    }
-    next.run(request).await
+        .layer(from_fn_with_state(app.clone(), error::finish))
+        .layer(from_fn_with_state(app, target::arrive))
 }

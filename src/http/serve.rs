@@ -1,59 +1,92 @@
-//! Connections: accepting them, bounding them, and letting them end at shutdown.
+//! Connections: accepting them, bounding their number, and letting them end at shutdown.
+
+mod connection;
+mod phase;
+mod refusal;
+mod registry;
+mod wire;
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
-use hyper::body::Incoming;
+use axum::http::StatusCode;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tower_service::Service;
 
-/// A client must send the head of a request within this time.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+use self::registry::Registry;
+use super::error::ApiError;
+
 /// Pause after the system refused a connection, for instance for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// After that the answers that are known then are still written.
+/// How long the answers that are known at the very end may take.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// So many connections too many are told so at a time; others are closed without a word.
+const TURNED_AWAY: usize = 64;
+/// Most headers that a request may have.
+const MAX_HEADERS: usize = 100;
 
-/// Serves `router` until `stop` resolves, then lets running requests end for at most `grace`; `end` is
-/// to have those answered that still run then.
+/// What connections may take, of room and of time.
+#[derive(Debug, Clone)]
+pub struct ConnectionLimits {
+    /// Connections at a time.
+    pub connections: usize,
+    /// From the first byte of a request until its head is whole.
+    pub header_timeout: Duration,
+    /// Largest head in bytes.
+    pub header_size: usize,
+    /// How long a connection without a request is kept.
+    pub idle_timeout: Duration,
+    /// How long a client may take no byte of an answer.
+    pub write_timeout: Duration,
+}
+
+/// Serves `router` until `stop` resolves, then lets running requests end for at most `grace`; `end` is to
+/// have those answered that still run then.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    limits: ConnectionLimits,
     stop: impl Future<Output = ()>,
     grace: Duration,
     end: impl FnOnce(),
 ) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    let graceful = GracefulShutdown::new();
+    // Both are watched from outside, where an answer can be given.
+    http.header_read_timeout(None);
+    http.max_headers(MAX_HEADERS).max_header_size(limits.header_size);
+    let limits = Arc::new(limits);
+    let registry = Registry::new(limits.connections);
+    let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
+    let mut connections = JoinSet::new();
     tokio::pin!(stop);
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    let connection = connection(&http, stream, &router);
-                    let connection = graceful.watch(connection);
-                    tokio::spawn(async move {
-                        if let Err(error) = connection.await {
-                            tracing::debug!("connection: {error}");
-                        }
-                    });
-                }
+                Ok((stream, _)) => match registry.enter() {
+                    Some(place) => {
+                        let limits = Arc::clone(&limits);
+                        let router = router.clone();
+                        connections.spawn(connection::run(
+                            http.clone(), stream, router, place, limits,
+                        ));
+                    }
+                    None => turn_away(stream, &turned_away, limits.connections),
+                },
                 Err(error) => pause(&error).await,
             },
+            Some(_) = connections.join_next() => {}
             () = &mut stop => break,
         }
     }
     drop(listener);
-    let finished = graceful.shutdown();
+    registry.leave();
+    let finished = async { while connections.join_next().await.is_some() {} };
     tokio::pin!(finished);
     if timeout(grace, &mut finished).await.is_err() {
         let seconds = grace.as_secs_f64();
@@ -63,29 +96,19 @@ pub async fn serve(
     }
 }
 
-fn connection(
-    http: &http1::Builder,
-    stream: TcpStream,
-    router: &Router,
-) -> http1::Connection<
-    TokioIo<TcpStream>,
-    impl hyper::service::HttpService<
-        Incoming,
-        ResBody = axum::body::Body,
-        Error = std::convert::Infallible,
-        Future: Send,
-    > + use<>,
-> {
-    // Answers are written whole, so waiting for more bytes only delays them.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!("TCP_NODELAY: {error}");
-    }
-    let router = router.clone();
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let mut router = router.clone();
-        async move { Service::call(&mut router, request).await }
+/// Says that there are too many. At once: Label Studio waits one second, and a connection that merely
+/// waits looks like a broken network.
+fn turn_away(stream: TcpStream, turned_away: &Arc<Semaphore>, most: usize) {
+    let Ok(permit) = Arc::clone(turned_away).try_acquire_owned() else { return };
+    let detail = format!(
+        "{most} connections are open, and all are busy: no more are taken (--max-connections)"
+    );
+    tracing::warn!("a connection was refused: {detail}");
+    tokio::spawn(async move {
+        let error = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+        connection::answer(stream, &refusal::bytes(&error)).await;
+        drop(permit);
     });
-    http.serve_connection(TokioIo::new(stream), service)
 }
 
 async fn pause(error: &io::Error) {

@@ -25,12 +25,12 @@ pub(super) async fn setup(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Answer>, ApiError> {
-    let bytes = body::read(&headers, body, app.options.max_body).await?;
+    let bytes = body::read(&app.options.body, &headers, body).await?;
     let fields = Fields::read(&bytes)?;
     let project = fields.project()?;
     let extra_params = fields.get("extra_params").map(|raw| serde_json::from_str(raw.get()));
     let setup = Setup {
-        label_config: fields.text("schema")?,
+        label_config: fields.config("schema")?,
         connection: Connection {
             hostname: fields.text("hostname")?.unwrap_or_default(),
             access_token: fields.text("access_token")?.unwrap_or_default(),

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::auth::Credentials;
+use super::body::BodyLimits;
+use super::token::WebhookToken;
 use crate::serving::Serving;
 use crate::training::queue::Queue;
 
@@ -19,12 +22,13 @@ pub struct HttpOptions {
     pub strict: bool,
     /// MODEL_DIR where the user chose it; else the class decides once it is imported.
     pub model_dir: Option<PathBuf>,
-    /// Largest request body in bytes. Label Studio sends all selected tasks in one POST.
-    pub max_body: usize,
+    pub body: BodyLimits,
     /// Longest time that /setup waits for a model to load.
     pub setup_wait: Duration,
     /// What every request must bring.
     pub credentials: Option<Credentials>,
+    /// What stands for them in the address of the webhook.
+    pub webhook_token: Option<WebhookToken>,
 }
 
 /// What the handlers share.
@@ -34,4 +38,6 @@ pub struct App {
     pub queue: Arc<Queue>,
     pub options: Arc<HttpOptions>,
     pub metrics: PrometheusHandle,
+    /// The server was asked to end.
+    pub stopping: Arc<AtomicBool>,
 }

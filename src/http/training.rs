@@ -82,7 +82,7 @@ pub(super) async fn train(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let bytes = body::read(&headers, body, app.options.max_body).await?;
+    let bytes = body::read(&app.options.body, &headers, body).await?;
     let wait = prefer::wait(&headers);
     detached(queue_tasks(app, bytes, wait)).await
 }
@@ -94,7 +94,7 @@ async fn queue_tasks(app: App, bytes: Bytes, wait: Option<Duration>) -> Result<R
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "No annotations found."));
     }
     let project = fields.project()?;
-    let label_config = fields.text("label_config")?;
+    let label_config = fields.config("label_config")?;
     fields.object("params")?;
     if let Err(error) = parse(label_config.as_deref().unwrap_or_default(), Dialect::Tools) {
         let detail = format!("the labelling config is not well-formed ({error})");
@@ -126,7 +126,7 @@ pub(super) async fn webhook(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let bytes = body::read(&headers, body, app.options.max_body).await?;
+    let bytes = body::read(&app.options.body, &headers, body).await?;
     let wait = prefer::wait(&headers);
     detached(queue_event(app, bytes, wait)).await
 }
@@ -136,7 +136,7 @@ async fn queue_event(app: App, bytes: Bytes, wait: Option<Duration>) -> Result<R
     let action = fields
         .text("action")?
         .ok_or_else(|| ApiError::field("action", "is missing; it must be a string"))?;
-    let label_config = fields.text("label_config")?;
+    let label_config = fields.config("label_config")?;
     // Label Studio sends an event once, so it waits for the script however long the import takes.
     let (class, versions) = app.serving.imported().await?;
     if let Some(reason) = ignored_because(&action, &class) {
@@ -144,6 +144,7 @@ async fn queue_event(app: App, bytes: Bytes, wait: Option<Duration>) -> Result<R
         return Ok(ignored(reason));
     }
     let event = EventProject::read(fields.get("project"));
+    body::readable("project.label_config", event.label_config.as_deref())?;
     let known = match app.serving.project_key(&event.id) {
         None => app.queue.project_key(&event.id).await,
         known => known,

@@ -34,7 +34,7 @@ pub(super) async fn of_project(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Answer>, ApiError> {
-    let bytes = body::read(&headers, body, app.options.max_body).await?;
+    let bytes = body::read(&app.options.body, &headers, body).await?;
     let fields = Fields::read(&bytes)?;
     if fields.get("project").is_none() {
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "No project provided"));
@@ -131,7 +131,7 @@ async fn project_in(
     if body.is_end_stream() {
         return Ok(None);
     }
-    let bytes = body::read(headers, body, app.options.max_body).await?;
+    let bytes = body::read(&app.options.body, headers, body).await?;
     let fields = Fields::read(&bytes)?;
     match fields.get("project") {
         None => Ok(None),

@@ -27,5 +27,6 @@ mod tests;
 
 pub use dialect::{Dialect, UnknownDialect};
 pub use error::{ErrorKind, LabelConfigError};
+pub use limits::MAX_CONFIG_BYTES;
 pub use model::{Conditional, ConditionalKind, Control, Input, InputSource, LabelConfig};
 pub use parse::{has_variable, parse};

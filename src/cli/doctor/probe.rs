@@ -102,6 +102,14 @@ impl Prober {
         self.ask(url, authorization.and_then(sensitive)).await
     }
 
+    /// Whether the webhook of the server at `url` takes events that bring no password; none where nothing
+    /// answers. Nothing is sent to it: the method alone is wrong.
+    pub(super) async fn takes_events(&self, url: &str) -> Option<bool> {
+        let request = self.http.get(format!("{}/webhook", url.trim_end_matches('/')));
+        let status = request.send().await.ok()?.status();
+        Some(status != StatusCode::UNAUTHORIZED)
+    }
+
     /// Mistakes in predictions since the server at `url` was started; none where it does not tell.
     pub(super) async fn mistakes(&self, url: &str) -> Vec<Mistake> {
         let request = self.http.get(format!("{url}/diagnostics"));

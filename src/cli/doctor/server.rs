@@ -17,6 +17,8 @@ pub(super) struct Server {
     pub(super) locked: bool,
     /// The address that the port's owner listens on, as far as the system tells.
     bound: IpAddr,
+    /// What the user says stands for a password at the webhook.
+    token: Option<String>,
 }
 
 impl Server {
@@ -26,7 +28,7 @@ impl Server {
 
     /// Addresses to paste for it, or for one that is still to be started.
     pub(super) fn to_paste(&self, surroundings: &Surroundings) -> Vec<Address> {
-        surroundings.to_paste(self.listens_on(), self.port)
+        surroundings.to_paste(self.listens_on(), self.port, self.token.as_deref())
     }
 
     fn listens_on(&self) -> IpAddr {
@@ -35,12 +37,19 @@ impl Server {
 }
 
 /// Asks who is at the port. `start` is the command that starts the server.
-pub(super) async fn check(group: &mut Group, prober: &Prober, port: u16, start: &str) -> Server {
+pub(super) async fn check(
+    group: &mut Group,
+    prober: &Prober,
+    port: u16,
+    token: Option<&str>,
+    start: &str,
+) -> Server {
     let listening = holders(port);
     let bound = bound(&listening);
     let host = if bound.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { bound };
     let url = format!("http://{}", SocketAddr::new(host, port));
-    let mut server = Server { port, health: None, locked: false, bound };
+    let mut server =
+        Server { port, health: None, locked: false, bound, token: token.map(str::to_owned) };
     match prober.health(&url).await {
         Found::Backend(health) => {
             tell(group, &health, port);

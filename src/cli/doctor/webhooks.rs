@@ -46,6 +46,8 @@ struct Faults {
     fields: WebhookFields,
     /// A password is missing that nobody told us.
     lacks_password: bool,
+    /// The address is right but for the webhook token.
+    lacks_token: bool,
 }
 
 pub(super) async fn check(group: &mut Group, situation: &Situation<'_>) {
@@ -157,7 +159,22 @@ async fn check_password(
     let locked = one.backend.has_password()
         || matches!(one.found, Found::Locked)
         || (one.is_this && situation.server.locked);
+    let takes_events = if locked || one.is_this {
+        situation.prober.takes_events(&one.backend.url).await
+    } else {
+        None
+    };
+    if takes_events == Some(true) {
+        return;
+    }
     if !locked {
+        if takes_events == Some(false) {
+            faults.lacks_token = true;
+            faults.seen.push(format!(
+                "the server takes no events at {}: its webhook token is missing there",
+                one.backend.url
+            ));
+        }
         return;
     }
     if let Some(hook) = hook {
@@ -203,7 +220,7 @@ async fn settle(
         group.ok(format!("the webhook {address} reports annotations"));
         return;
     }
-    if situation.fix && !faults.lacks_password {
+    if situation.fix && !faults.lacks_password && !faults.lacks_token {
         match mend(situation, hook, &faults.fields).await {
             Ok(()) => faults.seen.iter().for_each(|seen| group.ok(format!("mended: {seen}"))),
             Err(error) => faults.seen.iter().for_each(|seen| {
@@ -212,7 +229,9 @@ async fn settle(
         }
         return;
     }
-    let advice = if faults.lacks_password {
+    let advice = if faults.lacks_token {
+        "connect the address that `label-studio-ml start` prints, which has the token, and delete this one"
+    } else if faults.lacks_password {
         "nothing is trained until it does: run this again with --fix and the server's --basic-auth-user and --basic-auth-pass, or add the header \
          Authorization to it under Settings → Webhooks"
     } else {

@@ -1,5 +1,6 @@
 //! `label-studio-ml start`: the server, from the command line to its end.
 
+mod descriptors;
 mod network_args;
 mod next_steps;
 mod server;
@@ -53,6 +54,10 @@ pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
     }
     // Before anything is served.
     args.network.credentials()?;
+    let has_token = args.network.webhook_token()?.is_some();
+    if args.debug && has_token {
+        tracing::warn!("--webhook-token has no effect under --debug");
+    }
     let project = args.project.folder()?;
     let configure = configure(args, &project, log_level)?;
     if args.debug {

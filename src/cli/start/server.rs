@@ -2,6 +2,7 @@
 //! up in order.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, anyhow};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -23,6 +24,10 @@ use crate::workers::process::Launch;
 use crate::workers::protocol::{Configure, ImportFailure};
 use crate::workers::supervision::{Class, Supervisor};
 
+/// Open files that the server needs besides connections: its own, and those of each worker.
+const DESCRIPTORS: u64 = 256;
+const DESCRIPTORS_A_WORKER: u64 = 16;
+
 pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch) -> Result<i32> {
     let mut signals = Signals::new()?;
     let listener = listen::listen(&args.network.host, args.network.port).await?;
@@ -40,11 +45,13 @@ pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch)
         care.rollout,
         args.workers.deadlines(),
     ));
+    let asked_to_stop = Arc::new(AtomicBool::new(false));
     let app = App {
         serving: Arc::clone(&serving),
         queue: Arc::clone(&queue),
         options: Arc::new(args.network.options(configure.model_dir.clone())?),
         metrics: PrometheusBuilder::new().install_recorder()?,
+        stopping: Arc::clone(&asked_to_stop),
     };
     let grace = seconds(args.workers.drain_timeout);
     let (stop, mut stopping) = watch::channel(false);
@@ -52,13 +59,15 @@ pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch)
     let http = tokio::spawn(serve(
         listener,
         router(app),
+        args.network
+            .connections(DESCRIPTORS + DESCRIPTORS_A_WORKER * u64::from(args.workers.workers)),
         async move {
             let _ = stopping.wait_for(|stop| *stop).await;
         },
         grace,
         move || ending.end(),
     ));
-    next_steps::show(args, address);
+    next_steps::show(args, address)?;
 
     terminal::show_progress(queue.running());
     let options = args.training.options();
@@ -79,6 +88,7 @@ pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch)
             Ok(0)
         }
     };
+    asked_to_stop.store(true, Ordering::Relaxed);
     let _ = stop.send(true);
     let trained = async {
         if !training.is_finished() {

@@ -1,0 +1,99 @@
+//! What a request asks for, before anything else: its path in one way of writing, without the webhook token,
+//! and no doubt about where it ends and whom it is for.
+
+use axum::extract::{Request, State};
+use axum::http::header::HOST;
+use axum::http::{StatusCode, Version};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::error::ApiError;
+use super::state::App;
+
+/// Mark of a request that must be refused, with what is wrong.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Malformed(pub(super) &'static str);
+
+/// Brings the path into its one way of writing.
+pub(super) async fn arrive(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    if let Some(path) = plain(request.uri().path()) {
+        let target = match request.uri().query() {
+            Some(query) => format!("{path}?{query}"),
+            None => path,
+        };
+        if let Ok(uri) = target.parse() {
+            *request.uri_mut() = uri;
+        }
+    }
+    if let Some(token) = &app.options.webhook_token {
+        token.take_off(&mut request);
+    }
+    next.run(request).await
+}
+
+/// Refuses what servers and proxies may understand differently.
+pub(super) async fn check(request: Request, next: Next) -> Response {
+    let hosts = request.headers().get_all(HOST).iter().count();
+    let wrong = match request.extensions().get::<Malformed>() {
+        Some(Malformed(wrong)) => Some(*wrong),
+        None if hosts > 1 => Some("the header Host is there more than once"),
+        None if hosts == 0 && request.version() == Version::HTTP_11 => {
+            Some("the header Host is missing")
+        }
+        None => None,
+    };
+    match wrong {
+        Some(wrong) => ApiError::new(StatusCode::BAD_REQUEST, wrong).into_response(),
+        None => next.run(request).await,
+    }
+}
+
+/// A path with `//` for `/`, since the address of a backend is often typed with a slash at its end, and
+/// with letters for what needs no `%`; none if it is so already.
+fn plain(path: &str) -> Option<String> {
+    if !path.contains("//") && !path.contains('%') {
+        return None;
+    }
+    let mut plain = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(character) = rest.chars().next() {
+        rest = &rest[character.len_utf8()..];
+        let decoded = if character == '%' { unreserved(rest) } else { None };
+        if let Some(letter) = decoded {
+            plain.push(letter);
+            rest = &rest[2..];
+        } else if character != '/' || !plain.ends_with('/') {
+            plain.push(character);
+        }
+    }
+    (plain != path).then_some(plain)
+}
+
+/// The letter, digit or mark that two hexadecimal digits stand for, if it means the same without `%`.
+fn unreserved(digits: &str) -> Option<char> {
+    let code = u8::from_str_radix(digits.get(..2)?, 16).ok()?;
+    let plain = code.is_ascii_alphanumeric() || b"-._~".contains(&code);
+    plain.then(|| char::from(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_one_way_of_writing() {
+        for (path, expected) in [
+            ("//health", "/health"),
+            ("///jobs//1///log", "/jobs/1/log"),
+            ("/%68ealth", "/health"),
+            ("/%7E%2d", "/~-"),
+        ] {
+            assert_eq!(plain(path).as_deref(), Some(expected));
+        }
+        for same in ["/health", "/", "*", "/a%2Fb", "/%", "/%4", "/%zz", "/%+1", "/%é", "/%25%36"]
+        {
+            let kept = plain(same).unwrap_or_else(|| same.to_owned());
+            assert_eq!(kept, if same == "/%25%36" { "/%256" } else { same });
+        }
+    }
+}
