@@ -233,6 +233,23 @@ ELSEWHERE: dict[str, str] = {
     "body over 256 MiB (`--max-body`)": (
         "tests/python/test_http.py::test_a_body_over_the_limit_is_refused"
     ),
+    # The original has no such limits, routes and checks.
+    "a client that sends nothing, sends or reads too slowly; heads over 64 KiB; too many connections": (
+        "tests/python/test_network.py::test_a_head_has_its_time"
+    ),
+    "HTTP/1.1 without Host or with two; both Content-Length and Transfer-Encoding": (
+        "tests/python/test_wire.py::test_two_lengths_are_one_too_many"
+    ),
+    "`/livez`, `/readyz`": "tests/python/test_auth.py::test_only_the_two_probes_are_open",
+    "a password": (
+        "tests/python/test_auth.py::test_the_token_stands_for_the_password_at_the_webhook"
+    ),
+    "header `X-Content-Type-Options: nosniff`": (
+        "tests/python/test_wire.py::test_what_is_no_request_is_told_so"
+    ),
+    "environment of the model": (
+        "tests/python/test_auth.py::test_the_model_does_not_see_the_token"
+    ),
     "traceback": "tests/python/test_http.py::test_tracebacks_can_be_hidden",
 }
 """First cell of a row -> the test that shows it, where no row of the tables does."""
