@@ -5,6 +5,8 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,13 +124,25 @@ fn open(versions: &Versions) -> Result<Result<(Lock, JobStore), Option<u32>>, Ob
     let own = versions.own_dir();
     let said =
         |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", own.display()));
-    fs::create_dir_all(&own).map_err(said)?;
+    make_private(&own).map_err(said)?;
     let lock = match lock::take(&lock_file(versions.model_dir())).map_err(said)? {
         Attempt::Taken(lock) => lock,
         Attempt::Held(holder) => return Ok(Err(holder)),
     };
     versions.sweep();
     Ok(Ok((lock, JobStore::open(&own.join("state.db"))?)))
+}
+
+/// Makes our own folder, if it is not there. The queue in it holds what Label Studio sent, tokens of its
+/// projects among it, which is nobody else's business.
+fn make_private(own: &Path) -> io::Result<()> {
+    if let Some(model_dir) = own.parent() {
+        fs::create_dir_all(model_dir)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(own) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && own.is_dir() => Ok(()),
+        made => made,
+    }
 }
 
 /// Decides about the jobs that ran when the server before ended.

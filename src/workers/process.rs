@@ -21,6 +21,10 @@ use super::descendants;
 /// Number under which a worker finds its end of the channel.
 const CHANNEL: i32 = 3;
 
+/// What lets others into the server. User code needs none of it, and what it prints or sends is not ours.
+const SECRETS: [&str; 3] =
+    ["BASIC_AUTH_PASS", "ML_SERVER_BASIC_AUTH_PASS", "LABEL_STUDIO_ML_WEBHOOK_TOKEN"];
+
 /// How worker processes are started: with the user's own interpreter.
 #[derive(Debug, Clone)]
 pub struct Launch {
@@ -68,6 +72,9 @@ impl Launch {
             // Ctrl-C in the terminal must reach the server alone, which then drains.
             .process_group(0)
             .kill_on_drop(true);
+        for name in SECRETS {
+            command.env_remove(name);
+        }
         if let Some(paths) = std::env::var_os("PYTHONPATH") {
             command.env("PYTHONPATH", absolute(&paths)?);
         }

@@ -15,7 +15,8 @@ mod record;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -252,8 +253,10 @@ impl Versions {
     }
 }
 
+/// Writes what Label Studio sent, which may hold tokens: for the owner alone.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    fs::write(path, bytes).map_err(at(path))
+    let opened = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
+    opened.and_then(|mut file| file.write_all(bytes)).map_err(at(path))
 }
 
 #[cfg(test)]
