@@ -6,6 +6,7 @@ mod init;
 mod inspect;
 mod kwargs;
 mod listen;
+mod log;
 mod offline;
 mod password;
 mod predict;
@@ -68,6 +69,7 @@ pub fn run(argv: &[String], launch: &Launch) -> i32 {
         Command::Validate(options) => validate::run(&options, launch),
         Command::Doctor(options) => doctor::run(&options, launch),
     };
+    log::flush();
     match done {
         Ok(status) => status,
         Err(error) => {

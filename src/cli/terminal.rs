@@ -1,6 +1,6 @@
 //! What `start` shows: the log, and below it the progress of training if somebody is looking.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
+use super::log::Unfailing;
 use crate::training::queue::Running;
 use crate::training::report;
 use crate::workers::output::job::JobOutput;
@@ -19,7 +20,7 @@ const BAR: &str = "{spinner} training {prefix} {bar:30} {elapsed} {wide_msg}";
 const TICK: Duration = Duration::from_millis(250);
 
 /// Log and bars share a terminal: a line of the log goes above the bars.
-static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+pub(super) static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 pub(super) fn init_log(level: &str) {
     let level = match level.to_uppercase().as_str() {
@@ -36,28 +37,6 @@ pub(super) fn init_log(level: &str) {
         .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .try_init();
-}
-
-/// The log's own way out: a closed pipe or a full disk loses lines, and nothing else.
-struct Unfailing;
-
-impl Write for Unfailing {
-    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        let write = || {
-            let _ = std::io::stderr().write_all(line);
-        };
-        if std::io::stderr().is_terminal() {
-            BARS.suspend(write);
-        } else {
-            write();
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        let _ = std::io::stderr().flush();
-        Ok(())
-    }
 }
 
 /// Draws a bar for the job that runs, where stderr is a terminal.

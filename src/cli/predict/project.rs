@@ -108,6 +108,7 @@ fn interrupted() -> Result<Arc<AtomicBool>> {
         flag.store(true, Ordering::Relaxed);
         note("stopping after what is being imported");
         signals.next().await;
+        crate::cli::log::flush();
         std::process::exit(130);
     });
     Ok(interrupted)

@@ -1,0 +1,119 @@
+//! Where the log goes: stderr, by a thread of its own.
+//!
+//! In: whole lines, from any thread. Whoever reads stderr may be slow, or not read at all (`| less`, a
+//! log collector that hangs); then lines are lost, and counted, but nobody who logs ever waits.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use super::terminal::BARS;
+
+/// Lines that wait to be written, in bytes; beyond this they are lost.
+const MOST_WAITING: usize = 4 << 20;
+/// How long the end of a command waits for what is still to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+enum Piece {
+    Line(Vec<u8>),
+    /// Everything before it has been written.
+    Mark(Sender<()>),
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: AtomicUsize,
+    lost: AtomicU64,
+}
+
+struct Log {
+    pieces: Sender<Piece>,
+    waiting: Arc<Waiting>,
+}
+
+static LOG: OnceLock<Option<Log>> = OnceLock::new();
+
+/// The log's own way out: a closed pipe, a full disk or a slow reader loses lines, and nothing else.
+pub(super) struct Unfailing;
+
+impl Write for Unfailing {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match log() {
+            Some(log) => log.take(line),
+            None => put(line),
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Waits until what was logged before is written, but not for ever.
+pub(super) fn flush() {
+    if let Some(Some(log)) = LOG.get() {
+        let (written, mark) = mpsc::channel();
+        if log.pieces.send(Piece::Mark(written)).is_ok() {
+            let _ = mark.recv_timeout(LAST_LINES);
+        }
+    }
+}
+
+fn log() -> Option<&'static Log> {
+    let begin = || {
+        let (pieces, arriving) = mpsc::channel();
+        let waiting = Arc::new(Waiting::default());
+        let counted = Arc::clone(&waiting);
+        let writer = thread::Builder::new().name("log".into());
+        // Without a thread everybody writes for themselves.
+        writer.spawn(move || write_all(&arriving, &counted)).ok()?;
+        Some(Log { pieces, waiting })
+    };
+    LOG.get_or_init(begin).as_ref()
+}
+
+impl Log {
+    fn take(&self, line: &[u8]) {
+        let before = self.waiting.bytes.fetch_add(line.len(), Ordering::Relaxed);
+        let fits = before + line.len() <= MOST_WAITING;
+        if !fits || self.pieces.send(Piece::Line(line.to_vec())).is_err() {
+            self.waiting.bytes.fetch_sub(line.len(), Ordering::Relaxed);
+            self.waiting.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn write_all(arriving: &Receiver<Piece>, waiting: &Waiting) {
+    while let Ok(piece) = arriving.recv() {
+        match piece {
+            Piece::Line(line) => {
+                put(&line);
+                waiting.bytes.fetch_sub(line.len(), Ordering::Relaxed);
+                let lost = waiting.lost.swap(0, Ordering::Relaxed);
+                if lost > 0 {
+                    put(format!("{lost} lines of the log were lost: it is read too slowly\n")
+                        .as_bytes());
+                }
+            }
+            Piece::Mark(written) => {
+                let _ = written.send(());
+            }
+        }
+    }
+}
+
+/// A line of the log goes above the bars.
+fn put(line: &[u8]) {
+    let write = || {
+        let _ = io::stderr().write_all(line);
+    };
+    if io::stderr().is_terminal() {
+        BARS.suspend(write);
+    } else {
+        write();
+    }
+}
