@@ -77,7 +77,7 @@ def descriptors(pid: int) -> Counter[str]:
             target = str(entry.readlink())
         except OSError:
             continue
-        kinds[re.sub(r"\d+", "N", target)] += 1
+        kinds[re.sub(r"\d+", "N", target.removesuffix(" (deleted)"))] += 1
     return kinds
 
 

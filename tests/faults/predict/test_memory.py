@@ -1,0 +1,61 @@
+"""Models without memory."""
+
+from __future__ import annotations
+
+from backend import Backend
+
+#: What the process has now and a little more, as a container would give it.
+LIMIT = (
+    "now = int(open('/proc/self/statm').read().split()[0]) * 4096\n"
+    "resource.setrlimit(resource.RLIMIT_AS, (now + (64 << 20), resource.RLIM_INFINITY))\n"
+)
+
+
+def test_a_model_that_gets_no_memory_costs_one_answer(changed: Backend) -> None:
+    worker = changed.worker()
+    answer = changed.do(LIMIT + "held = bytearray(1 << 30)")
+    assert answer.status_code == 500, answer.text
+    assert answer.json()["detail"].startswith("MemoryError")
+    changed.check_answer()
+    assert changed.worker() == worker
+
+
+def test_a_model_that_takes_all_memory_bit_by_bit_costs_one_answer(changed: Backend) -> None:
+    answer = changed.do(LIMIT + "held = []\nwhile True: held.append(' ' * 100_000)")
+    assert answer.status_code in (500, 502), answer.text
+    changed.check_answer()
+
+
+def test_a_result_for_which_there_is_no_memory_costs_one_answer(changed: Backend) -> None:
+    """It is the writing of the answer that finds none: in Rust, which aborts."""
+    answer = changed.do(LIMIT + "results = [{'text': ['x' * (1 << 20)] * 200}]")
+    assert answer.status_code in (500, 502), answer.text
+    changed.check_answer()
+
+
+def test_a_request_for_which_there_is_no_memory_costs_one_answer(changed: Backend) -> None:
+    assert changed.do(LIMIT).status_code == 200
+    answer = changed.server.predict([{"data": {"text": "x" * (100 << 20)}}])
+    assert answer.status_code in (500, 502), answer.text
+    changed.check_answer()
+
+
+def test_threads_for_which_there_is_no_memory_cost_one_answer(changed: Backend) -> None:
+    code = (
+        "ts = []\n"
+        "for _ in range(1000):\n"
+        "    ts.append(threading.Thread(target=time.sleep, args=[1])); ts[-1].start()\n"
+    )
+    answer = changed.do(LIMIT + code)
+    assert answer.status_code in (500, 502), answer.text
+    changed.check_answer()
+
+
+def test_children_for_which_there_is_no_memory_cost_one_answer(changed: Backend) -> None:
+    code = (
+        "now = int(open('/proc/self/statm').read().split()[0]) * 4096\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (now, resource.RLIM_INFINITY))\n"
+        "subprocess.run(['true'], preexec_fn=lambda: None)"
+    )
+    assert changed.do(code).status_code in (200, 500, 502)
+    changed.check_answer()
