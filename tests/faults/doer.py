@@ -40,7 +40,9 @@ DOER = """
             return [right(task["data"]["text"]) for task in tasks]
 
         def fit(self, tasks, workdir=None, **kwargs):
-            told = list(tasks)[0]["data"]
+            # A webhook brings its one task in its event.
+            task = (list(tasks) or [kwargs["data"]["task"]])[0]
+            told = task["data"]
             names = run(told["do"], self=self, workdir=workdir) if "do" in told else {}
             return names.get("learned", {"learned": told.get("text")})
 

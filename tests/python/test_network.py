@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from hosting import CHOICES, ECHO, Server, make_project, wait_for
-from wire import Answer, Wire, ask, post
+from raw_http import Answer, Wire, ask, post
 
 Serve = Callable[..., Server]
 GET = "GET /health HTTP/1.1\r\nHost: h\r\n\r\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import requests
 from hosting import CHOICES, PROJECT, Server, is_running, make_project, wait_for
-from wire import ask, post
+from raw_http import ask, post
 
 USER, PASSWORD = "somebody", "correct-horse-battery"
 TOKEN = "staple_0123456789-abcdef"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from hosting import CHOICES, Server
-from wire import Answer, Wire, ask, post
+from raw_http import Answer, Wire, ask, post
 
 PREDICT = json.dumps({"tasks": [{"id": 1, "data": {"text": "fine"}}], "label_config": CHOICES})
 GET = "GET /health HTTP/1.1\r\nHost: h\r\n\r\n"
