@@ -44,6 +44,11 @@ pub fn end_this_worker() {
     if getpgrp() == getpid() || own.is_some() {
         end(getpid(), own);
     }
+    // A pool of processes replaces each one that ends, for as long as this one lives: only all at once
+    // can they be ended, and the tracker with them.
+    if getpgrp() == getpid() {
+        let _ = kill_process_group(getpgrp(), Signal::KILL);
+    }
     let _ = kill_process(getpid(), Signal::KILL);
 }
 
