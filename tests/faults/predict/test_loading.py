@@ -144,11 +144,13 @@ def test_a_script_that_breaks_while_the_server_runs_is_named_until_it_is_mended(
         return " ".join(health.json().get("problems", []))
 
     wait_for(lambda: problems() and told in problems(), "/health names it")
+    assert backend.server.get("/readyz").status_code == 503
     answer = backend.server.predict()
     assert answer.status_code == 503
     assert told in answer.json()["detail"]
     script.write_bytes(good)
     wait_for(backend.is_ready, "it serves again", 60)
+    assert backend.server.get("/readyz").status_code == 200
     assert not problems()
     backend.keeps_its_promises()
     backend.end()

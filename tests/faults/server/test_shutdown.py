@@ -82,7 +82,8 @@ def test_nobody_new_is_let_in_while_the_server_ends(make_backend: MakeBackend) -
         wait_for(lambda: is_refused(backend), "connections are refused")
         hold.unlink()
         assert asked.result().status_code == 200
-    backend.end()
+    assert backend.server.process.wait(20) == 0
+    backend.check_processes()
 
 
 def is_refused(backend: Backend) -> bool:
