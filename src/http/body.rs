@@ -26,7 +26,7 @@ use crate::workers::protocol::HttpHead;
 /// Slower than this in bytes a second, on average, no client may send once it had the time of two pauses.
 const SLOWEST: usize = 1 << 10;
 /// Room that is made at first. More is made as bytes come, since a length is soon announced.
-const ROOM: usize = 64 << 10;
+const ROOM: usize = 1 << 10;
 
 /// How much and how slowly clients may send.
 #[derive(Debug, Clone)]

@@ -19,11 +19,13 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use self::registry::Registry;
+use self::registry::{Full, Place, Registry};
 use super::error::ApiError;
 
 /// Pause after the system refused a connection, for instance for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often it is looked for a place.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long the answers that are known at the very end may take.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// So many connections too many are told so at a time; others are closed without a word.
@@ -68,7 +70,7 @@ pub async fn serve(
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => match registry.enter() {
+                Ok((stream, _)) => match enter(&registry).await {
                     Some(place) => {
                         let limits = Arc::clone(&limits);
                         let router = router.clone();
@@ -93,6 +95,18 @@ pub async fn serve(
         tracing::warn!("requests that still run after {seconds} s are given up (--drain-timeout)");
         end();
         let _ = timeout(LAST_ANSWERS, finished).await;
+    }
+}
+
+/// A place for a new connection; none if all others are busy. While some of them have only just come, it is
+/// soon known which of them are.
+async fn enter(registry: &Registry) -> Option<Place> {
+    loop {
+        match registry.enter() {
+            Ok(place) => return Some(place),
+            Err(Full::Busy) => return None,
+            Err(Full::Soon) => sleep(LOOK_AGAIN).await,
+        }
     }
 }
 

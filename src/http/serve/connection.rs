@@ -177,7 +177,7 @@ pub(super) async fn answer(mut stream: TcpStream, bytes: &[u8]) {
 
 /// Reads on for a while without keeping anything, so that the client gets to see its answer.
 async fn linger(mut stream: TcpStream) {
-    let mut waste = vec![0; 64 << 10];
+    let mut waste = vec![0; 4 << 10];
     let all = async { while matches!(stream.read(&mut waste).await, Ok(1..)) {} };
     // Whoever sends for longer than this gets the broken connection.
     let _ = timeout(LINGER, all).await;

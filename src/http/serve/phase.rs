@@ -54,6 +54,7 @@ pub(super) struct Shared {
 }
 
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 struct State {
     phase: Phase,
     since: Instant,
@@ -61,6 +62,8 @@ struct State {
     head: Vec<u8>,
     /// A request was not read to its end.
     unread: bool,
+    /// The client's side of the stream is at its end.
+    ended: bool,
     /// The answer of the HTTP library to what is no request was kept back.
     kept_back: bool,
     /// Since when the client takes no bytes, and how many it had not taken then.
@@ -75,6 +78,7 @@ impl Default for Shared {
             since: Instant::now(),
             head: Vec::new(),
             unread: false,
+            ended: false,
             kept_back: false,
             stalled: None,
             leaving: false,
@@ -149,8 +153,15 @@ impl Shared {
         self.lock().unread = true;
     }
 
+    /// The client sends no more.
+    pub(super) fn ended(&self) {
+        self.lock().ended = true;
+    }
+
+    /// Whether the client may still be sending what nobody reads.
     pub(super) fn unread(&self) -> bool {
-        self.lock().unread
+        let state = self.lock();
+        state.unread && !state.ended
     }
 
     /// The client took bytes.

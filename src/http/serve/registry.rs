@@ -15,6 +15,15 @@ pub(super) struct Registry {
     most: usize,
 }
 
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    /// All connections have a request that is being answered.
+    Busy,
+    /// One of them either asks or makes room before long.
+    Soon,
+}
+
 #[derive(Default)]
 struct Open {
     next: u64,
@@ -33,8 +42,8 @@ impl Registry {
         Self { open: Arc::default(), most }
     }
 
-    /// A place for a new connection; none if all others are busy.
-    pub(super) fn enter(&self) -> Option<Place> {
+    /// A place for a new connection.
+    pub(super) fn enter(&self) -> Result<Place, Full> {
         let mut open = lock(&self.open);
         if open.connections.len() >= self.most {
             let unused = least_used(&open)?;
@@ -46,7 +55,7 @@ impl Registry {
         open.next += 1;
         let shared = Arc::new(Shared::default());
         open.connections.insert(id, Arc::clone(&shared));
-        Some(Place { id, open: Arc::clone(&self.open), shared })
+        Ok(Place { id, open: Arc::clone(&self.open), shared })
     }
 
     /// Has every connection end as soon as it has no request.
@@ -57,17 +66,18 @@ impl Registry {
 
 /// The connection that is kept for a next request for longest, or else the one that has not managed to ask
 /// anything for longest.
-fn least_used(open: &Open) -> Option<u64> {
+fn least_used(open: &Open) -> Result<u64, Full> {
     let now = Instant::now();
-    let unused = open.connections.iter().filter_map(|(id, connection)| {
-        let (kept, since) = match connection.in_use() {
-            Use::Kept(since) => (true, since),
-            Use::Asking(since) if now.duration_since(since) >= TIME_TO_ASK => (false, since),
-            Use::Asking(_) | Use::Busy => return None,
-        };
-        Some((!kept, since, *id))
+    let unused = open.connections.iter().filter_map(|(id, connection)| match connection.in_use() {
+        Use::Kept(since) => Some((false, since, *id)),
+        Use::Asking(since) => Some((true, since, *id)),
+        Use::Busy => None,
     });
-    unused.min().map(|(.., id)| id)
+    match unused.min() {
+        None => Err(Full::Busy),
+        Some((true, since, _)) if now.duration_since(since) < TIME_TO_ASK => Err(Full::Soon),
+        Some((.., id)) => Ok(id),
+    }
 }
 
 impl Drop for Place {
@@ -91,7 +101,7 @@ mod tests {
         for place in &places {
             place.shared.begin();
         }
-        assert!(registry.enter().is_none());
+        assert_eq!(registry.enter().err(), Some(Full::Busy));
         for place in [&places[1], &places[2]] {
             place.shared.finish();
             place.shared.flushed();
@@ -99,13 +109,14 @@ mod tests {
         let fourth = registry.enter().unwrap();
         let closed: Vec<bool> = places.iter().map(|place| place.shared.is_closed()).collect();
         assert_eq!(closed, [false, true, false]);
-        // One that has just come is given time to ask.
         fourth.shared.begin();
         let fifth = registry.enter().unwrap();
         assert!(places[2].shared.is_closed());
-        assert!(registry.enter().is_none());
+        // One that has just come is given time to ask.
+        assert_eq!(registry.enter().err(), Some(Full::Soon));
+        fifth.shared.begin();
+        assert_eq!(registry.enter().err(), Some(Full::Busy));
         drop(places);
-        assert!(registry.enter().is_some());
-        drop(fifth);
+        assert!(registry.enter().is_ok());
     }
 }

@@ -44,6 +44,8 @@ impl AsyncRead for Wire {
         let received = &buffer.filled()[before..];
         if !received.is_empty() {
             self.shared.received(received);
+        } else if buffer.remaining() > 0 {
+            self.shared.ended();
         }
         Poll::Ready(Ok(()))
     }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import resource
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +12,7 @@ import pytest
 from backend import Backend
 from footprint import descriptors, status_field
 from hosting import wait_for
-from wire import connection, exchange, head, predict_body, read_answer, request, send_all
+from wire import connection, head, predict_body, read_answer, request, send_all
 
 MakeBackend = Callable[..., Backend]
 
@@ -92,62 +90,43 @@ def test_a_client_that_does_not_read_its_answer_holds_up_nobody(backend: Backend
         assert backend.server.get("/health").ok
 
 
-def few_descriptors() -> None:
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+def test_without_descriptors_no_connection_is_lost_for_ever(make_backend: MakeBackend) -> None:
+    """Of more clients than the server has descriptors for, those that ask nothing make room."""
 
+    def few() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
-def served(backend: Backend) -> bool:
-    try:
-        return exchange(backend.server, request(BODY)).status == 200
-    except OSError:
-        return False
-
-
-def test_who_finds_no_descriptor_is_told_or_waits_and_later_ones_are_served(
-    make_backend: MakeBackend,
-) -> None:
-    backend = make_backend(spawn={"preexec_fn": few_descriptors})
+    backend = make_backend(spawn={"preexec_fn": few})
     backend.start()
     backend.settle()
     server = backend.server.process.pid
-    busy = head(len(BODY)) + BODY[:-1]
     with ExitStack() as opened:
-        clients = [opened.enter_context(connection(backend.server)) for _ in range(100)]
-        for client in clients:
-            send_all(client, busy)
-        answers = [client for client in clients[:10] if finishes(client)]
-        assert answers, "who is in is served"
-        assert descriptors(server).total() <= 64
-        assert backend.server.process.poll() is None
-    wait_for(lambda: served(backend), "with room again, others are served")
+        clients = held(backend, 100, b"", opened)
+        wait_for(lambda: "no more than 64 files may be open" in backend.server.log(), "it says so")
+        clients[-1].sendall(request(BODY))
+        assert read_answer(clients[-1]).status == 200, "those that ask nothing make room"
+        assert descriptors(server).total() < 64
     backend.keeps_its_promises()
     backend.end()
-
-
-def finishes(client: socket.socket) -> bool:
-    """Send the rest of a request; tell whether it is answered."""
-    try:
-        client.sendall(BODY[-1:])
-        return read_answer(client).status == 200
-    except OSError:
-        return False
 
 
 def test_a_worker_that_dies_while_descriptors_are_scarce_comes_back(
     make_backend: MakeBackend,
 ) -> None:
-    backend = make_backend(spawn={"preexec_fn": few_descriptors})
+    def few() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+    backend = make_backend(spawn={"preexec_fn": few})
     backend.start()
     backend.settle()
-    restarts = backend.restarts()
-    busy = head(len(BODY)) + BODY[:-1]
+    server = backend.server.process.pid
     with ExitStack() as opened:
-        for _ in range(100):
-            send_all(opened.enter_context(connection(backend.server)), busy)
-        os.kill(backend.worker(), signal.SIGKILL)
-        wait_for(lambda: "was killed by signal 9" in backend.server.log(), "the death is known")
-    wait_for(lambda: served(backend), "with room again, another worker serves")
-    assert backend.restarts() > restarts
+        clients = held(backend, 100, b"", opened)
+        clients[-1].sendall(request(predict_body(do="os._exit(3)")))
+        assert read_answer(clients[-1]).status == 502
+        assert descriptors(server).total() < 64
+        for client in clients[:80]:
+            client.close()
     backend.keeps_its_promises()
     backend.end()
 
