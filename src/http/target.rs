@@ -2,8 +2,8 @@
 //! and no doubt about where it ends and whom it is for.
 
 use axum::extract::{Request, State};
-use axum::http::header::HOST;
-use axum::http::{StatusCode, Version};
+use axum::http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -36,6 +36,9 @@ pub(super) async fn check(request: Request, next: Next) -> Response {
     let hosts = request.headers().get_all(HOST).iter().count();
     let wrong = match request.extensions().get::<Malformed>() {
         Some(Malformed(wrong)) => Some(*wrong),
+        None if !is_plainly_coded(request.headers()) => {
+            Some("the header Transfer-Encoding may only say `chunked`, and only once")
+        }
         None if hosts > 1 => Some("the header Host is there more than once"),
         None if hosts == 0 && request.version() == Version::HTTP_11 => {
             Some("the header Host is missing")
@@ -43,9 +46,23 @@ pub(super) async fn check(request: Request, next: Next) -> Response {
         None => None,
     };
     match wrong {
-        Some(wrong) => ApiError::new(StatusCode::BAD_REQUEST, wrong).into_response(),
+        Some(wrong) => {
+            let mut refusal = ApiError::new(StatusCode::BAD_REQUEST, wrong).into_response();
+            // Where the next request would begin is in doubt too.
+            refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            refusal
+        }
         None => next.run(request).await,
     }
+}
+
+/// Whether a body is sent in chunks, if it is, in the one way that everybody understands.
+fn is_plainly_coded(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let first_is_plain = codings
+        .next()
+        .is_none_or(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"));
+    first_is_plain && codings.next().is_none()
 }
 
 /// A path with `//` for `/`, since the address of a backend is often typed with a slash at its end, and

@@ -6,6 +6,7 @@ rightly, and has left nothing behind.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +33,9 @@ MOST_DEATHS = 3
 
 @pytest.fixture(scope="session", autouse=True)
 def installed() -> None:
+    # Whoever started the tests in the background may have them ignored, and so would all servers.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not CONSOLE_SCRIPT.exists():
         pytest.exit(f"install the wheel first: there is no {CONSOLE_SCRIPT}", returncode=1)
 
