@@ -240,6 +240,14 @@ ELSEWHERE: dict[str, str] = {
     "HTTP/1.1 without Host or with two; both Content-Length and Transfer-Encoding": (
         "tests/python/test_wire.py::test_two_lengths_are_one_too_many"
     ),
+    "more predictions than threads": (
+        "tests/faults/deadlines/test_queue.py"
+        "::test_who_finds_the_line_full_is_told_at_once_and_when_to_come_back"
+    ),
+    "a prediction that hangs": (
+        "tests/faults/deadlines/test_deadlines.py"
+        "::test_a_prediction_whose_client_hung_up_is_broken_off"
+    ),
     "`/livez`, `/readyz`": "tests/python/test_auth.py::test_only_the_two_probes_are_open",
     "a password": (
         "tests/python/test_auth.py::test_the_token_stands_for_the_password_at_the_webhook"
