@@ -1,7 +1,7 @@
 """A server of ours that asks for a user and a password.
 
 Label Studio brings them wherever it asks for something itself. Its automatic webhook brings none,
-so events are refused until the webhook is given the header.
+so events are refused until the webhook is given the header, or the address has a token in it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from rest import Api, ApiError
 Connect = Callable[..., Connected]
 
 AUTH = ("jürgen", "a:secret wörd")
+TOKEN = "0123456789abcdefABCDEF-_"
 
 
 def refused_events(server: Server) -> int:
@@ -118,3 +119,18 @@ def test_an_address_with_the_password_in_it(connect: Connect, locked: Server) ->
 def test_letters_beyond_ascii(connect: Connect, serve: Callable[..., Server]) -> None:
     project = connect(serve(MAJORITY["v2"], auth=AUTH), texts("one"))
     assert project.predicted() == "Positive"
+
+
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+def test_a_token_in_the_address_lets_the_automatic_webhook_in(
+    connect: Connect, serve: Callable[..., Server], generation: str
+) -> None:
+    server = serve(MAJORITY[generation], "--webhook-token", TOKEN, auth=PLAIN)
+    project = connect(server, texts("one", "two"), url=f"{server.url}/{TOKEN}")
+    before = project.version
+    project.annotate(project.tasks[0], "Negative")
+    project.trained(before)
+    assert project.predicted() == "Negative"
+    assert refused_events(server) == 0
+    with_token = [line for line in server.log().splitlines() if TOKEN in line]
+    assert all("paste into Label Studio" in line for line in with_token), with_token
