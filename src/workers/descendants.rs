@@ -134,7 +134,7 @@ mod tests {
         let sleeping = |mark: &OsStr| {
             // A shell in between, that is gone at once.
             let mut shell = Command::new("sh");
-            shell.args(["-c", "setsid sleep 600 >/dev/null & echo $!"]).env(MARK, mark);
+            shell.args(["-c", "setsid sleep 600 >/dev/null 2>&1 & echo $!"]).env(MARK, mark);
             let said = shell.stdin(Stdio::null()).output().unwrap().stdout;
             String::from_utf8(said).unwrap().trim().to_owned()
         };

@@ -28,6 +28,10 @@ use crate::predictions::Mended;
 /// How long a prediction may take to end once it was broken off; code in C does not notice.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
+/// How often a prediction is asked for whose model was unloaded meanwhile: there are no more requests
+/// than threads that could have it unloaded.
+const ASK_AGAIN: usize = 256;
+
 /// Why a worker gave no answer, or a bad one.
 #[derive(Debug, Error)]
 pub enum WorkerError {
@@ -348,10 +352,15 @@ impl Worker {
         mut give_up: Pin<&mut (impl Future<Output = ()> + Send)>,
     ) -> Result<Predicted, WorkerError> {
         let mut asked = self.ask_predict(model, force_reload, http.clone(), give_up.as_mut()).await;
-        // A switch of versions may unload the model between its introduction and its use.
-        if let Err(WorkerError::Model(ModelError { kind: ModelErrorKind::Unloaded, .. })) = asked {
+        // A switch of versions may unload the model between its introduction and its use; so may each
+        // other request for it that ends after the switch.
+        for _ in 0..ASK_AGAIN {
+            let Err(WorkerError::Model(ModelError { kind: ModelErrorKind::Unloaded, .. })) = asked
+            else {
+                break;
+            };
             self.known().remove(&model.spec.id);
-            asked = self.ask_predict(model, force_reload, http, give_up).await;
+            asked = self.ask_predict(model, force_reload, http.clone(), give_up.as_mut()).await;
         }
         self.answered.fetch_add(1, Ordering::Relaxed);
         match asked? {
