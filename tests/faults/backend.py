@@ -30,7 +30,7 @@ from requests.adapters import HTTPAdapter
 
 #: How much more memory than after its first answers the server may keep: some of what a crowd of a
 #: thousand needed stays with the allocator.
-MEMORY_KIB = 40 << 10
+MEMORY_KIB = 64 << 10
 #: Has the allocator give back at once what is freed, so that only what is held counts.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "32768", "MALLOC_TRIM_THRESHOLD_": "32768"}
 #: How long what a fault left may take to be gone.
