@@ -101,7 +101,12 @@ def test_a_malformed_request_is_refused_and_the_next_is_right(backend: Backend, 
 
 
 #: Requests that another reader could take for two: they must end their connection.
-AMBIGUOUS = ["a length and chunks", "two lengths that differ", "a negative length"]
+AMBIGUOUS = [
+    "a length and chunks",
+    "two lengths that differ",
+    "a negative length",
+    "chunked twice",
+]
 
 
 @pytest.mark.parametrize("what", AMBIGUOUS)
