@@ -244,6 +244,9 @@ ELSEWHERE: dict[str, str] = {
         "tests/faults/deadlines/test_queue.py"
         "::test_who_finds_the_line_full_is_told_at_once_and_when_to_come_back"
     ),
+    "a client that closes its sending side after the request": (
+        "tests/faults/network/test_hang_ups.py::test_a_client_that_closes_its_sending_side_costs_nobody"
+    ),
     "a prediction that hangs": (
         "tests/faults/deadlines/test_deadlines.py"
         "::test_a_prediction_whose_client_hung_up_is_broken_off"
