@@ -263,6 +263,10 @@ class Backend:
                     os.kill(pid, signal.SIGKILL)
 
 
+#: Makes a project with servers of its own: the fixture `make_backend`.
+MakeBackend = Callable[..., Backend]
+
+
 def eventually(wrong: Callable[[], str], what: str, seconds: float = GONE) -> None:
     """Fail if something is still wrong after a while; `wrong` says what it is, or nothing."""
     end = time.monotonic() + seconds

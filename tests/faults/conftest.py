@@ -19,12 +19,10 @@ sys.path.insert(0, str(HERE))
 # Servers are made and started as in the other tests.
 sys.path.insert(0, str(HERE.parent / "python"))
 
-from backend import Backend  # noqa: E402
+from backend import Backend, MakeBackend  # noqa: E402
 from doer import DOER  # noqa: E402
 from hosting import CONSOLE_SCRIPT  # noqa: E402
 from small_disk import SmallDisk, cannot_mount  # noqa: E402
-
-MakeBackend = Callable[..., Backend]
 
 #: A worker that keeps dying young is started again at growing intervals. After so many deaths, tests
 #: get another server, so that none has to wait for what those before it did.

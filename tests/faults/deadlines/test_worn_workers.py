@@ -9,8 +9,7 @@ from collections import Counter
 
 import pytest
 import requests
-from backend import Backend, eventually
-from conftest import MakeBackend
+from backend import Backend, MakeBackend, eventually
 from doer import DOER, right_answer
 from hosting import CHOICES, PROJECT, wait_for
 

@@ -14,8 +14,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from backend import Backend
-from conftest import MakeBackend
+from backend import Backend, MakeBackend
 from doer import DOER
 from footprint import descriptors, status_field
 from hosting import wait_for
