@@ -45,7 +45,8 @@ def locked(host: Host, condition: str) -> Iterator[None]:
 
 
 def test_a_job_taken_while_the_store_is_locked_still_ends(host: Host) -> None:
-    host.start()
+    # Then each job has its worker started, and is without one for a while.
+    host.start("--train-linger", "0")
     host.ended(host.ledger.train(host.server))
     with ThreadPoolExecutor(1) as client:
         asked = client.submit(host.ledger.train, host.server)
