@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, StatusCode};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
@@ -31,6 +32,10 @@ use super::wire::Wire;
 /// How long the rest of a refused request is read. A client that still sends when the connection is closed
 /// sees a broken connection instead of the answer.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// Answers to a request whose body is given up.
+const ENDING: [StatusCode; 3] =
+    [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT, StatusCode::SERVICE_UNAVAILABLE];
 
 /// How a connection came to its end.
 enum End {
@@ -56,7 +61,11 @@ pub(super) async fn run(
         let request = begin(request, shared);
         let mut router = router.clone();
         async move {
-            let response = Service::call(&mut router, request).await?;
+            let mut response = Service::call(&mut router, request).await?;
+            // The rest of such a body is not waited for: a next request would find the connection closed.
+            if shared.unread() && ENDING.contains(&response.status()) {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             Ok::<_, Infallible>(
                 response.map(|body| Outgoing { body, _end: Answered(Arc::clone(shared)) }),
             )
