@@ -16,8 +16,6 @@ use super::super::worker::Worker;
 
 /// An interpreter that was kept for this long is worth a line in the log.
 const STUCK: Duration = Duration::from_secs(5);
-/// A worker that grew to this multiple of its limit is ended, whatever it does.
-const BLOATED: f64 = 1.5;
 /// Largest part by which a limit is shortened, so that workers do not go all at once.
 const JITTER: f64 = 0.1;
 
@@ -137,9 +135,10 @@ impl Limits {
         }
         let mib = |bytes: u64| bytes >> 20;
         if let (Some(most), Some(memory)) = (self.memory, seen.memory) {
+            // Whatever it does: it would take the machine's memory from the others.
             if memory > most.saturating_add(most / 2) {
                 let reason = format!(
-                    "grew to {} MiB, over {BLOATED} × {} MiB (--max-worker-rss), and was ended",
+                    "grew to {} MiB, over 1.5 × {} MiB (--max-worker-rss), and was ended",
                     mib(memory),
                     mib(most)
                 );
