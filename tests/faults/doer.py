@@ -16,7 +16,7 @@ DOER = """
         choice = "Positive" if "good" in text else "Negative"
         region = {"from_name": "sentiment", "to_name": "text", "type": "choices"}
         region["id"], region["value"] = text, {"choices": [choice]}
-        return {"result": [region], "score": len(text) / 100}
+        return {"result": [region], "score": len(text) / 128}
 
     def run(code, **names):
         names = {**globals(), **names}
@@ -54,6 +54,7 @@ def right_answer(texts: list[str], version: str = "INITIAL") -> dict[str, Any]:
     """Return what the server must answer for tasks with these texts."""
     results = []
     for text in texts:
+        # A division by a power of two has the same result in every rounding mode.
         region = {
             "from_name": "sentiment",
             "to_name": "text",
@@ -61,5 +62,5 @@ def right_answer(texts: list[str], version: str = "INITIAL") -> dict[str, Any]:
             "id": text,
             "value": {"choices": ["Positive" if "good" in text else "Negative"]},
         }
-        results.append({"result": [region], "score": len(text) / 100, "model_version": version})
+        results.append({"result": [region], "score": len(text) / 128, "model_version": version})
     return {"results": results, "model_version": version}

@@ -87,6 +87,19 @@ def test_a_change_in_the_worker_changes_no_answer(changed: Backend, what: str) -
     assert changed.worker() == worker
 
 
+@pytest.mark.parametrize("mode", ["0x400", "0x800", "0xc00"], ids=["down", "up", "to zero"])
+def test_numbers_are_written_right_in_every_rounding_mode(changed: Backend, mode: str) -> None:
+    numbers = [0.09, 0.1, 1 / 3, 5e-324, 2.5e-8, 1.7976931348623157e308, 123456789.12345679]
+    exact = ", ".join(f"float.fromhex({number.hex()!r})" for number in numbers)
+    code = (
+        f"ctypes.CDLL('libm.so.6').fesetround({mode})\n"
+        f"results = [right('fine')]\n"
+        f"results[0]['result'][0]['meta'] = {{'numbers': [{exact}]}}"
+    )
+    answer = changed.do(code).json()
+    assert answer["results"][0]["result"][0]["meta"]["numbers"] == numbers
+
+
 SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP", "SIGCHLD", "SIGPIPE", "SIGSEGV", "SIGUSR1"]
 
 

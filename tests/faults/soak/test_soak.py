@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import pytest
 from backend import Backend, MakeBackend
 from doer import DOER
 from footprint import descriptors, status_field
@@ -29,6 +30,8 @@ MOST_MEMORY_KIB = 24 << 10
 MOST_DESCRIPTORS = 8
 #: The memory of a worker that answered thousands, compared with others.
 MOST_WORKER_KIB = 48 << 10
+#: How long the training that is queued at the end may take.
+TRAINING_ENDS = 120.0
 
 
 @dataclass
@@ -61,6 +64,8 @@ class Samples:
         return statistics.median(series[:third]), statistics.median(series[-third:])
 
 
+# Beside the load itself: start, training that is still queued, and the end.
+@pytest.mark.timeout(SECONDS + TRAINING_ENDS + 120)
 def test_mixed_load_with_random_kills(make_backend: MakeBackend) -> None:
     backend = make_backend(
         DOER, "--workers", "2", "--threads", "4", "--max-requests", "3000", "--spare-workers", "1"
@@ -91,7 +96,7 @@ def test_mixed_load_with_random_kills(make_backend: MakeBackend) -> None:
         listed = backend.server.get("/jobs", params={"limit": 1000}).json()
         return all(job["ended_at"] for job in listed["jobs"])
 
-    wait_for(all_ended, "all training has ended", 120)
+    wait_for(all_ended, "all training has ended", TRAINING_ENDS)
     jobs = [backend.job(job) for job in sorted(load.jobs)]
     report = {
         "seconds": SECONDS,
