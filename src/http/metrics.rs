@@ -1,14 +1,19 @@
 //! `/metrics`: counters and gauges for Prometheus.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics::{counter, gauge, histogram};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::time::sleep;
 
 use super::state::App;
+
+/// How often recorded durations are taken in.
+const KEEP_UP: Duration = Duration::from_secs(5);
 
 pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     let pool = app.serving.pool();
@@ -18,6 +23,15 @@ pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     set("label_studio_ml_jobs", usize::try_from(app.queue.len()).unwrap_or(usize::MAX));
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     ([(CONTENT_TYPE, content_type)], app.metrics.render())
+}
+
+/// Takes in the durations that were recorded: they are kept one by one until somebody does, and perhaps
+/// nobody ever asks for `/metrics`.
+pub async fn keep_up(metrics: PrometheusHandle) {
+    loop {
+        sleep(KEEP_UP).await;
+        metrics.run_upkeep();
+    }
 }
 
 #[allow(clippy::cast_precision_loss)] // counts stay far below 2^52

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use super::{StartArgs, next_steps, seconds};
 use crate::cli::signals::Signals;
 use crate::cli::{listen, terminal};
+use crate::http::metrics::keep_up;
 use crate::http::router::router;
 use crate::http::serve::serve;
 use crate::http::state::App;
@@ -53,6 +54,7 @@ pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch)
         metrics: PrometheusBuilder::new().install_recorder()?,
         stopping: Arc::clone(&asked_to_stop),
     };
+    tokio::spawn(keep_up(app.metrics.clone()));
     let grace = seconds(args.workers.drain_timeout);
     let (stop, mut stopping) = watch::channel(false);
     let ending = Arc::clone(&serving);
