@@ -1,10 +1,12 @@
-//! Request bodies: reading them within bounds, and the fields that the server itself needs.
+//! Request bodies: reading them within bounds of size and time.
 //!
-//! Out comes the body as it was sent; the server looks only at what it must know to pass it on.
+//! Out comes the body as it was sent, a large one in a file that a worker can be given.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -12,14 +14,16 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use serde_json::Value;
-use serde_json::value::RawValue;
+use hyper::body::Body as _;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 use tokio::time::timeout_at;
 
 pub use super::budget::Budget;
 use super::budget::Held;
 use super::error::ApiError;
-use crate::label_config::MAX_CONFIG_BYTES;
+use crate::workers::frame::INLINE_LIMIT;
+use crate::workers::handoff::{Payload, Spool};
 use crate::workers::model::Request;
 use crate::workers::protocol::HttpHead;
 
@@ -75,12 +79,59 @@ impl BodyLimits {
     }
 }
 
+/// The bytes of a body that have come.
+enum Coming {
+    /// Few enough to send them to a worker as they are.
+    InMemory(BytesMut),
+    InFile(Spool, usize),
+}
+
+impl Coming {
+    fn len(&self) -> usize {
+        match self {
+            Self::InMemory(bytes) => bytes.len(),
+            Self::InFile(_, length) => *length,
+        }
+    }
+
+    /// Takes more; `announced` is how many there will be in all.
+    fn take(&mut self, data: &[u8], announced: usize) -> io::Result<()> {
+        match self {
+            Self::InFile(spool, length) => {
+                spool.write(data)?;
+                *length += data.len();
+            }
+            Self::InMemory(bytes) if bytes.len() + data.len() > INLINE_LIMIT => {
+                let mut spool = Spool::new()?;
+                spool.write(bytes)?;
+                spool.write(data)?;
+                *self = Self::InFile(spool, bytes.len() + data.len());
+            }
+            Self::InMemory(bytes) => {
+                if bytes.capacity() - bytes.len() < data.len() {
+                    let rest = announced.saturating_sub(bytes.len());
+                    bytes.reserve(rest.min(bytes.len().max(ROOM)).max(data.len()));
+                }
+                bytes.extend_from_slice(data);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self, held: Held) -> io::Result<Payload> {
+        Ok(match self {
+            Self::InMemory(bytes) => held.keep(bytes.freeze()).into(),
+            Self::InFile(spool, _) => Payload::in_file(spool.finish()?, |bytes| held.keep(bytes)),
+        })
+    }
+}
+
 /// Reads a JSON body within limits.
 pub(super) async fn read(
     limits: &BodyLimits,
     headers: &HeaderMap,
     mut body: Body,
-) -> Result<Bytes, ApiError> {
+) -> Result<Payload, ApiError> {
     require_json(headers)?;
     let announced: usize = headers
         .get(CONTENT_LENGTH)
@@ -92,43 +143,69 @@ pub(super) async fn read(
     // Nothing is set aside for what was only announced, but nothing is read either that cannot fit now.
     limits.make_room(&mut limits.all.hold(), announced)?;
     let mut held = limits.all.hold();
-    let mut received = BytesMut::new();
+    let mut received = Coming::InMemory(BytesMut::new());
     let began = Instant::now();
     loop {
-        let (deadline, late) = limits.deadline(began, received.len());
-        let frame = timeout_at(deadline.into(), body.frame())
-            .await
-            .map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, late))?;
-        match frame {
-            None => return Ok(held.keep(received.freeze())),
-            Some(Err(error)) => {
+        let Some(data) = next(limits, &mut body, began, received.len()).await? else {
+            return received.finish(held).map_err(not_kept);
+        };
+        if received.len() + data.len() > limits.each {
+            return Err(limits.too_large());
+        }
+        limits.make_room(&mut held, data.len())?;
+        // Most bodies come in one piece, and stay where they are.
+        if data.len() == announced && announced <= INLINE_LIMIT {
+            return Ok(held.keep(data).into());
+        }
+        received.take(&data, announced).map_err(not_kept)?;
+    }
+}
+
+/// The next bytes of a body, within the time that they may take; none at its end.
+async fn next(
+    limits: &BodyLimits,
+    body: &mut Body,
+    began: Instant,
+    received: usize,
+) -> Result<Option<Bytes>, ApiError> {
+    loop {
+        // No clock is set for what is there already.
+        let at_once = poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll_frame(cx))).await;
+        let frame = match at_once {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                let (deadline, late) = limits.deadline(began, received);
+                timeout_at(deadline.into(), body.frame())
+                    .await
+                    .map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, late))?
+            }
+        };
+        match frame.transpose() {
+            Ok(None) => return Ok(None),
+            Ok(Some(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+            Err(error) => {
                 let detail = format!("the body could not be read: {error}");
                 return Err(ApiError::new(StatusCode::BAD_REQUEST, detail));
-            }
-            Some(Ok(frame)) => {
-                let Ok(data) = frame.into_data() else {
-                    continue;
-                };
-                if received.len() + data.len() > limits.each {
-                    return Err(limits.too_large());
-                }
-                limits.make_room(&mut held, data.len())?;
-                if received.capacity() - received.len() < data.len() {
-                    let rest = announced.saturating_sub(received.len());
-                    received.reserve(rest.min(received.len().max(ROOM)).max(data.len()));
-                }
-                received.extend_from_slice(&data);
             }
         }
     }
 }
 
-/// Refuses a labelling config that is too long for the parser, before anybody keeps it.
-pub(super) fn readable(name: &str, config: Option<&str>) -> Result<(), ApiError> {
-    if config.is_some_and(|config| config.len() > MAX_CONFIG_BYTES) {
-        return Err(ApiError::field(name, &format!("is longer than {MAX_CONFIG_BYTES} bytes")));
-    }
-    Ok(())
+#[allow(clippy::needless_pass_by_value)] // as `map_err` gives it
+fn not_kept(error: io::Error) -> ApiError {
+    let detail = format!("there is no room for the body: {error}");
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+}
+
+/// Runs what takes long for a long body where it holds up nobody else.
+pub(super) fn aside<T>(length: usize, work: impl FnOnce() -> T) -> T {
+    let has_others = Handle::try_current()
+        .is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if length > INLINE_LIMIT && has_others { block_in_place(work) } else { work() }
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -144,93 +221,13 @@ fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// A request as user code may look at it.
-pub(super) fn request(uri: &Uri, headers: &HeaderMap, body: Bytes) -> Request {
+pub(super) fn request(uri: &Uri, headers: &HeaderMap, body: Payload) -> Request {
     let target = uri.path_and_query().map_or_else(|| uri.path().to_owned(), ToString::to_string);
     let headers = headers
         .iter()
         .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
         .collect();
     Request { head: HttpHead { target, headers }, body }
-}
-
-/// The top-level fields of a request, unparsed. Of a key that occurs twice the last value counts,
-/// and null is the same as absent, as in the original.
-#[derive(Debug)]
-pub(super) struct Fields<'a>(HashMap<Cow<'a, str>, &'a RawValue>);
-
-impl<'a> Fields<'a> {
-    /// 400 for what is no JSON, 422 for JSON that is no object.
-    pub(super) fn read(body: &'a [u8]) -> Result<Self, ApiError> {
-        serde_json::from_slice(body).map(Self).map_err(|error| {
-            if error.is_data() {
-                let detail = "the body must be a JSON object";
-                ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
-            } else {
-                let detail = format!("the body is no valid JSON: {error}");
-                ApiError::new(StatusCode::BAD_REQUEST, detail)
-            }
-        })
-    }
-
-    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.get(name).copied().filter(|raw| raw.get() != "null")
-    }
-
-    /// The project key: a string, an integer, or nothing, which is one default project.
-    pub(super) fn project(&self) -> Result<String, ApiError> {
-        let Some(raw) = self.get("project") else {
-            return Ok(String::new());
-        };
-        match serde_json::from_str(raw.get()) {
-            Ok(Value::String(key)) => Ok(key),
-            Ok(Value::Number(key)) if !key.is_f64() => Ok(key.to_string()),
-            _ => Err(ApiError::field("project", "must be a string or an integer")),
-        }
-    }
-
-    /// A field that is a string or absent.
-    pub(super) fn text(&self, name: &str) -> Result<Option<String>, ApiError> {
-        let Some(raw) = self.get(name) else {
-            return Ok(None);
-        };
-        let text = serde_json::from_str(raw.get()).map(Some);
-        text.map_err(|_| ApiError::field(name, "must be a string"))
-    }
-
-    /// A labelling config, within the length that can be read at all.
-    pub(super) fn config(&self, name: &str) -> Result<Option<String>, ApiError> {
-        let config = self.text(name)?;
-        readable(name, config.as_deref())?;
-        Ok(config)
-    }
-
-    /// A field that is true, false or absent.
-    pub(super) fn flag(&self, name: &str, absent: bool) -> Result<bool, ApiError> {
-        let Some(raw) = self.get(name) else {
-            return Ok(absent);
-        };
-        let flag = serde_json::from_str(raw.get());
-        flag.map_err(|_| ApiError::field(name, "must be true or false"))
-    }
-
-    /// A field that must be there and be a list.
-    pub(super) fn list(&self, name: &str) -> Result<&'a RawValue, ApiError> {
-        match self.get(name) {
-            Some(raw) if raw.get().starts_with('[') => Ok(raw),
-            Some(_) => Err(ApiError::field(name, "must be a list")),
-            None => Err(ApiError::field(name, "is missing; it must be a list")),
-        }
-    }
-
-    /// A field that is an object or absent.
-    pub(super) fn object(&self, name: &str) -> Result<Option<&'a RawValue>, ApiError> {
-        match self.get(name) {
-            Some(raw) if !raw.get().starts_with('{') => {
-                Err(ApiError::field(name, "must be an object"))
-            }
-            raw => Ok(raw),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -272,7 +269,7 @@ mod tests {
         let json = headers("application/json");
         let counted = read(&limits, &json, Body::from("x".repeat(11))).await.unwrap_err();
         assert_eq!(counted.status, StatusCode::PAYLOAD_TOO_LARGE);
-        assert_eq!(read(&limits, &json, Body::from("[1, 2, 3]")).await.unwrap(), "[1, 2, 3]");
+        assert_eq!(*read(&limits, &json, Body::from("[1, 2, 3]")).await.unwrap(), *b"[1, 2, 3]");
     }
 
     #[tokio::test]
@@ -300,43 +297,5 @@ mod tests {
         let (deadline, late) = limits.deadline(long_ago, 1 << 10);
         assert!(deadline < Instant::now());
         assert!(late.contains("slower"), "{late}");
-    }
-
-    #[test]
-    fn a_config_has_its_limit() {
-        let body = |length| format!(r#"{{"schema": "{}"}}"#, "x".repeat(length));
-        let config = |body: &str| Fields::read(body.as_bytes()).unwrap().config("schema");
-        assert!(config(&body(MAX_CONFIG_BYTES)).is_ok());
-        let error = config(&body(MAX_CONFIG_BYTES + 1)).unwrap_err();
-        assert_eq!(error.status, StatusCode::UNPROCESSABLE_ENTITY);
-    }
-
-    fn project(body: &str) -> Result<String, ApiError> {
-        Fields::read(body.as_bytes()).unwrap().project()
-    }
-
-    #[test]
-    fn a_project_is_a_string_an_integer_or_absent() {
-        assert_eq!(project("{}").unwrap(), "");
-        assert_eq!(project(r#"{"project": null}"#).unwrap(), "");
-        assert_eq!(project(r#"{"project": 7}"#).unwrap(), "7");
-        assert_eq!(project(r#"{"project": 1, "project": "2.179"}"#).unwrap(), "2.179");
-        for bad in ["2.5", "true", "[]", "{}"] {
-            let error = project(&format!(r#"{{"project": {bad}}}"#)).unwrap_err();
-            assert_eq!(error.status, StatusCode::UNPROCESSABLE_ENTITY);
-            assert!(error.detail.contains("`project`"), "{}", error.detail);
-        }
-    }
-
-    #[test]
-    fn no_json_and_no_object_are_told_apart() {
-        let status = |body: &[u8]| Fields::read(body).unwrap_err().status;
-        for bad in ["", "{", "{\"a\": NaN}", "{\"a\": 1,}", "{} x"] {
-            assert_eq!(status(bad.as_bytes()), StatusCode::BAD_REQUEST, "{bad}");
-        }
-        assert_eq!(status(b"{\"a\": \"\xff\"}"), StatusCode::BAD_REQUEST);
-        for bad in ["[]", "1", "null", "\"a\""] {
-            assert_eq!(status(bad.as_bytes()), StatusCode::UNPROCESSABLE_ENTITY, "{bad}");
-        }
     }
 }

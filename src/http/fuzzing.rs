@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::http::{HeaderMap, HeaderValue, Uri};
 
-use super::body::Fields;
 use super::error::{self, ApiError};
+use super::fields::Fields;
 use super::{jobs, predict, prefer};
 use crate::training::events::EventProject;
 use crate::workers::pool::Priority;

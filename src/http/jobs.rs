@@ -13,8 +13,9 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::body::{self, Fields};
+use super::body;
 use super::error::{self, ApiError};
+use super::fields::Fields;
 use super::name::Name;
 use super::state::App;
 use crate::store::jobs::{Job, JobId, JobState};

@@ -5,11 +5,12 @@ pub mod body;
 mod budget;
 mod diagnostics;
 mod error;
+mod fields;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod health;
 mod jobs;
-mod metrics;
+pub mod metrics;
 mod name;
 mod predict;
 mod prefer;

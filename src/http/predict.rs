@@ -11,8 +11,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::value::RawValue;
 
-use super::body::{self, Fields};
+use super::body;
 use super::error::ApiError;
+use super::fields::Fields;
 use super::state::App;
 use crate::serving::{Answered, PredictRequest};
 use crate::workers::pool::Priority;
@@ -27,7 +28,7 @@ pub(super) async fn predict(
     body: Body,
 ) -> Result<Response, ApiError> {
     let bytes = body::read(&app.options.body, &headers, body).await?;
-    let fields = Fields::read(&bytes)?;
+    let fields = body::aside(bytes.len(), || Fields::read(&bytes))?;
     fields.list("tasks")?;
     let request = PredictRequest {
         project: fields.project()?,

@@ -7,8 +7,9 @@ use axum::http::{HeaderMap, Uri};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::body::{self, Fields};
+use super::body;
 use super::error::ApiError;
+use super::fields::Fields;
 use super::state::App;
 use crate::serving::models::Setup;
 use crate::workers::protocol::Connection;

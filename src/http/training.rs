@@ -13,8 +13,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::body::{self, Fields};
+use super::body;
 use super::error::{self, ApiError};
+use super::fields::{Fields, readable};
 use super::jobs::JobView;
 use super::prefer;
 use super::state::App;
@@ -84,11 +85,11 @@ pub(super) async fn train(
 ) -> Result<Response, ApiError> {
     let bytes = body::read(&app.options.body, &headers, body).await?;
     let wait = prefer::wait(&headers);
-    detached(queue_tasks(app, bytes, wait)).await
+    detached(queue_tasks(app, bytes.into_bytes(), wait)).await
 }
 
 async fn queue_tasks(app: App, bytes: Bytes, wait: Option<Duration>) -> Result<Response, ApiError> {
-    let fields = Fields::read(&bytes)?;
+    let fields = body::aside(bytes.len(), || Fields::read(&bytes))?;
     let annotations = fields.list("annotations")?;
     if annotations.get()[1..].trim_start().starts_with(']') {
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "No annotations found."));
@@ -128,11 +129,11 @@ pub(super) async fn webhook(
 ) -> Result<Response, ApiError> {
     let bytes = body::read(&app.options.body, &headers, body).await?;
     let wait = prefer::wait(&headers);
-    detached(queue_event(app, bytes, wait)).await
+    detached(queue_event(app, bytes.into_bytes(), wait)).await
 }
 
 async fn queue_event(app: App, bytes: Bytes, wait: Option<Duration>) -> Result<Response, ApiError> {
-    let fields = Fields::read(&bytes)?;
+    let fields = body::aside(bytes.len(), || Fields::read(&bytes))?;
     let action = fields
         .text("action")?
         .ok_or_else(|| ApiError::field("action", "is missing; it must be a string"))?;
@@ -144,7 +145,7 @@ async fn queue_event(app: App, bytes: Bytes, wait: Option<Duration>) -> Result<R
         return Ok(ignored(reason));
     }
     let event = EventProject::read(fields.get("project"));
-    body::readable("project.label_config", event.label_config.as_deref())?;
+    readable("project.label_config", event.label_config.as_deref())?;
     let known = match app.serving.project_key(&event.id) {
         None => app.queue.project_key(&event.id).await,
         known => known,

@@ -8,8 +8,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use serde::Serialize;
 
-use super::body::{self, Fields};
+use super::body;
 use super::error::{self, ApiError};
+use super::fields::Fields;
 use super::name::Name;
 use super::state::App;
 use crate::store::versions::StoreError;

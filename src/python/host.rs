@@ -4,6 +4,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyList, PyType};
 
@@ -11,8 +12,9 @@ use super::cancel::Running;
 use super::errors::{model_error, own_error};
 use super::import::{self, Imported};
 use super::instances::{Instances, Slot, held};
-use super::{json_in, json_out, keys, logs, progress, request, training};
+use super::{collector, json_in, json_out, keys, logs, progress, request, training};
 use crate::label_config::{Dialect, parse};
+use crate::workers::handoff::Received;
 use crate::workers::host::{HttpRequest, KnownModel, ModelHost, Prediction};
 use crate::workers::keys::KeyClient;
 use crate::workers::protocol::{
@@ -140,14 +142,14 @@ impl Loaded {
         tasks: &Bound<'py, PyAny>,
         params: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        if self.generation == 1 {
-            return instance.call_method("predict", (tasks,), Some(params));
-        }
         let py = instance.py();
-        if !params.contains("context")? {
-            params.set_item("context", PyDict::new(py))?;
+        if self.generation == 1 {
+            return instance.call_method(intern!(py, "predict"), (tasks,), Some(params));
         }
-        let response = instance.call_method("predict", (tasks,), Some(params))?;
+        if !params.contains(intern!(py, "context"))? {
+            params.set_item(intern!(py, "context"), PyDict::new(py))?;
+        }
+        let response = instance.call_method(intern!(py, "predict"), (tasks,), Some(params))?;
         if response.is_instance_of::<PyList>() {
             return Ok(response);
         }
@@ -158,7 +160,7 @@ impl Loaded {
 
 /// The `params` of a request: absent and null mean none.
 pub(super) fn params<'py>(data: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
-    match data.get_item("params")? {
+    match data.get_item(intern!(data.py(), "params"))? {
         Some(params) if !params.is_none() => Ok(params.cast_into::<PyDict>()?),
         _ => Ok(PyDict::new(data.py())),
     }
@@ -195,6 +197,8 @@ impl ModelHost for PythonHost {
             let loaded = Loaded { class, init_kwargs, generation, accepts, fresh };
             // A worker imports once.
             let _ = self.class.set(loaded);
+            // Without it, predictions are slower and otherwise the same.
+            let _ = collector::settle(py);
             Ok(info)
         })
     }
@@ -243,10 +247,12 @@ impl ModelHost for PythonHost {
 
     fn unload(&self, model: ModelId) {
         self.instances.unload(model);
+        collector::note_dropped();
     }
 
     fn release(&self, model: ModelId) {
         held::drop_instance(model);
+        collector::note_dropped();
     }
 
     fn predict(&self, model: ModelId, http: &HttpRequest) -> Result<Prediction, ModelError> {
@@ -284,7 +290,7 @@ impl ModelHost for PythonHost {
         self.running.cancel(request)
     }
 
-    fn fit(&self, model: ModelId, job: &FitJob, body: Vec<u8>) -> Result<Vec<u8>, ModelError> {
+    fn fit(&self, model: ModelId, job: &FitJob, body: Received) -> Result<Vec<u8>, ModelError> {
         let output = attached(|py| {
             let loaded = self.loaded()?;
             let slot = self.instances.slot(model)?;
@@ -348,7 +354,7 @@ impl ModelHost for PythonHost {
     }
 
     fn touch(&self) {
-        Python::attach(|_| ());
+        Python::attach(collector::tidy);
     }
 }
 

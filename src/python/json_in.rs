@@ -4,6 +4,7 @@ use jiter::{PythonParse, StringCacheMode};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::collector::Paused;
 use super::errors::own_error;
 use crate::workers::protocol::{ModelError, ModelErrorKind};
 
@@ -16,7 +17,11 @@ pub(super) fn object<'py>(py: Python<'py>, body: &[u8]) -> Result<Bound<'py, PyD
         cache_mode: StringCacheMode::Keys,
         ..PythonParse::default()
     };
-    let parsed = match fast.python_parse(py, body) {
+    let fast = {
+        let _paused = Paused::new(py);
+        fast.python_parse(py, body)
+    };
+    let parsed = match fast {
         Ok(parsed) => parsed,
         Err(_) => slow(py, body).map_err(|error| {
             let message = format!("the body cannot be parsed: {}", error.value(py));

@@ -18,6 +18,7 @@ use super::json_plain::{key_text, not_serializable, plain};
 
 /// Deeper nesting than this is taken for a cycle.
 const DEEPEST: usize = 500;
+const VERSION: &str = "model_version";
 /// A place that takes more bytes than this in an error message is cut.
 const LONGEST_PLACE: usize = 200;
 
@@ -37,9 +38,9 @@ pub(super) struct Written {
 
 /// Where in the result the walk is, and what it met.
 #[derive(Default)]
-struct Walk<'a> {
+struct Walk<'a, 'py> {
     out: Vec<u8>,
-    path: Vec<Step>,
+    path: Vec<Step<'py>>,
     style: Style,
     names: Option<&'a VersionNames>,
     mended: Mended,
@@ -52,8 +53,10 @@ struct Walk<'a> {
 /// Such objects within each other: a mock has every attribute, each of them another mock.
 const MOST_STAND_INS: usize = 32;
 
-enum Step {
-    Key(String),
+/// A step on the way to a value; it becomes text only when somebody is to read it.
+enum Step<'py> {
+    Results,
+    Key(Bound<'py, PyAny>),
     Index(usize),
 }
 
@@ -90,7 +93,7 @@ pub(super) fn predictions(
         Walk { out: b"{\"model_version\":".to_vec(), names: Some(names), ..Walk::default() };
     walk.text(&names.served);
     walk.out.extend_from_slice(b",\"results\":");
-    walk.path.push(Step::Key("results".into()));
+    walk.path.push(Step::Results);
     let walked = match results.cast::<PyDict>() {
         // Not what Label Studio reads, but the original passes it on.
         Ok(dict) => walk.dict(dict, false),
@@ -102,9 +105,9 @@ pub(super) fn predictions(
     Ok(Written { body: walk.out, mended: walk.mended })
 }
 
-impl Walk<'_> {
+impl<'py> Walk<'_, 'py> {
     /// The list of predictions, one item for each task; an item may be a list of predictions.
-    fn results(&mut self, results: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn results(&mut self, results: &Bound<'py, PyAny>) -> PyResult<()> {
         if let Ok(dict) = results.cast::<PyDict>() {
             return self.dict(dict, true);
         }
@@ -118,7 +121,7 @@ impl Walk<'_> {
     }
 
     /// One item of it. Label Studio answers 500 to `null` for a task.
-    fn result(&mut self, result: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn result(&mut self, result: &Bound<'py, PyAny>) -> PyResult<()> {
         if result.is_none() && self.path.len() == 2 {
             let place = self.place();
             Places::note(&mut self.mended.null_items, || place);
@@ -128,7 +131,7 @@ impl Walk<'_> {
         self.results(result)
     }
 
-    fn value(&mut self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn value(&mut self, value: &Bound<'py, PyAny>) -> PyResult<()> {
         if let Ok(text) = value.cast::<PyString>() {
             return self.string(text);
         }
@@ -165,7 +168,7 @@ impl Walk<'_> {
         written
     }
 
-    fn sequence<'py>(
+    fn sequence(
         &mut self,
         items: impl Iterator<Item = Bound<'py, PyAny>>,
         mut each: impl FnMut(&mut Self, &Bound<'py, PyAny>) -> PyResult<()>,
@@ -184,7 +187,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn dict(&mut self, dict: &Bound<'_, PyDict>, is_prediction: bool) -> PyResult<()> {
+    fn dict(&mut self, dict: &Bound<'py, PyDict>, is_prediction: bool) -> PyResult<()> {
         self.descend()?;
         self.out.push(b'{');
         let names = self.names.filter(|_| is_prediction);
@@ -220,13 +223,18 @@ impl Walk<'_> {
 
     fn member(
         &mut self,
-        name: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
+        name: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
         names: Option<&VersionNames>,
         members: &mut Members,
     ) -> PyResult<()> {
-        let key = key_text(name)?;
-        let names = names.filter(|_| key == "model_version");
+        let text = name.cast::<PyString>().ok();
+        // Only what is no text has to become one.
+        let made = if text.is_none() { Some(key_text(name)?) } else { None };
+        let names = names.filter(|_| match (text, &made) {
+            (Some(text), _) => text.to_str().is_ok_and(|text| text == VERSION),
+            (None, made) => made.as_deref() == Some(VERSION),
+        });
         // Label Studio refuses a whole batch for one null version.
         if names.is_some() && value.is_none() {
             let place = self.place();
@@ -236,9 +244,9 @@ impl Walk<'_> {
         if !std::mem::take(&mut members.first) {
             self.out.push(b',');
         }
-        match name.cast::<PyString>() {
-            Ok(name) => self.string(name)?,
-            Err(_) => self.text(&key),
+        match (text, &made) {
+            (Some(text), _) => self.string(text)?,
+            (None, made) => self.text(made.as_deref().unwrap_or_default()),
         }
         self.out.push(b':');
         if let Some(names) = names {
@@ -250,7 +258,7 @@ impl Walk<'_> {
                 return Ok(());
             }
         }
-        self.path.push(Step::Key(key));
+        self.path.push(Step::Key(name.clone()));
         self.value(value)?;
         self.path.pop();
         Ok(())
@@ -307,12 +315,20 @@ impl Walk<'_> {
     fn place(&self) -> String {
         let mut place = String::new();
         for step in &self.path {
-            // Writing to a string cannot fail.
-            let _ = match step {
-                Step::Key(key) if place.is_empty() => write!(place, "{key}"),
-                Step::Key(key) => write!(place, ".{key}"),
-                Step::Index(index) => write!(place, "[{index}]"),
+            let key = match step {
+                Step::Results => "results".into(),
+                // It was written, so it has a text.
+                Step::Key(key) => key_text(key).unwrap_or_default(),
+                Step::Index(index) => {
+                    // Writing to a string cannot fail.
+                    let _ = write!(place, "[{index}]");
+                    continue;
+                }
             };
+            if !place.is_empty() {
+                place.push('.');
+            }
+            place.push_str(&key);
         }
         if place.len() > LONGEST_PLACE {
             place = place.chars().take(LONGEST_PLACE / 4).chain(['…']).collect();

@@ -5,6 +5,7 @@
 //! knows nothing above `workers`.
 
 mod cancel;
+mod collector;
 mod errors;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;

@@ -2,6 +2,8 @@
 //!
 //! Nothing is done while flask is not imported; then nobody can look.
 
+use pyo3::ffi::PyImport_GetModuleDict;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -22,9 +24,15 @@ pub(super) fn around<T>(
     value
 }
 
+/// `sys.modules`, without looking for `sys` in it.
+fn imported(py: Python<'_>) -> Bound<'_, PyAny> {
+    // SAFETY: the thread is attached, and the interpreter keeps its modules for as long as it lives; the
+    // reference is taken as a borrowed one.
+    unsafe { Bound::from_borrowed_ptr(py, PyImport_GetModuleDict()) }
+}
+
 fn enter<'py>(py: Python<'py>, request: &HttpRequest) -> Option<Bound<'py, PyAny>> {
-    let modules = py.import("sys").ok()?.getattr("modules").ok()?;
-    if !modules.contains("flask").ok()? {
+    if !imported(py).contains(intern!(py, "flask")).ok()? {
         return None;
     }
     let body = PyBytes::new(py, &request.body);

@@ -3,36 +3,62 @@
 //! [`blocking`] is the worker's end (plain threads), [`open`] the server's (tokio). Both carry
 //! `(message, body)`; only the server's end sends bodies by descriptor.
 
+pub mod blocking;
+
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, Interest};
+use tokio::io::{AsyncReadExt, BufReader, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::mpsc;
 
 use super::frame::{FrameError, INLINE_LIMIT, Kind, PREFIX, Prefix};
-use super::handoff;
+use super::handoff::{self, Payload};
 use super::protocol::{FromWorker, ToWorker};
 
+/// Room for a usual head.
+const HEAD_ROOM: usize = 1 << 10;
+/// Bytes that are read at a time, of messages that have come meanwhile.
+const READ_AHEAD: usize = 64 << 10;
+
+/// A message on its way.
 struct Outgoing {
     /// Prefix and header.
     head: Vec<u8>,
     body: Body,
+    /// Bytes that the socket took.
+    sent: usize,
 }
 
 enum Body {
     Inline(Bytes),
-    Handoff(OwnedFd),
+    Handoff(Arc<OwnedFd>),
 }
 
 /// The sending half of the server's end; cheap to clone, never blocks.
 #[derive(Debug, Clone)]
 pub struct Sender {
-    outgoing: mpsc::UnboundedSender<Outgoing>,
+    outbox: Arc<Outbox>,
+}
+
+/// What is to be sent. Whoever has something to send writes it, unless somebody else writes at the moment,
+/// who then goes on with it; a task does so only when the socket has no room.
+#[derive(Debug)]
+struct Outbox {
+    stream: OwnedWriteHalf,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Outgoing>,
+    /// Somebody writes, or nobody ever will again.
+    writing: bool,
 }
 
 impl std::fmt::Debug for Outgoing {
@@ -44,27 +70,131 @@ impl std::fmt::Debug for Outgoing {
 impl Sender {
     /// Puts a message on its way. A message to a worker that is gone is dropped: whoever waits for
     /// its answer learns of the death from the supervisor.
-    pub async fn send(&self, message: &ToWorker, body: Bytes) -> Result<(), FrameError> {
-        let header = serde_json::to_vec(message)?;
-        let (kind, inline) =
-            if body.len() > INLINE_LIMIT { (Kind::Handoff, 0) } else { (Kind::Inline, body.len()) };
-        let prefix = Prefix::new(kind, header.len(), inline)?;
-        let mut head = Vec::with_capacity(PREFIX + header.len());
-        head.extend_from_slice(&prefix.encode());
-        head.extend_from_slice(&header);
+    pub async fn send(
+        &self,
+        message: &ToWorker,
+        body: impl Into<Payload> + Send,
+    ) -> Result<(), FrameError> {
+        let body = body.into();
+        let mut head = Vec::with_capacity(HEAD_ROOM);
+        head.resize(PREFIX, 0);
+        serde_json::to_writer(&mut head, message)?;
+        let by_file = body.is_in_file() || body.len() > INLINE_LIMIT;
+        let (kind, inline) = if by_file { (Kind::Handoff, 0) } else { (Kind::Inline, body.len()) };
+        let prefix = Prefix::new(kind, head.len() - PREFIX, inline)?;
+        head[..PREFIX].copy_from_slice(&prefix.encode());
         let body = match kind {
-            Kind::Inline => Body::Inline(body),
-            Kind::Handoff => Body::Handoff(pack(body).await?),
+            Kind::Inline => Body::Inline(body.bytes().clone()),
+            Kind::Handoff => Body::Handoff(file_of(body).await?),
         };
-        let _ = self.outgoing.send(Outgoing { head, body });
+        self.outbox.post(Outgoing { head, body, sent: 0 });
         Ok(())
     }
 }
 
+impl Outbox {
+    fn post(self: &Arc<Self>, message: Outgoing) {
+        {
+            let mut queue = self.queue();
+            if queue.writing {
+                queue.waiting.push_back(message);
+                return;
+            }
+            queue.writing = true;
+        }
+        let mut next = Some(message);
+        while let Some(mut message) = next {
+            match message.write(&self.stream) {
+                Ok(()) => next = self.next(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    tokio::spawn(Arc::clone(self).drain(message));
+                    return;
+                }
+                Err(_) => return self.give_up(),
+            }
+        }
+    }
+
+    /// Sends what there is as the socket has room for it.
+    async fn drain(self: Arc<Self>, message: Outgoing) {
+        let mut next = Some(message);
+        while let Some(mut message) = next {
+            let written = loop {
+                if let Err(error) = self.stream.writable().await {
+                    break Err(error);
+                }
+                match message.write(&self.stream) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    written => break written,
+                }
+            };
+            if written.is_err() {
+                return self.give_up();
+            }
+            next = self.next();
+        }
+    }
+
+    /// The next message; without one, whoever posts next writes.
+    fn next(&self) -> Option<Outgoing> {
+        let mut queue = self.queue();
+        let next = queue.waiting.pop_front();
+        queue.writing = next.is_some();
+        next
+    }
+
+    /// The worker is gone: the supervisor answers for the requests that are still queued here.
+    fn give_up(&self) {
+        self.queue().waiting.clear();
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Outgoing {
+    /// Writes as much as there is room for; an error of kind `WouldBlock` where that is not all.
+    fn write(&mut self, stream: &OwnedWriteHalf) -> io::Result<()> {
+        let length =
+            self.head.len() + if let Body::Inline(body) = &self.body { body.len() } else { 0 };
+        while self.sent < length {
+            self.sent += match &self.body {
+                Body::Inline(body) => match self.head.get(self.sent..) {
+                    Some(head) => {
+                        stream.try_write_vectored(&[IoSlice::new(head), IoSlice::new(body)])?
+                    }
+                    None => stream.try_write(&body[self.sent - self.head.len()..])?,
+                },
+                Body::Handoff(descriptor) if self.sent == 0 => {
+                    send_with(stream, &self.head, descriptor)?
+                }
+                Body::Handoff(_) => stream.try_write(&self.head[self.sent..])?,
+            };
+        }
+        Ok(())
+    }
+}
+
+/// The descriptor rides on the first bytes of the head; the rest follows as plain bytes.
+fn send_with(stream: &OwnedWriteHalf, head: &[u8], descriptor: &OwnedFd) -> io::Result<usize> {
+    let descriptors = [descriptor.as_fd()];
+    let socket: &UnixStream = stream.as_ref();
+    socket.try_io(Interest::WRITABLE, || {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        Ok(sendmsg(socket, &[IoSlice::new(head)], &mut ancillary, SendFlags::empty())?)
+    })
+}
+
 /// Copying hundreds of megabytes takes tens of milliseconds, too long for a thread that serves
 /// other requests.
-async fn pack(body: Bytes) -> io::Result<OwnedFd> {
-    tokio::task::spawn_blocking(move || handoff::pack(&body)).await.map_err(io::Error::other)?
+async fn file_of(body: Payload) -> io::Result<Arc<OwnedFd>> {
+    if body.is_in_file() {
+        return body.into_file();
+    }
+    tokio::task::spawn_blocking(move || body.into_file()).await.map_err(io::Error::other)?
 }
 
 /// The receiving half of the server's end.
@@ -92,158 +222,9 @@ impl Receiver {
 
 /// Takes over the server's end of the socket pair; must be called inside the runtime.
 pub fn open(stream: UnixStream) -> (Sender, Receiver) {
-    let (read, write) = stream.into_split();
-    let (outgoing, queue) = mpsc::unbounded_channel();
-    tokio::spawn(write_all(write, queue));
-    (Sender { outgoing }, Receiver { stream: BufReader::with_capacity(64 << 10, read) })
-}
-
-async fn write_all(mut stream: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver<Outgoing>) {
-    while let Some(Outgoing { head, body }) = queue.recv().await {
-        let written = match body {
-            Body::Inline(body) => write_inline(&mut stream, &head, &body).await,
-            Body::Handoff(descriptor) => write_handoff(&mut stream, &head, &descriptor).await,
-        };
-        // The worker is gone: the supervisor answers for the requests that are still queued here.
-        if written.is_err() {
-            return;
-        }
-    }
-}
-
-async fn write_inline(stream: &mut OwnedWriteHalf, head: &[u8], body: &[u8]) -> io::Result<()> {
-    let mut done = 0;
-    while done < head.len() {
-        let slices = [IoSlice::new(&head[done..]), IoSlice::new(body)];
-        done += stream.write_vectored(&slices).await?;
-    }
-    stream.write_all(&body[done - head.len()..]).await
-}
-
-/// The descriptor rides on the first bytes of the head; the rest follows as plain bytes.
-async fn write_handoff(
-    stream: &mut OwnedWriteHalf,
-    head: &[u8],
-    descriptor: &OwnedFd,
-) -> io::Result<()> {
-    let descriptors = [descriptor.as_fd()];
-    let socket: &UnixStream = stream.as_ref();
-    let sent = socket
-        .async_io(Interest::WRITABLE, || {
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-            let mut ancillary = SendAncillaryBuffer::new(&mut space);
-            ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-            Ok(sendmsg(socket, &[IoSlice::new(head)], &mut ancillary, SendFlags::empty())?)
-        })
-        .await?;
-    stream.write_all(&head[sent..]).await
-}
-
-/// The worker's end of the channel: plain threads, no runtime.
-pub mod blocking {
-    use std::collections::VecDeque;
-    use std::io::{IoSliceMut, Write};
-    use std::os::unix::net::UnixStream;
-    use std::sync::{Arc, Mutex, PoisonError};
-
-    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-
-    use super::{
-        FrameError, FromWorker, IoSlice, Kind, MaybeUninit, OwnedFd, PREFIX, Prefix, ToWorker,
-        handoff, io,
-    };
-
-    /// Receives what the server sends, descriptors included.
-    #[derive(Debug)]
-    pub struct Reader {
-        socket: Arc<UnixStream>,
-        descriptors: VecDeque<OwnedFd>,
-    }
-
-    /// Sends to the server; whole messages, whichever threads send at once.
-    #[derive(Debug)]
-    pub struct Writer {
-        socket: Arc<UnixStream>,
-        sending: Mutex<()>,
-    }
-
-    /// Takes over the worker's end of the socket pair.
-    pub fn open(channel: OwnedFd) -> Result<(Reader, Writer), FrameError> {
-        rustix::io::fcntl_setfd(&channel, rustix::io::FdFlags::CLOEXEC).map_err(io::Error::from)?;
-        // One descriptor for both: children that the model forks close exactly that one.
-        let socket = Arc::new(UnixStream::from(channel));
-        let writer = Writer { socket: Arc::clone(&socket), sending: Mutex::new(()) };
-        Ok((Reader { socket, descriptors: VecDeque::new() }, writer))
-    }
-
-    impl Reader {
-        /// The next message and its body; none when the server closed the channel.
-        pub fn receive(&mut self) -> Result<Option<(ToWorker, Vec<u8>)>, FrameError> {
-            let mut prefix = [0; PREFIX];
-            if !self.fill(&mut prefix)? {
-                return Ok(None);
-            }
-            let prefix = Prefix::decode(prefix)?;
-            let mut header = vec![0; prefix.header];
-            let mut body = vec![0; prefix.body];
-            if !self.fill(&mut header)? || !self.fill(&mut body)? {
-                return Ok(None);
-            }
-            if prefix.kind == Kind::Handoff {
-                let descriptor =
-                    self.descriptors.pop_front().ok_or(FrameError::DescriptorMissing)?;
-                body = handoff::unpack(descriptor)?;
-            }
-            Ok(Some((serde_json::from_slice(&header)?, body)))
-        }
-
-        /// Fills `out`; false at the end of the stream.
-        fn fill(&mut self, out: &mut [u8]) -> Result<bool, FrameError> {
-            let mut done = 0;
-            while done < out.len() {
-                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-                let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-                let received = rustix::io::retry_on_intr(|| {
-                    recvmsg(
-                        &*self.socket,
-                        &mut [IoSliceMut::new(&mut out[done..])],
-                        &mut ancillary,
-                        RecvFlags::CMSG_CLOEXEC,
-                    )
-                })
-                .map_err(io::Error::from)?;
-                for message in ancillary.drain() {
-                    if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-                        self.descriptors.extend(descriptors);
-                    }
-                }
-                if received.bytes == 0 {
-                    return Ok(false);
-                }
-                done += received.bytes;
-            }
-            Ok(true)
-        }
-    }
-
-    impl Writer {
-        pub fn send(&self, message: &FromWorker, body: &[u8]) -> Result<(), FrameError> {
-            let header = serde_json::to_vec(message)?;
-            let prefix = Prefix::new(Kind::Inline, header.len(), body.len())?;
-            let mut head = Vec::with_capacity(PREFIX + header.len());
-            head.extend_from_slice(&prefix.encode());
-            head.extend_from_slice(&header);
-            let _whole = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut socket = &*self.socket;
-            let mut done = 0;
-            while done < head.len() {
-                done +=
-                    socket.write_vectored(&[IoSlice::new(&head[done..]), IoSlice::new(body)])?;
-            }
-            socket.write_all(&body[done - head.len()..])?;
-            Ok(())
-        }
-    }
+    let (read, stream) = stream.into_split();
+    let outbox = Arc::new(Outbox { stream, queue: Mutex::default() });
+    (Sender { outbox }, Receiver { stream: BufReader::with_capacity(READ_AHEAD, read) })
 }
 
 #[cfg(test)]
@@ -287,6 +268,45 @@ mod tests {
         }
         drop((sender, receiver));
         tokio::task::spawn_blocking(move || echo.join().unwrap()).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_socket_without_room_holds_up_nobody() {
+        const EACH: u64 = 40;
+        let (server, worker) = pair();
+        let (sender, _receiver) = open(server);
+        let senders: Vec<_> = (0..4)
+            .map(|n| {
+                let sender = sender.clone();
+                tokio::spawn(async move {
+                    for m in 0..EACH {
+                        let size = usize::try_from(m * 13_007).unwrap();
+                        let body = Bytes::from(vec![u8::try_from(n).unwrap(); size]);
+                        sender.send(&predict(n * EACH + m), body).await.unwrap();
+                    }
+                })
+            })
+            .collect();
+        // Nobody reads yet, and there are 40 MB.
+        for sent in senders {
+            sent.await.unwrap();
+        }
+        let read = tokio::task::spawn_blocking(move || {
+            let (mut reader, _writer) = blocking::open(worker).unwrap();
+            let mut next = [0; 4];
+            for _ in 0..4 * EACH {
+                let (message, body) = reader.receive().unwrap().unwrap();
+                let ToWorker::Predict { request, .. } = message else { panic!("{message:?}") };
+                let (n, m) = (request / EACH, request % EACH);
+                let expected = &mut next[usize::try_from(n).unwrap()];
+                assert_eq!(m, *expected, "in the order of their sender");
+                *expected += 1;
+                assert_eq!(body.len(), usize::try_from(m * 13_007).unwrap());
+                assert!(body.iter().all(|byte| u64::from(*byte) == n));
+            }
+            assert!(!reader.comes_within(std::time::Duration::from_millis(1)).unwrap());
+        });
+        read.await.unwrap();
     }
 
     #[tokio::test]

@@ -5,12 +5,19 @@
 //! the thread that made it), a request goes to a thread that holds an instance of its model. While all
 //! of those are busy it waits for them as long as making a further instance would take, and only then
 //! has one made; while the first one is being made, everybody waits for that.
+//!
+//! Threads take turns with the interpreter, and waking one costs more than a fast model: while calls are
+//! short, whoever is done takes the next one, and [`Dispatch::hasten`] wakes others where that does not
+//! come to pass.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::protocol::ModelId;
+
+/// While calls take less than this, another thread is not worth waking.
+const SHORT: Duration = Duration::from_micros(150);
 
 /// A thread that takes work here.
 pub type ThreadId = usize;
@@ -45,7 +52,12 @@ struct State<T> {
     threads: HashMap<ThreadId, Arc<Condvar>>,
     /// Threads that sleep and were not woken yet; the last one went to sleep last.
     idle: Vec<ThreadId>,
-    running: usize,
+    running: Vec<Run>,
+    /// How long calls took of late.
+    pace: Option<Duration>,
+    /// Items that were taken, and how many had been when it was last looked.
+    taken: u64,
+    seen: u64,
     models: HashMap<ModelId, Held>,
     forgotten: HashMap<ThreadId, Vec<ModelId>>,
     registered: ThreadId,
@@ -57,6 +69,14 @@ struct Waiting<T> {
     model: ModelId,
     since: Instant,
     item: T,
+}
+
+/// What a thread does.
+#[derive(Debug)]
+struct Run {
+    thread: ThreadId,
+    model: ModelId,
+    since: Instant,
 }
 
 /// The instances of one model.
@@ -82,7 +102,10 @@ impl<T> Dispatch<T> {
                 waiting: VecDeque::new(),
                 threads: HashMap::new(),
                 idle: Vec::new(),
-                running: 0,
+                running: Vec::new(),
+                pace: None,
+                taken: 0,
+                seen: 0,
                 models: HashMap::new(),
                 forgotten: HashMap::new(),
                 registered: 0,
@@ -119,8 +142,26 @@ impl<T> Dispatch<T> {
 
     pub fn push(&self, model: ModelId, item: T) {
         let mut state = self.lock();
-        state.waiting.push_back(Waiting { model, since: Instant::now(), item });
-        state.wake_for(model);
+        let now = Instant::now();
+        state.waiting.push_back(Waiting { model, since: now, item });
+        if !state.is_soon_taken(model, now) {
+            state.wake_for(model);
+        }
+    }
+
+    /// Whether any item was not begun.
+    pub fn any_waits(&self) -> bool {
+        !self.lock().waiting.is_empty()
+    }
+
+    /// To be called every now and then while something waits: where nothing was begun since the last
+    /// time, whoever was to be done soon is not, and others are woken.
+    pub fn hasten(&self) {
+        let mut state = self.lock();
+        let taken = state.taken;
+        if std::mem::replace(&mut state.seen, taken) == taken {
+            state.wake_for_all();
+        }
     }
 
     /// Takes back an item that no thread has begun.
@@ -145,7 +186,7 @@ impl<T> Dispatch<T> {
     /// Returns once it is closed and all work is done.
     pub fn wait_drained(&self) {
         let busy = |state: &mut State<T>| {
-            !(state.closed && state.waiting.is_empty() && state.running == 0)
+            !(state.closed && state.waiting.is_empty() && state.running.is_empty())
         };
         drop(self.drained.wait_while(self.lock(), busy).unwrap_or_else(PoisonError::into_inner));
     }
@@ -163,11 +204,15 @@ impl<T> Dispatch<T> {
             if let Some(position) = state.eligible(thread)
                 && let Some(found) = state.waiting.remove(position)
             {
-                state.running += 1;
+                state.taken += 1;
+                state.running.push(Run { thread, model: found.model, since: Instant::now() });
                 state.note_making(thread, found.model);
-                if !state.waiting.is_empty() {
+                if let Some(next) = state.waiting.front() {
                     // This thread may have been the one that was to look at what else waits.
-                    if let Some(&idle) = state.idle.last() {
+                    let (model, now) = (next.model, Instant::now());
+                    if !state.is_soon_taken(model, now)
+                        && let Some(&idle) = state.idle.last()
+                    {
                         state.wake(idle);
                     }
                 } else if state.closed {
@@ -196,9 +241,13 @@ impl<T> Dispatch<T> {
     }
 
     /// The item that a thread was given is done.
-    pub fn done(&self) {
+    pub fn done(&self, thread: ThreadId) {
         let mut state = self.lock();
-        state.running = state.running.saturating_sub(1);
+        if let Some(index) = state.running.iter().position(|run| run.thread == thread) {
+            let took = state.running.swap_remove(index).since.elapsed();
+            let pace = state.pace.map_or(took, |pace| (pace * 7 + took) / 8);
+            state.pace = Some(pace);
+        }
         if state.closed {
             self.drained.notify_all();
         }
@@ -290,6 +339,15 @@ impl<T> State<T> {
             let held = self.models.entry(model).or_default();
             held.making += usize::from(!held.by.contains(&thread));
         }
+    }
+
+    /// Whether a thread that is at work is about to be done, and may take an item of a model then.
+    fn is_soon_taken(&self, model: ModelId, now: Instant) -> bool {
+        self.pace.is_some_and(|pace| pace < SHORT)
+            && self.running.iter().any(|run| {
+                (!self.by_thread || run.model == model)
+                    && now.saturating_duration_since(run.since) < SHORT
+            })
     }
 
     /// The first item that `thread` may take now.

@@ -2,7 +2,7 @@
 //! while something waits that could be run.
 
 use std::collections::BTreeSet;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 
 use proptest::prelude::*;
@@ -13,6 +13,9 @@ use super::*;
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Milliseconds of work become seconds only if somebody sleeps.
 const HANGS: Duration = Duration::from_secs(30);
+
+/// How often the thread that reads the channel looks.
+const LOOKS: Duration = Duration::from_millis(1);
 
 /// What comes from the server.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +58,7 @@ fn take_work(dispatch: &Dispatch<usize>, by_thread: bool, making: Making) -> Vec
                     }
                 }
                 ran.push(item);
-                dispatch.done();
+                dispatch.done(thread);
             }
             Next::Forget(_) | Next::Idle => {}
             Next::Closed => break,
@@ -89,6 +92,13 @@ proptest! {
             let (dispatch, report) = (Arc::clone(&dispatch), report.clone());
             thread::spawn(move || report.send(take_work(&dispatch, by_thread, making)));
         }
+        let (done, over) = mpsc::channel::<()>();
+        let watcher = thread::spawn({
+            let dispatch = Arc::clone(&dispatch);
+            move || while over.recv_timeout(LOOKS).is_err_and(|e| e == RecvTimeoutError::Timeout) {
+                dispatch.hasten();
+            }
+        });
         let mut pushed = 0;
         for step in steps {
             match step {
@@ -108,6 +118,8 @@ proptest! {
             ran.extend(one.unwrap());
         }
         dispatch.wait_drained();
+        drop(done);
+        prop_assert!(watcher.join().is_ok());
         prop_assert_eq!(ran.len(), pushed);
         prop_assert_eq!(ran.into_iter().collect::<BTreeSet<_>>().len(), pushed);
     }

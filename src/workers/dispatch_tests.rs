@@ -126,7 +126,7 @@ fn what_waits_is_done_before_the_end() {
     assert_eq!(dispatch.next(a, SOON), item(1, "last"));
     thread::sleep(Duration::from_millis(20));
     assert!(!drained.is_finished());
-    dispatch.done();
+    dispatch.done(a);
     drained.join().unwrap();
     assert_eq!(dispatch.next(a, SOON), Next::Closed);
 }
@@ -188,7 +188,7 @@ fn who_takes_the_first_request_makes_the_instance_for_all() {
     assert_eq!(dispatch.next(a, SOON), item(1, "first"));
     assert_eq!(dispatch.next(b, Duration::from_millis(20)), Next::Idle);
     dispatch.made(a, 1, SOON);
-    dispatch.done();
+    dispatch.done(a);
     assert_eq!(dispatch.next(a, SOON), item(1, "second"));
 }
 
@@ -211,4 +211,60 @@ fn whoever_sleeps_while_the_last_is_taken_learns_of_the_end() {
     assert_eq!(dispatch.next(busy, NOW), item(1, "waits for its holder"));
     assert_eq!(sleeper.join().unwrap(), Next::Closed);
     assert!(began.elapsed() < Duration::from_secs(4));
+}
+
+/// A thread that has just been given the item of a model, where calls have been short so far.
+fn at_work(by_thread: bool) -> (Dispatch<&'static str>, ThreadId) {
+    let dispatch = Dispatch::new(by_thread);
+    let a = dispatch.register();
+    dispatch.push(1, "first");
+    assert_eq!(dispatch.next(a, SOON), item(1, "first"));
+    dispatch.lock().pace = Some(SHORT / 2);
+    (dispatch, a)
+}
+
+#[test]
+fn whoever_is_soon_done_is_waited_for() {
+    let (dispatch, a) = at_work(false);
+    let mut state = dispatch.lock();
+    let since = state.running[0].since;
+    assert!(state.is_soon_taken(2, since + SHORT / 2));
+    assert!(!state.is_soon_taken(2, since + SHORT), "it takes longer than usual");
+    state.pace = Some(SHORT);
+    assert!(!state.is_soon_taken(2, since), "calls are long");
+    state.pace = None;
+    assert!(!state.is_soon_taken(2, since), "nothing is known of calls");
+    drop(state);
+    dispatch.done(a);
+    assert!(dispatch.lock().pace.is_some());
+    let (by_thread, _) = at_work(true);
+    let state = by_thread.lock();
+    let since = state.running[0].since;
+    assert!(state.is_soon_taken(1, since));
+    assert!(!state.is_soon_taken(2, since), "that thread may not hold the other model");
+}
+
+#[test]
+fn what_waits_in_vain_is_given_to_others() {
+    let (dispatch, _) = at_work(false);
+    // As long as the clock says that it has only just begun.
+    dispatch.lock().running[0].since += Duration::from_secs(3600);
+    let dispatch = Arc::new(dispatch);
+    let b = dispatch.register();
+    let other = {
+        let dispatch = Arc::clone(&dispatch);
+        thread::spawn(move || dispatch.next(b, Duration::from_secs(60)))
+    };
+    while dispatch.lock().idle.is_empty() {
+        thread::yield_now();
+    }
+    dispatch.push(1, "second");
+    assert!(dispatch.any_waits());
+    // Something was begun since the last look, which there was none of.
+    dispatch.hasten();
+    thread::sleep(Duration::from_millis(20));
+    assert!(!other.is_finished(), "nobody was woken for it");
+    dispatch.hasten();
+    assert_eq!(other.join().unwrap(), item(1, "second"));
+    assert!(!dispatch.any_waits());
 }

@@ -1,30 +1,140 @@
 //! Large bodies handed over as a file descriptor instead of as bytes on the channel.
 //!
-//! In: the bytes of a request body. Out: a descriptor of a file without a name, positioned at its
-//! start, that the receiver reads to its end. On Linux it is a sealed memory file (the sender can
-//! no longer change what the receiver parses), elsewhere an unlinked temporary file.
+//! A body that turns out to be large is written into a file without a name as it comes, and from then on
+//! both sides look at the same pages: the server to find the project, the worker to parse it. On Linux it
+//! is a sealed memory file (the sender can no longer change what the receiver parses), elsewhere an
+//! unlinked temporary file.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Write};
+use std::ops::Deref;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
-/// Puts `body` into a nameless file.
-pub fn pack(body: &[u8]) -> io::Result<OwnedFd> {
-    let mut file = nameless()?;
-    file.write_all(body)?;
-    file.rewind()?;
-    seal(&file)?;
-    Ok(file.into())
+use bytes::Bytes;
+use memmap2::{Mmap, MmapOptions};
+
+/// A body on its way to a worker. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Payload {
+    bytes: Bytes,
+    /// The file that the bytes lie in.
+    file: Option<Arc<OwnedFd>>,
 }
 
-/// Reads back what [`pack`] put there.
-pub fn unpack(descriptor: OwnedFd) -> io::Result<Vec<u8>> {
-    let mut file = File::from(descriptor);
-    file.rewind()?;
-    let size = file.metadata()?.len();
-    let mut body = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-    file.read_to_end(&mut body)?;
-    Ok(body)
+/// A body as a worker got it.
+#[derive(Debug)]
+pub enum Received {
+    Inline(Vec<u8>),
+    Mapped(Mmap),
+}
+
+/// A large body that is still coming.
+#[derive(Debug)]
+pub struct Spool {
+    file: File,
+}
+
+impl Payload {
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
+    /// A body that lies in a file; `hold` may put something around the bytes that goes when they go.
+    pub fn in_file((map, file): (Mmap, OwnedFd), hold: impl FnOnce(Bytes) -> Bytes) -> Self {
+        Self { bytes: hold(Bytes::from_owner(map)), file: Some(Arc::new(file)) }
+    }
+
+    /// The file with the body; makes one where it was not large when it came.
+    pub(super) fn into_file(self) -> io::Result<Arc<OwnedFd>> {
+        if let Some(file) = self.file {
+            return Ok(file);
+        }
+        let mut spool = Spool::new()?;
+        spool.write(&self.bytes)?;
+        Ok(Arc::new(spool.sealed()?.into()))
+    }
+
+    pub(super) fn is_in_file(&self) -> bool {
+        self.file.is_some()
+    }
+}
+
+impl Spool {
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { file: nameless()? })
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    /// The whole body, which nobody can change from now on.
+    pub fn finish(self) -> io::Result<(Mmap, OwnedFd)> {
+        let file = self.sealed()?;
+        Ok((map(&file)?, file.into()))
+    }
+
+    fn sealed(self) -> io::Result<File> {
+        seal(&self.file)?;
+        Ok(self.file)
+    }
+}
+
+/// Maps what [`Spool`] put into a file.
+pub fn unpack(descriptor: OwnedFd) -> io::Result<Received> {
+    Ok(Received::Mapped(map(&File::from(descriptor))?))
+}
+
+fn map(file: &File) -> io::Result<Mmap> {
+    // SAFETY: the file has no name, and its writer has finished with it. On Linux it is sealed, so that
+    // nobody can change or shorten it; elsewhere only this program has its descriptor, and does not.
+    unsafe { MmapOptions::new().map_copy_read_only(file) }
+}
+
+impl Received {
+    /// The bytes on their own.
+    pub fn into_vec(self) -> Vec<u8> {
+        match self {
+            Self::Inline(bytes) => bytes,
+            Self::Mapped(map) => map.to_vec(),
+        }
+    }
+}
+
+impl Deref for Received {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Inline(bytes) => bytes,
+            Self::Mapped(map) => map,
+        }
+    }
+}
+
+impl Deref for Payload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, file: None }
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -55,17 +165,33 @@ fn seal(_file: &File) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    fn spooled(body: &[u8]) -> (Mmap, OwnedFd) {
+        let mut spool = Spool::new().unwrap();
+        for piece in body.chunks(700_000) {
+            spool.write(piece).unwrap();
+        }
+        spool.finish().unwrap()
+    }
+
     #[test]
     fn a_body_comes_back_as_it_was() {
         let body: Vec<u8> = (0..3_000_000u32).map(|i| i.to_le_bytes()[0]).collect();
-        assert_eq!(unpack(pack(&body).unwrap()).unwrap(), body);
-        assert!(unpack(pack(&[]).unwrap()).unwrap().is_empty());
+        let payload = Payload::in_file(spooled(&body), |bytes| bytes);
+        assert_eq!(*payload, *body);
+        let copy = Payload::from(body.clone());
+        for payload in [payload, copy] {
+            let descriptor = payload.into_file().unwrap().try_clone().unwrap();
+            assert_eq!(*unpack(descriptor).unwrap(), *body);
+        }
+        let empty = Payload::default().into_file().unwrap().try_clone().unwrap();
+        assert!(unpack(empty).unwrap().is_empty());
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_packed_body_can_no_longer_be_changed() {
-        let mut file = File::from(pack(b"tasks").unwrap());
+    fn a_body_that_is_handed_over_can_no_longer_be_changed() {
+        let mut file = File::from(spooled(b"tasks").1);
         assert!(file.write_all(b"other").is_err());
+        assert!(file.set_len(0).is_err());
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::predictions::Mended;
 
+use super::handoff::Received;
 use super::keys::KeyClient;
 use super::protocol::{
     ClassInfo, Configure, FitJob, HttpHead, ImportFailure, ModelError, ModelId, ModelSpec,
@@ -41,7 +42,7 @@ pub struct KnownModel {
 #[derive(Debug)]
 pub struct HttpRequest {
     pub head: HttpHead,
-    pub body: Vec<u8>,
+    pub body: Received,
 }
 
 /// An interpreter with a model class in it.
@@ -92,7 +93,7 @@ pub trait ModelHost: Send + Sync + 'static {
     fn cancel(&self, request: RequestId) -> bool;
 
     /// Calls `fit` and returns what it returned, as JSON.
-    fn fit(&self, model: ModelId, job: &FitJob, body: Vec<u8>) -> Result<Vec<u8>, ModelError>;
+    fn fit(&self, model: ModelId, job: &FitJob, body: Received) -> Result<Vec<u8>, ModelError>;
 
     /// Runs `wait`, which may block, without keeping the interpreter from other threads.
     fn wait<T: Send>(&self, wait: impl FnOnce() -> T + Send) -> T;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use super::handoff::Payload;
 use super::protocol::{HttpHead, ModelSpec, VersionNames};
 
 /// A model that workers can be asked to load.
@@ -21,7 +22,7 @@ pub struct Model {
 #[derive(Debug, Clone)]
 pub struct Request {
     pub head: HttpHead,
-    pub body: Bytes,
+    pub body: Payload,
 }
 
 impl Model {

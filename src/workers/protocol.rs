@@ -20,7 +20,7 @@ pub type ModelId = u64;
 
 /// What the server says to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum ToWorker {
     /// The first message: which program to import, and for what.
     Configure(Configure),
@@ -55,7 +55,7 @@ pub enum ToWorker {
 
 /// What a worker says to the server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum FromWorker {
     /// The process runs; nothing of the user's was imported yet.
     Hello { protocol: u32, pid: u32, python: String },

@@ -4,6 +4,8 @@
 //! interpreter, the import and training on its main thread. When the server is gone the reader
 //! ends the whole process group at once, whatever the interpreter is doing.
 
+mod predict;
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -13,11 +15,13 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use self::predict::predict_loop;
 use super::channel::blocking::{Reader, Writer};
 use super::descendants::end_this_worker;
-use super::dispatch::{Dispatch, Next, ThreadId};
+use super::dispatch::Dispatch;
 use super::frame::FrameError;
-use super::host::{HttpRequest, KnownModel, ModelHost, Prediction};
+use super::handoff::Received;
+use super::host::{HttpRequest, KnownModel, ModelHost};
 use super::keys::KeyClient;
 use super::protocol::{
     FitJob, FromWorker, ModelError, ModelErrorKind, ModelId, PROTOCOL, RequestId, Role, ToWorker,
@@ -28,8 +32,8 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// A request may just be on its way from the list to its thread when it is to be broken off.
 const CANCEL_ATTEMPTS: u32 = 20;
 const CANCEL_PAUSE: Duration = Duration::from_millis(50);
-/// An instance beyond the first one of its model is dropped when it was not used for this long.
-const SURPLUS_AFTER: Duration = Duration::from_secs(60);
+/// How long predictions may wait for a thread that is about to be done.
+const LOOK_AFTER: Duration = Duration::from_millis(1);
 
 /// Why a worker could not work.
 #[derive(Debug, Error)]
@@ -60,7 +64,7 @@ struct Fit {
     request: RequestId,
     model: ModelId,
     job: FitJob,
-    body: Vec<u8>,
+    body: Received,
 }
 
 /// The lists of work, one for each kind of thread.
@@ -168,93 +172,6 @@ fn serve<H: ModelHost>(shared: &Arc<Shared<H>>) -> Result<(), RuntimeError> {
     Ok(())
 }
 
-/// Takes predictions until there are no more. A thread that was started to `load` a model keeps what
-/// it made, and stays while it holds anything.
-fn predict_loop<H: ModelHost>(shared: &Arc<Shared<H>>, load: Option<&Load>) {
-    let (host, dispatch) = (&shared.host, &shared.queues.predict);
-    let thread = dispatch.register();
-    let stays = load.is_none();
-    // Whoever waited for an attempt shares its failure; whoever comes later tries again.
-    let mut failed = load.and_then(|load| {
-        let made = make(shared, thread, load.model, load.renew, None);
-        answer_load(shared, load.request, &made);
-        made.err().map(|error| (load.model, error))
-    });
-    loop {
-        match host.wait(|| dispatch.next(thread, SURPLUS_AFTER)) {
-            Next::Item { model, item } => {
-                let shared_failure = failed.take().filter(|(of, _)| *of == model);
-                match shared_failure {
-                    Some((_, error)) => {
-                        dispatch.not_made(model);
-                        fail(&shared.writer, item.request, error);
-                    }
-                    None => predict_one(shared, thread, model, item),
-                }
-                dispatch.done();
-            }
-            Next::Forget(models) => models.into_iter().for_each(|model| host.release(model)),
-            Next::Idle => {
-                dispatch.surplus(thread).into_iter().for_each(|model| host.release(model));
-                if !stays && !dispatch.holds_any(thread) {
-                    break;
-                }
-            }
-            Next::Closed => break,
-        }
-        failed = None;
-    }
-    dispatch.leave(thread);
-}
-
-fn predict_one<H: ModelHost>(shared: &Shared<H>, thread: ThreadId, model: ModelId, call: Predict) {
-    let Predict { request, force_reload, http } = call;
-    let (host, writer) = (&shared.host, &shared.writer);
-    let needs_own = host.keeps_by_thread() && !shared.queues.predict.holds(thread, model);
-    let mut was_made = true;
-    let (answer, is_cancelled) = host.cancellable(request, || {
-        if needs_own {
-            let made = make(shared, thread, model, force_reload, Some(&http));
-            was_made = made.is_ok();
-            made?;
-        } else {
-            shared.load(model, force_reload, Some(&http))?;
-        }
-        host.predict(model, &http)
-    });
-    // A further instance that cannot be made costs nobody an answer: there are others.
-    if !was_made && !is_cancelled && !force_reload && shared.queues.predict.is_held(model) {
-        return shared.queues.predict.push(model, Predict { request, force_reload, http });
-    }
-    host.wait(|| {
-        drop(http);
-        match answer {
-            Ok(prediction) => {
-                let Prediction { body, tasks, mended } = prediction;
-                reply(writer, request, &FromWorker::Predicted { request, tasks, mended }, &body);
-            }
-            Err(error) => fail(writer, request, error),
-        }
-    });
-}
-
-/// Makes the instance that this thread keeps, after it was said that somebody would.
-fn make<H: ModelHost>(
-    shared: &Shared<H>,
-    thread: ThreadId,
-    model: ModelId,
-    renew: bool,
-    request: Option<&HttpRequest>,
-) -> Result<(), ModelError> {
-    let began = Instant::now();
-    let made = shared.load(model, renew, request);
-    match &made {
-        Ok(()) => shared.queues.predict.made(thread, model, began.elapsed()),
-        Err(_) => shared.queues.predict.not_made(model),
-    }
-    made
-}
-
 /// Every load has a thread of its own: one constructor that hangs must not hold up the others.
 fn load_loop<H: ModelHost>(shared: &Arc<Shared<H>>) {
     let host = &shared.host;
@@ -328,10 +245,10 @@ fn spawn_reader<H: ModelHost>(
     keys: Arc<KeyClient>,
 ) -> io::Result<()> {
     thread::Builder::new().name("channel".into()).spawn(move || {
-        while let Ok(Some((message, body))) = reader.receive() {
+        while let Ok(Some((message, body))) = next_message(&mut reader, &shared.queues.predict) {
             match message {
                 ToWorker::KeyAnswer { request, outcome } => {
-                    keys.take(request, (outcome, body.into()));
+                    keys.take(request, (outcome, body.into_vec().into()));
                 }
                 message => take(&shared, message, body),
             }
@@ -342,14 +259,27 @@ fn spawn_reader<H: ModelHost>(
     Ok(())
 }
 
-fn take<H: ModelHost>(shared: &Arc<Shared<H>>, message: ToWorker, mut body: Vec<u8>) {
+/// Waits for the next message, and meanwhile looks after predictions that no thread was woken for.
+fn next_message<T>(
+    reader: &mut Reader,
+    predictions: &Dispatch<T>,
+) -> Result<Option<(ToWorker, Received)>, FrameError> {
+    while predictions.any_waits() && !reader.comes_within(LOOK_AFTER)? {
+        predictions.hasten();
+    }
+    reader.receive()
+}
+
+fn take<H: ModelHost>(shared: &Arc<Shared<H>>, message: ToWorker, body: Received) {
     let Shared { host, queues, .. } = &**shared;
     match message {
         ToWorker::Load { request, model, renew, names, train_output, setup } => {
             let id = model.id;
-            let setup_body = body.split_off(train_output.min(body.len()));
-            let setup = setup.map(|head| HttpRequest { head, body: setup_body });
-            host.register(KnownModel { spec: model, names, train_output: body, setup });
+            let mut train_output_json = body.into_vec();
+            let rest = train_output_json.split_off(train_output.min(train_output_json.len()));
+            let setup = setup.map(|head| HttpRequest { head, body: Received::Inline(rest) });
+            let train_output = train_output_json;
+            host.register(KnownModel { spec: model, names, train_output, setup });
             let Some(request) = request else { return };
             let keep = host.keeps_by_thread();
             if keep && !renew && queues.predict.is_held(id) {

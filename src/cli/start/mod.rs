@@ -63,11 +63,20 @@ pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
     if args.debug {
         return Err(debug(args, &project, &configure, launch));
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(server_threads())
+        .enable_all()
+        .build()?;
     let status = runtime.block_on(server::run(args, configure, launch));
     // What blocks in the background must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     status
+}
+
+/// Threads that serve: one for four cores. Threads that wake each other for a request cost more than they
+/// save, and one keeps several workers busy.
+fn server_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(4))
 }
 
 /// Becomes a Python process that serves the project; returns why that failed.

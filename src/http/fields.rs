@@ -1,0 +1,143 @@
+//! The fields of a request that the server itself needs; what it must know to pass the body on, and no
+//! more.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use axum::http::StatusCode;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::error::ApiError;
+use crate::label_config::MAX_CONFIG_BYTES;
+
+/// The top-level fields of a request, unparsed. Of a key that occurs twice the last value counts,
+/// and null is the same as absent, as in the original.
+#[derive(Debug)]
+pub(super) struct Fields<'a>(HashMap<Cow<'a, str>, &'a RawValue>);
+
+impl<'a> Fields<'a> {
+    /// 400 for what is no JSON, 422 for JSON that is no object.
+    pub(super) fn read(body: &'a [u8]) -> Result<Self, ApiError> {
+        serde_json::from_slice(body).map(Self).map_err(|error| {
+            if error.is_data() {
+                let detail = "the body must be a JSON object";
+                ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+            } else {
+                let detail = format!("the body is no valid JSON: {error}");
+                ApiError::new(StatusCode::BAD_REQUEST, detail)
+            }
+        })
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.get(name).copied().filter(|raw| raw.get() != "null")
+    }
+
+    /// The project key: a string, an integer, or nothing, which is one default project.
+    pub(super) fn project(&self) -> Result<String, ApiError> {
+        let Some(raw) = self.get("project") else {
+            return Ok(String::new());
+        };
+        match serde_json::from_str(raw.get()) {
+            Ok(Value::String(key)) => Ok(key),
+            Ok(Value::Number(key)) if !key.is_f64() => Ok(key.to_string()),
+            _ => Err(ApiError::field("project", "must be a string or an integer")),
+        }
+    }
+
+    /// A field that is a string or absent.
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, ApiError> {
+        let Some(raw) = self.get(name) else {
+            return Ok(None);
+        };
+        let text = serde_json::from_str(raw.get()).map(Some);
+        text.map_err(|_| ApiError::field(name, "must be a string"))
+    }
+
+    /// A labelling config, within the length that can be read at all.
+    pub(super) fn config(&self, name: &str) -> Result<Option<String>, ApiError> {
+        let config = self.text(name)?;
+        readable(name, config.as_deref())?;
+        Ok(config)
+    }
+
+    /// A field that is true, false or absent.
+    pub(super) fn flag(&self, name: &str, absent: bool) -> Result<bool, ApiError> {
+        let Some(raw) = self.get(name) else {
+            return Ok(absent);
+        };
+        let flag = serde_json::from_str(raw.get());
+        flag.map_err(|_| ApiError::field(name, "must be true or false"))
+    }
+
+    /// A field that must be there and be a list.
+    pub(super) fn list(&self, name: &str) -> Result<&'a RawValue, ApiError> {
+        match self.get(name) {
+            Some(raw) if raw.get().starts_with('[') => Ok(raw),
+            Some(_) => Err(ApiError::field(name, "must be a list")),
+            None => Err(ApiError::field(name, "is missing; it must be a list")),
+        }
+    }
+
+    /// A field that is an object or absent.
+    pub(super) fn object(&self, name: &str) -> Result<Option<&'a RawValue>, ApiError> {
+        match self.get(name) {
+            Some(raw) if !raw.get().starts_with('{') => {
+                Err(ApiError::field(name, "must be an object"))
+            }
+            raw => Ok(raw),
+        }
+    }
+}
+
+/// Refuses a labelling config that is too long for the parser, before anybody keeps it.
+pub(super) fn readable(name: &str, config: Option<&str>) -> Result<(), ApiError> {
+    if config.is_some_and(|config| config.len() > MAX_CONFIG_BYTES) {
+        return Err(ApiError::field(name, &format!("is longer than {MAX_CONFIG_BYTES} bytes")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_has_its_limit() {
+        let body = |length| format!(r#"{{"schema": "{}"}}"#, "x".repeat(length));
+        let config = |body: &str| Fields::read(body.as_bytes()).unwrap().config("schema");
+        assert!(config(&body(MAX_CONFIG_BYTES)).is_ok());
+        let error = config(&body(MAX_CONFIG_BYTES + 1)).unwrap_err();
+        assert_eq!(error.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+
+    fn project(body: &str) -> Result<String, ApiError> {
+        Fields::read(body.as_bytes()).unwrap().project()
+    }
+
+    #[test]
+    fn a_project_is_a_string_an_integer_or_absent() {
+        assert_eq!(project("{}").unwrap(), "");
+        assert_eq!(project(r#"{"project": null}"#).unwrap(), "");
+        assert_eq!(project(r#"{"project": 7}"#).unwrap(), "7");
+        assert_eq!(project(r#"{"project": 1, "project": "2.179"}"#).unwrap(), "2.179");
+        for bad in ["2.5", "true", "[]", "{}"] {
+            let error = project(&format!(r#"{{"project": {bad}}}"#)).unwrap_err();
+            assert_eq!(error.status, StatusCode::UNPROCESSABLE_ENTITY);
+            assert!(error.detail.contains("`project`"), "{}", error.detail);
+        }
+    }
+
+    #[test]
+    fn no_json_and_no_object_are_told_apart() {
+        let status = |body: &[u8]| Fields::read(body).unwrap_err().status;
+        for bad in ["", "{", "{\"a\": NaN}", "{\"a\": 1,}", "{} x"] {
+            assert_eq!(status(bad.as_bytes()), StatusCode::BAD_REQUEST, "{bad}");
+        }
+        assert_eq!(status(b"{\"a\": \"\xff\"}"), StatusCode::BAD_REQUEST);
+        for bad in ["[]", "1", "null", "\"a\""] {
+            assert_eq!(status(bad.as_bytes()), StatusCode::UNPROCESSABLE_ENTITY, "{bad}");
+        }
+    }
+}
