@@ -1,0 +1,12 @@
+"""What gunicorn and `start` of the original run."""
+
+import os
+
+from second import BenchModel
+
+from label_studio_ml.api import init_app
+
+app = init_app(model_class=BenchModel)
+
+if __name__ == "__main__":
+    app.run(host="127.0.0.1", port=int(os.environ["BENCH_PORT"]), threaded=True)

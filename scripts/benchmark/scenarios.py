@@ -1,0 +1,176 @@
+"""What is measured: the scenarios, and who takes part in each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import measures
+from hosts import FIRST, FIRST_START, HOSTS, OURS, SECOND, Setup
+from measures import Measured, Task
+
+EVERYBODY = tuple(HOSTS)
+BACKENDS = (OURS, SECOND, FIRST)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A server as it is started for a scenario, under the name that the tables give it."""
+
+    label: str
+    host: str
+    setup: Setup
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One measurement, made with every contender in turn."""
+
+    name: str
+    title: str
+    measure: Callable[[Task], Measured]
+    contenders: tuple[Contender, ...]
+    #: The one that the others are compared with; the first of these that takes part.
+    baseline: tuple[str, ...] = (SECOND, FIRST)
+    tasks: int = 1
+    clients: int = 1
+    #: Of these the more the better; of all others the less.
+    more_is_better: tuple[str, ...] = ("requests/s",)
+    #: The figure of the chart.
+    chart: str = "requests/s"
+
+    def baseline_of(self, labels: Sequence[str]) -> str | None:
+        return next((label for label in self.baseline if label in labels), None)
+
+
+def contenders(hosts: Sequence[str], setup: Setup, **ours: Setup) -> tuple[Contender, ...]:
+    """Return hosts, and ours once more for each set of options."""
+    listed = [Contender(host, host, setup) for host in hosts]
+    at = hosts.index(OURS) + 1 if OURS in hosts else 0
+    listed[at:at] = [Contender(f"{OURS} {name}", OURS, other) for name, other in ours.items()]
+    return tuple(listed)
+
+
+def predicting(
+    name: str,
+    title: str,
+    setup: Setup,
+    hosts: Sequence[str] = EVERYBODY,
+    clients: int = 1,
+    tasks: int = 1,
+    **ours: Setup,
+) -> Scenario:
+    return Scenario(
+        name=f"{name}-{clients}",
+        title=f"{title}, {clients} client{'s' if clients > 1 else ''}",
+        measure=measures.throughput,
+        contenders=contenders(hosts, setup, **ours),
+        tasks=tasks,
+        clients=clients,
+    )
+
+
+def _all() -> list[Scenario]:
+    trivial, words = Setup("trivial"), Setup("words")
+    waiting, computing = Setup("waiting"), Setup("computing")
+    batching = replace(words, options=("--max-batch-size", "64"))
+    found = [
+        predicting("trivial", "Trivial model, 1 KB", trivial, clients=clients)
+        for clients in (1, 8, 64)
+    ]
+    found += [
+        predicting("tasks", "1000 tasks in a body", trivial, clients=clients, tasks=1000)
+        for clients in (1, 8)
+    ]
+    found.append(
+        predicting(
+            "response",
+            "1000 tasks, answered with ModelResponse",
+            replace(trivial, env={"BENCH_RESPONSE": "1"}),
+            hosts=(OURS, SECOND),
+            tasks=1000,
+            clients=1,
+        )
+    )
+    found += [
+        predicting(
+            "words",
+            "scikit-learn TF-IDF",
+            words,
+            clients=clients,
+            **{"--max-batch-size 64": batching},
+        )
+        for clients in (1, 8, 64)
+    ]
+    found.append(
+        predicting(
+            "waiting",
+            "Model that waits 20 ms",
+            waiting,
+            clients=64,
+            **{"--threads 64": replace(waiting, options=("--threads", "64"))},
+        )
+    )
+    found.append(
+        predicting(
+            "computing",
+            "Model that computes 5 ms",
+            computing,
+            clients=8,
+            **{"--workers 2": replace(computing, options=("--workers", "2"))},
+        )
+    )
+    found += [
+        Scenario(
+            name="health",
+            title="/health with 64 predictions of 5 ms in flight",
+            measure=measures.health_under_load,
+            contenders=contenders(BACKENDS, computing),
+            clients=64,
+            chart="p99 µs",
+        ),
+        Scenario(
+            name="training",
+            title="Predictions during a training that computes",
+            measure=measures.during_training,
+            contenders=contenders((OURS, SECOND), trivial),
+            clients=8,
+            more_is_better=("idle requests/s", "training requests/s", "share kept"),
+            chart="share kept",
+        ),
+        Scenario(
+            name="start",
+            title="Cold start of a class of generation 1",
+            measure=measures.cold_start,
+            contenders=contenders((OURS, FIRST, FIRST_START), replace(trivial, generation=1)),
+            baseline=(FIRST_START,),
+            chart="first prediction ms",
+        ),
+        Scenario(
+            name="loading",
+            title="Model that takes 5 s to load",
+            measure=measures.slow_load,
+            contenders=contenders(BACKENDS, Setup("loading")),
+            chart="second ms",
+        ),
+        Scenario(
+            name="memory",
+            title="Memory, and a body of 200 MB",
+            measure=measures.memory,
+            contenders=contenders(BACKENDS, trivial),
+            chart="200 MB body MiB",
+        ),
+        Scenario(
+            name="overhead",
+            title="What the server adds to parse, predict, dump",
+            measure=measures.overhead,
+            contenders=contenders((OURS, "Granian", "Robyn", SECOND, FIRST), trivial),
+            chart="added µs",
+        ),
+    ]
+    return found
+
+
+SCENARIOS = {scenario.name: scenario for scenario in _all()}
+#: What CI runs: it proves that the benchmark works.
+QUICK = ("trivial-8", "start", "loading")
