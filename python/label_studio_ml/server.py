@@ -6,7 +6,7 @@ import sys
 from label_studio_ml import _native
 
 #: Options that may come from the environment. Compose files pass them on empty: not chosen.
-_OPTIONS = ("PORT", "WORKERS", "THREADS", "MODEL_DIR", "LOG_LEVEL")
+_OPTIONS = ("PORT", "WORKERS", "THREADS", "MAX_BATCH_SIZE", "MODEL_DIR", "LOG_LEVEL")
 
 
 def main(argv: list[str] | None = None) -> int:

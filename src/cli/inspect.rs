@@ -31,6 +31,7 @@ pub(super) async fn inspect(
         train_nice: 10,
         check: false,
         fresh_instances: false,
+        max_batch_size: 0,
         allow_hosts: None,
     };
     let origin = Origin { worker: who.into(), job: CurrentJob::default() };

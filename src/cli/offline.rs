@@ -17,7 +17,7 @@ use crate::serving::models::{Models, Setup};
 use crate::serving::{Answered, PredictRequest, Serving, ServingError, prepare};
 use crate::workers::line::Bounds;
 use crate::workers::model::Request;
-use crate::workers::pool::{Pool, Priority};
+use crate::workers::pool::{Places, Pool, Priority};
 use crate::workers::process::Launch;
 use crate::workers::protocol::{ClassInfo, Configure, Connection, HttpHead, project_id};
 use crate::workers::supervision::{Care, Class, Rollout, Supervisor};
@@ -54,7 +54,7 @@ impl Offline {
     ) -> Result<Self> {
         // The commands themselves bound what they ask for at a time, and wait for as long as it takes.
         let bounds = Bounds { in_all: usize::MAX, of_project: usize::MAX };
-        let pool = Pool::new(workers.into(), configure.threads, bounds);
+        let pool = Pool::new(workers.into(), Places::of_threads(configure.threads), bounds);
         let models = Arc::new(Models::new(MOST_MODELS));
         let (class, known) = watch::channel(Class::Unknown);
         let serving = Serving::new(
@@ -189,7 +189,11 @@ impl Offline {
 
 fn request(target: &str, body: Vec<u8>) -> Request {
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-    Request { head: HttpHead { target: target.to_owned(), headers }, body: body.into() }
+    Request {
+        head: HttpHead { target: target.to_owned(), headers },
+        body: body.into(),
+        batch: None,
+    }
 }
 
 /// The labelling config of a command line: the file that was named, else `label_config.xml` in the

@@ -55,6 +55,7 @@ impl ProjectArgs {
             check: false,
             train_nice: 0,
             fresh_instances: false,
+            max_batch_size: 0,
             allow_hosts: self.allow_hosts.clone(),
         })
     }

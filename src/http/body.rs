@@ -227,7 +227,7 @@ pub(super) fn request(uri: &Uri, headers: &HeaderMap, body: Payload) -> Request 
         .iter()
         .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
         .collect();
-    Request { head: HttpHead { target, headers }, body }
+    Request { head: HttpHead { target, headers }, body, batch: None }
 }
 
 #[cfg(test)]

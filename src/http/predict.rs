@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::body;
@@ -17,6 +18,7 @@ use super::fields::Fields;
 use super::state::App;
 use crate::serving::{Answered, PredictRequest};
 use crate::workers::pool::Priority;
+use crate::workers::protocol::Batchable;
 
 /// How many places of an answer Label Studio would drop or hide; absent if none.
 const WARNINGS: HeaderName = HeaderName::from_static("x-prediction-warnings");
@@ -29,14 +31,25 @@ pub(super) async fn predict(
 ) -> Result<Response, ApiError> {
     let bytes = body::read(&app.options.body, &headers, body).await?;
     let fields = body::aside(bytes.len(), || Fields::read(&bytes))?;
-    fields.list("tasks")?;
+    let tasks = fields.list("tasks")?;
+    let params = fields.object("params")?;
+    let mut http = body::request(&uri, &headers, bytes.clone());
+    let priority = priority(params)?;
+    let force_reload = fields.flag("force_reload", false)?;
+    // Of a click the context counts, and who waits for it should not wait for others.
+    if app.options.batching && priority == Priority::Batch && !force_reload {
+        http.batch = Some(Batchable {
+            tasks: number_of(tasks)?,
+            params: params.map(|params| params.get().to_owned()).unwrap_or_default(),
+        });
+    }
     let request = PredictRequest {
         project: fields.project()?,
         label_config: fields.config("label_config")?.filter(|config| !config.is_empty()),
-        priority: priority(fields.object("params")?)?,
-        force_reload: fields.flag("force_reload", false)?,
+        priority,
+        force_reload,
         try_fetch: fields.flag("try_fetch", true)?,
-        http: body::request(&uri, &headers, bytes.clone()),
+        http,
     };
     let Answered { body, checked } = app.serving.predict(request).await?;
     if checked.total == 0 {
@@ -50,6 +63,12 @@ pub(super) async fn predict(
         (WARNINGS, HeaderValue::from(checked.total)),
     ];
     Ok((headers, body).into_response())
+}
+
+fn number_of(tasks: &RawValue) -> Result<usize, ApiError> {
+    let tasks: Vec<IgnoredAny> = serde_json::from_str(tasks.get())
+        .map_err(|error| ApiError::field("tasks", &format!("cannot be read: {error}")))?;
+    Ok(tasks.len())
 }
 
 /// A context means that a person waits in front of the labelling editor.

@@ -18,6 +18,8 @@ use crate::training::queue::Queue;
 pub struct HttpOptions {
     /// Leave tracebacks of user code out of error answers.
     pub hide_tracebacks: bool,
+    /// Requests may be answered together.
+    pub batching: bool,
     /// Refuse predictions that Label Studio would drop or hide.
     pub strict: bool,
     /// MODEL_DIR where the user chose it; else the class decides once it is imported.

@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::c_ulong;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
@@ -30,21 +30,31 @@ pub(super) struct Running {
 struct Call {
     thread: c_ulong,
     flag: Arc<AtomicBool>,
+    /// Requests that it answers and somebody still wants.
+    wanted: Arc<AtomicUsize>,
 }
 
 impl Running {
-    /// Runs what answers a request; whether it was broken off comes with the result.
-    pub(super) fn run<T>(&self, request: RequestId, run: impl FnOnce() -> T) -> (T, bool) {
+    /// Runs what answers requests; whether it was broken off comes with the result.
+    pub(super) fn run<T>(&self, requests: &[RequestId], run: impl FnOnce() -> T) -> (T, bool) {
         let flag = Arc::new(AtomicBool::new(false));
         // Without its name a thread cannot be interrupted; the flag is there all the same.
         let thread = Python::attach(this_thread).unwrap_or_default();
         FLAG.set(Some(Arc::clone(&flag)));
-        self.calls().insert(request, Call { thread, flag: Arc::clone(&flag) });
+        let wanted = Arc::new(AtomicUsize::new(requests.len()));
+        self.calls().extend(requests.iter().map(|request| {
+            (*request, Call { thread, flag: Arc::clone(&flag), wanted: Arc::clone(&wanted) })
+        }));
         let outcome = run();
         FLAG.set(None);
         // Attached, so that nobody raises anything between the two steps.
         Python::attach(|_| {
-            self.calls().remove(&request);
+            {
+                let mut calls = self.calls();
+                for request in requests {
+                    calls.remove(request);
+                }
+            }
             if flag.load(Ordering::Relaxed) && thread != 0 {
                 // What was raised too late must not meet the next request.
                 raise(thread, std::ptr::null_mut());
@@ -53,9 +63,11 @@ impl Running {
         (outcome, flag.load(Ordering::Relaxed))
     }
 
-    /// Breaks off what answers a request; false if nothing does.
+    /// Breaks off what answers a request, unless it answers others too; false if nothing does. To be
+    /// called once for each request.
     pub(super) fn cancel(&self, request: RequestId) -> bool {
         match self.calls().get(&request) {
+            Some(call) if call.wanted.fetch_sub(1, Ordering::Relaxed) > 1 => return true,
             Some(call) => call.flag.store(true, Ordering::Relaxed),
             None => return false,
         }

@@ -2,18 +2,19 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyCFunction, PyDict, PyList, PyType};
+use pyo3::types::{PyCFunction, PyDict};
 
+use super::batch;
 use super::cancel::Running;
 use super::errors::{model_error, own_error};
 use super::import::{self, Imported};
-use super::instances::{Instances, Slot, held};
+use super::instances::{Instances, held};
+use super::loaded::{Loaded, params, required};
 use super::{collector, json_in, json_out, keys, logs, progress, request, training};
-use crate::label_config::{Dialect, parse};
 use crate::workers::handoff::Received;
 use crate::workers::host::{HttpRequest, KnownModel, ModelHost, Prediction};
 use crate::workers::keys::KeyClient;
@@ -29,16 +30,8 @@ pub(super) struct PythonHost {
     class: OnceLock<Loaded>,
     instances: Instances,
     running: Running,
-}
-
-struct Loaded {
-    class: Py<PyType>,
-    init_kwargs: Py<PyDict>,
-    generation: u8,
-    /// Names of the constructor's parameters; none if it takes any keyword.
-    accepts: Option<Vec<String>>,
-    /// Generation 2: an instance for every request.
-    fresh: bool,
+    /// `predict` does not give one result for each task, so it gets no tasks of several requests.
+    one_by_one: AtomicBool,
 }
 
 impl Default for PythonHost {
@@ -48,6 +41,7 @@ impl Default for PythonHost {
             class: OnceLock::default(),
             instances: Instances::default(),
             running: Running::default(),
+            one_by_one: AtomicBool::default(),
         }
     }
 }
@@ -70,104 +64,6 @@ impl PythonHost {
             own_error(ModelErrorKind::Construct, "RuntimeError", message)
         })
     }
-}
-
-impl Loaded {
-    /// Makes an instance. User code sees the newest /setup of the project as the request, else
-    /// `request`.
-    fn construct(
-        &self,
-        py: Python<'_>,
-        slot: &Slot,
-        request: Option<&HttpRequest>,
-    ) -> Result<Py<PyAny>, ModelError> {
-        let model = &slot.model;
-        let _scope = logs::enter(&model.spec.project);
-        let setup = model.setup.as_ref().filter(|_| !self.fresh);
-        let made = request::around(py, setup.or(request), || {
-            let kwargs = self.kwargs(py, model)?;
-            let class = self.class.bind(py);
-            let Some(connection) = &model.spec.connection else {
-                return class.call((), Some(&kwargs)).map(Bound::unbind);
-            };
-            // Known to the instance while it is made: its constructor may fetch files.
-            let connection = (&connection.hostname, &connection.access_token);
-            py.import("label_studio_ml._media.connection")?
-                .call_method1("construct", (class, kwargs, connection))
-                .map(Bound::unbind)
-        });
-        made.map_err(|error| {
-            let label_config = model.spec.label_config.as_deref().unwrap_or_default();
-            let kind = if parse(label_config, Dialect::Tools).is_err() {
-                ModelErrorKind::ConfigMalformed
-            } else if label_config.is_empty() {
-                ModelErrorKind::ConfigMissing
-            } else {
-                ModelErrorKind::Construct
-            };
-            model_error(py, &error, kind)
-        })
-    }
-
-    /// Keyword arguments for the constructor: those that the original gives, as far as the class
-    /// takes them, and the user's own.
-    fn kwargs<'py>(&self, py: Python<'py>, model: &KnownModel) -> PyResult<Bound<'py, PyDict>> {
-        let spec = &model.spec;
-        let kwargs = PyDict::new(py);
-        if self.generation == 1 {
-            kwargs.set_item("label_config", spec.label_config.as_deref())?;
-            kwargs.set_item("train_output", json_in::value(py, &model.train_output)?)?;
-            if let Some(connection) = &spec.connection {
-                kwargs.set_item("hostname", &connection.hostname)?;
-                kwargs.set_item("access_token", &connection.access_token)?;
-            }
-        } else {
-            kwargs.set_item("project_id", spec.project_id())?;
-            kwargs.set_item("label_config", spec.label_config.as_deref())?;
-        }
-        if let Some(accepts) = &self.accepts {
-            for name in kwargs.keys() {
-                if !accepts.contains(&name.extract::<String>()?) {
-                    kwargs.del_item(name)?;
-                }
-            }
-        }
-        kwargs.update(self.init_kwargs.bind(py).as_mapping())?;
-        Ok(kwargs)
-    }
-
-    fn predict<'py>(
-        &self,
-        instance: &Bound<'py, PyAny>,
-        tasks: &Bound<'py, PyAny>,
-        params: &Bound<'py, PyDict>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = instance.py();
-        if self.generation == 1 {
-            return instance.call_method(intern!(py, "predict"), (tasks,), Some(params));
-        }
-        if !params.contains(intern!(py, "context"))? {
-            params.set_item(intern!(py, "context"), PyDict::new(py))?;
-        }
-        let response = instance.call_method(intern!(py, "predict"), (tasks,), Some(params))?;
-        if response.is_instance_of::<PyList>() {
-            return Ok(response);
-        }
-        // A prediction without a version is marked when it is written.
-        py.import("label_studio_ml._results")?.call_method1("of", (response,))
-    }
-}
-
-/// The `params` of a request: absent and null mean none.
-pub(super) fn params<'py>(data: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
-    match data.get_item(intern!(data.py(), "params"))? {
-        Some(params) if !params.is_none() => Ok(params.cast_into::<PyDict>()?),
-        _ => Ok(PyDict::new(data.py())),
-    }
-}
-
-pub(super) fn required<'py>(data: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    data.get_item(name)?.ok_or_else(|| pyo3::exceptions::PyKeyError::new_err(name.to_owned()))
 }
 
 impl ModelHost for PythonHost {
@@ -259,11 +155,7 @@ impl ModelHost for PythonHost {
         attached(|py| {
             let loaded = self.loaded()?;
             let slot = self.instances.slot(model)?;
-            let instance = match held::get(py, &slot) {
-                Some(instance) => instance,
-                None if loaded.fresh => loaded.construct(py, &slot, Some(http))?,
-                None => slot.get(py, false, |slot| loaded.construct(py, slot, Some(http)))?,
-            };
+            let instance = loaded.instance(py, &slot, http)?;
             let _scope = logs::enter(&slot.model.spec.project);
             let data = json_in::object(py, &http.body)?;
             let bad = |error: PyErr| model_error(py, &error, ModelErrorKind::Request);
@@ -282,8 +174,43 @@ impl ModelHost for PythonHost {
         })
     }
 
-    fn cancellable<T>(&self, request: RequestId, run: impl FnOnce() -> T) -> (T, bool) {
-        self.running.run(request, run)
+    fn takes_batches(&self) -> bool {
+        !self.one_by_one.load(Ordering::Relaxed)
+    }
+
+    fn predict_batch(
+        &self,
+        model: ModelId,
+        requests: &[&HttpRequest],
+    ) -> Option<Vec<Result<Prediction, ModelError>>> {
+        let first = requests.first()?;
+        let outcome = attached(|py| {
+            let loaded = self.loaded()?;
+            let slot = self.instances.slot(model)?;
+            let instance = loaded.instance(py, &slot, first)?;
+            let _scope = logs::enter(&slot.model.spec.project);
+            let predict = |tasks: &_, params: &_| {
+                let results = request::around(py, Some(first), || {
+                    loaded.predict(instance.bind(py), tasks, params)
+                });
+                self.end_doubles(py);
+                results
+            };
+            batch::predict(py, requests, &slot.names(), predict)
+                .map_err(|error| model_error(py, &error, ModelErrorKind::Request))
+        });
+        match outcome.ok()? {
+            batch::Outcome::Answered(answers) => Some(answers),
+            batch::Outcome::Raised => None,
+            batch::Outcome::NotOneEach => {
+                self.one_by_one.store(true, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+
+    fn cancellable<T>(&self, requests: &[RequestId], run: impl FnOnce() -> T) -> (T, bool) {
+        self.running.run(requests, run)
     }
 
     fn cancel(&self, request: RequestId) -> bool {

@@ -4,6 +4,7 @@
 //! `module` is the door through which Python enters, so it alone reaches up to `cli`; the rest
 //! knows nothing above `workers`.
 
+mod batch;
 mod cancel;
 mod collector;
 mod errors;
@@ -18,6 +19,7 @@ mod json_out;
 mod json_plain;
 mod keys;
 mod label_config;
+mod loaded;
 mod logs;
 mod module;
 mod progress;

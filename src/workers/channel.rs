@@ -241,7 +241,8 @@ mod tests {
     }
 
     fn predict(request: u64) -> ToWorker {
-        ToWorker::Predict { request, model: 1, force_reload: false, http: HttpHead::default() }
+        let http = HttpHead::default();
+        ToWorker::Predict { request, model: 1, force_reload: false, http, batch: None }
     }
 
     #[tokio::test]

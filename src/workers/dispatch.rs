@@ -141,9 +141,23 @@ impl<T> Dispatch<T> {
     }
 
     pub fn push(&self, model: ModelId, item: T) {
+        self.add(model, item, VecDeque::push_back);
+    }
+
+    /// Puts an item before those that wait.
+    pub fn push_first(&self, model: ModelId, item: T) {
+        self.add(model, item, VecDeque::push_front);
+    }
+
+    fn add(
+        &self,
+        model: ModelId,
+        item: T,
+        put: impl FnOnce(&mut VecDeque<Waiting<T>>, Waiting<T>),
+    ) {
         let mut state = self.lock();
         let now = Instant::now();
-        state.waiting.push_back(Waiting { model, since: now, item });
+        put(&mut state.waiting, Waiting { model, since: now, item });
         if !state.is_soon_taken(model, now) {
             state.wake_for(model);
         }
@@ -162,6 +176,22 @@ impl<T> Dispatch<T> {
         if std::mem::replace(&mut state.seen, taken) == taken {
             state.wake_for_all();
         }
+    }
+
+    /// Items of a model that wait, to be done together with one that was just given out: those for which
+    /// `fits` says so, in their order.
+    pub fn take_more(&self, model: ModelId, mut fits: impl FnMut(&T) -> bool) -> Vec<T> {
+        let mut state = self.lock();
+        let (mut more, mut rest) = (Vec::new(), VecDeque::new());
+        for waiting in state.waiting.drain(..) {
+            if waiting.model == model && fits(&waiting.item) {
+                more.push(waiting.item);
+            } else {
+                rest.push_back(waiting);
+            }
+        }
+        state.waiting = rest;
+        more
     }
 
     /// Takes back an item that no thread has begun.

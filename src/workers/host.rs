@@ -84,9 +84,21 @@ pub trait ModelHost: Send + Sync + 'static {
     /// Calls `predict` of a loaded model with the tasks of an HTTP request.
     fn predict(&self, model: ModelId, request: &HttpRequest) -> Result<Prediction, ModelError>;
 
-    /// Runs what answers a request on this thread, so that [`Self::cancel`] finds it; true with its
-    /// outcome if it was cancelled.
-    fn cancellable<T>(&self, request: RequestId, run: impl FnOnce() -> T) -> (T, bool);
+    /// Whether `predict` can be given the tasks of several requests, as far as is known.
+    fn takes_batches(&self) -> bool;
+
+    /// Calls `predict` once with the tasks of several requests, and gives each its own answer; none if
+    /// they must be asked for one by one: it raised, or returned something else than a list with one item
+    /// for each task.
+    fn predict_batch(
+        &self,
+        model: ModelId,
+        requests: &[&HttpRequest],
+    ) -> Option<Vec<Result<Prediction, ModelError>>>;
+
+    /// Runs what answers requests on this thread, so that [`Self::cancel`] finds it; true with its
+    /// outcome if all of them were cancelled.
+    fn cancellable<T>(&self, requests: &[RequestId], run: impl FnOnce() -> T) -> (T, bool);
 
     /// Breaks off what answers a request: raises an exception in the thread that runs it. False if none
     /// does. May wait for the interpreter.

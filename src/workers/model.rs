@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::handoff::Payload;
-use super::protocol::{HttpHead, ModelSpec, VersionNames};
+use super::protocol::{Batchable, HttpHead, ModelSpec, VersionNames};
 
 /// A model that workers can be asked to load.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct Model {
 pub struct Request {
     pub head: HttpHead,
     pub body: Payload,
+    /// It may be answered together with others.
+    pub batch: Option<Batchable>,
 }
 
 impl Model {

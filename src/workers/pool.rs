@@ -1,6 +1,6 @@
 //! The workers that are ready, and who may use which of them next.
 //!
-//! A worker takes as many calls at once as it has threads. Whoever finds none free waits in a bounded
+//! A worker takes as many calls at once as it has places. Whoever finds none free waits in a bounded
 //! line: interactive requests, where a person waits, before batch ones, projects in turn within each.
 //! A place in line is given up by dropping the future.
 
@@ -43,11 +43,26 @@ pub enum SlotState {
     Stopped,
 }
 
+/// How many calls a worker is given at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Places {
+    pub thread_safe: usize,
+    /// Of a class that says that it is not thread-safe.
+    pub not_thread_safe: usize,
+}
+
+impl Places {
+    /// As many as a worker has threads.
+    pub fn of_threads(threads: usize) -> Self {
+        Self { thread_safe: threads, not_thread_safe: 1 }
+    }
+}
+
 /// The pool; shared by the supervisor, which fills it, and the dispatcher, which uses it.
 #[derive(Debug)]
 pub struct Pool {
     state: Mutex<State>,
-    threads: usize,
+    places: Places,
     bounds: Bounds,
     /// A worker that left has one call less.
     left: Notify,
@@ -71,7 +86,7 @@ struct Seat {
     slot: usize,
     worker: Arc<Worker>,
     in_flight: usize,
-    /// Calls at once: `threads`, or 1 for a class that is not thread-safe.
+    /// Calls at once.
     limit: usize,
 }
 
@@ -120,7 +135,7 @@ impl Drop for Permit {
 }
 
 impl Pool {
-    pub fn new(workers: usize, threads: usize, bounds: Bounds) -> Arc<Self> {
+    pub fn new(workers: usize, places: Places, bounds: Bounds) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State {
                 ready: Vec::new(),
@@ -130,16 +145,11 @@ impl Pool {
                 slots: vec![SlotState::Starting; workers],
                 restarts: 0,
             }),
-            threads,
+            places,
             bounds,
             left: Notify::new(),
             changed: Notify::new(),
         })
-    }
-
-    /// Threads of each worker.
-    pub fn threads(&self) -> usize {
-        self.threads
     }
 
     /// Waits for a worker, unless too many wait already. Interactive requests of one project go to the
@@ -323,7 +333,8 @@ impl Pool {
     }
 
     fn new_seat(&self, slot: usize, worker: Arc<Worker>) -> Seat {
-        let limit = if worker.class.thread_safe { self.threads } else { 1 };
+        let Places { thread_safe, not_thread_safe } = self.places;
+        let limit = if worker.class.thread_safe { thread_safe } else { not_thread_safe };
         Seat { slot, worker, in_flight: 0, limit }
     }
 

@@ -149,7 +149,7 @@ proptest! {
     fn nobody_waits_while_a_worker_is_free(steps in prop::collection::vec(step(), 1..80)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _inside = runtime.enter();
-        let pool = Pool::new(SLOTS, THREADS, BOUNDS);
+        let pool = Pool::new(SLOTS, Places::of_threads(THREADS), BOUNDS);
         let mut crowd =
             Crowd { pool, asking: Vec::new(), permits: Vec::new(), incarnations: 0 };
         for step in steps {

@@ -35,7 +35,7 @@ async fn must_wait(future: impl Future<Output = Result<Permit, Full>>) {
 
 #[tokio::test]
 async fn calls_spread_over_workers_and_are_bounded() {
-    let pool = Pool::new(2, 1, BOUNDS);
+    let pool = Pool::new(2, Places::of_threads(1), BOUNDS);
     pool.add(0, worker(1, true));
     pool.add(1, worker(2, true));
     let first = pool.acquire(Priority::Batch, "p").await.unwrap();
@@ -50,7 +50,7 @@ async fn calls_spread_over_workers_and_are_bounded() {
 
 #[tokio::test]
 async fn a_person_goes_before_a_batch() {
-    let pool = Pool::new(1, 1, BOUNDS);
+    let pool = Pool::new(1, Places::of_threads(1), BOUNDS);
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut waiting = Vec::new();
     for (name, priority) in [("batch", Priority::Batch), ("person", Priority::Interactive)] {
@@ -71,7 +71,7 @@ async fn a_person_goes_before_a_batch() {
 
 #[tokio::test]
 async fn a_place_in_line_that_was_given_up_costs_nobody_anything() {
-    let pool = Pool::new(1, 1, BOUNDS);
+    let pool = Pool::new(1, Places::of_threads(1), BOUNDS);
     must_wait(pool.acquire(Priority::Interactive, "p")).await;
     pool.add(0, worker(1, true));
     let _permit =
@@ -81,7 +81,7 @@ async fn a_place_in_line_that_was_given_up_costs_nobody_anything() {
 
 #[tokio::test]
 async fn a_class_that_is_not_thread_safe_is_called_once_at_a_time() {
-    let pool = Pool::new(1, 8, BOUNDS);
+    let pool = Pool::new(1, Places::of_threads(8), BOUNDS);
     pool.add(0, worker(1, false));
     let _permit = pool.acquire(Priority::Batch, "p").await.unwrap();
     must_wait(pool.acquire(Priority::Batch, "p")).await;
@@ -89,7 +89,7 @@ async fn a_class_that_is_not_thread_safe_is_called_once_at_a_time() {
 
 #[tokio::test]
 async fn a_removed_worker_gets_no_calls() {
-    let pool = Pool::new(1, 1, BOUNDS);
+    let pool = Pool::new(1, Places::of_threads(1), BOUNDS);
     let gone = worker(1, true);
     pool.add(0, Arc::clone(&gone));
     let permit = pool.acquire(Priority::Batch, "p").await.unwrap();
@@ -102,7 +102,7 @@ async fn a_removed_worker_gets_no_calls() {
 
 #[tokio::test]
 async fn a_project_stays_with_its_worker() {
-    let pool = Pool::new(3, 8, BOUNDS);
+    let pool = Pool::new(3, Places::of_threads(8), BOUNDS);
     for incarnation in 1..=3 {
         let slot = usize::try_from(incarnation).unwrap() - 1;
         pool.add(slot, worker(incarnation, true));
@@ -117,7 +117,7 @@ async fn a_project_stays_with_its_worker() {
 
 #[tokio::test]
 async fn whoever_asks_after_a_replacement_gets_a_new_worker() {
-    let pool = Pool::new(2, 1, BOUNDS);
+    let pool = Pool::new(2, Places::of_threads(1), BOUNDS);
     pool.add(0, worker(1, true));
     pool.add(1, worker(2, true));
     let before = pool.acquire(Priority::Batch, "p").await.unwrap();
@@ -135,7 +135,7 @@ async fn whoever_asks_after_a_replacement_gets_a_new_worker() {
 
 #[tokio::test]
 async fn the_line_is_bounded_and_a_place_that_was_given_up_is_free_again() {
-    let pool = Pool::new(1, 1, BOUNDS);
+    let pool = Pool::new(1, Places::of_threads(1), BOUNDS);
     let wait = |project: &'static str| {
         let pool = Arc::clone(&pool);
         tokio::spawn(async move { pool.acquire(Priority::Batch, project).await.map(drop) })

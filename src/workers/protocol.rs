@@ -42,7 +42,15 @@ pub enum ToWorker {
     /// Forget an instance; requests that run on it end undisturbed.
     Unload { model: ModelId },
     /// Predict; the body is the body of the HTTP request, unparsed.
-    Predict { request: RequestId, model: ModelId, force_reload: bool, http: HttpHead },
+    Predict {
+        request: RequestId,
+        model: ModelId,
+        force_reload: bool,
+        http: HttpHead,
+        /// It may be answered together with others.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        batch: Option<Batchable>,
+    },
     /// Nobody wants the answer to a prediction any more: do not begin it, or break it off.
     Cancel { request: RequestId },
     /// Train; the body is the body of the HTTP request, unparsed.
@@ -118,6 +126,9 @@ pub struct Configure {
     pub init_kwargs: serde_json::Map<String, serde_json::Value>,
     /// Concurrent predictions in this worker.
     pub threads: usize,
+    /// Most tasks of several requests that `predict` may be given in one call; 0: each has its own.
+    #[serde(default)]
+    pub max_batch_size: usize,
     /// Level for the root logger of user code, DEBUG, INFO, WARNING or ERROR, if the user named one.
     pub log_level: Option<String>,
     /// Niceness of a training worker.
@@ -131,6 +142,14 @@ pub struct Configure {
     /// environment counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_hosts: Option<String>,
+}
+
+/// What must be known of a request to answer it together with others of its model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batchable {
+    pub tasks: usize,
+    /// Its `params` as they came; only those with the same are answered together.
+    pub params: String,
 }
 
 /// What a worker found out about the user's class.

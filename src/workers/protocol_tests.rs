@@ -41,6 +41,7 @@ fn messages_to_a_worker() {
             train_nice: 10,
             check: false,
             fresh_instances: true,
+            max_batch_size: 64,
             allow_hosts: Some("*.example.com".into()),
         }),
         ToWorker::Configure(Configure {
@@ -54,6 +55,7 @@ fn messages_to_a_worker() {
             train_nice: 10,
             check: true,
             fresh_instances: false,
+            max_batch_size: 0,
             allow_hosts: None,
         }),
         ToWorker::Load {
@@ -74,7 +76,20 @@ fn messages_to_a_worker() {
         },
         ToWorker::Name { model: 3, names: names() },
         ToWorker::Unload { model: 3 },
-        ToWorker::Predict { request: 2, model: 3, force_reload: false, http: head("/predict") },
+        ToWorker::Predict {
+            request: 2,
+            model: 3,
+            force_reload: false,
+            http: head("/predict"),
+            batch: None,
+        },
+        ToWorker::Predict {
+            request: 3,
+            model: 3,
+            force_reload: false,
+            http: head("/predict"),
+            batch: Some(Batchable { tasks: 2, params: "{\"login\":null}".into() }),
+        },
         ToWorker::Cancel { request: 2 },
         ToWorker::Fit {
             request: 3,

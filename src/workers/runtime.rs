@@ -24,7 +24,8 @@ use super::handoff::Received;
 use super::host::{HttpRequest, KnownModel, ModelHost};
 use super::keys::KeyClient;
 use super::protocol::{
-    FitJob, FromWorker, ModelError, ModelErrorKind, ModelId, PROTOCOL, RequestId, Role, ToWorker,
+    Batchable, FitJob, FromWorker, ModelError, ModelErrorKind, ModelId, PROTOCOL, RequestId, Role,
+    ToWorker,
 };
 use super::queue::WorkQueue;
 
@@ -50,6 +51,7 @@ struct Predict {
     request: RequestId,
     force_reload: bool,
     http: HttpRequest,
+    batch: Option<Batchable>,
 }
 
 struct Load {
@@ -88,8 +90,8 @@ struct Shared<H> {
     host: Arc<H>,
     queues: Queues,
     writer: Arc<Writer>,
-    /// Predict threads that stay however long they have nothing to do.
-    threads: usize,
+    /// Most tasks of several requests for one call; 0: each request has its own.
+    max_batch_size: usize,
     /// Instances that are being made, or trained.
     loading: AtomicUsize,
 }
@@ -137,30 +139,33 @@ pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), RuntimeE
         host: Arc::clone(host),
         queues: Queues::default(),
         writer: Arc::clone(&writer),
-        threads: if configure.role == Role::Predict { configure.threads } else { 0 },
+        max_batch_size: configure.max_batch_size,
         loading: AtomicUsize::default(),
     });
     spawn_reader(reader, Arc::clone(&shared), keys)?;
     spawn_heartbeat(&shared)?;
 
     match host.import(&configure) {
-        Err(failure) => return Ok(writer.send(&FromWorker::ClassFailed(failure), &[])?),
+        Err(failure) => Ok(writer.send(&FromWorker::ClassFailed(failure), &[])?),
         Ok(class) => {
             shared.queues.predict.keep_by_thread(host.keeps_by_thread());
+            let most = if class.thread_safe { usize::MAX } else { 1 };
             writer.send(&FromWorker::ClassReady(class), &[])?;
+            // Training needs none of the threads that predict.
+            let threads = if configure.role == Role::Predict { configure.threads } else { 0 };
+            serve(&shared, threads.min(most))
         }
     }
-    serve(&shared)
 }
 
 /// Runs the threads and returns when the queues are closed and all work is done.
-fn serve<H: ModelHost>(shared: &Arc<Shared<H>>) -> Result<(), RuntimeError> {
+fn serve<H: ModelHost>(shared: &Arc<Shared<H>>, threads: usize) -> Result<(), RuntimeError> {
     let host = &shared.host;
     host.start_thread("load", {
         let shared = Arc::clone(shared);
         Box::new(move || load_loop(&shared))
     })?;
-    for number in 1..=shared.threads {
+    for number in 1..=threads {
         let shared = Arc::clone(shared);
         host.start_thread(
             &format!("predict-{number}"),
@@ -295,9 +300,15 @@ fn take<H: ModelHost>(shared: &Arc<Shared<H>>, message: ToWorker, body: Received
             queues.predict.forget(model);
             host.unload(model);
         }
-        ToWorker::Predict { request, model, force_reload, http } => {
+        ToWorker::Predict { request, model, force_reload, http, batch } => {
             let http = HttpRequest { head: http, body };
-            queues.predict.push(model, Predict { request, force_reload, http });
+            let is_alone = batch.is_none();
+            let call = Predict { request, force_reload, http, batch };
+            if is_alone && shared.max_batch_size > 0 {
+                queues.predict.push_first(model, call);
+            } else {
+                queues.predict.push(model, call);
+            }
         }
         ToWorker::Cancel { request } => cancel(shared, request),
         ToWorker::Fit { request, model, job } => queues.fit.push(Fit { request, model, job, body }),

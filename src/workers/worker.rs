@@ -381,8 +381,9 @@ impl Worker {
     ) -> Result<Answer, WorkerError> {
         self.introduce(model).await?;
         let (request, answer) = self.open_call()?;
-        let (model, http, body) = (model.spec.id, http.head, http.body);
-        let message = ToWorker::Predict { request, model, force_reload, http };
+        let Request { head: http, body, batch } = http;
+        let model = model.spec.id;
+        let message = ToWorker::Predict { request, model, force_reload, http, batch };
         self.sender.send(&message, body).await?;
         let answer = self.answer(answer);
         tokio::pin!(answer);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import signal
 import socket
@@ -219,6 +221,14 @@ def test_options_can_come_from_the_environment(tmp_path: Path, serve: Serve) -> 
     server = serve(ECHO, env={"WORKERS": "2", "THREADS": "3"})
     wait_for(lambda: server.get("/health").json()["workers"]["ready"] == 2, "both are ready")
     assert len(server.workers()) == 2
+
+
+def test_as_many_workers_as_the_machine_has_room_for(serve: Serve) -> None:
+    server = serve(ECHO, "--workers", "auto")
+    told = re.search(r"--workers auto: (\d+), since ", server.log())
+    assert told
+    wait_for(lambda: len(server.workers()) == int(told[1]), "that many workers")
+    assert 1 <= int(told[1]) <= (os.cpu_count() or 1)
 
 
 def test_no_worker_outlives_a_stopped_server(serve: Serve) -> None:

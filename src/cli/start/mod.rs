@@ -6,6 +6,7 @@ mod next_steps;
 mod server;
 mod training_args;
 mod worker_args;
+mod workers;
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -49,7 +50,7 @@ pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
         level => level.as_ref().map(|level| level.to_uppercase()),
     };
     terminal::init_log(log_level.as_deref().unwrap_or("INFO"));
-    if args.training.is_in_worker() && args.workers.workers != 1 {
+    if args.training.is_in_worker() && args.workers.workers.number != 1 {
         bail!("--fit-in worker needs --workers 1: several workers would not learn of each other");
     }
     // Before anything is served.
@@ -118,7 +119,8 @@ fn configure(args: &StartArgs, project: &Path, log_level: Option<String>) -> Res
         check: args.check,
         train_nice: args.training.train_nice,
         fresh_instances: args.workers.fresh_instances,
-        ..args.project.configure(project, args.workers.threads.into())?
+        max_batch_size: args.workers.batch(),
+        ..args.project.configure(project, args.workers.threads())?
     })
 }
 

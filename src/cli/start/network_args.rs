@@ -83,9 +83,14 @@ impl NetworkArgs {
     }
 
     /// What the handlers go by. `model_dir` is known here only where the user chose it.
-    pub(super) fn options(&self, model_dir: Option<PathBuf>) -> Result<HttpOptions> {
+    pub(super) fn options(
+        &self,
+        model_dir: Option<PathBuf>,
+        batching: bool,
+    ) -> Result<HttpOptions> {
         Ok(HttpOptions {
             hide_tracebacks: self.hide_tracebacks,
+            batching,
             strict: self.strict,
             model_dir,
             body: self.body()?,

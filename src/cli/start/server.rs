@@ -34,6 +34,9 @@ pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch)
     let listener = listen::listen(&args.network.host, args.network.port).await?;
     let address = listener.local_addr()?;
 
+    if let Some(because) = &args.workers.workers.because {
+        info!("--workers auto: {}, since {because}", args.workers.workers.number);
+    }
     let pool = args.workers.pool();
     let models = Arc::new(Models::new(args.workers.max_instances.try_into()?));
     let (class, known) = watch::channel(Class::Unknown);
@@ -50,7 +53,9 @@ pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch)
     let app = App {
         serving: Arc::clone(&serving),
         queue: Arc::clone(&queue),
-        options: Arc::new(args.network.options(configure.model_dir.clone())?),
+        options: Arc::new(
+            args.network.options(configure.model_dir.clone(), args.workers.batch() > 0)?,
+        ),
         metrics: PrometheusBuilder::new().install_recorder()?,
         stopping: Arc::clone(&asked_to_stop),
     };
@@ -61,8 +66,9 @@ pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch)
     let http = tokio::spawn(serve(
         listener,
         router(app),
-        args.network
-            .connections(DESCRIPTORS + DESCRIPTORS_A_WORKER * u64::from(args.workers.workers)),
+        args.network.connections(
+            DESCRIPTORS + DESCRIPTORS_A_WORKER * u64::from(args.workers.workers.number),
+        ),
         async move {
             let _ = stopping.wait_for(|stop| *stop).await;
         },

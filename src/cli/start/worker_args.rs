@@ -7,20 +7,26 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::seconds;
+use super::workers::{self, Workers};
 use crate::serving::deadlines::Deadlines;
 use crate::workers::line::Bounds;
-use crate::workers::pool::Pool;
+use crate::workers::pool::{Places, Pool};
 use crate::workers::supervision::{Care, Limits, Rollout};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Workers")]
 pub(super) struct WorkerArgs {
-    /// Processes that answer predictions
-    #[arg(long, env = "WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(super) workers: u16,
-    /// Predictions that one process answers at a time
-    #[arg(long, env = "THREADS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(super) threads: u16,
+    /// Processes that answer predictions; auto: one for each core, as far as there is 1 GiB of free memory
+    /// for each
+    #[arg(long, value_name = "N", env = "WORKERS", default_value = "1", value_parser = workers::parse)]
+    pub(super) workers: Workers,
+    /// Predictions that one process answers at a time [default: 8, with --max-batch-size 1]
+    #[arg(long, env = "THREADS", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// Call `predict` once for requests that wait at the same time, with up to N tasks of theirs; 0: each has
+    /// a call of its own
+    #[arg(long, value_name = "N", env = "MAX_BATCH_SIZE", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=4096))]
+    max_batch_size: u16,
     /// Models that are kept loaded at a time, one for each project and labelling config
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) max_instances: u32,
@@ -93,7 +99,23 @@ impl WorkerArgs {
         let in_all = usize::try_from(self.max_queue).unwrap_or(usize::MAX);
         let of_project = self.max_queue_per_project.and_then(|most| usize::try_from(most).ok());
         let of_project = of_project.unwrap_or(in_all.div_ceil(2));
-        Pool::new(self.workers.into(), self.threads.into(), Bounds { in_all, of_project })
+        let bounds = Bounds { in_all, of_project };
+        let places = match self.batch() {
+            0 => Places::of_threads(self.threads()),
+            // While one batch runs, the next one gathers.
+            batch => Places { thread_safe: 2 * batch * self.threads(), not_thread_safe: 2 * batch },
+        };
+        Pool::new(self.workers.number.into(), places, bounds)
+    }
+
+    /// Predictions that one process makes at a time.
+    pub(super) fn threads(&self) -> usize {
+        self.threads.map_or(if self.batch() > 0 { 1 } else { 8 }, usize::from)
+    }
+
+    /// Most tasks of several requests in one call; 0: each request has its own.
+    pub(super) fn batch(&self) -> usize {
+        if self.max_batch_size > 1 { self.max_batch_size.into() } else { 0 }
     }
 
     pub(super) fn deadlines(&self) -> Deadlines {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Load, Predict, Shared, answer_load, fail, reply};
 use crate::workers::dispatch::{Next, ThreadId};
 use crate::workers::host::{HttpRequest, ModelHost, Prediction};
-use crate::workers::protocol::{FromWorker, ModelError, ModelId};
+use crate::workers::protocol::{FromWorker, ModelError, ModelId, RequestId};
 
 /// An instance beyond the first one of its model is dropped when it was not used for this long.
 const SURPLUS_AFTER: Duration = Duration::from_secs(60);
@@ -24,11 +24,11 @@ pub(super) fn predict_loop<H: ModelHost>(shared: &Arc<Shared<H>>, load: Option<&
         made.err().map(|error| (load.model, error))
     });
     // What the last request came to is sent while the interpreter is let go for the next one anyway.
-    let mut last = None;
+    let mut last = Vec::new();
     loop {
         let next = host.wait(|| {
-            if let Some(outcome) = last.take() {
-                answer_predict(shared, outcome);
+            if !last.is_empty() {
+                last.drain(..).for_each(|outcome| answer_predict(shared, outcome));
                 dispatch.done(thread);
             }
             dispatch.next(thread, SURPLUS_AFTER)
@@ -36,13 +36,13 @@ pub(super) fn predict_loop<H: ModelHost>(shared: &Arc<Shared<H>>, load: Option<&
         match next {
             Next::Item { model, item } => {
                 let shared_failure = failed.take().filter(|(of, _)| *of == model);
-                last = Some(match shared_failure {
+                match shared_failure {
                     Some((_, error)) => {
                         dispatch.not_made(model);
-                        Outcome { model, call: item, answer: Some(Err(error)) }
+                        last.push(Outcome { model, call: item, answer: Some(Err(error)) });
                     }
-                    None => predict_one(shared, thread, model, item),
-                });
+                    None => last = predict(shared, thread, model, item),
+                }
             }
             Next::Forget(models) => models.into_iter().for_each(|model| host.release(model)),
             Next::Idle => {
@@ -65,24 +65,90 @@ struct Outcome {
     answer: Option<Result<Prediction, ModelError>>,
 }
 
+/// Answers a request, and those that wait and can be answered with it.
+fn predict<H: ModelHost>(
+    shared: &Shared<H>,
+    thread: ThreadId,
+    model: ModelId,
+    first: Predict,
+) -> Vec<Outcome> {
+    let mut calls = batch(shared, model, first);
+    if calls.len() > 1 {
+        let requests: Vec<RequestId> = calls.iter().map(|call| call.request).collect();
+        let (made, is_cancelled): (Result<_, ModelError>, _) =
+            shared.host.cancellable(&requests, || {
+                ready(shared, thread, model, &calls[0])?;
+                let https: Vec<&HttpRequest> = calls.iter().map(|call| &call.http).collect();
+                Ok(shared.host.predict_batch(model, &https))
+            });
+        let answers: Option<Vec<_>> = match made {
+            Ok(Some(answers)) => Some(answers),
+            // Nobody wants them any more, or nobody can answer them.
+            Err(error) if is_cancelled || !shared.queues.predict.is_held(model) => {
+                Some(calls.iter().map(|_| Err(error.clone())).collect())
+            }
+            // What is wrong with one of them must not be the others' fault.
+            Ok(None) | Err(_) => None,
+        };
+        if let Some(answers) = answers {
+            let outcome = |(call, answer)| Outcome { model, call, answer: Some(answer) };
+            return calls.into_iter().zip(answers).map(outcome).collect();
+        }
+    }
+    calls.drain(..).map(|call| predict_one(shared, thread, model, call)).collect()
+}
+
+/// A request and those that wait with the same parameters, as far as they have room in a batch.
+fn batch<H: ModelHost>(shared: &Shared<H>, model: ModelId, first: Predict) -> Vec<Predict> {
+    let mut calls = vec![first];
+    if shared.max_batch_size > 0
+        && let Some(of_first) = &calls[0].batch
+        && shared.host.takes_batches()
+    {
+        let mut room = shared.max_batch_size.saturating_sub(of_first.tasks);
+        let more = shared.queues.predict.take_more(model, |call| match &call.batch {
+            Some(batch) if batch.params == of_first.params && batch.tasks <= room => {
+                room -= batch.tasks;
+                true
+            }
+            _ => false,
+        });
+        calls.extend(more);
+    }
+    calls
+}
+
+/// Whether a thread has to make an instance of its own first.
+fn needs_own<H: ModelHost>(shared: &Shared<H>, thread: ThreadId, model: ModelId) -> bool {
+    shared.host.keeps_by_thread() && !shared.queues.predict.holds(thread, model)
+}
+
+/// Makes sure of the instance that a request needs.
+fn ready<H: ModelHost>(
+    shared: &Shared<H>,
+    thread: ThreadId,
+    model: ModelId,
+    call: &Predict,
+) -> Result<(), ModelError> {
+    let Predict { force_reload, http, .. } = call;
+    if needs_own(shared, thread, model) {
+        make(shared, thread, model, *force_reload, Some(http))
+    } else {
+        shared.load(model, *force_reload, Some(http))
+    }
+}
+
 fn predict_one<H: ModelHost>(
     shared: &Shared<H>,
     thread: ThreadId,
     model: ModelId,
     call: Predict,
 ) -> Outcome {
-    let host = &shared.host;
-    let needs_own = host.keeps_by_thread() && !shared.queues.predict.holds(thread, model);
+    let needs_own = needs_own(shared, thread, model);
     let mut was_made = true;
-    let (answer, is_cancelled) = host.cancellable(call.request, || {
-        if needs_own {
-            let made = make(shared, thread, model, call.force_reload, Some(&call.http));
-            was_made = made.is_ok();
-            made?;
-        } else {
-            shared.load(model, call.force_reload, Some(&call.http))?;
-        }
-        host.predict(model, &call.http)
+    let (answer, is_cancelled) = shared.host.cancellable(&[call.request], || {
+        ready(shared, thread, model, &call).inspect_err(|_| was_made = !needs_own)?;
+        shared.host.predict(model, &call.http)
     });
     // A further instance that cannot be made costs nobody an answer: there are others.
     let others_can = !was_made && !is_cancelled && !call.force_reload;

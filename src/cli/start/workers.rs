@@ -1,0 +1,92 @@
+//! `--workers`: a number, or as many as the machine has room for.
+
+use std::fs;
+
+/// Memory that a worker is taken to need: what it is for a model is known only once it is loaded.
+const EACH: u64 = 1 << 30;
+const MOST: u16 = 256;
+
+/// How many processes answer predictions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Workers {
+    pub(super) number: u16,
+    /// Why so many, where nobody said how many.
+    pub(super) because: Option<String>,
+}
+
+/// A number from 1 on, or `auto`.
+pub(super) fn parse(text: &str) -> Result<Workers, String> {
+    if text.eq_ignore_ascii_case("auto") {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        return Ok(fitting(cores, available_memory()));
+    }
+    match text.parse() {
+        Ok(number) if (1..=MOST).contains(&number) => Ok(Workers { number, because: None }),
+        _ => Err(format!("must be a number from 1 to {MOST}, or auto")),
+    }
+}
+
+/// One for each core, as far as there is memory for them.
+fn fitting(cores: usize, memory: Option<u64>) -> Workers {
+    let by_cores = u16::try_from(cores).unwrap_or(MOST).clamp(1, MOST);
+    let by_memory =
+        memory.map_or(MOST, |memory| u16::try_from(memory / EACH).unwrap_or(MOST).max(1));
+    let number = by_cores.min(by_memory);
+    let because = match memory {
+        Some(memory) if by_memory < by_cores => {
+            format!("{} GiB of memory are free, for {cores} cores", memory / EACH)
+        }
+        _ => format!("there are {cores} cores"),
+    };
+    Workers { number, because: Some(because) }
+}
+
+/// Bytes that may still be used: of the machine, and of the container that this runs in.
+fn available_memory() -> Option<u64> {
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| of_machine(&text));
+    let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let limit = number("/sys/fs/cgroup/memory.max");
+    let used = number("/sys/fs/cgroup/memory.current");
+    let container = limit.map(|limit| limit.saturating_sub(used.unwrap_or(0)));
+    machine.into_iter().chain(container).min()
+}
+
+fn of_machine(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_or_auto() {
+        assert_eq!(parse("3"), Ok(Workers { number: 3, because: None }));
+        for wrong in ["0", "257", "-1", "many", ""] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        let auto = parse("auto").unwrap();
+        assert!(auto.number >= 1 && auto.because.is_some());
+    }
+
+    #[test]
+    fn one_for_each_core_that_there_is_memory_for() {
+        let number = |cores, gib: Option<u64>| fitting(cores, gib.map(|gib| gib << 30)).number;
+        assert_eq!(number(4, None), 4);
+        assert_eq!(number(4, Some(64)), 4);
+        assert_eq!(number(4, Some(3)), 3);
+        assert_eq!(number(4, Some(0)), 1);
+        assert_eq!(number(100_000, Some(1 << 20)), MOST);
+        let why = fitting(4, Some(3 << 30)).because.unwrap();
+        assert_eq!(why, "3 GiB of memory are free, for 4 cores");
+    }
+
+    #[test]
+    fn what_is_free_is_read_from_the_system() {
+        let text = "MemTotal:       24683656 kB\nMemAvailable:   20 kB\n";
+        assert_eq!(of_machine(text), Some(20 << 10));
+        assert_eq!(of_machine("MemTotal: 5 kB"), None);
+    }
+}

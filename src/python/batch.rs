@@ -1,0 +1,93 @@
+//! Several requests of one model, answered with one call of `predict`.
+//!
+//! In: their bodies. Out: for each its own answer, with its own errors; or nothing, where the call as a
+//! whole says nothing about the single ones.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use super::errors::model_error;
+use super::loaded::{params, required};
+use super::{json_in, json_out, logs};
+use crate::workers::host::{HttpRequest, Prediction};
+use crate::workers::protocol::{ModelError, ModelErrorKind, VersionNames};
+
+type Answers = Vec<Result<Prediction, ModelError>>;
+
+/// What came of a call with the tasks of several requests.
+pub(super) enum Outcome {
+    Answered(Answers),
+    /// It raised: each request is to be asked for alone.
+    Raised,
+    /// It did not return a list with one item for each task, so no class of this kind takes batches.
+    NotOneEach,
+}
+
+/// Calls `predict` with all tasks, and `params` of the first request: those of the others are the same.
+pub(super) fn predict<'py>(
+    py: Python<'py>,
+    requests: &[&HttpRequest],
+    names: &VersionNames,
+    predict: impl FnOnce(&Bound<'py, PyAny>, &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Outcome> {
+    let all = PyList::empty(py);
+    let mut of_first = None;
+    let mut numbers = Vec::with_capacity(requests.len());
+    for request in requests {
+        let parsed = parse(py, request).and_then(|(data, tasks)| {
+            if of_first.is_none() {
+                of_first = Some(params(&data).map_err(|error| bad(py, &error))?);
+            }
+            Ok(tasks)
+        });
+        numbers.push(match parsed {
+            Ok(tasks) => {
+                let before = all.len();
+                all.call_method1("extend", (&tasks,))?;
+                Ok(all.len() - before)
+            }
+            Err(error) => Err(error),
+        });
+    }
+    let params = of_first.unwrap_or_else(|| PyDict::new(py));
+    let Ok(results) = predict(all.as_any(), &params) else {
+        return Ok(Outcome::Raised);
+    };
+    let Ok(results) = results.cast_into::<PyList>() else {
+        logs::warn(py, "predict returned no list, so requests are answered one by one from now on");
+        return Ok(Outcome::NotOneEach);
+    };
+    if results.len() != all.len() {
+        let (given, asked) = (results.len(), all.len());
+        let text = format!(
+            "predict returned {given} results for {asked} tasks of several requests, so these are answered \
+             one by one from now on"
+        );
+        logs::warn(py, &text);
+        return Ok(Outcome::NotOneEach);
+    }
+    let mut begin = 0;
+    let answer = |number: Result<usize, ModelError>| {
+        let tasks = number?;
+        let own = results.get_slice(begin, begin + tasks);
+        begin += tasks;
+        let written = json_out::predictions(own.as_any(), names)?;
+        Ok(Prediction { body: written.body, tasks, mended: written.mended })
+    };
+    Ok(Outcome::Answered(numbers.into_iter().map(answer).collect()))
+}
+
+/// A body and the tasks in it.
+fn parse<'py>(
+    py: Python<'py>,
+    request: &HttpRequest,
+) -> Result<(Bound<'py, PyDict>, Bound<'py, PyList>), ModelError> {
+    let data = json_in::object(py, &request.body)?;
+    let tasks = required(&data, "tasks").map_err(|error| bad(py, &error))?;
+    let tasks = tasks.cast_into::<PyList>().map_err(|error| bad(py, &error.into()))?;
+    Ok((data, tasks))
+}
+
+fn bad(py: Python<'_>, error: &PyErr) -> ModelError {
+    model_error(py, error, ModelErrorKind::Request)
+}

@@ -1,0 +1,135 @@
+//! The user's class, once it is imported: making instances and calling them.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyType};
+
+use super::errors::model_error;
+use super::instances::{Slot, held};
+use super::{json_in, logs, request};
+use crate::label_config::{Dialect, parse};
+use crate::workers::host::{HttpRequest, KnownModel};
+use crate::workers::protocol::{ModelError, ModelErrorKind};
+
+/// The class and how it is called.
+pub(super) struct Loaded {
+    pub(super) class: Py<PyType>,
+    pub(super) init_kwargs: Py<PyDict>,
+    pub(super) generation: u8,
+    /// Names of the constructor's parameters; none if it takes any keyword.
+    pub(super) accepts: Option<Vec<String>>,
+    /// Generation 2: an instance for every request.
+    pub(super) fresh: bool,
+}
+
+impl Loaded {
+    /// Makes an instance. User code sees the newest /setup of the project as the request, else
+    /// `request`.
+    pub(super) fn construct(
+        &self,
+        py: Python<'_>,
+        slot: &Slot,
+        request: Option<&HttpRequest>,
+    ) -> Result<Py<PyAny>, ModelError> {
+        let model = &slot.model;
+        let _scope = logs::enter(&model.spec.project);
+        let setup = model.setup.as_ref().filter(|_| !self.fresh);
+        let made = request::around(py, setup.or(request), || {
+            let kwargs = self.kwargs(py, model)?;
+            let class = self.class.bind(py);
+            let Some(connection) = &model.spec.connection else {
+                return class.call((), Some(&kwargs)).map(Bound::unbind);
+            };
+            // Known to the instance while it is made: its constructor may fetch files.
+            let connection = (&connection.hostname, &connection.access_token);
+            py.import("label_studio_ml._media.connection")?
+                .call_method1("construct", (class, kwargs, connection))
+                .map(Bound::unbind)
+        });
+        made.map_err(|error| {
+            let label_config = model.spec.label_config.as_deref().unwrap_or_default();
+            let kind = if parse(label_config, Dialect::Tools).is_err() {
+                ModelErrorKind::ConfigMalformed
+            } else if label_config.is_empty() {
+                ModelErrorKind::ConfigMissing
+            } else {
+                ModelErrorKind::Construct
+            };
+            model_error(py, &error, kind)
+        })
+    }
+
+    /// The instance that answers a request.
+    pub(super) fn instance(
+        &self,
+        py: Python<'_>,
+        slot: &Slot,
+        http: &HttpRequest,
+    ) -> Result<Py<PyAny>, ModelError> {
+        match held::get(py, slot) {
+            Some(instance) => Ok(instance),
+            None if self.fresh => self.construct(py, slot, Some(http)),
+            None => slot.get(py, false, |slot| self.construct(py, slot, Some(http))),
+        }
+    }
+
+    /// Keyword arguments for the constructor: those that the original gives, as far as the class
+    /// takes them, and the user's own.
+    fn kwargs<'py>(&self, py: Python<'py>, model: &KnownModel) -> PyResult<Bound<'py, PyDict>> {
+        let spec = &model.spec;
+        let kwargs = PyDict::new(py);
+        if self.generation == 1 {
+            kwargs.set_item("label_config", spec.label_config.as_deref())?;
+            kwargs.set_item("train_output", json_in::value(py, &model.train_output)?)?;
+            if let Some(connection) = &spec.connection {
+                kwargs.set_item("hostname", &connection.hostname)?;
+                kwargs.set_item("access_token", &connection.access_token)?;
+            }
+        } else {
+            kwargs.set_item("project_id", spec.project_id())?;
+            kwargs.set_item("label_config", spec.label_config.as_deref())?;
+        }
+        if let Some(accepts) = &self.accepts {
+            for name in kwargs.keys() {
+                if !accepts.contains(&name.extract::<String>()?) {
+                    kwargs.del_item(name)?;
+                }
+            }
+        }
+        kwargs.update(self.init_kwargs.bind(py).as_mapping())?;
+        Ok(kwargs)
+    }
+
+    pub(super) fn predict<'py>(
+        &self,
+        instance: &Bound<'py, PyAny>,
+        tasks: &Bound<'py, PyAny>,
+        params: &Bound<'py, PyDict>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = instance.py();
+        if self.generation == 1 {
+            return instance.call_method(intern!(py, "predict"), (tasks,), Some(params));
+        }
+        if !params.contains(intern!(py, "context"))? {
+            params.set_item(intern!(py, "context"), PyDict::new(py))?;
+        }
+        let response = instance.call_method(intern!(py, "predict"), (tasks,), Some(params))?;
+        if response.is_instance_of::<PyList>() {
+            return Ok(response);
+        }
+        // A prediction without a version is marked when it is written.
+        py.import("label_studio_ml._results")?.call_method1("of", (response,))
+    }
+}
+
+/// The `params` of a request: absent and null mean none.
+pub(super) fn params<'py>(data: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+    match data.get_item(intern!(data.py(), "params"))? {
+        Some(params) if !params.is_none() => Ok(params.cast_into::<PyDict>()?),
+        _ => Ok(PyDict::new(data.py())),
+    }
+}
+
+pub(super) fn required<'py>(data: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    data.get_item(name)?.ok_or_else(|| pyo3::exceptions::PyKeyError::new_err(name.to_owned()))
+}
