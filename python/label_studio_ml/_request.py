@@ -1,14 +1,13 @@
 """A request context of Flask around user code, for models that look at `flask.request`."""
 
 import io
-from collections.abc import Iterable
 from typing import Any
 
 
-def enter(target: str, headers: Iterable[tuple[str, str]], body: bytes) -> Any:
+def enter(target: str, headers: str, body: bytes) -> Any:
     """Push the context of `POST target` and return it; its `pop()` ends it.
 
-    `current_app` is the app of `label_studio_ml.api`. The client's address is not known.
+    `headers` has a line `name: value` for each of them. `current_app` is the app of `label_studio_ml.api`. The client's address is not known.
     """
     from label_studio_ml import api
 
@@ -29,7 +28,8 @@ def enter(target: str, headers: Iterable[tuple[str, str]], body: bytes) -> Any:
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
     }
-    for name, value in headers:
+    for line in headers.splitlines():
+        name, _, value = line.partition(": ")
         key = name.upper().replace("-", "_")
         environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
     environ.pop("HTTP_CONTENT_LENGTH", None)

@@ -96,8 +96,9 @@ def ready(server: Server, asked: bytes) -> tuple[float, float]:
 
     Label Studio sends /setup in between, and the original predicts nothing without.
     """
-    health = wait_until_answered(server.port, None, "/health")
+    health = 0.0
     if server.host.generations:
+        health = wait_until_answered(server.port, None, "/health")
         setup = {"project": PROJECT, "schema": CONFIG, "hostname": "", "access_token": ""}
         wait_until_answered(server.port, json.dumps(setup).encode(), "/setup")
     return health, wait_until_answered(server.port, asked, "/predict")

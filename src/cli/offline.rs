@@ -188,7 +188,7 @@ impl Offline {
 }
 
 fn request(target: &str, body: Vec<u8>) -> Request {
-    let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    let headers = "content-type: application/json\n".to_owned();
     Request {
         head: HttpHead { target: target.to_owned(), headers },
         body: body.into(),

@@ -223,11 +223,16 @@ fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
 /// A request as user code may look at it.
 pub(super) fn request(uri: &Uri, headers: &HeaderMap, body: Payload) -> Request {
     let target = uri.path_and_query().map_or_else(|| uri.path().to_owned(), ToString::to_string);
-    let headers = headers
-        .iter()
-        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
-        .collect();
-    Request { head: HttpHead { target, headers }, body, batch: None }
+    let mut lines = String::with_capacity(headers.len() * 48);
+    for (name, value) in headers {
+        // A value that is a text has no line end.
+        if let Ok(value) = value.to_str() {
+            for part in [name.as_str(), ": ", value, "\n"] {
+                lines.push_str(part);
+            }
+        }
+    }
+    Request { head: HttpHead { target, headers: lines }, body, batch: None }
 }
 
 #[cfg(test)]

@@ -301,5 +301,5 @@ fn attached<T>(call: impl FnOnce(Python<'_>) -> Result<T, ModelError>) -> Result
 /// How user code sees the request that its job came with.
 fn training_head(job: &FitJob) -> HttpHead {
     let target = if job.event.is_some() { "/webhook" } else { "/train" };
-    HttpHead { target: target.to_owned(), headers: Vec::new() }
+    HttpHead { target: target.to_owned(), headers: String::new() }
 }

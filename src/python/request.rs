@@ -37,9 +37,9 @@ fn enter<'py>(py: Python<'py>, request: &HttpRequest) -> Option<Bound<'py, PyAny
     }
     let body = PyBytes::new(py, &request.body);
     let head = &request.head;
-    let entered = py.import("label_studio_ml._request").and_then(|module| {
-        module.call_method1("enter", (&head.target, head.headers.clone(), body))
-    });
+    let entered = py
+        .import("label_studio_ml._request")
+        .and_then(|module| module.call_method1("enter", (&head.target, &head.headers, body)));
     // Without it, user code that looks says itself what is missing.
     entered.inspect_err(|error| error.display(py)).ok()
 }

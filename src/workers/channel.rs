@@ -57,8 +57,10 @@ struct Outbox {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Outgoing>,
-    /// Somebody writes, or nobody ever will again.
+    /// Somebody writes.
     writing: bool,
+    /// The worker is gone, and nothing is sent any more.
+    closed: bool,
 }
 
 impl std::fmt::Debug for Outgoing {
@@ -96,6 +98,9 @@ impl Outbox {
     fn post(self: &Arc<Self>, message: Outgoing) {
         {
             let mut queue = self.queue();
+            if queue.closed {
+                return;
+            }
             if queue.writing {
                 queue.waiting.push_back(message);
                 return;
@@ -145,7 +150,9 @@ impl Outbox {
 
     /// The worker is gone: the supervisor answers for the requests that are still queued here.
     fn give_up(&self) {
-        self.queue().waiting.clear();
+        let mut queue = self.queue();
+        queue.closed = true;
+        queue.waiting.clear();
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

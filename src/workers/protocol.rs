@@ -246,7 +246,8 @@ pub struct VersionNames {
 pub struct HttpHead {
     /// Path and query.
     pub target: String,
-    pub headers: Vec<(String, String)>,
+    /// A line `name: value` for each header; hardly anybody looks at them.
+    pub headers: String,
 }
 
 impl std::fmt::Debug for HttpHead {

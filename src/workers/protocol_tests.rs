@@ -23,8 +23,7 @@ fn names() -> VersionNames {
 }
 
 fn head(target: &str) -> HttpHead {
-    let headers = vec![("authorization".into(), "Token secret".into())];
-    HttpHead { target: target.into(), headers }
+    HttpHead { target: target.into(), headers: "authorization: Token secret\n".into() }
 }
 
 #[test]

@@ -59,3 +59,27 @@ def test_children_for_which_there_is_no_memory_cost_one_answer(changed: Backend)
     )
     assert changed.do(code).status_code in (200, 500, 502)
     changed.check_answer()
+
+
+def test_a_large_body_is_there_once(changed: Backend) -> None:
+    """Beside the objects that the model gets, and however many processes look at it."""
+    held = "\n".join(
+        [
+            "def held(pid):",
+            "    for line in open(f'/proc/{pid}/smaps_rollup'):",
+            "        if line.startswith('Pss:'): return int(line.split()[1])",
+            "results = [right('fine')] * len(tasks)",
+            "results[0]['result'][0]['meta'] = {'kib': held('self') + held(os.getppid())}",
+        ]
+    )
+
+    def kib(size: int) -> int:
+        tasks = [{"data": {"text": "fine", "do": held}}, {"data": {"text": "x" * size}}]
+        answer = changed.server.predict(tasks)
+        assert answer.status_code == 200, answer.text
+        told: int = answer.json()["results"][0]["result"][0]["meta"]["kib"]
+        return told
+
+    size = 100 << 20
+    beyond = (kib(size) - kib(1)) * 1024 - size
+    assert size * 0.9 < beyond < size * 1.2, beyond / size

@@ -51,7 +51,7 @@ fn to_worker(bytes: &[u8]) {
     let (mut reader, _writer) = blocking::open(filled(bytes).into()).expect("a channel");
     loop {
         match reader.receive() {
-            Ok(Some((message, body))) => arrives_at_worker(message, body),
+            Ok(Some((message, body))) => arrives_at_worker(message, body.into_vec()),
             Ok(None) => break,
             Err(error) => return assert_said(&error),
         }
@@ -100,7 +100,7 @@ fn arrives_at_worker(message: ToWorker, body: Vec<u8>) {
     let (mut reader, _writer) = blocking::open(worker.into()).expect("a channel");
     let (again, same) = reader.receive().expect("a frame").expect("a message");
     assert_eq!(again, message);
-    assert_eq!(same, body);
+    assert_eq!(*same, *body);
     assert!(reader.receive().expect("the end").is_none());
 }
 
