@@ -29,6 +29,8 @@ def parse() -> argparse.Namespace:
     for given, known in [(args.only, SCENARIOS), (args.hosts, HOSTS)]:
         if unknown := [name for name in given or [] if name not in known]:
             parser.error(f"unknown: {', '.join(unknown)}; there are: {', '.join(known)}")
+    if args.quick:
+        args.rounds = 1
     return args
 
 
@@ -51,7 +53,7 @@ def main() -> int:
             and is_installed(args.venvs, HOSTS[contender.host])
         ]
         # In turn, so that what the machine does meanwhile meets all alike.
-        for number in range(1 if args.quick else args.rounds):
+        for number in range(args.rounds):
             for contender in taking_part:
                 with tempfile.TemporaryDirectory(prefix="bench-") as folder:
                     task = Task(scenario, contender, args.seconds, args.venvs, Path(folder) / "b")

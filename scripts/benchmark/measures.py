@@ -91,6 +91,11 @@ def check(server: Server, asked: bytes, tasks: int) -> None:
         raise RuntimeError(f"a wrong answer: {results[:2]}")
 
 
+def set_up(server: Server) -> None:
+    setup = {"project": PROJECT, "schema": CONFIG, "hostname": "", "access_token": ""}
+    wait_until_answered(server.port, json.dumps(setup).encode(), "/setup")
+
+
 def ready(server: Server, asked: bytes) -> tuple[float, float]:
     """Wait for the first answers of /health and of /predict; return when they came.
 
@@ -99,8 +104,7 @@ def ready(server: Server, asked: bytes) -> tuple[float, float]:
     health = 0.0
     if server.host.generations:
         health = wait_until_answered(server.port, None, "/health")
-        setup = {"project": PROJECT, "schema": CONFIG, "hostname": "", "access_token": ""}
-        wait_until_answered(server.port, json.dumps(setup).encode(), "/setup")
+        set_up(server)
     return health, wait_until_answered(server.port, asked, "/predict")
 
 
@@ -221,12 +225,15 @@ def slow_load(task: Task) -> Measured:
     try:
         wait_until_answered(server.port, None, "/health")
         asked = task.body().read_bytes()
-        took = []
-        for _ in range(2):
-            began = time.monotonic()
-            ask(server.port, asked)
-            took.append((time.monotonic() - began) * 1000)
-        return {"first ms": took[0], "second ms": took[1]}
+        began = time.monotonic()
+        set_up(server)
+        ask(server.port, asked)
+        first = time.monotonic()
+        ask(server.port, asked)
+        return {
+            "/setup and first ms": (first - began) * 1000,
+            "second ms": (time.monotonic() - first) * 1000,
+        }
     finally:
         server.end()
 
