@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import shutil
-import statistics
 import subprocess
 import tempfile
 import time
@@ -125,7 +124,3 @@ def wait_until_answered(port: int, body: bytes | None, path: str, seconds: float
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.002)
-
-
-def median(values: Sequence[float]) -> float:
-    return statistics.median(values)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hosts import APPS, HOSTS, MODELS, Server
-from load import Load, ask, median, wait_until_answered
+from load import Load, ask, wait_until_answered
 
 if TYPE_CHECKING:
     from scenarios import Contender, Scenario
@@ -288,7 +288,7 @@ def overhead(task: Task, server: Server) -> Measured:
         text=True,
         check=True,
     )
-    alone = median([float(line) for line in bare.stdout.split()])
+    alone = float(bare.stdout)
     return {
         "p50 µs": measured["p50 µs"],
         "bare loop µs": alone,

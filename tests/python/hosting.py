@@ -78,7 +78,7 @@ def run(
 
 def environment() -> dict[str, str]:
     """Return the environment without what would configure a server."""
-    configured = {"MODEL_DIR", "PORT", "WORKERS", "THREADS", "LOG_LEVEL"}
+    configured = {"MODEL_DIR", "PORT", "WORKERS", "THREADS", "MAX_BATCH_SIZE", "LOG_LEVEL"}
     configured |= {"BASIC_AUTH_USER", "BASIC_AUTH_PASS", "LABEL_STUDIO_ML_WEBHOOK_TOKEN"}
     configured |= {"LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"}
     return {name: value for name, value in os.environ.items() if name not in configured}

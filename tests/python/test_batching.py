@@ -110,8 +110,8 @@ def gated(serve: Callable[..., Server], tmp_path: Path) -> Serve:
     gate = tmp_path / "gate"
     gate.mkdir()
 
-    def start(source: str, *arguments: str) -> Gated:
-        return Gated(serve(source, *arguments, env={"GATE": str(gate)}), gate)
+    def start(source: str, *arguments: str, **env: str) -> Gated:
+        return Gated(serve(source, *arguments, env={"GATE": str(gate), **env}), gate)
 
     return start
 
@@ -147,6 +147,11 @@ def test_without_the_option_each_request_has_its_own_call(gated: Serve, source: 
     server = gated(source)
     with server.busy():
         assert sizes([server.ask("a", "b"), server.ask("c")]) == [2, 1]
+
+
+def test_the_option_can_come_from_the_environment(gated: Serve) -> None:
+    server = gated(FIRST, MAX_BATCH_SIZE="8")
+    assert sizes(server.ask_together(["a"], ["b"])) == [2, 2]
 
 
 def test_a_batch_has_no_more_tasks_than_allowed(gated: Serve) -> None:
