@@ -312,7 +312,7 @@ mod tests {
                 assert_eq!(body.len(), usize::try_from(m * 13_007).unwrap());
                 assert!(body.iter().all(|byte| u64::from(*byte) == n));
             }
-            assert!(!reader.comes_within(std::time::Duration::from_millis(1)).unwrap());
+            assert!(!reader.comes_within(std::time::Duration::from_millis(1), None).unwrap());
         });
         read.await.unwrap();
     }

@@ -35,7 +35,7 @@ pub fn end_all(group: Pid, mark: &OsStr) {
 }
 
 /// Kills all descendants of the worker that this process is, and then this process.
-pub fn end_this_worker() {
+pub fn end_this_worker() -> ! {
     // Not the environment of now, which user code may have changed.
     let environment = fs::read("/proc/self/environ").unwrap_or_default();
     let begin = [MARK.as_bytes(), b"="].concat();
@@ -50,6 +50,7 @@ pub fn end_this_worker() {
         let _ = kill_process_group(getpgrp(), Signal::KILL);
     }
     let _ = kill_process(getpid(), Signal::KILL);
+    std::process::abort()
 }
 
 fn end(group: Pid, mark: Option<&[u8]>) {

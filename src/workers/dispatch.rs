@@ -10,10 +10,15 @@
 //! short, whoever is done takes the next one, and [`Dispatch::hasten`] wakes others where that does not
 //! come to pass.
 
+mod reading;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use self::reading::LOOK_AFTER;
+use self::reading::Reading;
+use super::alarm::Alarm;
 use super::protocol::ModelId;
 
 /// While calls take less than this, another thread is not worth waking.
@@ -31,6 +36,8 @@ pub enum Next<T> {
     },
     /// Drop the instances of these models.
     Forget(Vec<ModelId>),
+    /// Read the channel, or be called back by the alarm, until then at the latest; and then ask again.
+    Read(Instant),
     /// There was nothing to do for a while.
     Idle,
     /// There is nothing to do any more.
@@ -42,6 +49,8 @@ pub enum Next<T> {
 pub struct Dispatch<T> {
     state: Mutex<State<T>>,
     drained: Condvar,
+    /// Where the lookout sleeps.
+    lookout: Condvar,
 }
 
 #[derive(Debug)]
@@ -62,6 +71,9 @@ struct State<T> {
     forgotten: HashMap<ThreadId, Vec<ModelId>>,
     registered: ThreadId,
     closed: bool,
+    reading: Reading,
+    /// Without it no thread reads.
+    alarm: Option<Arc<Alarm>>,
 }
 
 #[derive(Debug)]
@@ -110,14 +122,22 @@ impl<T> Dispatch<T> {
                 forgotten: HashMap::new(),
                 registered: 0,
                 closed: false,
+                reading: Reading::default(),
+                alarm: None,
             }),
             drained: Condvar::new(),
+            lookout: Condvar::new(),
         }
     }
 
     /// Says whether threads keep instances of their own, before there is any work.
     pub fn keep_by_thread(&self, by_thread: bool) {
         self.lock().by_thread = by_thread;
+    }
+
+    /// Lets threads read the channel that have nothing else to do; `alarm` calls them back.
+    pub fn let_read(&self, alarm: Arc<Alarm>) {
+        self.lock().alarm = Some(alarm);
     }
 
     /// A thread begins to take work.
@@ -132,6 +152,7 @@ impl<T> Dispatch<T> {
     /// A thread takes no work any more, and has dropped what it held.
     pub fn leave(&self, thread: ThreadId) {
         let mut state = self.lock();
+        self.stop_reading(&mut state, thread);
         state.threads.remove(&thread);
         state.forgotten.remove(&thread);
         for held in state.models.values_mut() {
@@ -140,25 +161,28 @@ impl<T> Dispatch<T> {
         state.wake_for_all();
     }
 
-    pub fn push(&self, model: ModelId, item: T) {
-        self.add(model, item, VecDeque::push_back);
+    /// Puts an item after those that wait. `by` is a thread that read it, and looks for work next.
+    pub fn push(&self, model: ModelId, item: T, by: Option<ThreadId>) {
+        self.add(model, item, by, VecDeque::push_back);
     }
 
     /// Puts an item before those that wait.
-    pub fn push_first(&self, model: ModelId, item: T) {
-        self.add(model, item, VecDeque::push_front);
+    pub fn push_first(&self, model: ModelId, item: T, by: Option<ThreadId>) {
+        self.add(model, item, by, VecDeque::push_front);
     }
 
     fn add(
         &self,
         model: ModelId,
         item: T,
+        by: Option<ThreadId>,
         put: impl FnOnce(&mut VecDeque<Waiting<T>>, Waiting<T>),
     ) {
         let mut state = self.lock();
         let now = Instant::now();
         put(&mut state.waiting, Waiting { model, since: now, item });
-        if !state.is_soon_taken(model, now) {
+        let is_taken_by_reader = by.is_some_and(|thread| state.is_for(thread, model));
+        if !is_taken_by_reader && !state.is_soon_taken(model, now) {
             state.wake_for(model);
         }
     }
@@ -171,11 +195,7 @@ impl<T> Dispatch<T> {
     /// To be called every now and then while something waits: where nothing was begun since the last
     /// time, whoever was to be done soon is not, and others are woken.
     pub fn hasten(&self) {
-        let mut state = self.lock();
-        let taken = state.taken;
-        if std::mem::replace(&mut state.seen, taken) == taken {
-            state.wake_for_all();
-        }
+        self.lock().hasten();
     }
 
     /// Items of a model that wait, to be done together with one that was just given out: those for which
@@ -227,6 +247,7 @@ impl<T> Dispatch<T> {
     pub fn next(&self, thread: ThreadId, patience: Duration) -> Next<T> {
         let until = Instant::now() + patience;
         let mut state = self.lock();
+        self.stop_reading(&mut state, thread);
         loop {
             if let Some(models) = state.forgotten.remove(&thread) {
                 return Next::Forget(models);
@@ -263,6 +284,9 @@ impl<T> Dispatch<T> {
                 return Next::Closed;
             };
             let soonest = state.soonest().map_or(until, |soonest| soonest.min(until));
+            if state.begin_reading(thread) {
+                return Next::Read(soonest);
+            }
             state.idle.push(thread);
             let sleep = soonest.saturating_duration_since(now).max(Duration::from_micros(50));
             state = sleeper.wait_timeout(state, sleep).unwrap_or_else(PoisonError::into_inner).0;
@@ -371,9 +395,28 @@ impl<T> State<T> {
         }
     }
 
+    /// See [`Dispatch::hasten`].
+    fn hasten(&mut self) {
+        let taken = self.taken;
+        if std::mem::replace(&mut self.seen, taken) == taken {
+            self.wake_for_all();
+        }
+    }
+
+    /// Whether calls are short.
+    fn are_short(&self) -> bool {
+        self.pace.is_some_and(|pace| pace < SHORT)
+    }
+
+    /// Whether `thread` may take an item of a model as soon as it is done.
+    fn is_for(&self, thread: ThreadId, model: ModelId) -> bool {
+        let is_held = |held: &Held| held.by.contains(&thread);
+        !self.by_thread || self.models.get(&model).is_none_or(is_held)
+    }
+
     /// Whether a thread that is at work is about to be done, and may take an item of a model then.
     fn is_soon_taken(&self, model: ModelId, now: Instant) -> bool {
-        self.pace.is_some_and(|pace| pace < SHORT)
+        self.are_short()
             && self.running.iter().any(|run| {
                 (!self.by_thread || run.model == model)
                     && now.saturating_duration_since(run.since) < SHORT
@@ -403,13 +446,16 @@ impl<T> State<T> {
 
     fn wake(&mut self, thread: ThreadId) {
         self.idle.retain(|idle| *idle != thread);
-        if let Some(sleeper) = self.threads.get(&thread) {
+        if !self.ring(thread)
+            && let Some(sleeper) = self.threads.get(&thread)
+        {
             sleeper.notify_one();
         }
     }
 
     fn wake_everybody(&mut self) {
         self.idle.clear();
+        self.ring_anybody();
         for sleeper in self.threads.values() {
             sleeper.notify_one();
         }

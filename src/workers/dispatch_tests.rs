@@ -15,8 +15,8 @@ fn item<T>(model: ModelId, item: T) -> Next<T> {
 fn shared_instances_are_used_by_any_thread_in_order() {
     let dispatch = Dispatch::new(false);
     let (a, b) = (dispatch.register(), dispatch.register());
-    dispatch.push(1, "first");
-    dispatch.push(2, "second");
+    dispatch.push(1, "first", None);
+    dispatch.push(2, "second", None);
     assert_eq!(dispatch.next(b, SOON), item(1, "first"));
     assert_eq!(dispatch.next(a, SOON), item(2, "second"));
     assert_eq!(dispatch.next(a, NOW), Next::Idle);
@@ -28,8 +28,8 @@ fn a_request_goes_to_the_thread_that_holds_its_model() {
     let (a, b) = (dispatch.register(), dispatch.register());
     dispatch.begin_making(1);
     dispatch.made(a, 1, SOON);
-    dispatch.push(1, "held");
-    dispatch.push(2, "new");
+    dispatch.push(1, "held", None);
+    dispatch.push(2, "new", None);
     assert_eq!(dispatch.next(b, NOW), item(2, "new"), "nobody holds the other one");
     assert_eq!(dispatch.next(b, NOW), Next::Idle, "the first one waits for its holder");
     assert_eq!(dispatch.next(a, NOW), item(1, "held"));
@@ -40,12 +40,12 @@ fn everybody_waits_while_the_first_instance_is_made() {
     let dispatch = Dispatch::new(true);
     let (a, b) = (dispatch.register(), dispatch.register());
     dispatch.begin_making(1);
-    dispatch.push(1, "early");
+    dispatch.push(1, "early", None);
     assert_eq!(dispatch.next(b, NOW), Next::Idle);
     dispatch.not_made(1);
     assert_eq!(dispatch.next(b, NOW), item(1, "early"), "somebody else may try");
     dispatch.begin_making(1);
-    dispatch.push(1, "later");
+    dispatch.push(1, "later", None);
     dispatch.made(b, 1, SOON);
     assert_eq!(dispatch.next(a, NOW), Next::Idle);
     assert_eq!(dispatch.next(b, NOW), item(1, "later"));
@@ -59,7 +59,7 @@ fn a_further_instance_is_made_only_after_waiting_as_long_as_that_takes() {
     dispatch.begin_making(1);
     dispatch.made(a, 1, cost);
     let began = Instant::now();
-    dispatch.push(1, "patient");
+    dispatch.push(1, "patient", None);
     assert_eq!(dispatch.next(b, SOON), item(1, "patient"));
     assert!(began.elapsed() >= cost);
 }
@@ -78,7 +78,7 @@ fn a_holder_is_woken_from_its_sleep() {
         })
         .collect();
     thread::sleep(Duration::from_millis(50));
-    dispatch.push(1, "wake up");
+    dispatch.push(1, "wake up", None);
     let done: Vec<_> = sleepers.into_iter().map(|sleeper| sleeper.join().unwrap()).collect();
     assert_eq!(done, [item(1, "wake up"), Next::Idle, Next::Idle]);
 }
@@ -117,7 +117,7 @@ fn one_instance_is_no_surplus() {
 fn what_waits_is_done_before_the_end() {
     let dispatch = Arc::new(Dispatch::new(false));
     let a = dispatch.register();
-    dispatch.push(1, "last");
+    dispatch.push(1, "last", None);
     dispatch.close();
     let drained = {
         let dispatch = Arc::clone(&dispatch);
@@ -148,7 +148,7 @@ fn patience_begins_when_the_first_instance_stands() {
     let (a, b) = (dispatch.register(), dispatch.register());
     let cost = Duration::from_millis(60);
     dispatch.begin_making(1);
-    dispatch.push(1, "early");
+    dispatch.push(1, "early", None);
     thread::sleep(cost);
     dispatch.made(a, 1, cost);
     let began = Instant::now();
@@ -170,9 +170,9 @@ fn whoever_is_called_away_leaves_the_watch_to_another() {
         .into();
     thread::sleep(Duration::from_millis(50));
     let began = Instant::now();
-    dispatch.push(1, "waits for a holder");
+    dispatch.push(1, "waits for a holder", None);
     thread::sleep(Duration::from_millis(20));
-    dispatch.push(2, "for anybody");
+    dispatch.push(2, "for anybody", None);
     let done: Vec<_> = sleepers.into_iter().map(|sleeper| sleeper.join().unwrap()).collect();
     assert!(done.contains(&item(1, "waits for a holder")), "{done:?}");
     assert!(done.contains(&item(2, "for anybody")), "{done:?}");
@@ -183,8 +183,8 @@ fn whoever_is_called_away_leaves_the_watch_to_another() {
 fn who_takes_the_first_request_makes_the_instance_for_all() {
     let dispatch = Dispatch::new(true);
     let (a, b) = (dispatch.register(), dispatch.register());
-    dispatch.push(1, "first");
-    dispatch.push(1, "second");
+    dispatch.push(1, "first", None);
+    dispatch.push(1, "second", None);
     assert_eq!(dispatch.next(a, SOON), item(1, "first"));
     assert_eq!(dispatch.next(b, Duration::from_millis(20)), Next::Idle);
     dispatch.made(a, 1, SOON);
@@ -198,7 +198,7 @@ fn whoever_sleeps_while_the_last_is_taken_learns_of_the_end() {
     let (busy, other) = (dispatch.register(), dispatch.register());
     dispatch.begin_making(1);
     dispatch.made(busy, 1, SOON);
-    dispatch.push(1, "waits for its holder");
+    dispatch.push(1, "waits for its holder", None);
     dispatch.close();
     let sleeper = {
         let dispatch = Arc::clone(&dispatch);
@@ -217,7 +217,7 @@ fn whoever_sleeps_while_the_last_is_taken_learns_of_the_end() {
 fn at_work(by_thread: bool) -> (Dispatch<&'static str>, ThreadId) {
     let dispatch = Dispatch::new(by_thread);
     let a = dispatch.register();
-    dispatch.push(1, "first");
+    dispatch.push(1, "first", None);
     assert_eq!(dispatch.next(a, SOON), item(1, "first"));
     dispatch.lock().pace = Some(SHORT / 2);
     (dispatch, a)
@@ -258,7 +258,7 @@ fn what_waits_in_vain_is_given_to_others() {
     while dispatch.lock().idle.is_empty() {
         thread::yield_now();
     }
-    dispatch.push(1, "second");
+    dispatch.push(1, "second", None);
     assert!(dispatch.any_waits());
     // Something was begun since the last look, which there was none of.
     dispatch.hasten();
@@ -267,4 +267,93 @@ fn what_waits_in_vain_is_given_to_others() {
     dispatch.hasten();
     assert_eq!(other.join().unwrap(), item(1, "second"));
     assert!(!dispatch.any_waits());
+}
+
+/// One whose calls are short, with an alarm, and a thread that has just done one.
+fn of_short_calls(by_thread: bool) -> (Arc<Dispatch<&'static str>>, ThreadId) {
+    let dispatch = Arc::new(Dispatch::new(by_thread));
+    dispatch.let_read(Arc::new(Alarm::new().unwrap()));
+    let thread = dispatch.register();
+    dispatch.begin_making(1);
+    dispatch.made(thread, 1, NOW);
+    dispatch.push(1, "first", None);
+    assert!(!dispatch.hand_over(), "nobody knows yet how long calls take");
+    assert_eq!(dispatch.next(thread, SOON), item(1, "first"));
+    dispatch.done(thread);
+    dispatch.push(1, "second", None);
+    assert!(dispatch.hand_over(), "a thread is going to come for it");
+    assert_eq!(dispatch.next(thread, SOON), item(1, "second"));
+    dispatch.done(thread);
+    (dispatch, thread)
+}
+
+#[test]
+fn a_thread_without_work_reads_where_calls_are_short() {
+    let (dispatch, a) = of_short_calls(false);
+    let b = dispatch.register();
+    assert!(matches!(dispatch.next(a, SOON), Next::Read(_)));
+    assert_eq!(dispatch.next(b, NOW), Next::Idle, "one is enough");
+    dispatch.push(1, "read", Some(a));
+    dispatch.push(1, "read with it", Some(a));
+    assert_eq!(dispatch.next(a, SOON), item(1, "read"));
+    assert_eq!(dispatch.next(b, SOON), item(1, "read with it"));
+    assert!(matches!(dispatch.next(b, SOON), Next::Read(_)), "the first one does not any more");
+}
+
+#[test]
+fn the_lookout_reads_when_no_thread_does() {
+    let (dispatch, thread) = of_short_calls(false);
+    assert!(matches!(dispatch.next(thread, SOON), Next::Read(_)));
+    let lookout = thread::spawn({
+        let dispatch = Arc::clone(&dispatch);
+        move || dispatch.look()
+    });
+    // Long enough for it to go to sleep.
+    thread::sleep(Duration::from_millis(30));
+    assert!(!lookout.is_finished());
+    dispatch.push(1, "long", Some(thread));
+    assert_eq!(dispatch.next(thread, SOON), item(1, "long"));
+    lookout.join().unwrap();
+    assert!(!dispatch.lock().begin_reading(thread));
+}
+
+#[test]
+fn the_lookout_reads_while_a_call_waits_for_an_answer() {
+    use crate::workers::keys::Attention;
+
+    let (dispatch, thread) = of_short_calls(false);
+    assert!(matches!(dispatch.next(thread, SOON), Next::Read(_)));
+    dispatch.push(1, "asks", Some(thread));
+    assert_eq!(dispatch.next(thread, SOON), item(1, "asks"));
+    dispatch.expect();
+    // Returns at once, or never.
+    dispatch.look();
+    assert!(!dispatch.hand_over());
+    dispatch.expect_no_more();
+    assert!(dispatch.hand_over());
+}
+
+#[test]
+fn a_thread_that_reads_is_called_back() {
+    let (dispatch, thread) = of_short_calls(true);
+    let alarm = dispatch.lock().alarm.clone().unwrap();
+    let is_rung = || {
+        let mut waited = [rustix::event::PollFd::new(&*alarm, rustix::event::PollFlags::IN)];
+        rustix::event::poll(&mut waited, Some(&rustix::event::Timespec::default())).unwrap() > 0
+    };
+    assert!(matches!(dispatch.next(thread, SOON), Next::Read(_)));
+    dispatch.push(1, "its own", Some(thread));
+    assert!(!is_rung(), "it comes anyway");
+    assert_eq!(dispatch.next(thread, SOON), item(1, "its own"));
+    dispatch.done(thread);
+    assert!(matches!(dispatch.next(thread, SOON), Next::Read(_)));
+    dispatch.push(1, "somebody else's", None);
+    assert!(is_rung());
+    alarm.silence();
+    assert!(!is_rung());
+    assert_eq!(dispatch.next(thread, SOON), item(1, "somebody else's"));
+    dispatch.done(thread);
+    assert!(matches!(dispatch.next(thread, SOON), Next::Read(_)));
+    dispatch.forget(1);
+    assert!(is_rung());
 }

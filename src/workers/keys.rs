@@ -33,18 +33,28 @@ pub trait KeyKeeper: std::fmt::Debug + Send + Sync {
     -> Pin<Box<dyn Future<Output = KeyAnswer> + Send + '_>>;
 }
 
+/// Has the channel read at once, whatever the threads do that read it now and then.
+pub trait Attention: std::fmt::Debug + Send + Sync {
+    /// A thread begins to wait for a message.
+    fn expect(&self);
+    /// It has it.
+    fn expect_no_more(&self);
+}
+
 /// The worker's end.
 #[derive(Debug)]
 pub struct KeyClient {
     writer: Arc<Writer>,
+    attention: Arc<dyn Attention>,
     pid: u32,
     next: AtomicU64,
     waiting: Mutex<HashMap<RequestId, mpsc::Sender<KeyAnswer>>>,
 }
 
 impl KeyClient {
-    pub fn new(writer: Arc<Writer>) -> Self {
-        Self { writer, pid: std::process::id(), next: AtomicU64::new(1), waiting: Mutex::default() }
+    pub fn new(writer: Arc<Writer>, attention: Arc<dyn Attention>) -> Self {
+        let (pid, next) = (std::process::id(), AtomicU64::new(1));
+        Self { writer, attention, pid, next, waiting: Mutex::default() }
     }
 
     /// Asks the server and waits for its answer. None in a child that the model forked: the channel is
@@ -66,8 +76,11 @@ impl KeyClient {
             self.waiting().remove(&request);
             return Some((KeyOutcome::Failed(error.to_string()), Bytes::new()));
         }
+        self.attention.expect();
         // The process ends with its server, so an answer comes or nothing does any more.
-        answer.recv().ok()
+        let answer = answer.recv().ok();
+        self.attention.expect_no_more();
+        answer
     }
 
     /// Hands an answer to the thread that waits for it.

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+pub mod alarm;
 pub mod channel;
 pub mod descendants;
 pub mod dispatch;

@@ -1,10 +1,11 @@
 //! The loop inside a worker process.
 //!
-//! One Rust thread reads the channel, another sends heartbeats; predictions run on threads of the
-//! interpreter, the import and training on its main thread. When the server is gone the reader
-//! ends the whole process group at once, whatever the interpreter is doing.
+//! One Rust thread sees to it that the channel is read, another sends heartbeats; predictions run on
+//! threads of the interpreter, the import and training on its main thread. When the server is gone whoever
+//! reads ends the whole process group at once, whatever the interpreter is doing.
 
 mod predict;
+mod reading;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,12 +17,14 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use self::predict::predict_loop;
-use super::channel::blocking::{Reader, Writer};
+use self::reading::Incoming;
+use super::alarm::Alarm;
+use super::channel::blocking::Writer;
 use super::descendants::end_this_worker;
 use super::dispatch::Dispatch;
 use super::frame::FrameError;
 use super::handoff::Received;
-use super::host::{HttpRequest, KnownModel, ModelHost};
+use super::host::{HttpRequest, ModelHost};
 use super::keys::KeyClient;
 use super::protocol::{
     Batchable, FitJob, FromWorker, ModelError, ModelErrorKind, ModelId, PROTOCOL, RequestId, Role,
@@ -30,11 +33,6 @@ use super::protocol::{
 use super::queue::WorkQueue;
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// A request may just be on its way from the list to its thread when it is to be broken off.
-const CANCEL_ATTEMPTS: u32 = 20;
-const CANCEL_PAUSE: Duration = Duration::from_millis(50);
-/// How long predictions may wait for a thread that is about to be done.
-const LOOK_AFTER: Duration = Duration::from_millis(1);
 
 /// Why a worker could not work.
 #[derive(Debug, Error)]
@@ -47,6 +45,7 @@ pub enum RuntimeError {
     Thread(#[from] io::Error),
 }
 
+#[derive(Debug)]
 struct Predict {
     request: RequestId,
     force_reload: bool,
@@ -72,7 +71,7 @@ struct Fit {
 /// The lists of work, one for each kind of thread.
 #[derive(Default)]
 struct Queues {
-    predict: Dispatch<Predict>,
+    predict: Arc<Dispatch<Predict>>,
     load: WorkQueue<Load>,
     fit: WorkQueue<Fit>,
 }
@@ -89,6 +88,7 @@ impl Queues {
 struct Shared<H> {
     host: Arc<H>,
     queues: Queues,
+    incoming: Incoming,
     writer: Arc<Writer>,
     /// Most tasks of several requests for one call; 0: each request has its own.
     max_batch_size: usize,
@@ -133,16 +133,19 @@ pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), RuntimeE
         // Predictions come first; where the system does not allow it, training is as fast as they.
         let _ = rustix::process::setpriority_process(None, configure.train_nice);
     }
-    let keys = Arc::new(KeyClient::new(Arc::clone(&writer)));
+    let (alarm, queues) = (Arc::new(Alarm::new()?), Queues::default());
+    queues.predict.let_read(Arc::clone(&alarm));
+    let keys = Arc::new(KeyClient::new(Arc::clone(&writer), Arc::clone(&queues.predict) as _));
     host.keep_keys_with(&keys);
     let shared = Arc::new(Shared {
         host: Arc::clone(host),
-        queues: Queues::default(),
+        queues,
+        incoming: Incoming::new(reader, alarm, keys),
         writer: Arc::clone(&writer),
         max_batch_size: configure.max_batch_size,
         loading: AtomicUsize::default(),
     });
-    spawn_reader(reader, Arc::clone(&shared), keys)?;
+    reading::spawn_lookout(Arc::clone(&shared))?;
     spawn_heartbeat(&shared)?;
 
     match host.import(&configure) {
@@ -242,100 +245,6 @@ fn own_error(class: &str, message: String) -> ModelError {
 /// the reader thread deals with.
 fn fail(writer: &Writer, request: RequestId, error: ModelError) {
     let _ = writer.send(&FromWorker::Failed { request, error }, &[]);
-}
-
-fn spawn_reader<H: ModelHost>(
-    mut reader: Reader,
-    shared: Arc<Shared<H>>,
-    keys: Arc<KeyClient>,
-) -> io::Result<()> {
-    thread::Builder::new().name("channel".into()).spawn(move || {
-        while let Ok(Some((message, body))) = next_message(&mut reader, &shared.queues.predict) {
-            match message {
-                ToWorker::KeyAnswer { request, outcome } => {
-                    keys.take(request, (outcome, body.into_vec().into()));
-                }
-                message => take(&shared, message, body),
-            }
-        }
-        // The server is gone: nothing that this process or its children still do can reach anybody.
-        end_this_worker();
-    })?;
-    Ok(())
-}
-
-/// Waits for the next message, and meanwhile looks after predictions that no thread was woken for.
-fn next_message<T>(
-    reader: &mut Reader,
-    predictions: &Dispatch<T>,
-) -> Result<Option<(ToWorker, Received)>, FrameError> {
-    while predictions.any_waits() && !reader.comes_within(LOOK_AFTER)? {
-        predictions.hasten();
-    }
-    reader.receive()
-}
-
-fn take<H: ModelHost>(shared: &Arc<Shared<H>>, message: ToWorker, body: Received) {
-    let Shared { host, queues, .. } = &**shared;
-    match message {
-        ToWorker::Load { request, model, renew, names, train_output, setup } => {
-            let id = model.id;
-            let mut train_output_json = body.into_vec();
-            let rest = train_output_json.split_off(train_output.min(train_output_json.len()));
-            let setup = setup.map(|head| HttpRequest { head, body: Received::Inline(rest) });
-            let train_output = train_output_json;
-            host.register(KnownModel { spec: model, names, train_output, setup });
-            let Some(request) = request else { return };
-            let keep = host.keeps_by_thread();
-            if keep && !renew && queues.predict.is_held(id) {
-                return reply(&shared.writer, request, &FromWorker::Loaded { request }, &[]);
-            }
-            if keep {
-                queues.predict.begin_making(id);
-            }
-            queues.load.push(Load { request, model: id, renew, keep });
-        }
-        ToWorker::Name { model, names } => host.rename(model, names),
-        ToWorker::Unload { model } => {
-            queues.predict.forget(model);
-            host.unload(model);
-        }
-        ToWorker::Predict { request, model, force_reload, http, batch } => {
-            let http = HttpRequest { head: http, body };
-            let is_alone = batch.is_none();
-            let call = Predict { request, force_reload, http, batch };
-            if is_alone && shared.max_batch_size > 0 {
-                queues.predict.push_first(model, call);
-            } else {
-                queues.predict.push(model, call);
-            }
-        }
-        ToWorker::Cancel { request } => cancel(shared, request),
-        ToWorker::Fit { request, model, job } => queues.fit.push(Fit { request, model, job, body }),
-        ToWorker::Shutdown => queues.close(),
-        ToWorker::Configure(_) | ToWorker::KeyAnswer { .. } => {}
-    }
-}
-
-/// Breaks a prediction off, without holding up the channel: the interpreter may be busy.
-fn cancel<H: ModelHost>(shared: &Arc<Shared<H>>, request: RequestId) {
-    let shared = Arc::clone(shared);
-    let run = move || {
-        for _ in 0..CANCEL_ATTEMPTS {
-            if shared.queues.predict.withdraw(|waiting| waiting.request == request).is_some() {
-                let kind = ModelErrorKind::Cancelled;
-                let message = "the request was cancelled before it began".into();
-                let error = ModelError { kind, ..own_error("PredictionCancelled", message) };
-                return fail(&shared.writer, request, error);
-            }
-            if shared.host.cancel(request) {
-                return;
-            }
-            thread::sleep(CANCEL_PAUSE);
-        }
-    };
-    // Without the thread the server finds that the request does not end, and ends the worker.
-    let _ = thread::Builder::new().name("cancel".into()).spawn(run);
 }
 
 /// Tells the server that the process lives, and how long the interpreter kept a thread waiting.

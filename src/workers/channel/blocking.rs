@@ -13,6 +13,7 @@ use super::{
     Arc, FrameError, FromWorker, HEAD_ROOM, IoSlice, Kind, MaybeUninit, Mutex, OwnedFd, PREFIX,
     PoisonError, Prefix, READ_AHEAD, ToWorker, VecDeque, handoff, io,
 };
+use crate::workers::alarm::Alarm;
 
 /// Receives what the server sends, descriptors included.
 #[derive(Debug)]
@@ -63,14 +64,31 @@ impl Reader {
         Ok(Some((serde_json::from_slice(&header)?, body)))
     }
 
-    /// Whether something comes within `patience`; the end of the stream counts.
-    pub fn comes_within(&self, patience: Duration) -> io::Result<bool> {
+    /// Whether something comes within `patience`, and before `alarm` is rung; the end of the stream counts.
+    pub fn comes_within(&self, patience: Duration, alarm: Option<&Alarm>) -> io::Result<bool> {
         if !self.left.is_empty() {
             return Ok(true);
         }
         let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
-        let mut waited = [PollFd::new(&*self.socket, PollFlags::IN)];
-        Ok(rustix::io::retry_on_intr(|| poll(&mut waited, Some(&patience)))? > 0)
+        let socket = PollFd::new(&*self.socket, PollFlags::IN);
+        let Some(alarm) = alarm else {
+            return Ok(
+                rustix::io::retry_on_intr(|| poll(&mut [socket.clone()], Some(&patience)))? > 0
+            );
+        };
+        let mut waited = [socket, PollFd::new(alarm, PollFlags::IN)];
+        rustix::io::retry_on_intr(|| poll(&mut waited, Some(&patience)))?;
+        if !waited[1].revents().is_empty() {
+            alarm.silence();
+        }
+        Ok(!waited[0].revents().is_empty())
+    }
+
+    /// Whether a whole message was read ahead.
+    pub fn has_message(&self) -> bool {
+        let ahead = &self.ahead[self.left.clone()];
+        let Some(prefix) = ahead.first_chunk::<PREFIX>() else { return false };
+        Prefix::decode(*prefix).is_ok_and(|of| PREFIX + of.header + of.body <= ahead.len())
     }
 
     /// Fills `out`; false at the end of the stream.

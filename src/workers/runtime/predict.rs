@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::reading::read_next;
 use super::{Load, Predict, Shared, answer_load, fail, reply};
 use crate::workers::dispatch::{Next, ThreadId};
 use crate::workers::host::{HttpRequest, ModelHost, Prediction};
@@ -31,7 +32,7 @@ pub(super) fn predict_loop<H: ModelHost>(shared: &Arc<Shared<H>>, load: Option<&
                 last.drain(..).for_each(|outcome| answer_predict(shared, outcome));
                 dispatch.done(thread);
             }
-            dispatch.next(thread, SURPLUS_AFTER)
+            next(shared, thread)
         });
         match next {
             Next::Item { model, item } => {
@@ -51,11 +52,23 @@ pub(super) fn predict_loop<H: ModelHost>(shared: &Arc<Shared<H>>, load: Option<&
                     break;
                 }
             }
-            Next::Closed => break,
+            Next::Closed | Next::Read(_) => break,
         }
         failed = None;
     }
     dispatch.leave(thread);
+}
+
+/// What a thread is to do; while there is nothing, it may be its turn to read what the server sends.
+fn next<H: ModelHost>(shared: &Arc<Shared<H>>, thread: ThreadId) -> Next<Predict> {
+    let idle_from = Instant::now() + SURPLUS_AFTER;
+    loop {
+        let patience = idle_from.saturating_duration_since(Instant::now());
+        match shared.queues.predict.next(thread, patience) {
+            Next::Read(until) => read_next(shared, thread, until),
+            next => return next,
+        }
+    }
 }
 
 /// What a request came to; without an answer another thread is to try.
@@ -160,7 +173,7 @@ fn answer_predict<H>(shared: &Shared<H>, outcome: Outcome) {
     let Outcome { model, call, answer } = outcome;
     let (writer, request) = (&shared.writer, call.request);
     match answer {
-        None => shared.queues.predict.push(model, call),
+        None => shared.queues.predict.push(model, call, None),
         Some(Ok(prediction)) => {
             let Prediction { body, tasks, mended } = prediction;
             reply(writer, request, &FromWorker::Predicted { request, tasks, mended }, &body);
