@@ -3,10 +3,9 @@
 //! Label Studio tells its user "wrong password" only if /health itself answers 401, so that is not left
 //! open. Its automatic webhook brings no credentials: the webhook token stands for them there.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +13,7 @@ use subtle::ConstantTimeEq;
 
 use super::error::ApiError;
 use super::state::App;
-use super::token::{ByToken, hash};
+use super::token::{self, hash};
 
 /// Whoever restarts or routes around a server must be able to ask these, and learns nothing else.
 const OPEN: [&str; 2] = ["/livez", "/readyz"];
@@ -56,10 +55,10 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// Lets a request pass that brings what it must.
-pub(super) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
+/// Refuses a request that does not bring what it must.
+pub(super) fn refusal(app: &App, request: &Request) -> Option<Response> {
     let path = request.uri().path();
-    let by_token = request.extensions().get::<ByToken>().is_some();
+    let by_token = token::brought(request);
     let given = request.headers().get(AUTHORIZATION);
     let missing = match &app.options.credentials {
         _ if OPEN.contains(&path) || (by_token && path == WEBHOOK) => None,
@@ -70,13 +69,10 @@ pub(super) async fn check(State(app): State<App>, request: Request, next: Next) 
         }
         None => None,
     };
-    let Some(missing) = missing else {
-        return next.run(request).await;
-    };
-    let mut refusal = ApiError::new(StatusCode::UNAUTHORIZED, missing).into_response();
+    let mut refusal = ApiError::new(StatusCode::UNAUTHORIZED, missing?).into_response();
     let realm = HeaderValue::from_static("Basic realm=\"Login required\"");
     refusal.headers_mut().insert(WWW_AUTHENTICATE, realm);
-    refusal
+    Some(refusal)
 }
 
 #[cfg(test)]

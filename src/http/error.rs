@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::ErrorKind;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
@@ -16,7 +17,6 @@ use axum::http::header::{
     ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::ext::ReasonPhrase;
 use serde::Serialize;
@@ -36,6 +36,7 @@ const REASON_LENGTH: usize = 120;
 const REQUEST_ID: &str = "x-request-id";
 
 static REQUESTS: AtomicU64 = AtomicU64::new(1);
+static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);
 
 /// An error as a client sees it.
 #[derive(Debug, Clone)]
@@ -192,23 +193,39 @@ struct ErrorBody<'a> {
     status: u16,
 }
 
+/// What the answer to a request needs of it.
+pub(super) struct Seen {
+    id: String,
+    method: Method,
+    uri: Uri,
+    by_token: bool,
+}
+
+impl Seen {
+    pub(super) fn new(app: &App, request: &Request) -> Self {
+        Self {
+            id: request_id(request, app.options.webhook_token.as_ref()),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            by_token: token::brought(request),
+        }
+    }
+}
+
 /// Gives every answer its request id, and every error its body and reason phrase.
-pub(super) async fn finish(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(super) fn finish(app: &App, seen: Seen, mut response: Response) -> Response {
+    let Seen { id, method, uri, by_token } = seen;
     let token = app.options.webhook_token.as_ref();
-    let id = request_id(&request, token);
-    let (method, uri) = (request.method().clone(), request.uri().clone());
-    let path = token::shown(token, &request);
-    let mut response = next.run(request).await;
     if let Some(mut error) = response.extensions_mut().remove::<ApiError>() {
         if let Some(token) = token {
             error.detail = token.scrub(&error.detail);
             error.traceback = error.traceback.map(|traceback| token.scrub(&traceback));
         }
-        log(&method, &path, &error, &id);
-        response = describe(&app, response, &error, &uri, &id);
+        log(&method, &token::shown(token, &uri, by_token), &error, &id);
+        response = describe(app, response, &error, &uri, &id);
     }
     let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&id) {
+    if let Ok(id) = HeaderValue::try_from(id) {
         headers.insert(REQUEST_ID, id);
     }
     // What a model or a log says must not run as a page.
@@ -226,7 +243,7 @@ fn request_id(request: &Request, token: Option<&WebhookToken>) -> String {
     };
     match given.filter(plain) {
         Some(id) => id.to_owned(),
-        None => format!("{:x}-{:x}", std::process::id(), REQUESTS.fetch_add(1, Ordering::Relaxed)),
+        None => format!("{:x}-{:x}", *PROCESS, REQUESTS.fetch_add(1, Ordering::Relaxed)),
     }
 }
 
@@ -326,7 +343,8 @@ pub(super) async fn not_found(State(app): State<App>, request: Request) -> Respo
     if request.method() == Method::OPTIONS && request.uri().path() == "*" {
         return StatusCode::OK.into_response();
     }
-    let path = token::shown(app.options.webhook_token.as_ref(), &request);
+    let by_token = token::brought(&request);
+    let path = token::shown(app.options.webhook_token.as_ref(), request.uri(), by_token);
     no_such_path(&path).into_response()
 }
 
@@ -344,15 +362,13 @@ pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Response {
 }
 
 /// Names `HEAD` and `OPTIONS` too, which every route answers.
-pub(super) async fn complete_allow(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+pub(super) fn complete_allow(response: &mut Response) {
     let allowed = response.headers().get(ALLOW).and_then(|allow| allow.to_str().ok());
     if let Some(allowed) = allowed
         && let Ok(complete) = HeaderValue::from_str(&format!("{allowed},OPTIONS"))
     {
         response.headers_mut().insert(ALLOW, complete);
     }
-    response
 }
 
 #[cfg(test)]

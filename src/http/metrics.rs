@@ -1,12 +1,14 @@
 //! `/metrics`: counters and gauges for Prometheus.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use metrics::{counter, gauge, histogram};
+use axum::response::IntoResponse;
+use metrics::{Counter, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::sleep;
 
@@ -39,19 +41,53 @@ fn set(name: &'static str, value: usize) {
     gauge!(name).set(value as f64);
 }
 
-/// Counts answers and their duration by route and status. Unknown paths share one label, since a
-/// scanner must not be able to make labels without end.
-pub(super) async fn count(request: Request, next: Next) -> Response {
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
-    let began = Instant::now();
-    let response = next.run(request).await;
-    let status = response.status().as_u16().to_string();
-    counter!("label_studio_ml_requests_total", "route" => route.clone(), "status" => status)
-        .increment(1);
-    histogram!("label_studio_ml_request_seconds", "route" => route)
-        .record(began.elapsed().as_secs_f64());
-    response
+/// A request that is being answered.
+pub(super) struct Count {
+    /// Unknown paths have none, and share one label: a scanner must not be able to make labels without end.
+    route: Option<MatchedPath>,
+    began: Instant,
+}
+
+impl Count {
+    pub(super) fn begin(request: &Request) -> Self {
+        Self { route: request.extensions().get().cloned(), began: Instant::now() }
+    }
+}
+
+/// Counters of answers and their duration, by route and status.
+#[derive(Default)]
+pub struct Counts {
+    /// To look one up by its labels in the registry of all metrics takes longer.
+    of_answers: Mutex<HashMap<StatusCode, HashMap<String, OfAnswers>>>,
+}
+
+struct OfAnswers {
+    number: Counter,
+    seconds: Histogram,
+}
+
+impl OfAnswers {
+    fn new(route: &str, status: StatusCode) -> Self {
+        let (route, status) = (route.to_owned(), status.as_str().to_owned());
+        Self {
+            number: counter!("label_studio_ml_requests_total", "route" => route.clone(), "status" => status),
+            seconds: histogram!("label_studio_ml_request_seconds", "route" => route),
+        }
+    }
+}
+
+impl Counts {
+    pub(super) fn add(&self, answered: Count, status: StatusCode) {
+        let Count { route, began } = answered;
+        let route = route.as_ref().map_or("unknown", MatchedPath::as_str);
+        let mut of_answers = self.of_answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_status = of_answers.entry(status).or_default();
+        if !of_status.contains_key(route) {
+            of_status.insert(route.to_owned(), OfAnswers::new(route, status));
+        }
+        if let Some(OfAnswers { number, seconds }) = of_status.get(route) {
+            number.increment(1);
+            seconds.record(began.elapsed().as_secs_f64());
+        }
+    }
 }

@@ -11,7 +11,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::http::StatusCode;
 use hyper::server::conn::http1;
 use tokio::net::{TcpListener, TcpStream};
@@ -21,6 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use self::registry::{Full, Place, Registry};
 use super::error::ApiError;
+use super::router::Front;
 
 /// Pause after the system refused a connection, for instance for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -48,11 +48,11 @@ pub struct ConnectionLimits {
     pub write_timeout: Duration,
 }
 
-/// Serves `router` until `stop` resolves, then lets running requests end for at most `grace`; `end` is to
+/// Serves until `stop` resolves, then lets running requests end for at most `grace`; `end` is to
 /// have those answered that still run then.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    front: Front,
     limits: ConnectionLimits,
     stop: impl Future<Output = ()>,
     grace: Duration,
@@ -73,9 +73,9 @@ pub async fn serve(
                 Ok((stream, _)) => match enter(&registry).await {
                     Some(place) => {
                         let limits = Arc::clone(&limits);
-                        let router = router.clone();
+                        let front = front.clone();
                         connections.spawn(connection::run(
-                            http.clone(), stream, router, place, limits,
+                            http.clone(), stream, front, place, limits,
                         ));
                     }
                     None => turn_away(stream, &turned_away, limits.connections),

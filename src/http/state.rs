@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::auth::Credentials;
 use super::body::BodyLimits;
+use super::metrics::Counts;
 use super::token::WebhookToken;
 use crate::serving::Serving;
 use crate::training::queue::Queue;
@@ -33,13 +34,17 @@ pub struct HttpOptions {
     pub webhook_token: Option<WebhookToken>,
 }
 
+/// What the handlers share, as each of them gets it.
+pub type App = Arc<Parts>;
+
 /// What the handlers share.
-#[derive(Clone)]
-pub struct App {
+pub struct Parts {
     pub serving: Arc<Serving>,
     pub queue: Arc<Queue>,
     pub options: Arc<HttpOptions>,
     pub metrics: PrometheusHandle,
+    /// What is counted of requests.
+    pub counts: Counts,
     /// The server was asked to end.
     pub stopping: Arc<AtomicBool>,
 }

@@ -1,10 +1,9 @@
 //! What a request asks for, before anything else: its path in one way of writing, without the webhook token,
 //! and no doubt about where it ends and whom it is for.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
@@ -15,7 +14,7 @@ use super::state::App;
 pub(super) struct Malformed(pub(super) &'static str);
 
 /// Brings the path into its one way of writing.
-pub(super) async fn arrive(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(super) fn arrive(app: &App, request: &mut Request) {
     if let Some(path) = plain(request.uri().path()) {
         let target = match request.uri().query() {
             Some(query) => format!("{path}?{query}"),
@@ -26,13 +25,12 @@ pub(super) async fn arrive(State(app): State<App>, mut request: Request, next: N
         }
     }
     if let Some(token) = &app.options.webhook_token {
-        token.take_off(&mut request);
+        token.take_off(request);
     }
-    next.run(request).await
 }
 
 /// Refuses what servers and proxies may understand differently.
-pub(super) async fn check(request: Request, next: Next) -> Response {
+pub(super) fn refusal(request: &Request) -> Option<Response> {
     let hosts = request.headers().get_all(HOST).iter().count();
     let wrong = match request.extensions().get::<Malformed>() {
         Some(Malformed(wrong)) => Some(*wrong),
@@ -45,15 +43,10 @@ pub(super) async fn check(request: Request, next: Next) -> Response {
         }
         None => None,
     };
-    match wrong {
-        Some(wrong) => {
-            let mut refusal = ApiError::new(StatusCode::BAD_REQUEST, wrong).into_response();
-            // Where the next request would begin is in doubt too.
-            refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            refusal
-        }
-        None => next.run(request).await,
-    }
+    let mut refusal = ApiError::new(StatusCode::BAD_REQUEST, wrong?).into_response();
+    // Where the next request would begin is in doubt too.
+    refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    Some(refusal)
 }
 
 /// Whether a body is sent in chunks, if it is, in the one way that everybody understands.

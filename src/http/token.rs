@@ -33,7 +33,12 @@ pub struct WebhookToken {
 
 /// Mark of a request that brought the token.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ByToken;
+struct ByToken;
+
+/// Whether a request brought the token.
+pub(super) fn brought(request: &Request) -> bool {
+    request.extensions().get::<ByToken>().is_some()
+}
 
 impl WebhookToken {
     pub fn new(text: &str) -> Result<Self, TokenError> {
@@ -95,10 +100,10 @@ fn split(path: &str) -> Option<(&str, &str)> {
 }
 
 /// The path of a request for logs and answers: what is, was or may be meant as a token is left out.
-pub(super) fn shown(token: Option<&WebhookToken>, request: &Request) -> String {
-    let path = request.uri().path();
+pub(super) fn shown(token: Option<&WebhookToken>, uri: &Uri, by_token: bool) -> String {
+    let path = uri.path();
     let Some(token) = token else { return path.to_owned() };
-    if request.extensions().get::<ByToken>().is_some() {
+    if by_token {
         return format!("/{HIDDEN}{}", token.scrub(path));
     }
     match split(path) {
@@ -126,7 +131,7 @@ mod tests {
         let token = WebhookToken::new(TEXT).unwrap();
         let mut request = Request::builder().uri(target).body(Body::empty()).unwrap();
         token.take_off(&mut request);
-        let shown = shown(Some(&token), &request);
+        let shown = shown(Some(&token), request.uri(), brought(&request));
         (request, shown)
     }
 

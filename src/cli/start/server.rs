@@ -12,10 +12,10 @@ use tracing::{info, warn};
 use super::{StartArgs, next_steps, seconds};
 use crate::cli::signals::Signals;
 use crate::cli::{listen, terminal};
-use crate::http::metrics::keep_up;
-use crate::http::router::router;
+use crate::http::metrics::{Counts, keep_up};
+use crate::http::router::Front;
 use crate::http::serve::serve;
-use crate::http::state::App;
+use crate::http::state::Parts;
 use crate::serving::keys::Keeper;
 use crate::serving::models::Models;
 use crate::serving::{Serving, prepare};
@@ -50,22 +50,23 @@ pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch)
         args.workers.deadlines(),
     ));
     let asked_to_stop = Arc::new(AtomicBool::new(false));
-    let app = App {
+    let app = Arc::new(Parts {
         serving: Arc::clone(&serving),
         queue: Arc::clone(&queue),
         options: Arc::new(
             args.network.options(configure.model_dir.clone(), args.workers.batch() > 0)?,
         ),
         metrics: PrometheusBuilder::new().install_recorder()?,
+        counts: Counts::default(),
         stopping: Arc::clone(&asked_to_stop),
-    };
+    });
     tokio::spawn(keep_up(app.metrics.clone()));
     let grace = seconds(args.workers.drain_timeout);
     let (stop, mut stopping) = watch::channel(false);
     let ending = Arc::clone(&serving);
     let http = tokio::spawn(serve(
         listener,
-        router(app),
+        Front::new(app),
         args.network.connections(
             DESCRIPTORS + DESCRIPTORS_A_WORKER * u64::from(args.workers.workers.number),
         ),

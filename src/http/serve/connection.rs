@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::extract::Request;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, StatusCode};
@@ -19,9 +18,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep_until, timeout};
-use tower_service::Service;
 
 use super::super::error::ApiError;
+use super::super::router::Front;
 use super::super::target::Malformed;
 use super::ConnectionLimits;
 use super::phase::{Late, Shared};
@@ -48,7 +47,7 @@ enum End {
 pub(super) async fn run(
     http: http1::Builder,
     stream: TcpStream,
-    router: Router,
+    front: Front,
     place: Place,
     limits: Arc<ConnectionLimits>,
 ) {
@@ -59,9 +58,9 @@ pub(super) async fn run(
     let shared = &place.shared;
     let service = service_fn(|request: Request<Incoming>| {
         let request = begin(request, shared);
-        let mut router = router.clone();
+        let front = &front;
         async move {
-            let mut response = Service::call(&mut router, request).await?;
+            let mut response = front.answer(request.map(axum::body::Body::new)).await;
             // The rest of such a body is not waited for: a next request would find the connection closed.
             if shared.unread() && ENDING.contains(&response.status()) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
