@@ -5,6 +5,22 @@ from collections.abc import Callable
 from typing import Any
 
 
+def _for_server(prediction: Any) -> dict[str, Any]:
+    """Return a prediction as a dict, as pydantic does, without going through regions that are dicts.
+
+    The server goes through them anyway, and knows what pydantic knows.
+    """
+    value = sys.modules["label_studio_sdk.label_interface.objects"].PredictionValue
+    regions = prediction.result
+    if type(prediction) is value and type(regions) is list and {*map(type, regions)} <= {dict}:
+        dumped = dict(prediction.__dict__)
+    else:
+        dumped = prediction.model_dump()
+    if dumped.get("model_version") is None:
+        dumped.pop("model_version", None)
+    return dumped
+
+
 def of(response: Any, version: Callable[[], Any] | None = None) -> Any:
     """Return the predictions in what a model returned: a list, or what takes its place.
 
@@ -19,13 +35,12 @@ def of(response: Any, version: Callable[[], Any] | None = None) -> Any:
             response.update_predictions_version()
         elif version is not None and (served := version()):
             response.set_version(str(served))
-        predictions = response.model_dump()["predictions"]
-        if version is None:
-            for item in predictions:
-                for prediction in item if isinstance(item, list) else [item]:
-                    if prediction.get("model_version") is None:
-                        prediction.pop("model_version", None)
-        return predictions
+        if version is not None:
+            return response.model_dump()["predictions"]
+        return [
+            [_for_server(one) for one in item] if isinstance(item, list) else _for_server(item)
+            for item in response.predictions
+        ]
     if response is None:
         return []
     if isinstance(response, dict):

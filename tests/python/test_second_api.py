@@ -13,12 +13,14 @@ import pytest
 from hosting import CHOICES, environment
 from label_studio_sdk.label_interface import LabelInterface
 from label_studio_sdk.label_interface.objects import PredictionValue
+from pydantic import BaseModel, ConfigDict, ValidationError
 from semver import Version
 
 import label_studio_ml.model
+from label_studio_ml import _results
 from label_studio_ml.cache import SqliteCache
 from label_studio_ml.model import LabelStudioMLBase, predict_fn, update_fn
-from label_studio_ml.response import ModelResponse
+from label_studio_ml.response import ModelResponse, SingleTaskPredictions
 from label_studio_ml.utils import (
     InMemoryLRUDictCache,
     compare_nested_structures,
@@ -141,6 +143,84 @@ def test_a_response_keeps_its_predictions() -> None:
     response.set_version("7")
     assert response.has_model_version()
     assert (own.model_version, plain.model_version) == ("own", "7")
+
+
+class PlainResponse(BaseModel):
+    """What `ModelResponse` is, left to pydantic alone."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_version: str | None = None
+    predictions: list[SingleTaskPredictions]
+
+
+def _region() -> Any:
+    return LabelInterface(CHOICES).get_control("sentiment").label("Positive")
+
+
+_CHOSEN = {"from_name": "sentiment", "value": {"choices": ["Positive"]}, "score": 1}
+
+
+@pytest.mark.parametrize(
+    "predictions",
+    [
+        [],
+        None,
+        "text",
+        ({"result": [_CHOSEN]},),
+        [{"result": [_CHOSEN], "score": 0.5}, {"result": [], "model_version": "1"}],
+        [{"result": [_CHOSEN], "score": "0.5", "unknown": [1], "model_version": 7}],
+        [{"result": [_CHOSEN]}, [{"result": [_CHOSEN]}, {"result": []}]],
+        [PredictionValue(result=[_CHOSEN], score=1), {"result": [_CHOSEN]}],
+        [{"result": [_region(), _CHOSEN]}],
+        [{"result": [{**_CHOSEN, "from_tag": _region().from_tag, "to_tag": _region().to_tag}]}],
+        [{"result": None}],
+        [{"result": [_CHOSEN], "score": None}],
+        [{"result": [{1: 2}]}],
+        [{"result": [_CHOSEN, "text"]}],
+        [{"result": [_CHOSEN], "score": "much"}],
+        [{"score": 0.5}],
+        [{}],
+        [None],
+        [_CHOSEN],
+    ],
+)
+def test_a_response_is_what_pydantic_makes_of_it(predictions: Any) -> None:
+    def outcome(kind: type[BaseModel]) -> Any:
+        try:
+            made = kind(predictions=predictions)
+        except ValidationError as error:
+            return str(error).replace(kind.__name__, "")
+        items: Any = made.predictions  # type: ignore[attr-defined]
+        flat = [one for item in items for one in (item if isinstance(item, list) else [item])]
+        regions = [one.result and [type(region) for region in one.result] for one in flat]
+        copies = [
+            one.result is not other.get("result")
+            for one, other in zip(flat, predictions, strict=False)
+            if isinstance(other, dict)
+        ]
+        fields = [one.model_fields_set for one in flat]
+        return items, [type(one) for one in flat], regions, copies, fields
+
+    assert outcome(ModelResponse) == outcome(PlainResponse)
+
+
+@pytest.mark.filterwarnings("ignore:The `dict` method")  # of the SDK
+def test_a_response_goes_to_the_server_as_pydantic_writes_it() -> None:
+    response = ModelResponse(
+        predictions=[
+            {"result": [_CHOSEN], "score": 0.5},
+            [{"result": [_region(), _CHOSEN]}, {"result": [_CHOSEN], "model_version": "own"}],
+            {"result": []},
+        ]
+    )
+    written = response.model_dump()["predictions"]
+    for prediction in (written[0], written[1][0], written[2]):
+        assert prediction.pop("model_version") is None
+    assert _results.of(response) == written
+    response.set_version("all")
+    assert _results.of(response) == response.model_dump()["predictions"]
+    assert _results.of(response, lambda: None) == response.model_dump()["predictions"]
 
 
 def test_registered_functions_are_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
