@@ -28,7 +28,7 @@ pub(super) async fn inspect(
         init_kwargs,
         threads: 1,
         log_level: Some("WARNING".into()),
-        train_nice: 10,
+        train_nice: None,
         check: false,
         fresh_instances: false,
         max_batch_size: 0,

@@ -53,7 +53,7 @@ impl ProjectArgs {
             threads,
             log_level: self.log_level.as_ref().map(|level| level.to_uppercase()),
             check: false,
-            train_nice: 0,
+            train_nice: None,
             fresh_instances: false,
             max_batch_size: 0,
             allow_hosts: self.allow_hosts.clone(),

@@ -16,6 +16,9 @@ use crate::workers::protocol::{
     ClassInfo, Configure, ImportFailure, ImportFailureKind, Inspection, Role, Source,
 };
 
+/// Where `_media.hosts` finds which hosts may be asked.
+const ALLOW_HOSTS: &str = "LABEL_STUDIO_ML_ALLOW_HOSTS";
+
 /// What came of an import.
 pub(super) struct Imported {
     pub(super) class: Py<PyType>,
@@ -101,10 +104,12 @@ fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
         environment.set_item("MODEL_DIR", model_dir.as_os_str())?;
     }
     if let Some(hosts) = &configure.allow_hosts {
-        environment.set_item("LABEL_STUDIO_ML_ALLOW_HOSTS", hosts)?;
+        environment.set_item(ALLOW_HOSTS, hosts)?;
     }
     // Whoever restricts hosts must learn of a mistake now, not from the first task.
-    py.import("label_studio_ml._media.hosts")?.call_method0("check")?;
+    if environment.contains(ALLOW_HOSTS)? {
+        py.import("label_studio_ml._media.hosts")?.call_method0("check")?;
+    }
     py.import("label_studio_ml._output")?.call_method0("install")?;
     set_log_level(py, configure)?;
     Ok(())

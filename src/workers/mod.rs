@@ -22,6 +22,7 @@ pub mod memory;
 pub mod model;
 pub mod output;
 pub mod pool;
+mod priority;
 pub mod process;
 pub mod protocol;
 pub mod queue;

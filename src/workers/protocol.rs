@@ -131,8 +131,8 @@ pub struct Configure {
     pub max_batch_size: usize,
     /// Level for the root logger of user code, DEBUG, INFO, WARNING or ERROR, if the user named one.
     pub log_level: Option<String>,
-    /// Niceness of a training worker.
-    pub train_nice: i32,
+    /// Niceness of a training worker; without one it computes while nobody else wants to.
+    pub train_nice: Option<i32>,
     /// Construct the class once with `init_kwargs` alone, as `--check` asks.
     pub check: bool,
     /// Generation 2: make an instance for every request, as the original does.

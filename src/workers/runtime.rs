@@ -26,6 +26,7 @@ use super::frame::FrameError;
 use super::handoff::Received;
 use super::host::{HttpRequest, ModelHost};
 use super::keys::KeyClient;
+use super::priority;
 use super::protocol::{
     Batchable, FitJob, FromWorker, ModelError, ModelErrorKind, ModelId, PROTOCOL, RequestId, Role,
     ToWorker,
@@ -129,10 +130,6 @@ pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), RuntimeE
         None => return Ok(()),
     };
 
-    if configure.role == Role::Train {
-        // Predictions come first; where the system does not allow it, training is as fast as they.
-        let _ = rustix::process::setpriority_process(None, configure.train_nice);
-    }
     let (alarm, queues) = (Arc::new(Alarm::new()?), Queues::default());
     queues.predict.let_read(Arc::clone(&alarm));
     let keys = Arc::new(KeyClient::new(Arc::clone(&writer), Arc::clone(&queues.predict) as _));
@@ -147,6 +144,10 @@ pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), RuntimeE
     });
     reading::spawn_lookout(Arc::clone(&shared))?;
     spawn_heartbeat(&shared)?;
+    // Predictions come first; but that this process lives must be seen also while it cannot compute.
+    if configure.role == Role::Train {
+        priority::take(configure.train_nice);
+    }
 
     match host.import(&configure) {
         Err(failure) => Ok(writer.send(&FromWorker::ClassFailed(failure), &[])?),

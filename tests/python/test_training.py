@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from hosting import CHOICES, ECHO, PROJECT, Server, is_running, wait_for, write_script
 
@@ -271,7 +272,13 @@ def test_predictions_go_on_from_the_old_version_while_training_runs(serve: Serve
     assert seen == {"INITIAL", version}
 
 
-def test_fit_runs_on_the_main_thread_of_a_process_of_its_own(serve: Serve) -> None:
+@pytest.mark.parametrize(
+    ("options", "priority"),
+    [([], (0, os.SCHED_IDLE)), (["--train-nice", "7"], (7, os.SCHED_OTHER))],
+)
+def test_fit_runs_on_the_main_thread_of_a_process_of_its_own(
+    serve: Serve, options: list[str], priority: tuple[int, int]
+) -> None:
     source = """
         import os, signal, threading
         from label_studio_ml.model import LabelStudioMLBase
@@ -284,16 +291,17 @@ def test_fit_runs_on_the_main_thread_of_a_process_of_its_own(serve: Serve) -> No
                     "pid": os.getpid(),
                     "main": threading.current_thread() is threading.main_thread(),
                     "nice": os.nice(0),
+                    "policy": os.sched_getscheduler(0),
                 }
     """
-    server = serve(source, "--train-linger", "1", "--train-nice", "7")
+    server = serve(source, "--train-linger", "1", *options)
     server.setup()
     server.train()
     server.wait_trained()
     seen = server.first()
     assert seen["trained"]["main"] is True
     assert seen["trained"]["pid"] != seen["pid"]
-    assert seen["trained"]["nice"] == 7
+    assert (seen["trained"]["nice"], seen["trained"]["policy"]) == priority
     wait_for(lambda: not is_running(seen["trained"]["pid"]), "the training worker is gone")
 
 

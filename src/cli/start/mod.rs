@@ -117,7 +117,7 @@ fn configure(args: &StartArgs, project: &Path, log_level: Option<String>) -> Res
     Ok(Configure {
         log_level,
         check: args.check,
-        train_nice: args.training.train_nice,
+        train_nice: args.training.niceness(),
         fresh_instances: args.workers.fresh_instances,
         max_batch_size: args.workers.batch(),
         ..args.project.configure(project, args.workers.threads())?

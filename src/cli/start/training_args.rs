@@ -19,9 +19,9 @@ pub(super) struct TrainingArgs {
     /// How long in seconds the training worker stays for the next job
     #[arg(long, value_name = "S", default_value_t = 30.0)]
     train_linger: f64,
-    /// Niceness of training: predictions come first
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(i32).range(0..=19))]
-    pub(super) train_nice: i32,
+    /// Niceness of training, 0 to 19; `idle`: it computes while no other process wants to
+    #[arg(long, value_name = "N", default_value = "idle", value_parser = niceness)]
+    train_nice: Niceness,
     /// Where fit runs: in a process of its own, or inside the worker that predicts, for models that
     /// keep everything in memory (needs --workers 1)
     #[arg(long, value_enum, default_value_t = FitIn::Process)]
@@ -33,6 +33,20 @@ pub(super) struct TrainingArgs {
     /// How long in seconds to wait for another server to let go of the model folder
     #[arg(long, value_name = "S", default_value_t = 60.0)]
     lock_wait: f64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Niceness {
+    Idle,
+    Of(i32),
+}
+
+fn niceness(given: &str) -> Result<Niceness, String> {
+    match given.parse() {
+        _ if given == "idle" => Ok(Niceness::Idle),
+        Ok(nice @ 0..=19) => Ok(Niceness::Of(nice)),
+        _ => Err("must be a number from 0 to 19, or `idle`".into()),
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -51,6 +65,14 @@ impl TrainingArgs {
     /// Whether `fit` runs inside the worker that predicts.
     pub(super) fn is_in_worker(&self) -> bool {
         self.fit_in == FitIn::Worker
+    }
+
+    /// How nice training is; none where it takes what is left.
+    pub(super) fn niceness(&self) -> Option<i32> {
+        match self.train_nice {
+            Niceness::Idle => None,
+            Niceness::Of(nice) => Some(nice),
+        }
     }
 
     /// What becomes of events that wait; none where the generation of the API decides.
