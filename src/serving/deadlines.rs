@@ -1,12 +1,16 @@
 //! How long a prediction may wait, and how long it may run.
 //!
-//! Two clocks. The first runs while a request waits for a worker. The second, for a prediction that
-//! runs, is strict only once nobody waits any more: while its client is connected a slow model may
-//! take its time.
+//! Two clocks. The first runs while a request waits for a worker, or in a worker for the call that it is to
+//! be answered with. The second, for a prediction that runs, is strict only once nobody waits any more:
+//! while its client is connected a slow model may take its time.
 
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
+
+use super::ServingError;
+use crate::workers::worker::{Patience, Predicted, Verdict};
 
 /// What the user chose.
 #[derive(Debug, Clone, Copy)]
@@ -19,15 +23,77 @@ pub struct Deadlines {
     pub run: Duration,
 }
 
+/// A client that waits for a prediction.
+pub(super) type Client = oneshot::Sender<Result<Predicted, ServingError>>;
+
+/// How long one prediction is waited for.
+pub(super) struct Waiting {
+    deadlines: Deadlines,
+    began: Instant,
+    stage: Stage,
+    /// None once it was answered.
+    client: Option<Client>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It may wait in the worker for others, but has to begin by then.
+    Gathers(Instant),
+    Runs,
+    /// Its client is gone.
+    Abandoned,
+}
+
 impl Deadlines {
-    /// Resolves when a prediction that begins now is to be broken off; `gone` does when its client is.
-    pub(super) async fn passed(self, gone: impl Future<Output = ()>) {
-        let began = Instant::now();
-        tokio::select! {
-            () = sleep_until(began + self.run) => return,
-            () = gone => {}
+    /// For a prediction that a worker gets now. Where it may have to wait there, the first clock has run
+    /// since `asked`.
+    pub(super) fn begin(self, client: Client, gathers: bool, asked: Instant) -> Waiting {
+        let stage = if gathers { Stage::Gathers(asked + self.queue) } else { Stage::Runs };
+        Waiting { deadlines: self, began: Instant::now(), stage, client: Some(client) }
+    }
+}
+
+impl Waiting {
+    pub(super) fn answer(&mut self, answer: Result<Predicted, ServingError>) {
+        if let Some(client) = self.client.take() {
+            // Whoever hung up does not want it any more.
+            let _ = client.send(answer);
         }
-        sleep_until(began + self.abandoned.min(self.run)).await;
+    }
+
+    /// Resolves when the client is gone.
+    async fn gone(client: &mut Option<Client>) {
+        match client {
+            Some(client) => client.closed().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Patience for Waiting {
+    async fn ends(&mut self) -> Verdict {
+        let Self { deadlines, began, stage, client } = self;
+        let until = match *stage {
+            Stage::Gathers(until) => until,
+            Stage::Runs => *began + deadlines.run,
+            Stage::Abandoned => *began + deadlines.abandoned.min(deadlines.run),
+        };
+        tokio::select! {
+            () = sleep_until(until) => {
+                if let Stage::Gathers(_) = *stage {
+                    *stage = Stage::Runs;
+                    return Verdict::Withdraw;
+                }
+            }
+            () = Self::gone(client), if *stage != Stage::Abandoned => {
+                *stage = Stage::Abandoned;
+                return Verdict::Withdraw;
+            }
+        }
+        // Nobody waits for a worker to let go.
+        let too_long = ServingError::TooLong(deadlines.run);
+        self.answer(Err(too_long));
+        Verdict::BreakOff
     }
 }
 
@@ -38,24 +104,47 @@ mod tests {
     use super::*;
 
     const DEADLINES: Deadlines = Deadlines {
-        queue: Duration::ZERO,
+        queue: Duration::from_secs(5),
         abandoned: Duration::from_secs(10),
         run: Duration::from_secs(60),
     };
 
-    /// After how many seconds a prediction is broken off whose client leaves after `client`.
-    async fn broken_off_after(client: u64) -> u64 {
+    /// What becomes of a prediction whose client leaves after `client` seconds, and after how many; where it
+    /// gathers, its request came two seconds before.
+    async fn ends(gathers: bool, client: u64) -> Vec<(Verdict, u64)> {
         let began = Instant::now();
-        let gone = sleep_until(began + Duration::from_secs(client));
-        timeout(Duration::from_secs(1000), DEADLINES.passed(gone)).await.unwrap();
-        began.elapsed().as_secs()
+        let (sender, receiver) = oneshot::channel();
+        let asked = began.checked_sub(Duration::from_secs(2)).unwrap();
+        let mut waiting = DEADLINES.begin(sender, gathers, asked);
+        tokio::spawn(async move {
+            sleep_until(began + Duration::from_secs(client)).await;
+            drop(receiver);
+        });
+        let mut verdicts = Vec::new();
+        loop {
+            let verdict = timeout(Duration::from_secs(1000), waiting.ends()).await.unwrap();
+            verdicts.push((verdict, began.elapsed().as_secs()));
+            if verdict == Verdict::BreakOff {
+                return verdicts;
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_prediction_may_run_on_while_somebody_waits() {
-        assert_eq!(broken_off_after(0).await, 10);
-        assert_eq!(broken_off_after(5).await, 10);
-        assert_eq!(broken_off_after(30).await, 30);
-        assert_eq!(broken_off_after(90).await, 60);
+        for (client, ends_after) in [(0, 10), (5, 10), (30, 30)] {
+            // Before it begins it is not begun for nobody.
+            let expected = [(Verdict::Withdraw, client), (Verdict::BreakOff, ends_after)];
+            assert_eq!(ends(false, client).await, expected, "{client}");
+        }
+        assert_eq!(ends(false, 90).await, [(Verdict::BreakOff, 60)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_gathers_is_not_to_begin_late() {
+        let (withdraw, end) = (Verdict::Withdraw, Verdict::BreakOff);
+        assert_eq!(ends(true, 1).await, [(withdraw, 1), (end, 10)]);
+        assert_eq!(ends(true, 30).await, [(withdraw, 3), (withdraw, 30), (end, 30)]);
+        assert_eq!(ends(true, 90).await, [(withdraw, 3), (end, 60)]);
     }
 }

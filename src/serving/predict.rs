@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::model_in_use::{Load, ModelInUse};
 use super::{MOST_REJECTED, Serving, ServingError, no_version_left};
@@ -77,6 +77,7 @@ impl Serving {
             }
             return Err(ServingError::Deadly(request.project.clone()));
         }
+        let asked = Instant::now();
         // Nobody waits for workers that cannot import the script.
         let permit = tokio::select! {
             biased;
@@ -97,7 +98,7 @@ impl Serving {
             self.models.held_back.let_go(&request.project).await;
             return Ok(Attempt::Replaced);
         }
-        let answered = self.run(permit, Arc::clone(&model), request).await;
+        let answered = self.run(permit, Arc::clone(&model), request, asked).await;
         let given_up = |_| ServingError::NotReady("the prediction was given up".into());
         match answered.map_err(given_up)? {
             Ok(predicted) => {
@@ -120,25 +121,15 @@ impl Serving {
         permit: Permit,
         model: Arc<ModelInUse>,
         request: &PredictRequest,
+        asked: Instant,
     ) -> oneshot::Receiver<Result<Predicted, ServingError>> {
         let (client, answer) = oneshot::channel();
-        let (deadlines, renew, http) = (self.deadlines, request.force_reload, request.http.clone());
+        let (renew, http) = (request.force_reload, request.http.clone());
+        let mut waiting = self.deadlines.begin(client, http.batch.is_some(), asked);
+        let queue = self.deadlines.queue;
         tokio::spawn(async move {
             let worker = permit.worker();
-            let mut client = Some(client);
-            let predicted = {
-                let give_up = async {
-                    if let Some(client) = &mut client {
-                        deadlines.passed(client.closed()).await;
-                    }
-                    // Nobody waits for a worker to let go.
-                    if let Some(client) = client.take() {
-                        let _ = client.send(Err(ServingError::TooLong(deadlines.run)));
-                    }
-                };
-                tokio::pin!(give_up);
-                worker.predict(&model.model, renew, http, give_up).await
-            };
+            let predicted = worker.predict(&model.model, renew, http, &mut waiting).await;
             if model.is_retired() {
                 worker.unload(model.model.spec.id).await;
             }
@@ -151,9 +142,11 @@ impl Serving {
                 model.set_loaded();
             }
             drop(permit);
-            if let Some(client) = client {
-                let _ = client.send(predicted.map_err(ServingError::from));
-            }
+            waiting.answer(predicted.map_err(|error| match error {
+                // Whoever still waits waited for too long.
+                WorkerError::Cancelled => ServingError::Busy(queue),
+                error => error.into(),
+            }));
         });
         answer
     }

@@ -53,6 +53,8 @@ pub enum ToWorker {
     },
     /// Nobody wants the answer to a prediction any more: do not begin it, or break it off.
     Cancel { request: RequestId },
+    /// Break a prediction off unless it has begun.
+    Withdraw { request: RequestId },
     /// Train; the body is the body of the HTTP request, unparsed.
     Fit { request: RequestId, model: ModelId, job: FitJob },
     /// Answer to `key`; the body is the value, if one was asked for.

@@ -90,6 +90,7 @@ fn messages_to_a_worker() {
             batch: Some(Batchable { tasks: 2, params: "{\"login\":null}".into() }),
         },
         ToWorker::Cancel { request: 2 },
+        ToWorker::Withdraw { request: 3 },
         ToWorker::Fit {
             request: 3,
             model: 3,

@@ -32,6 +32,21 @@ const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// than threads that could have it unloaded.
 const ASK_AGAIN: usize = 256;
 
+/// What is to become of a prediction that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is not to begin any more.
+    Withdraw,
+    /// It is to end.
+    BreakOff,
+}
+
+/// Says how long a prediction is waited for.
+pub trait Patience: Send {
+    /// Resolves when something is to become of it; after `BreakOff` it is not asked again.
+    fn ends(&mut self) -> impl Future<Output = Verdict> + Send;
+}
+
 /// Why a worker gave no answer, or a bad one.
 #[derive(Debug, Error)]
 pub enum WorkerError {
@@ -342,16 +357,15 @@ impl Worker {
         }
     }
 
-    /// Predicts. Once `give_up` resolves the prediction is broken off; the call ends when the model does,
-    /// or the process: until then it takes a thread.
+    /// Predicts. What is broken off ends when the model does, or the process: until then it takes a thread.
     pub async fn predict(
         &self,
         model: &Model,
         force_reload: bool,
         http: Request,
-        mut give_up: Pin<&mut (impl Future<Output = ()> + Send)>,
+        patience: &mut impl Patience,
     ) -> Result<Predicted, WorkerError> {
-        let mut asked = self.ask_predict(model, force_reload, http.clone(), give_up.as_mut()).await;
+        let mut asked = self.ask_predict(model, force_reload, http.clone(), patience).await;
         // A switch of versions may unload the model between its introduction and its use; so may each
         // other request for it that ends after the switch.
         for _ in 0..ASK_AGAIN {
@@ -360,7 +374,7 @@ impl Worker {
                 break;
             };
             self.known().remove(&model.spec.id);
-            asked = self.ask_predict(model, force_reload, http.clone(), give_up.as_mut()).await;
+            asked = self.ask_predict(model, force_reload, http.clone(), patience).await;
         }
         self.answered.fetch_add(1, Ordering::Relaxed);
         match asked? {
@@ -377,7 +391,7 @@ impl Worker {
         model: &Model,
         force_reload: bool,
         http: Request,
-        give_up: Pin<&mut (impl Future<Output = ()> + Send)>,
+        patience: &mut impl Patience,
     ) -> Result<Answer, WorkerError> {
         self.introduce(model).await?;
         let (request, answer) = self.open_call()?;
@@ -387,9 +401,17 @@ impl Worker {
         self.sender.send(&message, body).await?;
         let answer = self.answer(answer);
         tokio::pin!(answer);
-        tokio::select! {
-            answered = &mut answer => answered,
-            () = give_up => self.break_off(request, answer).await,
+        loop {
+            tokio::select! {
+                answered = &mut answer => return withdrawn(answered),
+                verdict = patience.ends() => match verdict {
+                    // Only a dead worker cannot be told, and it ends the call itself.
+                    Verdict::Withdraw => {
+                        let _ = self.sender.send(&ToWorker::Withdraw { request }, Bytes::new()).await;
+                    }
+                    Verdict::BreakOff => return self.break_off(request, answer).await,
+                },
+            }
         }
     }
 
@@ -467,6 +489,16 @@ impl Worker {
 
     fn predicted(&self) -> MutexGuard<'_, HashSet<ModelId>> {
         self.predicted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The end of a call that was perhaps taken back.
+fn withdrawn(answered: Result<Answer, WorkerError>) -> Result<Answer, WorkerError> {
+    match answered {
+        Err(WorkerError::Model(ModelError { kind: ModelErrorKind::Cancelled, .. })) => {
+            Err(WorkerError::Cancelled)
+        }
+        answered => answered,
     }
 }
 

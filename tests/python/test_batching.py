@@ -224,6 +224,32 @@ def test_a_client_that_leaves_costs_the_others_of_its_batch_nothing(gated: Serve
     assert sizes(server.ask_together(["c"], ["d"])) == [2, 2]
 
 
+def test_a_client_that_leaves_before_its_request_begins_takes_it_along(gated: Serve) -> None:
+    server = gated(FIRST, "--max-batch-size", "16")
+    with ThreadPoolExecutor(1) as pool:
+        with server.busy() as ask:
+            before = server.running()
+            left = pool.submit(
+                requests.post, f"{server.server.url}/predict", json=request("left"), timeout=1
+            )
+            wait_for(lambda: server.running() == before + 1, "the worker has the request")
+            stays = ask("stays")
+            with pytest.raises(requests.ReadTimeout):
+                left.result()
+            wait_for(lambda: server.running() == before + 1, "the worker has one request less")
+        assert sizes([stays.result()]) == [1]
+
+
+def test_a_request_does_not_wait_for_its_batch_longer_than_in_line(gated: Serve) -> None:
+    server = gated(FIRST, "--max-batch-size", "16", "--queue-timeout", "0.5")
+    with server.busy() as ask:
+        late = ask("late").result()
+        assert late.status_code == 503
+        assert "0.5" in late.json()["detail"]
+        in_time = ask("in time")
+    assert in_time.result().ok
+
+
 def test_a_class_that_is_not_thread_safe_is_called_once_at_a_time(gated: Serve) -> None:
     source = GATHERING.format(marks="THREAD_SAFE = False")
     server = gated(source, "--max-batch-size", "16", "--threads", "4")

@@ -130,10 +130,25 @@ fn take<H: ModelHost>(
             }
         }
         ToWorker::Cancel { request } => cancel(shared, request),
+        ToWorker::Withdraw { request } => {
+            withdraw(shared, request);
+        }
         ToWorker::Fit { request, model, job } => queues.fit.push(Fit { request, model, job, body }),
         ToWorker::Shutdown => queues.close(),
         ToWorker::Configure(_) => {}
     }
+}
+
+/// Breaks a prediction off that has not begun; false if there is no such one.
+fn withdraw<H>(shared: &Shared<H>, request: RequestId) -> bool {
+    let found = shared.queues.predict.withdraw(|waiting| waiting.request == request).is_some();
+    if found {
+        let kind = ModelErrorKind::Cancelled;
+        let message = "the request was cancelled before it began".into();
+        let error = ModelError { kind, ..own_error("PredictionCancelled", message) };
+        fail(&shared.writer, request, error);
+    }
+    found
 }
 
 /// Breaks a prediction off, without holding up the channel: the interpreter may be busy.
@@ -141,13 +156,7 @@ fn cancel<H: ModelHost>(shared: &Arc<Shared<H>>, request: RequestId) {
     let shared = Arc::clone(shared);
     let run = move || {
         for _ in 0..CANCEL_ATTEMPTS {
-            if shared.queues.predict.withdraw(|waiting| waiting.request == request).is_some() {
-                let kind = ModelErrorKind::Cancelled;
-                let message = "the request was cancelled before it began".into();
-                let error = ModelError { kind, ..own_error("PredictionCancelled", message) };
-                return fail(&shared.writer, request, error);
-            }
-            if shared.host.cancel(request) {
+            if withdraw(&shared, request) || shared.host.cancel(request) {
                 return;
             }
             thread::sleep(CANCEL_PAUSE);
