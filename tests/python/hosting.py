@@ -254,6 +254,7 @@ def is_running(pid: int) -> bool:
     """Tell whether a process exists and is no zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
+        # The second is what reading says of one that ends just then.
         return False
     return stat.rsplit(")", 1)[1].split()[0] != "Z"

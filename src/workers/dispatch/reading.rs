@@ -12,8 +12,9 @@ use crate::workers::keys::Attention;
 
 /// How long nobody may read, and predictions may wait for a thread that is about to be done.
 pub const LOOK_AFTER: Duration = Duration::from_millis(1);
-/// After so many looks at a thread that waits for something to read, the lookout sleeps.
-const QUIET: u32 = 3;
+/// After so many looks at the same thread that waits for something to read, the lookout sleeps: to be woken costs
+/// whoever reads more than being looked at, unless it is seldom.
+const QUIET: u32 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reader {
