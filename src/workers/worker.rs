@@ -2,50 +2,27 @@
 //!
 //! Every call has exactly one end: its answer, or [`WorkerError::Died`] when the process is gone.
 
+mod predict;
+
 use std::collections::{HashMap, HashSet};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
-use tokio::time::timeout;
 
+pub use self::predict::{Patience, Predicted, Verdict};
 use super::channel::{Receiver, Sender};
 use super::frame::FrameError;
 use super::keys::{KeyKeeper, KeyQuestion};
-use super::model::{Model, Request};
+use super::model::Model;
 use super::output::job::CurrentJob;
 use super::protocol::{
-    ClassInfo, FitJob, FromWorker, ImportFailure, KeyOutcome, ModelError, ModelErrorKind, ModelId,
-    PROTOCOL, RequestId, ToWorker, VersionNames,
+    ClassInfo, FitJob, FromWorker, ImportFailure, KeyOutcome, ModelError, ModelId, PROTOCOL,
+    RequestId, ToWorker, VersionNames,
 };
 use super::signs::Signs;
-use crate::predictions::Mended;
-
-/// How long a prediction may take to end once it was broken off; code in C does not notice.
-const CANCEL_GRACE: Duration = Duration::from_secs(5);
-
-/// How often a prediction is asked for whose model was unloaded meanwhile: there are no more requests
-/// than threads that could have it unloaded.
-const ASK_AGAIN: usize = 256;
-
-/// What is to become of a prediction that was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is not to begin any more.
-    Withdraw,
-    /// It is to end.
-    BreakOff,
-}
-
-/// Says how long a prediction is waited for.
-pub trait Patience: Send {
-    /// Resolves when something is to become of it; after `BreakOff` it is not asked again.
-    fn ends(&mut self) -> impl Future<Output = Verdict> + Send;
-}
 
 /// Why a worker gave no answer, or a bad one.
 #[derive(Debug, Error)]
@@ -81,15 +58,6 @@ pub enum StartError {
 struct Answer {
     message: FromWorker,
     body: Bytes,
-}
-
-/// A prediction as the model made it.
-#[derive(Debug)]
-pub struct Predicted {
-    pub body: Bytes,
-    pub tasks: usize,
-    /// What was changed in it while it was written.
-    pub mended: Mended,
 }
 
 type AnswerReceiver = oneshot::Receiver<Result<Answer, WorkerError>>;
@@ -357,88 +325,6 @@ impl Worker {
         }
     }
 
-    /// Predicts. What is broken off ends when the model does, or the process: until then it takes a thread.
-    pub async fn predict(
-        &self,
-        model: &Model,
-        force_reload: bool,
-        http: Request,
-        patience: &mut impl Patience,
-    ) -> Result<Predicted, WorkerError> {
-        let mut asked = self.ask_predict(model, force_reload, http.clone(), patience).await;
-        // A switch of versions may unload the model between its introduction and its use; so may each
-        // other request for it that ends after the switch.
-        for _ in 0..ASK_AGAIN {
-            let Err(WorkerError::Model(ModelError { kind: ModelErrorKind::Unloaded, .. })) = asked
-            else {
-                break;
-            };
-            self.known().remove(&model.spec.id);
-            asked = self.ask_predict(model, force_reload, http.clone(), patience).await;
-        }
-        self.answered.fetch_add(1, Ordering::Relaxed);
-        match asked? {
-            Answer { message: FromWorker::Predicted { tasks, mended, .. }, body } => {
-                self.predicted().insert(model.spec.id);
-                Ok(Predicted { body, tasks, mended })
-            }
-            other => Err(self.confused(&other)),
-        }
-    }
-
-    async fn ask_predict(
-        &self,
-        model: &Model,
-        force_reload: bool,
-        http: Request,
-        patience: &mut impl Patience,
-    ) -> Result<Answer, WorkerError> {
-        self.introduce(model).await?;
-        let (request, answer) = self.open_call()?;
-        let Request { head: http, body, batch } = http;
-        let model = model.spec.id;
-        let message = ToWorker::Predict { request, model, force_reload, http, batch };
-        self.sender.send(&message, body).await?;
-        let answer = self.answer(answer);
-        tokio::pin!(answer);
-        loop {
-            tokio::select! {
-                answered = &mut answer => return withdrawn(answered),
-                verdict = patience.ends() => match verdict {
-                    // Only a dead worker cannot be told, and it ends the call itself.
-                    Verdict::Withdraw => {
-                        let _ = self.sender.send(&ToWorker::Withdraw { request }, Bytes::new()).await;
-                    }
-                    Verdict::BreakOff => return self.break_off(request, answer).await,
-                },
-            }
-        }
-    }
-
-    /// Has a prediction end. A process that ends over it is another matter than a cancelled call.
-    async fn break_off(
-        &self,
-        request: RequestId,
-        mut answer: Pin<&mut impl Future<Output = Result<Answer, WorkerError>>>,
-    ) -> Result<Answer, WorkerError> {
-        // Only a dead worker cannot be told, and it ends the call itself.
-        let _ = self.sender.send(&ToWorker::Cancel { request }, Bytes::new()).await;
-        let end = if let Ok(end) = timeout(CANCEL_GRACE, answer.as_mut()).await {
-            end
-        } else {
-            self.hung.fetch_add(1, Ordering::Relaxed);
-            let end = answer.await;
-            self.hung.fetch_sub(1, Ordering::Relaxed);
-            end
-        };
-        match end {
-            Err(WorkerError::Died { worker, pid, reason }) => {
-                Err(WorkerError::Died { worker, pid, reason })
-            }
-            _ => Err(WorkerError::Cancelled),
-        }
-    }
-
     pub async fn fit(&self, model: &Model, job: FitJob, body: Bytes) -> Result<Bytes, WorkerError> {
         self.introduce(model).await?;
         let (request, answer) = self.open_call()?;
@@ -489,16 +375,6 @@ impl Worker {
 
     fn predicted(&self) -> MutexGuard<'_, HashSet<ModelId>> {
         self.predicted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The end of a call that was perhaps taken back.
-fn withdrawn(answered: Result<Answer, WorkerError>) -> Result<Answer, WorkerError> {
-    match answered {
-        Err(WorkerError::Model(ModelError { kind: ModelErrorKind::Cancelled, .. })) => {
-            Err(WorkerError::Cancelled)
-        }
-        answered => answered,
     }
 }
 
