@@ -1,8 +1,10 @@
 //! A crowd of requests and real threads, in any order: each request is run once, and nobody sleeps
 //! while something waits that could be run, or read.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
@@ -44,6 +46,8 @@ struct Making {
 struct Channel {
     stream: Mutex<UnixStream>,
     alarm: Arc<Alarm>,
+    /// Requests that were read; each is called by its number.
+    read: AtomicUsize,
 }
 
 /// What `Step::Push` and `Step::Forget` are on the channel, before the model; and the end of all work.
@@ -62,14 +66,19 @@ impl Channel {
     }
 
     /// Reads one step and takes it; false at the end.
-    fn take(mut stream: &UnixStream, dispatch: &Dispatch<()>, by: Option<ThreadId>) -> bool {
+    fn take(
+        &self,
+        mut stream: &UnixStream,
+        dispatch: &Dispatch<usize>,
+        by: Option<ThreadId>,
+    ) -> bool {
         let mut step = [0; 2];
         if stream.read_exact(&mut step).is_err() {
             return false;
         }
         let model = ModelId::from(step[1]);
         match step[0] {
-            PUSH => dispatch.push(model, (), by),
+            PUSH => dispatch.push(model, self.read.fetch_add(1, Ordering::Relaxed), by),
             FORGET => dispatch.forget(model),
             _ => dispatch.close(),
         }
@@ -78,14 +87,14 @@ impl Channel {
 }
 
 /// The lookout, as `runtime` runs it.
-fn look_out(dispatch: &Dispatch<()>, channel: &Channel) {
+fn look_out(dispatch: &Dispatch<usize>, channel: &Channel) {
     loop {
         let stream = channel.stream.lock().unwrap();
         loop {
             while dispatch.any_waits() && !channel.comes_within(&stream, LOOK_AFTER) {
                 dispatch.hasten();
             }
-            if !Channel::take(&stream, dispatch, None) {
+            if !channel.take(&stream, dispatch, None) {
                 return;
             }
             if dispatch.hand_over() {
@@ -97,30 +106,35 @@ fn look_out(dispatch: &Dispatch<()>, channel: &Channel) {
     }
 }
 
-/// A predict thread, as `runtime` runs it. Says how many items it ran.
-fn take_work(dispatch: &Dispatch<()>, channel: &Channel, by_thread: bool, making: Making) -> usize {
+/// A predict thread, as `runtime` runs it. Says what it ran.
+fn take_work(
+    dispatch: &Dispatch<usize>,
+    channel: &Channel,
+    by_thread: bool,
+    making: Making,
+) -> Vec<usize> {
     let thread = dispatch.register();
-    let mut ran = 0;
+    let mut ran = Vec::new();
     loop {
         match dispatch.next(thread, PATIENCE) {
-            Next::Item { model, item: () } => {
+            Next::Item { model, item } => {
                 if by_thread && !dispatch.holds(thread, model) {
                     let cost = Duration::from_micros(making.takes);
                     thread::sleep(cost);
-                    if (ran + thread).is_multiple_of(making.fails) {
+                    if item.is_multiple_of(making.fails) {
                         dispatch.not_made(model);
                     } else {
                         dispatch.made(thread, model, cost);
                     }
                 }
-                ran += 1;
+                ran.push(item);
                 dispatch.done(thread);
             }
             Next::Read(until) => {
                 let stream = channel.stream.lock().unwrap();
                 let patience = until.saturating_duration_since(Instant::now());
                 if channel.comes_within(&stream, patience) {
-                    Channel::take(&stream, dispatch, Some(thread));
+                    channel.take(&stream, dispatch, Some(thread));
                 }
             }
             Next::Forget(_) | Next::Idle => {}
@@ -152,7 +166,7 @@ proptest! {
         let (mut server, worker) = UnixStream::pair().unwrap();
         let alarm = Arc::new(Alarm::new().unwrap());
         dispatch.let_read(Arc::clone(&alarm));
-        let channel = Arc::new(Channel { stream: Mutex::new(worker), alarm });
+        let channel = Arc::new(Channel { stream: Mutex::new(worker), alarm, read: AtomicUsize::new(0) });
         let making = Making { fails, takes };
         let (report, ended) = mpsc::channel();
         for _ in 0..threads {
@@ -176,15 +190,16 @@ proptest! {
             }
         }
         server.write_all(&[CLOSE, 0]).unwrap();
-        let mut ran = 0;
+        let mut ran = Vec::new();
         for _ in 0..threads {
             let one = ended.recv_timeout(HANGS);
             prop_assert!(one.is_ok(), "a thread sleeps while something waits: {dispatch:?}");
-            ran += one.unwrap();
+            ran.extend(one.unwrap());
         }
         dispatch.wait_drained();
         drop(server);
         prop_assert!(lookout.join().is_ok());
-        prop_assert_eq!(ran, pushed);
+        prop_assert_eq!(ran.len(), pushed);
+        prop_assert_eq!(ran.into_iter().collect::<BTreeSet<_>>().len(), pushed);
     }
 }
