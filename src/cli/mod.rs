@@ -89,3 +89,6 @@ fn say(line: &str) {
     // A closed pipe (`label-studio-ml init … | head`) is no error.
     let _ = writeln!(std::io::stdout(), "{line}");
 }
+
+#[cfg(test)]
+mod help_tests;
