@@ -2,6 +2,20 @@
 
 from typing import Any, Literal
 
+__all__ = [
+    "ask_key",
+    "detect_generation",
+    "is_cancelled",
+    "is_hosted",
+    "log_line",
+    "log_text",
+    "main",
+    "parse_config",
+    "report_progress",
+    "to_json",
+    "worker_main",
+]
+
 def main(argv: list[str]) -> int:
     """Run the command line `argv`, the program first; return the exit status."""
 
@@ -22,7 +36,7 @@ def detect_generation(class_: type, init_app: list[str] = ...) -> tuple[int, str
 def is_hosted() -> bool:
     """Tell whether this process is a worker of a server."""
 
-def ask_key(ask: str, project: str, key: str, value: str | None = None) -> tuple[bool, str | None]:
+def ask_key(ask: str, project: str, key: str, value: str | None) -> tuple[bool, str | None]:
     """Ask the server to `get`, `has`, `set` or `delete` a value of a project.
 
     Returns whether the server keeps values for this process, and what was found. Raises OSError.
