@@ -1,11 +1,26 @@
-# Sourced by the scripts beside it: finding a Python, making environments, building the wheel.
+# shellcheck shell=bash
+# Sourced by the scripts beside it: finding a Python, making environments, building wheels.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+# What belongs to this clone.
 CACHE="$ROOT/.cache"
-export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+# What any clone can use: tools that are compiled, other people's programs. By version.
+SHARED="${LABEL_STUDIO_ML_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/label-studio-ml-tests}"
+LOCKS="$ROOT/scripts/requirements"
+# shellcheck disable=SC2034 # used by the scripts that source this
+TOOLS="$CACHE/tools" TESTS="$CACHE/tests" FAULTS="$CACHE/faults"
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore UV_NO_PROGRESS=1
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+# Ends a stage that cannot run on this machine.
+leave_out() { printf '%s\n' "$*"; exit 77; }
+
+# Runs a command that computes for minutes, so that tests that run beside it hardly notice. It gets as
+# much as the trainings that they start, which compute when nobody else wants to as well.
+politely() {
+    if command -v chrt >/dev/null; then chrt --idle 0 "$@"; else nice -n 19 "$@"; fi
+}
 
 # Prints a Python of at least 3.10: $PYTHON if set, else the first on the PATH that runs.
 find_python() {
@@ -27,14 +42,69 @@ ensure_venv() {
     [ $# -eq 0 ] || "$dir/bin/python" -m pip install --quiet "$@"
 }
 
-# Builds the wheel with the environment in $CACHE/build; prints its path.
+# ensure_locked DIR NAME: makes DIR an environment with what scripts/requirements/NAME.txt lists, no
+# more and no less; one that was made from the same list is left as it is. Needs the tools.
+ensure_locked() {
+    local dir="$1" lock="$LOCKS/$2.txt"
+    cmp -s "$lock" "$dir/installed.txt" && return
+    rm -rf "$dir"
+    mkdir -p "$(dirname "$dir")"
+    "$TOOLS/bin/uv" venv --quiet --python "$(find_python)" "$dir"
+    VIRTUAL_ENV="$dir" "$TOOLS/bin/uv" pip install --quiet --no-deps -r "$lock"
+    cp "$lock" "$dir/installed.txt"
+}
+
+# install_wheel DIR WHEEL: puts a wheel of ours into an environment that has what it needs, in place of
+# another build of the same version.
+install_wheel() {
+    VIRTUAL_ENV="$1" "$TOOLS/bin/uv" pip install --quiet --no-deps --reinstall --no-cache "$2"
+}
+
+# maturin_build MATURIN OUT ARGUMENTS…: builds a wheel into the folder OUT; prints its path.
 # maturin has a target folder of its own, since it builds with other settings than cargo alone.
-build_wheel() {
+maturin_build() {
+    local maturin="$1" out="$2"
+    shift 2
     command -v cargo >/dev/null || die "Rust is needed: install it with rustup, https://rustup.rs"
-    ensure_venv "$CACHE/build" 'maturin>=1.9.4,<2'
-    rm -rf "$CACHE/wheel"
-    (cd "$ROOT" && "$CACHE/build/bin/maturin" build --release --locked \
-        --interpreter "$CACHE/build/bin/python" \
-        --target-dir target/maturin --out "$CACHE/wheel") >&2
-    ls "$CACHE"/wheel/*.whl
+    rm -rf "$out"
+    (cd "$ROOT" && politely "$maturin" build --locked --interpreter "$(find_python)" \
+        --target-dir target/maturin --out "$out" "$@") >&2
+    ls "$out"/*.whl
+}
+
+# Builds the wheel that users get, with an environment of its own; prints its path.
+build_wheel() {
+    ensure_venv "$CACHE/build" --constraint "$LOCKS/tools.txt" maturin
+    maturin_build "$CACHE/build/bin/maturin" "$CACHE/wheel" --release
+}
+
+# cargo_tool NAME VERSION: prints the path of a program from crates.io, which is compiled once. A debug
+# build takes a third of the time, and is fast enough for what runs for seconds.
+cargo_tool() {
+    local dir="$SHARED/$1-$2"
+    if [ ! -x "$dir/bin/$1" ]; then
+        mkdir -p "$SHARED"
+        local made
+        made="$(mktemp -d "$SHARED/.$1-XXXXXX")"
+        politely cargo install --quiet --locked --debug --version "=$2" --root "$made" \
+            --target-dir "$made/target" "$1" >&2 || { rm -rf "$made"; return 1; }
+        rm -rf "$made/target" "$dir"
+        mv "$made" "$dir"
+    fi
+    printf '%s\n' "$dir/bin/$1"
+}
+
+# Makes sure of programs of Debian: apt_install COMMAND PACKAGE…; fails where only root could.
+apt_install() {
+    local command="$1"
+    shift
+    command -v "$command" >/dev/null && return
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
+    say "Installing $*"
+    # Several stages may want something at once.
+    {
+        flock 9
+        apt-get -qq update
+        DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null
+    } 9>"${TMPDIR:-/tmp}/label-studio-ml-apt.lock"
 }

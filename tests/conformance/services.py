@@ -1,14 +1,15 @@
 """Virtual environments, free ports and child services, for tests that talk to real programs.
 
 Nothing here knows what is started; it only makes sure that it is there, answers, and is gone
-afterwards.  Standard library only, so that a script outside any test environment can use it.
+afterwards.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
-import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from types import TracebackType
 from typing import IO
 
 _LOG_TAIL = 4000
+_REQUIREMENTS = Path(__file__).resolve().parents[2] / "scripts" / "requirements"
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -55,43 +57,27 @@ def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return env
 
 
-def ensure_venv(
-    path: Path,
-    requirements: Sequence[str],
-    python: str = sys.executable,
-    *,
-    bare: bool = False,
-) -> Path:
-    """Make `path` a virtual environment that holds `requirements`; return its `bin` folder.
+def ensure_venv(path: Path, lock: str, python: str = sys.executable) -> Path:
+    """Make `path` a virtual environment with what `scripts/requirements/<lock>.txt` lists, and
+    nothing else; return its `bin` folder.
 
-    The first requirement must read `name==version`: an environment that has that version, and any
-    of the others, is taken as is.  `bare`: the first one is installed without what it declares
-    itself, the others are all that it gets.
+    One that was made from the same list is taken as is.  Several processes may ask at once.
     """
+    listed = _REQUIREMENTS / f"{lock}.txt"
     bin_dir = path.resolve() / "bin"
-    interpreter = bin_dir / "python"
-    if not interpreter.exists():
-        _run([python, "-m", "venv", str(path)])
-    if not _holds(interpreter, requirements):
-        pip = [str(interpreter), "-m", "pip", "install", "--quiet"]
-        if bare:
-            _run([*pip, *requirements[1:]])
-            _run([*pip, "--no-deps", requirements[0]])
-        else:
-            _run([*pip, *requirements])
-        if not _holds(interpreter, requirements):
-            raise ServiceError(f"{requirements[0]} is not importable from {path}")
+    made = path / "installed.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / f"{path.name}.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if made.exists() and made.read_text() == listed.read_text():
+            return bin_dir
+        uv = [sys.executable, "-m", "uv", "--quiet"]
+        shutil.rmtree(path, ignore_errors=True)
+        _run([*uv, "venv", "--python", python, str(path)])
+        into = ["--python", str(bin_dir / "python")]
+        _run([*uv, "pip", "install", *into, "--no-deps", "-r", str(listed)])
+        made.write_text(listed.read_text())
     return bin_dir
-
-
-def _holds(interpreter: Path, requirements: Sequence[str]) -> bool:
-    names = [re.split("[=<>]", requirement, maxsplit=1)[0] for requirement in requirements]
-    code = f"import importlib.metadata as m; print(*map(m.version, {names!r}))"
-    done = subprocess.run(
-        [str(interpreter), "-c", code], capture_output=True, text=True, check=False
-    )
-    wanted = requirements[0].partition("==")[2]
-    return done.returncode == 0 and done.stdout.split()[0] == wanted
 
 
 def _run(command: Sequence[str]) -> None:

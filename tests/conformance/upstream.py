@@ -34,34 +34,6 @@ OLDER: Release = "1.0.4"
 
 _SWITCH = {"projects": "", "events": "1"}
 
-# Imported at the top of its modules, and not declared.
-_UNDECLARED = ("rq==1.10.1", "redis<5", "setuptools<81")
-# What models of its time return, so that it can be seen what becomes of that.
-_OF_MODELS = ("numpy",)
-_REQUIREMENTS: dict[Release, tuple[str, ...]] = {
-    "1.0.9": ("label-studio-ml==1.0.9", *_UNDECLARED, *_OF_MODELS),
-    # What it declares, with two changes.  scikit-learn==0.24.1 is left out: it exists for no Python
-    # after 3.9, and nothing but an example imports it.  Jinja2, itsdangerous and Werkzeug are those
-    # that 1.0.9 asks for, since later ones do not fit Flask 1.1.2.
-    "1.0.4": (
-        "label-studio-ml==1.0.4",
-        "attr==0.3.1",
-        "attrs>=19.2.0",
-        "appdirs>=1.4.3",
-        "colorama>=0.4.4",
-        "Flask==1.1.2",
-        "Jinja2==3.0.3",
-        "itsdangerous==2.0.1",
-        "Werkzeug==2.0.2",
-        "lxml>=4.2.5",
-        "Pillow",
-        "requests>=2.22.0,<3",
-        "label-studio-tools==0.0.0.dev11",
-        *_UNDECLARED,
-        *_OF_MODELS,
-    ),
-}
-
 
 def upstream_venv(release: Release = NEWEST) -> Path:
     """The environment of a release, made at the first use.
@@ -75,8 +47,7 @@ def upstream_venv(release: Release = NEWEST) -> Path:
     chosen = os.environ.get(variable)
     path = Path(chosen) if chosen else cache_dir() / f"label-studio-ml-{release}"
     python = os.environ.get("LABEL_STUDIO_ML_UPSTREAM_PYTHON", sys.executable)
-    bare = release != NEWEST
-    return ensure_venv(path, _REQUIREMENTS[release], python, bare=bare).parent
+    return ensure_venv(path, f"upstream-{release}", python).parent
 
 
 def init_project(console_script: Path, name: str, root: Path, script: Path) -> Path:
@@ -110,11 +81,20 @@ def upstream_service(venv: Path, root: Path, script: Path, mode: Mode, port: int
 def main() -> None:
     """Run a model on upstream until interrupted."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--script", type=Path, required=True)
+    parser.add_argument("--script", type=Path)
+    parser.add_argument("--install", action="store_true", help="only install both releases")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--mode", choices=sorted(_SWITCH), default="projects")
-    parser.add_argument("--release", choices=sorted(_REQUIREMENTS), default=NEWEST)
+    parser.add_argument("--release", choices=[NEWEST, OLDER], default=NEWEST)
     options = parser.parse_args()
+    if options.install:
+        upstream_venv(NEWEST)
+        # Its pins do not fit every Python; tests that need it say so.
+        with contextlib.suppress(ServiceError):
+            upstream_venv(OLDER)
+        return
+    if options.script is None:
+        parser.error("--script says which model")
     with tempfile.TemporaryDirectory(prefix="upstream-", ignore_cleanup_errors=True) as root:
         service = upstream_service(
             upstream_venv(options.release),

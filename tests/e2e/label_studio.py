@@ -31,8 +31,6 @@ VERSION = "1.23.2"
 #: Of February 2022. It is yanked, which does not keep pip from installing exactly this version.
 OLDER_VERSION = "1.4.1"
 
-# Of its requirements some have no upper bound, and it does not start with their newest releases.
-_OLDER_REQUIREMENTS = ("djangorestframework==3.13.1",)
 _OLDER_PYTHONS = ("3.8", "3.9")
 _START_TIMEOUT = 240.0  # seconds
 
@@ -109,14 +107,10 @@ class LabelStudio:
 
     def install(self) -> None:
         """Make the environment and an empty database, unless they are there already."""
-        requirements = [f"label-studio=={self._version}"]
-        if self._is_older:
-            python = python_for_older()
-            if python is None:
-                raise ServiceError(f"Label Studio {self._version} needs Python 3.8 or 3.9")
-            ensure_venv(self._venv, [*requirements, *_OLDER_REQUIREMENTS], python)
-        else:
-            ensure_venv(self._venv, requirements)
+        python = python_for_older() if self._is_older else sys.executable
+        if python is None:
+            raise ServiceError(f"Label Studio {self._version} needs Python 3.8 or 3.9")
+        ensure_venv(self._venv, f"label-studio-{self._version}", python)
         if not self._template.exists():
             self._run()
             self._keep_template()
@@ -224,3 +218,12 @@ class LabelStudio:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+if __name__ == "__main__":
+    # Installs it, so that tests need not wait for that.
+    _studio = LabelStudio()
+    try:
+        _studio.install()
+    finally:
+        _studio.stop()

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# The benchmark, as quickly as it can, to see that it works.
+#: lane alone
+#: after wheel
+#: minutes 15
+set -euo pipefail
+# shellcheck source=scripts/common.sh
+source "$(dirname "$0")/../common.sh"
+
+command -v h2load >/dev/null ||
+    leave_out "the benchmark needs h2load; on Debian, as root: apt-get install nghttp2-client"
+LABEL_STUDIO_ML_WHEEL="$(ls "$CACHE"/wheel-tests/*.whl)" "$ROOT/scripts/bench" --quick

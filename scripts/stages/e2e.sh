@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# A real Label Studio and a browser, without the slowest tests.
+#: lane tests
+#: after wheel label-studio
+#: minutes 20
+set -euo pipefail
+# shellcheck source=scripts/common.sh
+source "$(dirname "$0")/../common.sh"
+cd "$ROOT"
+
+CHOSEN='not slow'
+if ! command -v chromedriver >/dev/null; then
+    CHOSEN='not slow and not browser'
+    echo "Left out: tests in a browser need chromium and chromedriver;" \
+        "on Debian, as root: apt-get install chromium chromium-driver"
+fi
+"$TESTS/bin/python" -m pytest tests/e2e --durations=10 -m "$CHOSEN"

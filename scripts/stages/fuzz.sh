@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# The same made-up input each time for everything that reads bytes from elsewhere.
+#: lane compile
+#: minutes 25
+set -euo pipefail
+# shellcheck source=scripts/common.sh
+source "$(dirname "$0")/../common.sh"
+
+apt_install "${CXX:-c++}" g++ ||
+    leave_out "fuzzing needs a compiler for C++; on Debian, as root: apt-get install g++"
+"$ROOT/scripts/fuzz" --short

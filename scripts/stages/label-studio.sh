@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Installs the Label Studio that ours is connected to.
+#: lane light
+#: after environments
+#: minutes 20
+set -euo pipefail
+# shellcheck source=scripts/common.sh
+source "$(dirname "$0")/../common.sh"
+cd "$ROOT"
+
+"$TESTS/bin/python" tests/e2e/label_studio.py
