@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from importlib.metadata import requires, version
@@ -77,6 +78,26 @@ def test_the_extension_is_built_as_it_must_be() -> None:
     assert "abi3-py310" in lock.stdout
     assert "auto-initialize" not in lock.stdout
     assert 'feature "extension-module"' not in lock.stdout
+
+
+def test_the_oldest_compiler_that_is_promised_builds_every_dependency() -> None:
+    """As far as they say which one they need; our own code is minded by clippy's `incompatible_msrv`."""
+    done = subprocess.run(
+        ["cargo", "metadata", "--locked", "--format-version=1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    needed = {
+        f"{package['name']} {package['version']}": tuple(map(int, oldest.split(".")[:2]))
+        for package in json.loads(done.stdout)["packages"]
+        if (oldest := package["rust_version"])
+    }
+    promised = needed.pop("label-studio-ml 3.0.0")
+    assert len(needed) > 100
+    assert {name: oldest for name, oldest in needed.items() if oldest > promised} == {}
 
 
 def test_the_names_that_scripts_import_are_there() -> None:
