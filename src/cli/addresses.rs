@@ -4,9 +4,10 @@
 //! Label Studio, each with the place that Label Studio must be in for it.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
 
 use serde::Serialize;
+
+use crate::os::container;
 
 /// Interfaces between this machine and its own containers and virtual machines.
 const VIRTUAL: [&str; 8] = ["docker", "br-", "veth", "virbr", "cni", "flannel", "cali", "podman"];
@@ -42,7 +43,7 @@ impl Surroundings {
         let mut interfaces: Vec<_> =
             interfaces.into_iter().map(|found| (found.name.clone(), found.ip())).collect();
         interfaces.sort();
-        Self { interfaces, in_container: in_container() }
+        Self { interfaces, in_container: container::contains_this_process() }
     }
 
     /// Whether an address is one of this machine's own.
@@ -142,15 +143,6 @@ fn is_link_local(ip: IpAddr) -> bool {
 
 /// The address to listen on, as the server sees it once it listens on all.
 pub(super) const EVERYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-
-fn in_container() -> bool {
-    let is_there = |file: &str| Path::new(file).exists();
-    let cgroup = || std::fs::read_to_string("/proc/1/cgroup").unwrap_or_default();
-    is_there("/.dockerenv")
-        || is_there("/run/.containerenv")
-        || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
-        || ["docker", "kubepods", "containerd", "libpod"].iter().any(|word| cgroup().contains(word))
-}
 
 #[cfg(test)]
 mod tests {

@@ -99,6 +99,7 @@ fn this_thread(py: Python<'_>) -> PyResult<c_ulong> {
 }
 
 /// Has a thread raise `exception`, or forget one that it has not raised yet (null).
+#[expect(unsafe_code, reason = "PyO3 has no safe call for it")]
 fn raise(thread: c_ulong, exception: *mut pyo3::ffi::PyObject) {
     // SAFETY: both callers are attached to the interpreter, as the function demands. `exception` is
     // null or a class that its caller holds a reference to; the interpreter takes one of its own. A

@@ -42,6 +42,7 @@ pub(super) struct Paused<'py> {
 }
 
 impl<'py> Paused<'py> {
+    #[expect(unsafe_code, reason = "PyO3 has no safe call for it")]
     pub(super) fn new(py: Python<'py>) -> Self {
         // SAFETY: `py` shows that this thread is attached to the interpreter.
         let was_on = unsafe { PyGC_Disable() } != 0;
@@ -50,6 +51,7 @@ impl<'py> Paused<'py> {
 }
 
 impl Drop for Paused<'_> {
+    #[expect(unsafe_code, reason = "PyO3 has no safe call for it")]
     fn drop(&mut self) {
         if self.was_on {
             // SAFETY: this thread is still attached, for as long as the value lives.

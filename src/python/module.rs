@@ -3,7 +3,6 @@
 //! `main` is the console script, `worker_main` the inside of a worker process; the rest serves the
 //! Python part of the package. Typed in `python/label_studio_ml/_native.pyi`.
 
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use pyo3::prelude::*;
 
 use super::host::PythonHost;
 use crate::cli;
+use crate::os::inherited;
 use crate::workers::process::Launch;
 use crate::workers::runtime;
 
@@ -37,7 +37,10 @@ mod native {
 
 /// Runs the command line; returns the exit status.
 #[pyfunction]
-#[allow(clippy::needless_pass_by_value)] // a list of Python's can only be taken as a whole
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a list of Python's can only be taken as a whole"
+)]
 fn main(py: Python<'_>, argv: Vec<String>) -> PyResult<i32> {
     let python: PathBuf = py.import("sys")?.getattr("executable")?.extract()?;
     let package: PathBuf = py.import("label_studio_ml")?.getattr("__file__")?.extract()?;
@@ -58,12 +61,8 @@ fn main(py: Python<'_>, argv: Vec<String>) -> PyResult<i32> {
 /// Serves the server at the other end of the socket `channel`; returns when it says so.
 #[pyfunction]
 fn worker_main(channel: i32) -> PyResult<()> {
-    if channel < 3 {
-        return Err(PyOSError::new_err("the channel must not be a standard stream"));
-    }
-    // SAFETY: the server passes this descriptor to the process for this one use; nothing else in
-    // the process owns it, since it is above the standard streams and was inherited.
-    let channel = unsafe { OwnedFd::from_raw_fd(channel) };
+    let channel =
+        inherited::take(channel).map_err(|error| PyOSError::new_err(error.to_string()))?;
     let host = Arc::new(PythonHost::default());
     runtime::run(&host, channel).map_err(|error| PyRuntimeError::new_err(error.to_string()))
 }

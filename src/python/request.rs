@@ -25,6 +25,7 @@ pub(super) fn around<T>(
 }
 
 /// `sys.modules`, without looking for `sys` in it.
+#[expect(unsafe_code, reason = "PyO3 has no safe call for it")]
 fn imported(py: Python<'_>) -> Bound<'_, PyAny> {
     // SAFETY: the thread is attached, and the interpreter keeps its modules for as long as it lives; the
     // reference is taken as a borrowed one.

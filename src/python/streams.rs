@@ -1,13 +1,13 @@
 //! Writing to the worker's own stdout and stderr, past whatever user code put in their place.
 
 use std::io;
-use std::os::fd::BorrowedFd;
 
-/// Writes records to descriptor 1 or 2. Blocks while the pipe is full.
+use rustix::stdio::{stderr, stdout};
+
+/// Writes records to descriptor 1 or 2. Blocks while the pipe is full; where user code closed the descriptor,
+/// it is an error.
 pub(super) fn write(stream: i32, records: &str) -> io::Result<()> {
-    // SAFETY: descriptors 1 and 2 are open for the whole life of a worker; user code that closes
-    // them gets an error from the write.
-    let stream = unsafe { BorrowedFd::borrow_raw(stream) };
+    let stream = if stream == 1 { stdout() } else { stderr() };
     let mut rest = records.as_bytes();
     while !rest.is_empty() {
         match rustix::io::write(stream, rest) {

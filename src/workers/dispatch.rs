@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 pub use self::reading::LOOK_AFTER;
 use self::reading::Reading;
-use super::alarm::Alarm;
 use super::protocol::ModelId;
+use crate::os::wakeup::Wakeup;
 
 /// While calls take less than this, another thread is not worth waking.
 const SHORT: Duration = Duration::from_micros(150);
@@ -36,7 +36,7 @@ pub enum Next<T> {
     },
     /// Drop the instances of these models.
     Forget(Vec<ModelId>),
-    /// Read the channel, or be called back by the alarm, until then at the latest; and then ask again.
+    /// Read the channel, or be called back by the wakeup, until then at the latest; and then ask again.
     Read(Instant),
     /// There was nothing to do for a while.
     Idle,
@@ -73,7 +73,7 @@ struct State<T> {
     closed: bool,
     reading: Reading,
     /// Without it no thread reads.
-    alarm: Option<Arc<Alarm>>,
+    wakeup: Option<Arc<Wakeup>>,
 }
 
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl<T> Dispatch<T> {
                 registered: 0,
                 closed: false,
                 reading: Reading::default(),
-                alarm: None,
+                wakeup: None,
             }),
             drained: Condvar::new(),
             lookout: Condvar::new(),
@@ -135,9 +135,9 @@ impl<T> Dispatch<T> {
         self.lock().by_thread = by_thread;
     }
 
-    /// Lets threads read the channel that have nothing else to do; `alarm` calls them back.
-    pub fn let_read(&self, alarm: Arc<Alarm>) {
-        self.lock().alarm = Some(alarm);
+    /// Lets threads read the channel that have nothing else to do; `wakeup` calls them back.
+    pub fn let_read(&self, wakeup: Arc<Wakeup>) {
+        self.lock().wakeup = Some(wakeup);
     }
 
     /// A thread begins to take work.

@@ -45,7 +45,7 @@ struct Making {
 /// The end of a channel that carries one step in two bytes.
 struct Channel {
     stream: Mutex<UnixStream>,
-    alarm: Arc<Alarm>,
+    wakeup: Arc<Wakeup>,
     /// Requests that were read; each is called by its number.
     read: AtomicUsize,
 }
@@ -59,9 +59,9 @@ impl Channel {
     fn comes_within(&self, stream: &UnixStream, patience: Duration) -> bool {
         let patience = Timespec::try_from(patience).unwrap();
         let mut waited =
-            [PollFd::new(stream, PollFlags::IN), PollFd::new(&*self.alarm, PollFlags::IN)];
+            [PollFd::new(stream, PollFlags::IN), PollFd::new(&*self.wakeup, PollFlags::IN)];
         rustix::io::retry_on_intr(|| poll(&mut waited, Some(&patience))).unwrap();
-        self.alarm.silence();
+        self.wakeup.clear();
         !waited[0].revents().is_empty()
     }
 
@@ -164,9 +164,9 @@ proptest! {
     ) {
         let dispatch = Arc::new(Dispatch::new(by_thread));
         let (mut server, worker) = UnixStream::pair().unwrap();
-        let alarm = Arc::new(Alarm::new().unwrap());
-        dispatch.let_read(Arc::clone(&alarm));
-        let channel = Arc::new(Channel { stream: Mutex::new(worker), alarm, read: AtomicUsize::new(0) });
+        let wakeup = Arc::new(Wakeup::new().unwrap());
+        dispatch.let_read(Arc::clone(&wakeup));
+        let channel = Arc::new(Channel { stream: Mutex::new(worker), wakeup, read: AtomicUsize::new(0) });
         let making = Making { fails, takes };
         let (report, ended) = mpsc::channel();
         for _ in 0..threads {

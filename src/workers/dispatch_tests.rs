@@ -269,10 +269,10 @@ fn what_waits_in_vain_is_given_to_others() {
     assert!(!dispatch.any_waits());
 }
 
-/// One whose calls are short, with an alarm, and a thread that has just done one.
+/// One whose calls are short, with a wakeup, and a thread that has just done one.
 fn of_short_calls(by_thread: bool) -> (Arc<Dispatch<&'static str>>, ThreadId) {
     let dispatch = Arc::new(Dispatch::new(by_thread));
-    dispatch.let_read(Arc::new(Alarm::new().unwrap()));
+    dispatch.let_read(Arc::new(Wakeup::new().unwrap()));
     let thread = dispatch.register();
     dispatch.begin_making(1);
     dispatch.made(thread, 1, NOW);
@@ -336,9 +336,9 @@ fn the_lookout_reads_while_a_call_waits_for_an_answer() {
 #[test]
 fn a_thread_that_reads_is_called_back() {
     let (dispatch, thread) = of_short_calls(true);
-    let alarm = dispatch.lock().alarm.clone().unwrap();
+    let wakeup = dispatch.lock().wakeup.clone().unwrap();
     let is_rung = || {
-        let mut waited = [rustix::event::PollFd::new(&*alarm, rustix::event::PollFlags::IN)];
+        let mut waited = [rustix::event::PollFd::new(&*wakeup, rustix::event::PollFlags::IN)];
         rustix::event::poll(&mut waited, Some(&rustix::event::Timespec::default())).unwrap() > 0
     };
     assert!(matches!(dispatch.next(thread, SOON), Next::Read(_)));
@@ -349,7 +349,7 @@ fn a_thread_that_reads_is_called_back() {
     assert!(matches!(dispatch.next(thread, SOON), Next::Read(_)));
     dispatch.push(1, "somebody else's", None);
     assert!(is_rung());
-    alarm.silence();
+    wakeup.clear();
     assert!(!is_rung());
     assert_eq!(dispatch.next(thread, SOON), item(1, "somebody else's"));
     dispatch.done(thread);

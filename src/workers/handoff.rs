@@ -1,18 +1,18 @@
 //! Large bodies handed over as a file descriptor instead of as bytes on the channel.
 //!
 //! A body that turns out to be large is written into a file without a name as it comes, and from then on
-//! both sides look at the same pages: the server to find the project, the worker to parse it. On Linux it
-//! is a sealed memory file (the sender can no longer change what the receiver parses), elsewhere an
-//! unlinked temporary file.
+//! both sides look at the same pages: the server to find the project, the worker to parse it (see
+//! [`memory_file`](crate::os::memory_file)).
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use memmap2::{Mmap, MmapOptions};
+use memmap2::Mmap;
+
+use crate::os::memory_file::{MemoryFile, SealedFile};
 
 /// A body on its way to a worker. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +32,7 @@ pub enum Received {
 /// A large body that is still coming.
 #[derive(Debug)]
 pub struct Spool {
-    file: File,
+    file: MemoryFile,
 }
 
 impl Payload {
@@ -56,7 +56,7 @@ impl Payload {
         }
         let mut spool = Spool::new()?;
         spool.write(&self.bytes)?;
-        Ok(Arc::new(spool.sealed()?.into()))
+        Ok(Arc::new(spool.file.seal()?.into()))
     }
 
     pub(super) fn is_in_file(&self) -> bool {
@@ -66,34 +66,23 @@ impl Payload {
 
 impl Spool {
     pub fn new() -> io::Result<Self> {
-        Ok(Self { file: nameless()? })
+        Ok(Self { file: MemoryFile::new()? })
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
+        self.file.write(bytes)
     }
 
     /// The whole body, which nobody can change from now on.
     pub fn finish(self) -> io::Result<(Mmap, OwnedFd)> {
-        let file = self.sealed()?;
-        Ok((map(&file)?, file.into()))
-    }
-
-    fn sealed(self) -> io::Result<File> {
-        seal(&self.file)?;
-        Ok(self.file)
+        let file = self.file.seal()?;
+        Ok((file.map()?, file.into()))
     }
 }
 
 /// Maps what [`Spool`] put into a file.
 pub fn unpack(descriptor: OwnedFd) -> io::Result<Received> {
-    Ok(Received::Mapped(map(&File::from(descriptor))?))
-}
-
-fn map(file: &File) -> io::Result<Mmap> {
-    // SAFETY: the file has no name, and its writer has finished with it. On Linux it is sealed, so that
-    // nobody can change or shorten it; elsewhere only this program has its descriptor, and does not.
-    unsafe { MmapOptions::new().map_copy_read_only(file) }
+    Ok(Received::Mapped(SealedFile::received(descriptor).map()?))
 }
 
 impl Received {
@@ -137,30 +126,6 @@ impl From<Vec<u8>> for Payload {
     }
 }
 
-#[cfg(target_os = "linux")]
-fn nameless() -> io::Result<File> {
-    use rustix::fs::MemfdFlags;
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    Ok(rustix::fs::memfd_create("label-studio-ml-body", flags)?.into())
-}
-
-#[cfg(target_os = "linux")]
-fn seal(file: &File) -> io::Result<()> {
-    use rustix::fs::SealFlags;
-    let all = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-    Ok(rustix::fs::fcntl_add_seals(file, all)?)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn nameless() -> io::Result<File> {
-    tempfile::tempfile()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn seal(_file: &File) -> io::Result<()> {
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,13 +150,5 @@ mod tests {
         }
         let empty = Payload::default().into_file().unwrap().try_clone().unwrap();
         assert!(unpack(empty).unwrap().is_empty());
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_body_that_is_handed_over_can_no_longer_be_changed() {
-        let mut file = File::from(spooled(b"tasks").1);
-        assert!(file.write_all(b"other").is_err());
-        assert!(file.set_len(0).is_err());
     }
 }

@@ -4,19 +4,19 @@
 //! must not meet the next run of its job. So the next server ends it first. A process is named by
 //! boot, pid and time of start, which no other process ever has together.
 
-use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::os::processes::{boot_id, start_time};
 
 /// How long a killed process may take to be gone.
 const GONE: Duration = Duration::from_secs(5);
 
 /// Names a running process for [`end`]; none where the system does not tell (only Linux does).
 pub fn name(pid: u32) -> Option<String> {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(format!("{}/{pid}/{}", boot.trim(), start_time(pid)?))
+    Some(format!("{}/{pid}/{}", boot_id()?, start_time(pid)?))
 }
 
 /// Kills the process group of a named process if it still runs, and waits until it is gone.
@@ -34,16 +34,6 @@ pub fn end(worker: &str) {
     while runs() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// Ticks since the boot; none for a process that is gone or only waits to be reaped.
-fn start_time(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name of the program comes second, in parentheses, and may hold anything.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace();
-    let state = fields.next()?;
-    (state != "Z").then(|| fields.nth(18)?.parse().ok()).flatten()
 }
 
 #[cfg(all(test, target_os = "linux"))]

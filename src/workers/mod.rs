@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-pub mod alarm;
 pub mod channel;
 pub mod descendants;
 pub mod dispatch;
@@ -18,11 +17,9 @@ pub mod host;
 pub mod keys;
 pub mod leftover;
 pub mod line;
-pub mod memory;
 pub mod model;
 pub mod output;
 pub mod pool;
-mod priority;
 pub mod process;
 pub mod protocol;
 pub mod queue;

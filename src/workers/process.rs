@@ -17,6 +17,7 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::descendants;
+use crate::os::signals;
 
 /// Number under which a worker finds its end of the channel.
 const CHANNEL: i32 = 3;
@@ -157,17 +158,7 @@ fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exited with status {code}"),
         (None, Some(signal)) => {
-            let name = match signal {
-                4 => " (SIGILL)",
-                6 => " (SIGABRT)",
-                7 => " (SIGBUS)",
-                8 => " (SIGFPE)",
-                9 => " (SIGKILL, perhaps for want of memory)",
-                11 => " (SIGSEGV)",
-                15 => " (SIGTERM)",
-                _ => "",
-            };
-            format!("was killed by signal {signal}{name}")
+            format!("was killed by signal {signal}{}", signals::in_words(signal))
         }
         (None, None) => "ended for an unknown reason".into(),
     }

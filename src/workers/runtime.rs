@@ -18,7 +18,6 @@ use thiserror::Error;
 
 use self::predict::predict_loop;
 use self::reading::Incoming;
-use super::alarm::Alarm;
 use super::channel::blocking::Writer;
 use super::descendants::end_this_worker;
 use super::dispatch::Dispatch;
@@ -26,12 +25,13 @@ use super::frame::FrameError;
 use super::handoff::Received;
 use super::host::{HttpRequest, ModelHost};
 use super::keys::KeyClient;
-use super::priority;
 use super::protocol::{
     Batchable, FitJob, FromWorker, ModelError, ModelErrorKind, ModelId, PROTOCOL, RequestId, Role,
     ToWorker,
 };
 use super::queue::WorkQueue;
+use crate::os::priority;
+use crate::os::wakeup::Wakeup;
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -130,14 +130,14 @@ pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), RuntimeE
         None => return Ok(()),
     };
 
-    let (alarm, queues) = (Arc::new(Alarm::new()?), Queues::default());
-    queues.predict.let_read(Arc::clone(&alarm));
+    let (wakeup, queues) = (Arc::new(Wakeup::new()?), Queues::default());
+    queues.predict.let_read(Arc::clone(&wakeup));
     let keys = Arc::new(KeyClient::new(Arc::clone(&writer), Arc::clone(&queues.predict) as _));
     host.keep_keys_with(&keys);
     let shared = Arc::new(Shared {
         host: Arc::clone(host),
         queues,
-        incoming: Incoming::new(reader, alarm, keys),
+        incoming: Incoming::new(reader, wakeup, keys),
         writer: Arc::clone(&writer),
         max_batch_size: configure.max_batch_size,
         loading: AtomicUsize::default(),
@@ -146,7 +146,7 @@ pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), RuntimeE
     spawn_heartbeat(&shared)?;
     // Predictions come first; but that this process lives must be seen also while it cannot compute.
     if configure.role == Role::Train {
-        priority::take(configure.train_nice);
+        priority::lower(configure.train_nice);
     }
 
     match host.import(&configure) {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use super::probe::{Found, Health, Prober};
 use super::report::Group;
 use crate::cli::addresses::{Address, EVERYWHERE, HERE, Surroundings};
-use crate::cli::listen::holders;
+use crate::os::listeners;
 
 /// What is known of the server at the port.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(super) async fn check(
     token: Option<&str>,
     start: &str,
 ) -> Server {
-    let listening = holders(port);
+    let listening = listeners::on(port);
     let bound = bound(&listening);
     let host = if bound.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { bound };
     let url = format!("http://{}", SocketAddr::new(host, port));

@@ -1,6 +1,6 @@
 //! `--workers`: a number, or as many as the machine has room for.
 
-use std::fs;
+use crate::os::memory;
 
 /// Memory that a worker is taken to need: what it is for a model is known only once it is loaded.
 const EACH: u64 = 1 << 30;
@@ -18,7 +18,7 @@ pub(super) struct Workers {
 pub(super) fn parse(text: &str) -> Result<Workers, String> {
     if text.eq_ignore_ascii_case("auto") {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        return Ok(fitting(cores, available_memory()));
+        return Ok(fitting(cores, memory::available()));
     }
     match text.parse() {
         Ok(number) if (1..=MOST).contains(&number) => Ok(Workers { number, because: None }),
@@ -39,22 +39,6 @@ fn fitting(cores: usize, memory: Option<u64>) -> Workers {
         _ => format!("there are {cores} cores"),
     };
     Workers { number, because: Some(because) }
-}
-
-/// Bytes that may still be used: of the machine, and of the container that this runs in.
-fn available_memory() -> Option<u64> {
-    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| of_machine(&text));
-    let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let limit = number("/sys/fs/cgroup/memory.max");
-    let used = number("/sys/fs/cgroup/memory.current");
-    let container = limit.map(|limit| limit.saturating_sub(used.unwrap_or(0)));
-    machine.into_iter().chain(container).min()
-}
-
-fn of_machine(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib << 10)
 }
 
 #[cfg(test)]
@@ -81,12 +65,5 @@ mod tests {
         assert_eq!(number(100_000, Some(1 << 20)), MOST);
         let why = fitting(4, Some(3 << 30)).because.unwrap();
         assert_eq!(why, "3 GiB of memory are free, for 4 cores");
-    }
-
-    #[test]
-    fn what_is_free_is_read_from_the_system() {
-        let text = "MemTotal:       24683656 kB\nMemAvailable:   20 kB\n";
-        assert_eq!(of_machine(text), Some(20 << 10));
-        assert_eq!(of_machine("MemTotal: 5 kB"), None);
     }
 }

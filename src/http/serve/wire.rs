@@ -1,7 +1,6 @@
 //! The stream of a connection, which reports what passes over it.
 
 use std::io;
-use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::phase::Shared;
+use crate::os::sockets::unconfirmed;
 
 pub(super) struct Wire {
     stream: TcpStream,
@@ -28,7 +28,8 @@ impl Wire {
     fn report(&self, written: &Poll<io::Result<usize>>) {
         match written {
             Poll::Ready(_) => self.shared.progressed(),
-            Poll::Pending => self.shared.stalled(outstanding(&self.stream)),
+            // A client may read so slowly that for a minute there is no room to write, and yet takes some.
+            Poll::Pending => self.shared.stalled(unconfirmed(&self.stream)),
         }
     }
 }
@@ -95,14 +96,4 @@ impl AsyncWrite for Wire {
         }
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
-}
-
-/// Bytes that were written and that the other side has not confirmed; none where the system does not tell.
-/// A client may read so slowly that for a minute there is no room to write, and yet takes some.
-fn outstanding(stream: &TcpStream) -> Option<usize> {
-    let mut bytes: libc::c_int = 0;
-    // SAFETY: the descriptor is open as long as `stream` is borrowed, and this request writes one `c_int`
-    // where its argument points.
-    let told = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
-    if told == 0 { usize::try_from(bytes).ok() } else { None }
 }

@@ -1,19 +1,19 @@
 //! The worker's end of the channel: plain threads, no runtime.
 
-use std::io::{IoSliceMut, Write};
+use std::io::Write;
 use std::ops::Range;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use super::handoff::Received;
 use super::{
-    Arc, FrameError, FromWorker, HEAD_ROOM, IoSlice, Kind, MaybeUninit, Mutex, OwnedFd, PREFIX,
-    PoisonError, Prefix, READ_AHEAD, ToWorker, VecDeque, handoff, io,
+    Arc, FrameError, FromWorker, HEAD_ROOM, IoSlice, Kind, Mutex, OwnedFd, PREFIX, PoisonError,
+    Prefix, READ_AHEAD, ToWorker, VecDeque, handoff, io,
 };
-use crate::workers::alarm::Alarm;
+use crate::os::descriptor_passing::receive;
+use crate::os::wakeup::Wakeup;
 
 /// Receives what the server sends, descriptors included.
 #[derive(Debug)]
@@ -64,22 +64,22 @@ impl Reader {
         Ok(Some((serde_json::from_slice(&header)?, body)))
     }
 
-    /// Whether something comes within `patience`, and before `alarm` is rung; the end of the stream counts.
-    pub fn comes_within(&self, patience: Duration, alarm: Option<&Alarm>) -> io::Result<bool> {
+    /// Whether something comes within `patience`, and before `wakeup` wakes; the end of the stream counts.
+    pub fn comes_within(&self, patience: Duration, wakeup: Option<&Wakeup>) -> io::Result<bool> {
         if !self.left.is_empty() {
             return Ok(true);
         }
         let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
         let socket = PollFd::new(&*self.socket, PollFlags::IN);
-        let Some(alarm) = alarm else {
+        let Some(wakeup) = wakeup else {
             return Ok(
                 rustix::io::retry_on_intr(|| poll(&mut [socket.clone()], Some(&patience)))? > 0
             );
         };
-        let mut waited = [socket, PollFd::new(alarm, PollFlags::IN)];
+        let mut waited = [socket, PollFd::new(wakeup, PollFlags::IN)];
         rustix::io::retry_on_intr(|| poll(&mut waited, Some(&patience)))?;
         if !waited[1].revents().is_empty() {
-            alarm.silence();
+            wakeup.clear();
         }
         Ok(!waited[0].revents().is_empty())
     }
@@ -107,7 +107,7 @@ impl Reader {
             let rest = &mut out[done..];
             let is_long = rest.len() >= READ_AHEAD;
             let into = if is_long { rest } else { &mut self.ahead };
-            let length = receive(&self.socket, &mut self.descriptors, into)?;
+            let length = receive(&*self.socket, into, &mut self.descriptors)?;
             if length == 0 {
                 return Ok(false);
             }
@@ -119,26 +119,6 @@ impl Reader {
         }
         Ok(true)
     }
-}
-
-/// Receives bytes, and the descriptors that come with them; 0 at the end of the stream.
-fn receive(
-    socket: &UnixStream,
-    descriptors: &mut VecDeque<OwnedFd>,
-    out: &mut [u8],
-) -> Result<usize, FrameError> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let received = rustix::io::retry_on_intr(|| {
-        recvmsg(socket, &mut [IoSliceMut::new(out)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
-    })
-    .map_err(io::Error::from)?;
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(received) = message {
-            descriptors.extend(received);
-        }
-    }
-    Ok(received.bytes)
 }
 
 impl Writer {

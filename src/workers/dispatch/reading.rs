@@ -73,7 +73,7 @@ impl<T> Dispatch<T> {
     pub fn hand_over(&self) -> bool {
         let mut state = self.lock();
         let somebody_comes = !(state.running.is_empty() && state.waiting.is_empty());
-        let hands = state.alarm.is_some()
+        let hands = state.wakeup.is_some()
             && state.are_short()
             && somebody_comes
             && state.reading.expecting == 0;
@@ -128,8 +128,8 @@ impl<T> State<T> {
     /// Gets `thread` back if it reads.
     pub(super) fn ring(&self, thread: ThreadId) -> bool {
         let reads = self.reading.by == Reader::Thread(thread);
-        if let Some(alarm) = self.alarm.as_ref().filter(|_| reads) {
-            alarm.ring();
+        if let Some(wakeup) = self.wakeup.as_ref().filter(|_| reads) {
+            wakeup.wake();
         }
         reads
     }

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Fit, Load, Predict, Shared, fail, own_error, reply};
-use crate::workers::alarm::Alarm;
+use crate::os::wakeup::Wakeup;
 use crate::workers::channel::blocking::Reader;
 use crate::workers::descendants::end_this_worker;
 use crate::workers::dispatch::{LOOK_AFTER, ThreadId};
@@ -28,13 +28,13 @@ const CANCEL_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Incoming {
     /// Whose turn it is to read locks it.
     reader: Mutex<Reader>,
-    alarm: Arc<Alarm>,
+    wakeup: Arc<Wakeup>,
     keys: Arc<KeyClient>,
 }
 
 impl Incoming {
-    pub(super) fn new(reader: Reader, alarm: Arc<Alarm>, keys: Arc<KeyClient>) -> Self {
-        Self { reader: Mutex::new(reader), alarm, keys }
+    pub(super) fn new(reader: Reader, wakeup: Arc<Wakeup>, keys: Arc<KeyClient>) -> Self {
+        Self { reader: Mutex::new(reader), wakeup, keys }
     }
 }
 
@@ -71,7 +71,7 @@ fn read_all<H: ModelHost>(shared: &Arc<Shared<H>>) -> Result<(), FrameError> {
 pub(super) fn read_next<H: ModelHost>(shared: &Arc<Shared<H>>, by: ThreadId, until: Instant) {
     let mut reader = shared.incoming.reader.lock().unwrap_or_else(PoisonError::into_inner);
     let patience = until.saturating_duration_since(Instant::now());
-    match reader.comes_within(patience, Some(&shared.incoming.alarm)) {
+    match reader.comes_within(patience, Some(&shared.incoming.wakeup)) {
         Ok(true) => {}
         Ok(false) => return,
         Err(_) => end_this_worker(),

@@ -10,9 +10,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::super::memory;
 use super::super::signs::{Silence, ticks};
 use super::super::worker::Worker;
+use crate::os::memory;
 
 /// An interpreter that was kept for this long is worth a line in the log.
 const STUCK: Duration = Duration::from_secs(5);
