@@ -78,12 +78,12 @@ async fn follow(output: &JobOutput, bar: &ProgressBar) {
     let mut reports = output.reports();
     loop {
         if let Some(progress) = output.latest_progress() {
-            #[allow(
+            #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
-                clippy::cast_precision_loss
+                clippy::cast_precision_loss,
+                reason = "a fraction is between 0 and 1"
             )]
-            // a fraction is between 0 and 1
             let position = progress.fraction.map(|fraction| (fraction * STEPS as f64) as u64);
             bar.set_position(position.unwrap_or_default());
             bar.set_message(report::in_words(&progress));

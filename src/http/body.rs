@@ -195,7 +195,7 @@ async fn next(
     }
 }
 
-#[allow(clippy::needless_pass_by_value)] // as `map_err` gives it
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
 fn not_kept(error: io::Error) -> ApiError {
     let detail = format!("there is no room for the body: {error}");
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail)

@@ -176,7 +176,7 @@ pub(super) async fn cancel(
 
 /// What clients of the original read.
 #[derive(Serialize)]
-#[allow(clippy::struct_field_names)] // the names are the clients'
+#[expect(clippy::struct_field_names, reason = "the names are the clients'")]
 pub(super) struct Status {
     job_status: &'static str,
     error: Option<String>,

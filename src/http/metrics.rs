@@ -36,7 +36,7 @@ pub async fn keep_up(metrics: PrometheusHandle) {
     }
 }
 
-#[allow(clippy::cast_precision_loss)] // counts stay far below 2^52
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
 fn set(name: &'static str, value: usize) {
     gauge!(name).set(value as f64);
 }

@@ -49,7 +49,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
         Ok(Json::Int(number))
     }
 
-    #[allow(clippy::cast_precision_loss)] // JavaScript has only floats
+    #[expect(clippy::cast_precision_loss, reason = "JavaScript has only floats")]
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
         Ok(i64::try_from(number).map_or(Json::Float(number as f64), Json::Int))
     }
@@ -202,7 +202,7 @@ pub(super) fn member<'a, 'j>(
 }
 
 /// The number, if it is one that JavaScript takes for a number too.
-#[allow(clippy::cast_precision_loss)] // JavaScript has only floats
+#[expect(clippy::cast_precision_loss, reason = "JavaScript has only floats")]
 pub(super) fn number(value: &Json<'_>) -> Option<f64> {
     match value {
         Json::Int(number) => Some(*number as f64),
@@ -215,7 +215,7 @@ pub(super) fn number(value: &Json<'_>) -> Option<f64> {
 pub(super) fn whole(value: &Json<'_>) -> Option<i64> {
     match value {
         Json::Int(number) => Some(*number),
-        #[allow(clippy::cast_possible_truncation)] // it has no fraction
+        #[expect(clippy::cast_possible_truncation, reason = "it has no fraction")]
         Json::Float(number) if number.fract() == 0.0 => Some(*number as i64),
         Json::Text(text) => text.parse().ok(),
         _ => None,

@@ -169,7 +169,7 @@ enum End {
     Text,
 }
 
-#[allow(clippy::cast_precision_loss)] // no text is that long
+#[expect(clippy::cast_precision_loss, reason = "no text is that long")]
 fn read_end(found: &Json<'_>, of_text: bool) -> Option<End> {
     if of_text {
         return whole(found).map(|number| End::Number(number as f64));
@@ -226,7 +226,7 @@ fn paragraphs(value: &Members<'_>, report: &mut Reporter<'_>) {
     offsets(value, start == end, report);
 }
 
-#[allow(clippy::cast_precision_loss)] // no text is that long
+#[expect(clippy::cast_precision_loss, reason = "no text is that long")]
 fn offsets(value: &Members<'_>, in_same: bool, report: &mut Reporter<'_>) {
     let read = |key| member(value, key).and_then(whole).filter(|offset| *offset >= 0);
     let (start, end) = (read("startOffset"), read("endOffset"));

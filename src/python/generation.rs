@@ -59,7 +59,10 @@ struct Evidence {
 /// `_wsgi.py` gave to that.
 #[pyfunction]
 #[pyo3(signature = (class, init_app = Vec::new()))]
-#[allow(clippy::needless_pass_by_value)] // a list of Python's can only be taken as a whole
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a list of Python's can only be taken as a whole"
+)]
 pub(super) fn detect_generation(
     class: &Bound<'_, PyType>,
     init_app: Vec<String>,

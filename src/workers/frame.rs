@@ -68,7 +68,10 @@ impl Prefix {
         Ok(Self { kind, header, body })
     }
 
-    #[allow(clippy::cast_possible_truncation)] // both lengths are capped well below u32::MAX
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "both lengths are capped well below u32::MAX"
+    )]
     pub fn encode(self) -> [u8; PREFIX] {
         let length = (PREFIX - 4 + self.header + self.body) as u32;
         let mut out = [0; PREFIX];

@@ -126,7 +126,7 @@ fn free(folder: &Path) -> std::io::Result<u64> {
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-#[allow(clippy::cast_precision_loss)] // one digit after the point is shown
+#[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
 fn in_gib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 30)
 }

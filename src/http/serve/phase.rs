@@ -54,7 +54,7 @@ pub(super) struct Shared {
 }
 
 #[derive(Debug)]
-#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct State {
     phase: Phase,
     since: Instant,

@@ -98,7 +98,7 @@ impl Reserve {
 }
 
 /// Says how many there are, in /metrics.
-#[allow(clippy::cast_precision_loss)] // of a few workers
+#[expect(clippy::cast_precision_loss, reason = "of a few workers")]
 fn count(spares: &[Started]) {
     metrics::gauge!("label_studio_ml_workers_spare").set(spares.len() as f64);
 }

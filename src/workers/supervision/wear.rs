@@ -109,7 +109,12 @@ struct Seen {
 }
 
 impl Limits {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)] // a tenth more or less
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "a tenth more or less"
+    )]
     fn shortened_by(self, part: f64) -> Self {
         let rest = 1.0 - part;
         Self {
