@@ -22,5 +22,7 @@ mod python;
 pub mod python;
 pub mod serving;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod training;
 pub mod workers;

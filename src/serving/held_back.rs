@@ -47,24 +47,27 @@ impl Drop for Hold {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::run_in_time;
 
-    #[tokio::test]
-    async fn a_project_waits_until_its_hold_is_dropped() {
-        let held_back = HeldBack::default();
-        let hold = held_back.hold("1");
-        assert!(held_back.has("1") && !held_back.has("2"));
-        held_back.let_go("2").await;
-        {
-            let waiting = held_back.let_go("1");
-            tokio::pin!(waiting);
-            tokio::select! {
-                biased;
-                () = &mut waiting => panic!("it is held back"),
-                () = std::future::ready(()) => {}
+    #[test]
+    fn a_project_waits_until_its_hold_is_dropped() {
+        run_in_time(|| async {
+            let held_back = HeldBack::default();
+            let hold = held_back.hold("1");
+            assert!(held_back.has("1") && !held_back.has("2"));
+            held_back.let_go("2").await;
+            {
+                let waiting = held_back.let_go("1");
+                tokio::pin!(waiting);
+                tokio::select! {
+                    biased;
+                    () = &mut waiting => panic!("it is held back"),
+                    () = std::future::ready(()) => {}
+                }
+                drop(hold);
+                waiting.await;
             }
-            drop(hold);
-            waiting.await;
-        }
-        assert!(!held_back.has("1"));
+            assert!(!held_back.has("1"));
+        });
     }
 }

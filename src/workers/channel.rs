@@ -239,6 +239,7 @@ mod tests {
     use std::os::unix::net::UnixStream as StdStream;
 
     use super::*;
+    use crate::testing::run_in_time;
     use crate::workers::protocol::HttpHead;
 
     fn pair() -> (UnixStream, OwnedFd) {
@@ -252,30 +253,32 @@ mod tests {
         ToWorker::Predict { request, model: 1, force_reload: false, http, batch: None }
     }
 
-    #[tokio::test]
-    async fn messages_of_every_size_arrive_in_order() {
-        let (server, worker) = pair();
-        let (sender, mut receiver) = open(server);
-        let sizes = [0, 1, INLINE_LIMIT, INLINE_LIMIT + 1, 5, 9 << 20, 3];
-        let echo = std::thread::spawn(move || {
-            let (mut reader, writer) = blocking::open(worker).unwrap();
-            while let Some((message, body)) = reader.receive().unwrap() {
-                let ToWorker::Predict { request, .. } = message else { panic!("{message:?}") };
-                writer.send(&FromWorker::Fitted { request }, &body).unwrap();
+    #[test]
+    fn messages_of_every_size_arrive_in_order() {
+        run_in_time(|| async {
+            let (server, worker) = pair();
+            let (sender, mut receiver) = open(server);
+            let sizes = [0, 1, INLINE_LIMIT, INLINE_LIMIT + 1, 5, 9 << 20, 3];
+            let echo = std::thread::spawn(move || {
+                let (mut reader, writer) = blocking::open(worker).unwrap();
+                while let Some((message, body)) = reader.receive().unwrap() {
+                    let ToWorker::Predict { request, .. } = message else { panic!("{message:?}") };
+                    writer.send(&FromWorker::Fitted { request }, &body).unwrap();
+                }
+            });
+            for (request, size) in (0..).zip(sizes) {
+                let body = Bytes::from(vec![u8::try_from(request).unwrap(); size]);
+                sender.send(&predict(request), body).await.unwrap();
             }
+            for (request, size) in (0..).zip(sizes) {
+                let (message, body) = receiver.receive().await.unwrap().unwrap();
+                assert_eq!(message, FromWorker::Fitted { request });
+                assert_eq!(body.len(), size);
+                assert!(body.iter().all(|byte| u64::from(*byte) == request));
+            }
+            drop((sender, receiver));
+            tokio::task::spawn_blocking(move || echo.join().unwrap()).await.unwrap();
         });
-        for (request, size) in (0..).zip(sizes) {
-            let body = Bytes::from(vec![u8::try_from(request).unwrap(); size]);
-            sender.send(&predict(request), body).await.unwrap();
-        }
-        for (request, size) in (0..).zip(sizes) {
-            let (message, body) = receiver.receive().await.unwrap().unwrap();
-            assert_eq!(message, FromWorker::Fitted { request });
-            assert_eq!(body.len(), size);
-            assert!(body.iter().all(|byte| u64::from(*byte) == request));
-        }
-        drop((sender, receiver));
-        tokio::task::spawn_blocking(move || echo.join().unwrap()).await.unwrap();
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -317,19 +320,23 @@ mod tests {
         read.await.unwrap();
     }
 
-    #[tokio::test]
-    async fn a_closed_channel_ends_the_stream() {
-        let (server, worker) = pair();
-        let (_sender, mut receiver) = open(server);
-        drop(worker);
-        assert!(receiver.receive().await.unwrap().is_none());
+    #[test]
+    fn a_closed_channel_ends_the_stream() {
+        run_in_time(|| async {
+            let (server, worker) = pair();
+            let (_sender, mut receiver) = open(server);
+            drop(worker);
+            assert!(receiver.receive().await.unwrap().is_none());
+        });
     }
 
-    #[tokio::test]
-    async fn garbage_is_an_error_and_no_panic() {
-        let (server, worker) = pair();
-        let (_sender, mut receiver) = open(server);
-        std::io::Write::write_all(&mut StdStream::from(worker), &[9; 64]).unwrap();
-        assert!(matches!(receiver.receive().await, Err(FrameError::UnknownKind(9))));
+    #[test]
+    fn garbage_is_an_error_and_no_panic() {
+        run_in_time(|| async {
+            let (server, worker) = pair();
+            let (_sender, mut receiver) = open(server);
+            std::io::Write::write_all(&mut StdStream::from(worker), &[9; 64]).unwrap();
+            assert!(matches!(receiver.receive().await, Err(FrameError::UnknownKind(9))));
+        });
     }
 }

@@ -9,14 +9,16 @@ use std::sync::mpsc;
 use std::thread;
 
 use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::*;
+use crate::testing::in_time;
 
 /// A thread that is not woken sleeps for so long, which is longer than the test lets it.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Milliseconds of work become seconds only if somebody sleeps.
-const HANGS: Duration = Duration::from_secs(30);
+const HANGS: Duration = Duration::from_secs(20);
 
 /// What comes from the server.
 #[derive(Debug, Clone, Copy)]
@@ -145,6 +147,49 @@ fn take_work(
     ran
 }
 
+fn play(by_thread: bool, threads: usize, making: Making, steps: Vec<Step>) -> TestCaseResult {
+    let dispatch = Arc::new(Dispatch::new(by_thread));
+    let (mut server, worker) = UnixStream::pair().unwrap();
+    let wakeup = Arc::new(Wakeup::new().unwrap());
+    dispatch.let_read(Arc::clone(&wakeup));
+    let channel =
+        Arc::new(Channel { stream: Mutex::new(worker), wakeup, read: AtomicUsize::new(0) });
+    let (report, ended) = mpsc::channel();
+    for _ in 0..threads {
+        let (dispatch, channel) = (Arc::clone(&dispatch), Arc::clone(&channel));
+        let report = report.clone();
+        thread::spawn(move || report.send(take_work(&dispatch, &channel, by_thread, making)));
+    }
+    let lookout = thread::spawn({
+        let dispatch = Arc::clone(&dispatch);
+        move || look_out(&dispatch, &channel)
+    });
+    let mut pushed = 0;
+    for step in steps {
+        match step {
+            Step::Push(model) => {
+                server.write_all(&[PUSH, model]).unwrap();
+                pushed += 1;
+            }
+            Step::Forget(model) => server.write_all(&[FORGET, model]).unwrap(),
+            Step::Pause(micros) => thread::sleep(Duration::from_micros(micros)),
+        }
+    }
+    server.write_all(&[CLOSE, 0]).unwrap();
+    let mut ran = Vec::new();
+    for _ in 0..threads {
+        let one = ended.recv_timeout(HANGS);
+        prop_assert!(one.is_ok(), "a thread sleeps while something waits: {dispatch:?}");
+        ran.extend(one.unwrap());
+    }
+    dispatch.wait_drained();
+    drop(server);
+    prop_assert!(lookout.join().is_ok());
+    prop_assert_eq!(ran.len(), pushed);
+    prop_assert_eq!(ran.into_iter().collect::<BTreeSet<_>>().len(), pushed);
+    Ok(())
+}
+
 proptest! {
     // What hangs does so now and then, and each time for long: a smaller case is not worth looking for.
     #![proptest_config(ProptestConfig {
@@ -162,44 +207,6 @@ proptest! {
         takes in 0..2_000u64,
         steps in prop::collection::vec(step(), 1..60),
     ) {
-        let dispatch = Arc::new(Dispatch::new(by_thread));
-        let (mut server, worker) = UnixStream::pair().unwrap();
-        let wakeup = Arc::new(Wakeup::new().unwrap());
-        dispatch.let_read(Arc::clone(&wakeup));
-        let channel = Arc::new(Channel { stream: Mutex::new(worker), wakeup, read: AtomicUsize::new(0) });
-        let making = Making { fails, takes };
-        let (report, ended) = mpsc::channel();
-        for _ in 0..threads {
-            let (dispatch, channel) = (Arc::clone(&dispatch), Arc::clone(&channel));
-            let report = report.clone();
-            thread::spawn(move || report.send(take_work(&dispatch, &channel, by_thread, making)));
-        }
-        let lookout = thread::spawn({
-            let dispatch = Arc::clone(&dispatch);
-            move || look_out(&dispatch, &channel)
-        });
-        let mut pushed = 0;
-        for step in steps {
-            match step {
-                Step::Push(model) => {
-                    server.write_all(&[PUSH, model]).unwrap();
-                    pushed += 1;
-                }
-                Step::Forget(model) => server.write_all(&[FORGET, model]).unwrap(),
-                Step::Pause(micros) => thread::sleep(Duration::from_micros(micros)),
-            }
-        }
-        server.write_all(&[CLOSE, 0]).unwrap();
-        let mut ran = Vec::new();
-        for _ in 0..threads {
-            let one = ended.recv_timeout(HANGS);
-            prop_assert!(one.is_ok(), "a thread sleeps while something waits: {dispatch:?}");
-            ran.extend(one.unwrap());
-        }
-        dispatch.wait_drained();
-        drop(server);
-        prop_assert!(lookout.join().is_ok());
-        prop_assert_eq!(ran.len(), pushed);
-        prop_assert_eq!(ran.into_iter().collect::<BTreeSet<_>>().len(), pushed);
+        in_time(move || play(by_thread, threads, Making { fails, takes }, steps))?;
     }
 }

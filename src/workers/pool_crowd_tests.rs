@@ -9,6 +9,7 @@ use proptest::test_runner::TestCaseResult;
 
 use super::tests::worker;
 use super::*;
+use crate::testing::in_time;
 
 const THREADS: usize = 2;
 const SLOTS: usize = 3;
@@ -144,23 +145,27 @@ fn look(asking: &mut Asking) -> Poll<Result<Permit, Full>> {
     asking.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
+fn play(steps: Vec<Step>) -> TestCaseResult {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _inside = runtime.enter();
+    let pool = Pool::new(SLOTS, Places::of_threads(THREADS), BOUNDS);
+    let mut crowd = Crowd { pool, asking: Vec::new(), permits: Vec::new(), incarnations: 0 };
+    for step in steps {
+        crowd.take(step)?;
+    }
+    crowd.look_all()?;
+    crowd.asking.clear();
+    crowd.permits.clear();
+    let state = crowd.pool.state();
+    prop_assert_eq!(state.waiting(), 0);
+    prop_assert!(state.ready.iter().all(|seat| seat.in_flight == 0), "{:?}", state);
+    prop_assert!(state.leaving.is_empty(), "{:?}", state);
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn nobody_waits_while_a_worker_is_free(steps in prop::collection::vec(step(), 1..80)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let _inside = runtime.enter();
-        let pool = Pool::new(SLOTS, Places::of_threads(THREADS), BOUNDS);
-        let mut crowd =
-            Crowd { pool, asking: Vec::new(), permits: Vec::new(), incarnations: 0 };
-        for step in steps {
-            crowd.take(step)?;
-        }
-        crowd.look_all()?;
-        crowd.asking.clear();
-        crowd.permits.clear();
-        let state = crowd.pool.state();
-        prop_assert_eq!(state.waiting(), 0);
-        prop_assert!(state.ready.iter().all(|seat| seat.in_flight == 0), "{:?}", state);
-        prop_assert!(state.leaving.is_empty(), "{:?}", state);
+        in_time(move || play(steps))?;
     }
 }

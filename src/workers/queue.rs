@@ -62,28 +62,50 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::testing::in_time;
 
     #[test]
     fn a_closed_queue_is_emptied_and_then_ends() {
-        let queue = WorkQueue::default();
-        queue.push(1);
-        queue.push(2);
-        queue.close();
-        assert_eq!([queue.pop(), queue.pop(), queue.pop()], [Some(1), Some(2), None]);
+        in_time(|| {
+            let queue = WorkQueue::default();
+            queue.push(1);
+            queue.push(2);
+            queue.close();
+            let popped = [queue.pop(), queue.pop(), queue.pop(), queue.pop()];
+            assert_eq!(popped, [Some(1), Some(2), None, None]);
+        });
+    }
+
+    #[test]
+    fn a_consumer_that_waits_gets_what_comes() {
+        in_time(|| {
+            let queue = Arc::new(WorkQueue::default());
+            let consumer = {
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || queue.pop())
+            };
+            thread::sleep(std::time::Duration::from_millis(20));
+            queue.push(7);
+            assert_eq!(consumer.join().unwrap(), Some(7));
+        });
     }
 
     #[test]
     fn every_waiting_consumer_learns_of_the_end() {
-        let queue = Arc::new(WorkQueue::<u8>::default());
-        let consumers: Vec<_> = (0..4)
-            .map(|_| {
-                let queue = Arc::clone(&queue);
-                thread::spawn(move || queue.pop())
-            })
-            .collect();
-        queue.close();
-        for consumer in consumers {
-            assert_eq!(consumer.join().unwrap(), None);
-        }
+        in_time(|| {
+            let queue = Arc::new(WorkQueue::<u8>::default());
+            let consumers: Vec<_> = (0..4)
+                .map(|_| {
+                    let queue = Arc::clone(&queue);
+                    thread::spawn(move || queue.pop())
+                })
+                .collect();
+            // Long enough for all of them to go to sleep.
+            thread::sleep(std::time::Duration::from_millis(20));
+            queue.close();
+            for consumer in consumers {
+                assert_eq!(consumer.join().unwrap(), None);
+            }
+        });
     }
 }

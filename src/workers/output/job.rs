@@ -75,7 +75,7 @@ impl JobOutput {
     }
 
     /// Takes a report as JSON; one that is none was not made by us.
-    pub(super) fn report(&self, json: &str) {
+    pub(crate) fn report(&self, json: &str) {
         if let Ok(progress) = serde_json::from_str(json) {
             self.progress(progress);
         }
@@ -127,6 +127,7 @@ impl JobOutput {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::run_in_time;
 
     #[test]
     fn the_end_of_a_long_log_is_kept_in_whole_lines() {
@@ -141,13 +142,15 @@ mod tests {
         assert_eq!(job.tail().len(), TAIL, "of one endless line the end is kept");
     }
 
-    #[tokio::test]
-    async fn both_streams_must_have_ended() {
-        let job = JobOutput::new(7, String::new());
-        job.fit_ended("6");
-        job.fit_ended("7");
-        assert_eq!(*job.streams_ended.borrow(), 1);
-        job.stream_ended();
-        job.drained(Duration::from_secs(60)).await;
+    #[test]
+    fn both_streams_must_have_ended() {
+        run_in_time(|| async {
+            let job = JobOutput::new(7, String::new());
+            job.fit_ended("6");
+            job.fit_ended("7");
+            assert_eq!(*job.streams_ended.borrow(), 1);
+            job.stream_ended();
+            job.drained(Duration::from_secs(60)).await;
+        });
     }
 }
