@@ -312,4 +312,87 @@ mod tests {
         assert_eq!(count(&db).await, 0);
         assert!(dir.path().join("state.db.damaged").exists());
     }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_was_answered_is_on_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = counter(dir.path());
+        count(&db).await;
+        let watch = crate::store::sync_calls::Watch::over(dir.path());
+        count(&db).await;
+        assert_eq!(watch.take_paths(), [""; 0], "nothing was written");
+        for number in 0..3 {
+            db.run(move |tx| tx.execute("INSERT INTO n VALUES (?1)", [number])).await.unwrap();
+            let paths = watch.take_paths();
+            assert!(paths.first().is_some_and(|path| path == "state.db-wal"), "{paths:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn errors_are_told_apart_by_what_helps() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = counter(dir.path());
+        let kinds = |error: &DbError| (error.is_full(), error.is_read_only(), error.is_passing());
+        let failed = |code| {
+            move |_: &Connection| -> rusqlite::Result<()> {
+                Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None))
+            }
+        };
+        for (code, expected) in [
+            (rusqlite::ffi::SQLITE_FULL, (true, false, false)),
+            (rusqlite::ffi::SQLITE_READONLY, (false, true, false)),
+            (rusqlite::ffi::SQLITE_BUSY, (false, false, true)),
+            (rusqlite::ffi::SQLITE_LOCKED, (false, false, true)),
+            (rusqlite::ffi::SQLITE_IOERR, (false, false, false)),
+        ] {
+            assert_eq!(kinds(&db.run(failed(code)).await.unwrap_err()), expected, "{code}");
+        }
+        assert_eq!(kinds(&DbError::Closed), (false, false, false));
+        fs::create_dir(dir.path().join("folder")).unwrap();
+        let unopened = Db::open(&dir.path().join("folder"), |_| Ok(())).unwrap_err();
+        assert!(unopened.to_string().contains("folder: "), "{unopened}");
+    }
+
+    #[tokio::test]
+    async fn a_disk_without_room_is_said_to_be_full_and_the_next_write_may_succeed() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = counter(dir.path());
+        let limit = |pages: u32| {
+            move |tx: &Connection| {
+                tx.pragma_update_and_check(None, "max_page_count", pages, |row| {
+                    row.get::<_, u32>(0)
+                })
+            }
+        };
+        db.run(limit(1)).await.unwrap();
+        let big = |tx: &Connection| {
+            tx.execute_batch("CREATE TABLE big(body); INSERT INTO big VALUES (zeroblob(1000000))")
+        };
+        assert!(db.run(big).await.unwrap_err().is_full());
+        db.run(limit(1_000_000)).await.unwrap();
+        db.run(big).await.unwrap();
+    }
+
+    #[test]
+    fn what_is_damaged_is_set_aside_with_its_log_and_what_is_not_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = ["state.db", "state.db-wal", "state.db-shm"];
+        for file in files {
+            fs::write(dir.path().join(file), file).unwrap();
+        }
+        set_aside(&dir.path().join("state.db"));
+        for (file, aside) in
+            files.iter().zip(["state.db.damaged", "state.db.damaged-wal", "state.db.damaged-shm"])
+        {
+            assert!(!dir.path().join(file).exists());
+            assert_eq!(fs::read_to_string(dir.path().join(aside)).unwrap(), *file);
+        }
+        let refuses = |_: &Connection| Err(rusqlite::Error::InvalidQuery);
+        fs::create_dir(dir.path().join("kept")).unwrap();
+        let path = dir.path().join("kept/state.db");
+        counter(&dir.path().join("kept"));
+        assert!(matches!(Db::open(&path, refuses), Err(DbError::Open { .. })));
+        assert!(path.exists() && !path.with_extension("db.damaged").exists());
+    }
 }

@@ -44,6 +44,22 @@ pub fn sync_tree(dir: &Path) -> io::Result<()> {
     sync_dir(dir)
 }
 
+/// Makes a folder, and those above it that are missing, such that none of them is lost again.
+pub fn create_dirs(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        create_dirs(parent)?;
+    }
+    match fs::create_dir(dir) {
+        // Somebody else was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+        made => made?,
+    }
+    sync_parent(dir)
+}
+
 /// Brings the entry of `path` in its folder to the disk.
 pub fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
@@ -83,12 +99,91 @@ mod tests {
         assert_eq!(fs::read(&target).unwrap(), b"old");
     }
 
-    #[test]
-    fn a_tree_with_folders_and_dangling_links_is_synced() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("checkpoints/1")).unwrap();
-        fs::write(dir.path().join("checkpoints/1/model.pt"), b"weights").unwrap();
-        std::os::unix::fs::symlink("nowhere", dir.path().join("latest")).unwrap();
-        sync_tree(dir.path()).unwrap();
+    #[cfg(target_os = "linux")]
+    mod on_the_disk {
+        use super::*;
+        use crate::store::sync_calls::Watch;
+
+        #[test]
+        fn a_write_is_synced_before_its_name_stands_for_it_and_the_name_after_that() {
+            let dir = tempfile::tempdir().unwrap();
+            let (staging, folder) = (dir.path().join("staging"), dir.path().join("7"));
+            for folder in [&staging, &folder] {
+                fs::create_dir(folder).unwrap();
+            }
+            let watch = Watch::over(dir.path());
+            write_atomic(&staging, &folder.join("job_result.json"), b"whole").unwrap();
+            let synced = watch.take();
+            let [staged, named] = synced.as_slice() else { panic!("{synced:?}") };
+            assert!(staged.path.starts_with("staging"), "{staged:?}");
+            assert_eq!(staged.bytes.as_deref(), Some(&b"whole"[..]));
+            assert_eq!(named.path, Path::new("7"));
+            assert_eq!(named.names, ["job_result.json"]);
+        }
+
+        #[test]
+        fn a_write_that_the_disk_does_not_take_is_an_error_and_leaves_the_old_file() {
+            let dir = tempfile::tempdir().unwrap();
+            let target = dir.path().join("file");
+            fs::write(&target, b"old").unwrap();
+            let watch = Watch::over(dir.path());
+            watch.break_when(|synced| synced.bytes.is_some());
+            assert!(write_atomic(dir.path(), &target, b"new").is_err());
+            assert_eq!(fs::read(&target).unwrap(), b"old");
+            watch.break_when(|synced| synced.bytes.is_none());
+            assert!(write_atomic(dir.path(), &target, b"new").is_err(), "its name may be lost");
+        }
+
+        #[test]
+        fn every_file_and_folder_of_a_tree_is_synced_and_no_link_is_followed() {
+            let dir = tempfile::tempdir().unwrap();
+            let tree = dir.path().join("tree");
+            fs::create_dir_all(tree.join("checkpoints/1")).unwrap();
+            fs::write(tree.join("checkpoints/1/model.pt"), b"weights").unwrap();
+            fs::write(tree.join("log.txt"), b"loss").unwrap();
+            fs::write(dir.path().join("outside"), b"not ours").unwrap();
+            std::os::unix::fs::symlink("nowhere", tree.join("latest")).unwrap();
+            std::os::unix::fs::symlink("../outside", tree.join("link")).unwrap();
+            let watch = Watch::over(dir.path());
+            sync_tree(&tree).unwrap();
+            let mut paths = watch.take_paths();
+            assert_eq!(paths.last().unwrap(), "tree", "what is in a folder comes before it");
+            paths.sort();
+            let all = ["", "/checkpoints", "/checkpoints/1", "/checkpoints/1/model.pt", "/log.txt"];
+            assert_eq!(paths, all.map(|path| format!("tree{path}")));
+            watch.break_when(|synced| synced.path.ends_with("model.pt"));
+            assert!(sync_tree(&tree).is_err());
+        }
+
+        #[test]
+        fn the_folder_in_which_a_name_stands_is_synced() {
+            let dir = tempfile::tempdir().unwrap();
+            let watch = Watch::over(dir.path());
+            sync_parent(&dir.path().join("file")).unwrap();
+            assert_eq!(watch.take_paths(), [""]);
+            assert!(sync_parent(&dir.path().join("no such folder/file")).is_err());
+            let here = Watch::over(Path::new("."));
+            sync_parent(Path::new("Cargo.toml")).unwrap();
+            assert!(here.take_paths().contains(&String::new()));
+            sync_parent(Path::new("/")).unwrap();
+        }
+
+        #[test]
+        fn folders_that_are_made_are_not_lost_again() {
+            let dir = tempfile::tempdir().unwrap();
+            let watch = Watch::over(dir.path());
+            create_dirs(&dir.path().join("a/b")).unwrap();
+            assert!(dir.path().join("a/b").is_dir());
+            let synced: Vec<_> =
+                watch.take().into_iter().map(|synced| (synced.path, synced.names)).collect();
+            assert_eq!(
+                synced,
+                [("".into(), vec!["a".to_owned()]), ("a".into(), vec!["b".to_owned()])]
+            );
+            create_dirs(&dir.path().join("a/b")).unwrap();
+            assert_eq!(watch.take(), [], "nothing new is there");
+            fs::write(dir.path().join("file"), "").unwrap();
+            assert!(create_dirs(&dir.path().join("file")).is_err());
+        }
     }
 }

@@ -94,4 +94,45 @@ mod tests {
         assert_eq!(holder(&path).unwrap(), None);
         assert!(matches!(take(&path).unwrap(), Attempt::Taken(_)));
     }
+
+    #[test]
+    fn a_holder_that_has_not_said_its_pid_holds_the_lock_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let file = File::create(&path).unwrap();
+        file.lock().unwrap();
+        for said in ["", "what?"] {
+            std::fs::write(&path, said).unwrap();
+            assert!(matches!(take(&path).unwrap(), Attempt::Held(None)), "{said}");
+            assert_eq!(holder(&path).unwrap(), Some(None));
+        }
+    }
+
+    #[test]
+    fn the_pid_of_the_holder_replaces_that_of_the_one_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        std::fs::write(&path, "99999999999999\nand more\n").unwrap();
+        let taken = take(&path).unwrap();
+        assert!(matches!(taken, Attempt::Taken(_)));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_an_error_and_not_somebody_elses() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(take(&dir.path().join("no such folder/lock")).is_err());
+        assert!(take(dir.path()).is_err());
+        assert!(holder(&dir.path().join("no such folder/lock")).unwrap().is_none());
+    }
+
+    #[test]
+    fn two_may_look_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        std::fs::write(&path, "").unwrap();
+        let other = File::open(&path).unwrap();
+        other.lock_shared().unwrap();
+        assert_eq!(holder(&path).unwrap(), None, "nobody owns it");
+    }
 }

@@ -28,7 +28,7 @@ impl Versions {
         let json = serde_json::to_vec(&Choice { version: id, instead_of: newest })?;
         let staging = self.staging();
         for dir in [path.parent(), Some(staging.as_path())].into_iter().flatten() {
-            fs::create_dir_all(dir).map_err(at(dir))?;
+            durable_fs::create_dirs(dir).map_err(at(dir))?;
         }
         durable_fs::write_atomic(&staging, &path, &json).map_err(at(&path))
     }

@@ -59,6 +59,11 @@ impl Versions {
         fs::write(&untried, "no worker has loaded this version yet\n").map_err(at(&untried))?;
         durable_fs::sync_tree(&dir).map_err(at(&dir))?;
         durable_fs::sync_parent(&dir).map_err(at(&dir))?;
+        // The folder of a project may be as new as that of its first job.
+        let project_dir = self.project_dir(project)?;
+        if project_dir != self.model_dir {
+            durable_fs::sync_parent(&project_dir).map_err(at(&project_dir))?;
+        }
         failpoint::reached("publish-synced");
         let (staging, target) = (self.staging(), dir.join(RESULT));
         fs::create_dir_all(&staging).map_err(at(&staging))?;

@@ -86,7 +86,7 @@ impl Versions {
     pub fn write_record(&self, project: &str, record: &Record) -> Result<(), StoreError> {
         let dir = self.records_dir(project)?;
         let staging = self.own_dir();
-        fs::create_dir_all(&dir).map_err(at(&dir))?;
+        durable_fs::create_dirs(&dir).map_err(at(&dir))?;
         let target = dir.join(format!("{}.json", record.id));
         let bytes = serde_json::to_vec_pretty(record)?;
         durable_fs::write_atomic(&staging, &target, &bytes).map_err(at(&target))
