@@ -157,4 +157,6 @@ pub fn now() -> i64 {
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
+mod row_tests;
+#[cfg(test)]
 mod tests;

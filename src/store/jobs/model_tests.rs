@@ -31,6 +31,8 @@ enum Step {
         project: u8,
         action: Option<u8>,
         body: u8,
+        /// The labelling config that came with it, if one did.
+        config: Option<u8>,
         every: bool,
         folder: u8,
     },
@@ -75,10 +77,11 @@ fn step() -> impl Strategy<Value = Step> {
         End::Drained,
         End::Cancelled,
     ]);
-    let enqueue = (0..3u8, prop::option::of(0..2u8), 0..2u8, any::<bool>(), 0..4u8);
+    let config = prop::option::of(0..2u8);
+    let enqueue = (0..3u8, prop::option::of(0..2u8), 0..2u8, config, any::<bool>(), 0..4u8);
     prop_oneof![
-        5 => enqueue.prop_map(|(project, action, body, every, folder)| {
-            Step::Enqueue { project, action, body, every, folder }
+        5 => enqueue.prop_map(|(project, action, body, config, every, folder)| {
+            Step::Enqueue { project, action, body, config, every, folder }
         }),
         5 => Just(Step::Claim),
         3 => (run(), any::<bool>()).prop_map(|(run, is_renamed)| Step::Publish { run, is_renamed }),
@@ -94,6 +97,7 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Debug, Clone)]
 struct Known {
     project: String,
+    label_config: Option<String>,
     action: Option<String>,
     body: u8,
     state: JobState,
@@ -161,6 +165,7 @@ impl Model {
             known.merged += 1;
             if job.policy == Policy::Latest {
                 known.action.clone_from(&job.action);
+                known.label_config.clone_from(&job.label_config);
                 known.body = body;
                 known.enqueued_at = job.now;
             }
@@ -171,6 +176,7 @@ impl Model {
         let id = seconds.max(last.max(job.newest_folder) + 1);
         let known = Known {
             project: job.project.clone(),
+            label_config: job.label_config.clone(),
             action: job.action.clone(),
             body,
             state: JobState::Queued,
@@ -305,8 +311,21 @@ impl Pair {
 
     fn take(&mut self, step: &Step) -> TestCaseResult {
         match *step {
-            Step::Enqueue { project, action, body, every, folder } => {
-                self.enqueue(project, action, body, every, folder)
+            Step::Enqueue { project, action, body, config, every, folder } => {
+                // Now and then somebody puts a newer folder there by hand.
+                if folder == 3 {
+                    self.model.newest_folder = self.last_id + 2;
+                }
+                let job = NewJob {
+                    project: project.to_string(),
+                    label_config: config.map(|config| format!("<View id='{config}'/>")),
+                    action: action.map(|action| action.to_string()),
+                    payload: Bytes::from(vec![body]),
+                    policy: if every { Policy::All } else { Policy::Latest },
+                    newest_folder: self.model.newest_folder,
+                    now: self.model.now,
+                };
+                self.enqueue(job, body)
             }
             Step::Claim => self.claim(),
             Step::Publish { run, is_renamed } => self.publish(run, is_renamed),
@@ -321,27 +340,7 @@ impl Pair {
         }
     }
 
-    fn enqueue(
-        &mut self,
-        project: u8,
-        action: Option<u8>,
-        body: u8,
-        every: bool,
-        folder: u8,
-    ) -> TestCaseResult {
-        // Now and then somebody puts a newer folder there by hand.
-        if folder == 3 {
-            self.model.newest_folder = self.last_id + 2;
-        }
-        let job = NewJob {
-            project: project.to_string(),
-            label_config: None,
-            action: action.map(|action| action.to_string()),
-            payload: Bytes::from(vec![body]),
-            policy: if every { Policy::All } else { Policy::Latest },
-            newest_folder: self.model.newest_folder,
-            now: self.model.now,
-        };
+    fn enqueue(&mut self, job: NewJob, body: u8) -> TestCaseResult {
         let expected = self.model.enqueue(&job, body);
         let queued = self.run(move |db| enqueue(db, &job));
         prop_assert_eq!((queued.id, queued.merged), expected);
@@ -361,6 +360,8 @@ impl Pair {
                 prop_assert_eq!(claimed.id, id);
                 prop_assert_eq!(&claimed.payload[..], &[known.body][..]);
                 prop_assert_eq!(&claimed.action, &known.action);
+                prop_assert_eq!(&claimed.label_config, &known.label_config);
+                prop_assert_eq!(&claimed.project, &known.project);
                 prop_assert_eq!(
                     (claimed.epoch, claimed.attempts, claimed.merged),
                     (known.epoch, known.attempts, known.merged)

@@ -8,15 +8,15 @@ use super::transitions::{
 };
 use super::*;
 
-const NOW: i64 = 1_795_431_326_000;
+pub(super) const NOW: i64 = 1_795_431_326_000;
 
-fn store() -> Connection {
+pub(super) fn store() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     schema::prepare(&connection).unwrap();
     connection
 }
 
-fn event(project: &str, body: &'static str) -> NewJob {
+pub(super) fn event(project: &str, body: &'static str) -> NewJob {
     NewJob {
         project: project.into(),
         label_config: None,
@@ -28,18 +28,18 @@ fn event(project: &str, body: &'static str) -> NewJob {
     }
 }
 
-fn tasks(project: &str, body: &'static str) -> NewJob {
+pub(super) fn tasks(project: &str, body: &'static str) -> NewJob {
     NewJob { action: None, ..event(project, body) }
 }
 
-fn found(connection: &Connection, id: JobId) -> Job {
+pub(super) fn found(connection: &Connection, id: JobId) -> Job {
     match job(connection, id).unwrap() {
         Found::Job(job) => *job,
         other => panic!("{other:?}"),
     }
 }
 
-fn succeeded() -> Outcome {
+pub(super) fn succeeded() -> Outcome {
     Outcome::Succeeded { version: None, error: None }
 }
 
