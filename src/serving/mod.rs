@@ -14,6 +14,8 @@ mod predict;
 mod renewal;
 mod rollout;
 mod setup;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod trained;
 pub mod version_names;
 

@@ -233,3 +233,170 @@ fn one_worker_that_holds_the_model_is_enough() {
     });
     assert_eq!(model.load_state(), Load::Loaded);
 }
+
+#[test]
+fn nothing_is_set_up_or_read_twice() {
+    let models = Models::new(100);
+    assert!(!models.knows_version(KEY) && !models.in_use(KEY));
+    assert_eq!(models.served_version(KEY), None);
+    models.set_up(KEY, setup("<View/>", "a"), None);
+    assert!(!models.knows_version(KEY), "a setup says nothing of versions");
+    models.set_version_once(KEY, Some(version(7)), None);
+    assert!(models.knows_version(KEY));
+    models.set_version_once(KEY, Some(version(6)), None);
+    let (model, _) = models.resolve(KEY, None);
+    assert_eq!((model.origin.version, model.model.spec.version.as_str()), (Some(7), "7"));
+    assert!(models.in_use(KEY) && !models.in_use("3.1"));
+    models.set_version_once("3.1", None, None);
+    assert!(models.knows_version("3.1"), "that there is none");
+    assert_eq!(models.resolve("3.1", None).0.model.spec.version, "INITIAL");
+    models.forget_version(KEY);
+    assert!(!models.knows_version(KEY));
+}
+
+#[test]
+fn a_setup_differs_by_config_address_token_and_parameters() {
+    let first = || setup("<View/>", "a");
+    let other_host = Connection { hostname: "http://other".into(), access_token: "a".into() };
+    for other in [
+        setup("<View></View>", "a"),
+        setup("<View/>", "b"),
+        Setup { label_config: None, ..first() },
+        Setup { connection: other_host, ..first() },
+        Setup { extra_params: "x".into(), ..first() },
+    ] {
+        let models = Models::new(100);
+        models.set_up(KEY, first(), None);
+        assert!(!models.set_up(KEY, other.clone(), None), "{other:?}");
+        assert!(models.set_up(KEY, other.clone(), None), "{other:?}");
+    }
+}
+
+#[test]
+fn a_project_keeps_so_many_models_and_the_one_before_is_used_again() {
+    let models = Models::new(100);
+    let resolve = |n: usize| models.resolve(KEY, Some(&format!("<View a='{n}'/>")));
+    let first = resolve(0).0;
+    for n in 1..INSTANCES_PER_PROJECT {
+        assert!(resolve(n).1.is_empty(), "there is room for it");
+    }
+    assert!(Arc::ptr_eq(&resolve(0).0, &first));
+    let (_, surplus) = resolve(INSTANCES_PER_PROJECT);
+    assert_eq!(surplus.len(), 1);
+    assert!(surplus[0].is_retired() && !first.is_retired());
+    assert!(Arc::ptr_eq(&resolve(0).0, &first));
+    assert_eq!(models.all().len(), INSTANCES_PER_PROJECT);
+}
+
+#[test]
+fn of_all_projects_those_go_that_were_used_longest_ago() {
+    let models = Models::new(3);
+    for project in ["1.1", "2.1", "3.1", "1.1"] {
+        assert!(models.resolve(project, None).1.is_empty(), "there is room for it");
+    }
+    let gone = |project: &str| {
+        let (_, surplus) = models.resolve(project, None);
+        surplus.iter().map(|model| model.model.spec.project.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(gone("4.1"), ["2.1"]);
+    assert_eq!(gone("5.1"), ["3.1"]);
+    assert_eq!(gone("1.1"), [""; 0]);
+    assert_eq!(gone("6.1"), ["4.1"]);
+}
+
+#[test]
+fn the_successor_of_a_model_has_the_connection_of_the_newest_setup() {
+    let models = Models::new(100);
+    models.set_up(KEY, setup("<View/>", "old"), None);
+    let (old, _) = models.resolve(KEY, None);
+    models.set_up(KEY, setup("<View/>", "new"), None);
+    let next = models.prepare_switch(KEY, &version(7), &old.model.spec).unwrap();
+    let spec = &next.model.spec;
+    assert_ne!(spec.id, old.model.spec.id);
+    assert_eq!((spec.version.as_str(), next.origin.version), ("7", Some(7)));
+    assert_eq!(spec.connection.as_ref().unwrap().access_token, "new");
+    assert_eq!(next.model.names().served, "7");
+    models.switch(KEY, version(7), Some(Arc::clone(&next)));
+    assert!(Arc::ptr_eq(&models.resolve(KEY, None).0, &next), "requests find it");
+}
+
+#[test]
+fn a_version_without_a_model_in_use_is_found_by_the_next_request() {
+    let models = Models::new(100);
+    models.set_version_once(KEY, None, Some(ProjectNames::new("0.0.1".into(), None)));
+    let gone = models.switch_named(KEY, version(7), "0.0.1".into(), "0.0.1+7".into(), None);
+    assert!(gone.is_empty());
+    let (model, _) = models.resolve(KEY, None);
+    assert_eq!((model.origin.version, model.model.names().served.as_str()), (Some(7), "0.0.1+7"));
+    assert_eq!(models.next_name(KEY, "0.0.1", 8), "0.0.1+8");
+    assert_eq!(models.next_name(KEY, "0.0.1+7", 8), "0.0.1+7+8");
+    assert_eq!(models.next_name("3.1", "0.0.1", 8), "0.0.1", "nothing is known of it");
+}
+
+#[test]
+fn what_was_tried_is_one_version() {
+    let models = Models::new(100);
+    let untried = |id| Version { is_tried: false, ..version(id) };
+    models.set_version_once(KEY, Some(untried(7)), None);
+    let (model, _) = models.resolve(KEY, Some("<View/>"));
+    models.note_tried(KEY, 6);
+    models.note_tried("3.1", 7);
+    assert_eq!(model.untried_version(), Some(7));
+    models.note_tried(KEY, 7);
+    assert_eq!(model.untried_version(), None);
+    assert!(!model.is_rejected());
+}
+
+#[test]
+fn a_new_worker_loads_nothing_of_a_project_that_is_held_back() {
+    let models = Models::new(100);
+    models.resolve(KEY, None);
+    models.resolve("3.1", None);
+    let hold = models.held_back.hold(KEY);
+    let projects = || {
+        let models = models.to_load();
+        models.iter().map(|model| model.model.spec.project.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(projects(), ["3.1"]);
+    assert_eq!(models.all().len(), 2);
+    drop(hold);
+    assert_eq!(projects().len(), 2);
+}
+
+#[test]
+fn the_key_of_a_webhook_is_that_of_the_newest_setup_and_of_no_other_request() {
+    let models = Models::new(100);
+    models.resolve("2.9", None);
+    assert_eq!(models.project_key("2"), None, "nobody has set it up");
+    for key in ["2.3", "2.5", "2.4", "2"] {
+        models.set_up(key, setup("<View/>", "a"), None);
+    }
+    assert_eq!(models.project_key("2").as_deref(), Some("2.5"));
+    assert_eq!(models.project_key(""), None);
+}
+
+#[test]
+fn a_load_begins_anew_only_where_the_one_before_has_ended() {
+    let models = Models::new(100);
+    let (model, _) = models.resolve(KEY, None);
+    assert_eq!(model.load_state(), Load::Idle);
+    model.give_up();
+    assert_eq!(model.load_state(), Load::Idle);
+    model.begin_load();
+    assert_eq!(model.load_state(), Load::Pending);
+    model.give_up();
+    assert_eq!(model.load_state(), Load::Idle);
+    model.begin_load();
+    let error =
+        crate::serving::testing::raised(crate::workers::protocol::ModelErrorKind::Construct);
+    model.set_failed(error.clone());
+    model.give_up();
+    assert_eq!(model.load_state(), Load::Failed(error));
+    assert!(model.begin_load().0);
+    model.set_loaded();
+    model.give_up();
+    assert_eq!(model.load_state(), Load::Loaded);
+    assert!(!model.has_ended_a_worker());
+    model.count_death();
+    assert!(model.has_ended_a_worker());
+}

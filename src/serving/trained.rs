@@ -287,3 +287,7 @@ fn version(id: u64) -> Version {
 fn is_empty(result: &[u8]) -> bool {
     matches!(result.trim_ascii(), b"" | b"null" | b"{}" | b"[]" | b"\"\"")
 }
+
+#[cfg(test)]
+#[path = "trained_tests.rs"]
+mod tests;

@@ -114,4 +114,61 @@ mod tests {
         names.publish("0.0.2".into(), "0.0.2".into());
         assert_eq!(names.current().served, "0.0.2");
     }
+
+    #[test]
+    fn a_name_that_was_served_or_that_the_model_had_before_does_not_name_the_next_version() {
+        let mut names = names("M-v1");
+        names.publish("M-v1".into(), "M-v1+17".into());
+        for (own, next) in [
+            ("M-v1", "M-v1+18"),
+            // A model that calls itself as it is served.
+            ("M-v1+17", "M-v1+17+18"),
+            ("M-v2", "M-v2"),
+            ("M-v1+1", "M-v1+1"),
+        ] {
+            assert_eq!(names.next(own, 18), next, "{own}");
+        }
+        names.pin();
+        names.note_own("M-v2");
+        for (own, next) in [("M-v1", "M-v1+18"), ("M-v1+17", "M-v1+17+18"), ("M-v2", "M-v2")] {
+            assert_eq!(names.next(own, 18), next, "{own}, while a training runs");
+        }
+    }
+
+    #[test]
+    fn what_was_recorded_counts_only_while_the_model_calls_its_version_so() {
+        let recorded = || Some(("0.0.1".to_owned(), "0.0.1+17".to_owned()));
+        for (own, served) in [("0.0.1", "0.0.1+17"), ("0.0.2", "0.0.2"), ("0.0.1+17", "0.0.1+17")] {
+            let names = ProjectNames::new(own.into(), recorded());
+            let current = names.current();
+            assert_eq!((current.served.as_str(), current.own), (served, vec![own.to_owned()]));
+        }
+    }
+
+    #[test]
+    fn every_name_of_a_training_stands_for_the_one_that_is_served_once() {
+        let mut names = names("0.0.1");
+        names.pin();
+        for own in ["0.0.2", "0.0.1", "0.0.2", "0.0.3"] {
+            names.note_own(own);
+        }
+        let pinned = names.current();
+        assert_eq!((pinned.served.as_str(), pinned.own.len()), ("0.0.1", 3));
+        assert_eq!(pinned.own, ["0.0.1", "0.0.2", "0.0.3"]);
+        names.unpin();
+        let current = names.current();
+        assert_eq!((current.served.as_str(), current.own), ("0.0.3", vec!["0.0.3".to_owned()]));
+        names.note_own("0.0.4");
+        assert_eq!(names.current().own, ["0.0.4"], "nothing is pinned any more");
+    }
+
+    #[test]
+    fn what_is_published_is_served_at_once_and_under_no_name_of_the_training() {
+        let mut names = names("0.0.1");
+        names.pin();
+        names.note_own("0.0.2");
+        names.publish("0.0.3".into(), "0.0.3+17".into());
+        let current = names.current();
+        assert_eq!((current.served.as_str(), current.own), ("0.0.3+17", vec!["0.0.3".to_owned()]));
+    }
 }

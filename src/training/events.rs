@@ -143,4 +143,24 @@ mod tests {
             "Model has no fit method, so nothing is trained"
         );
     }
+
+    #[test]
+    fn a_project_is_read_with_whatever_of_it_is_of_the_right_type() {
+        for (json, id, created, config) in [
+            (r#"{"id": 23, "created_at": "not a time"}"#, "23", None, None),
+            (r#"{"id": true, "created_at": "1970-01-01T00:00:07Z"}"#, "", Some(7), None),
+            (r#"{"id": "a.b", "label_config": ""}"#, "a.b", None, Some("")),
+            (r#"{"id": 1.5, "label_config": 7}"#, "1.5", None, None),
+        ] {
+            let read = project(json);
+            let config = config.map(str::to_owned);
+            assert_eq!((read.id.as_str(), read.created, read.label_config), (id, created, config));
+        }
+        let event = project(r#"{"id": 23, "created_at": "1970-01-01T00:00:07Z"}"#);
+        assert_eq!(
+            event.key(Some("23.9".into())),
+            "23.7",
+            "its own time goes before what is known"
+        );
+    }
 }

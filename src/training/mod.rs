@@ -7,5 +7,7 @@ pub mod ownership;
 pub mod queue;
 pub mod report;
 pub mod runner;
+#[cfg(test)]
+mod scripted;
 mod second;
 mod trainer;

@@ -92,4 +92,68 @@ mod tests {
         assert_eq!(in_words(&progress), "40 %, epoch 2, loss 0.1235, step 7");
         assert_eq!(in_words(&Progress::default()), "");
     }
+
+    #[test]
+    fn what_is_not_known_is_not_said() {
+        let of = |fraction: Option<f64>, message: Option<&str>, metrics: serde_json::Value| {
+            let message = message.map(str::to_owned);
+            in_words(&Progress { fraction, message, metrics: metrics.as_object().unwrap().clone() })
+        };
+        let none = serde_json::json!({});
+        for (fraction, text) in [(0.0, "0 %"), (0.004, "0 %"), (0.996, "100 %"), (1.0, "100 %")] {
+            assert_eq!(of(Some(fraction), None, none.clone()), text);
+        }
+        assert_eq!(of(None, Some("epoch 2"), none), "epoch 2");
+        let metrics = serde_json::json!({"f1": 1.0, "best": null, "name": "a", "n": -3});
+        assert_eq!(of(None, None, metrics), "best null, f1 1.0000, n -3, name \"a\"");
+    }
+
+    #[test]
+    fn the_last_words_are_the_progress_as_json_and_the_end_of_the_log() {
+        let output = JobOutput::new(7, "2.17".into());
+        assert_eq!(last_words(&output), (None, Vec::new()));
+        output.line("epoch 1");
+        output.report(r#"{"fraction": 0.5, "message": null, "metrics": {"loss": 1}}"#);
+        let (progress, log) = last_words(&output);
+        assert_eq!(progress.unwrap(), r#"{"fraction":0.5,"message":null,"metrics":{"loss":1}}"#);
+        assert_eq!(log, b"epoch 1\n");
+    }
+
+    /// The clock stands still but for the waits.
+    #[tokio::test(start_paused = true)]
+    async fn what_a_job_says_is_noted_while_it_runs_and_by_nobody_afterwards() {
+        use crate::store::jobs::enqueue::{NewJob, Policy, enqueue};
+        use crate::store::jobs::read;
+
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(JobStore::open(&dir.path().join("state.db")).unwrap());
+        let job = NewJob {
+            project: "2.17".into(),
+            label_config: None,
+            action: None,
+            payload: bytes::Bytes::new(),
+            policy: Policy::All,
+            newest_folder: 0,
+            now: 1,
+        };
+        let claim = move |db: &rusqlite::Connection| {
+            enqueue(db, &job)?;
+            transitions::claim(db)
+        };
+        let job = store.run(claim).await.unwrap().unwrap();
+        let id = job.id;
+        let output = Arc::new(JobOutput::new(id, job.project.clone()));
+        let noted = || async { store.run(move |db| read::log(db, id)).await.unwrap() };
+        let reporter = Reporter::follow(&store, &job, &output);
+        output.line("epoch 1");
+        sleep(NOTE_PAUSE + Duration::from_secs(1)).await;
+        assert_eq!(noted().await, b"epoch 1\n");
+        output.line("epoch 2");
+        sleep(NOTE_PAUSE + Duration::from_secs(1)).await;
+        assert_eq!(noted().await, b"epoch 1\nepoch 2\n");
+        drop(reporter);
+        output.line("epoch 3");
+        sleep(NOTE_PAUSE * 3).await;
+        assert_eq!(noted().await, b"epoch 1\nepoch 2\n");
+    }
 }

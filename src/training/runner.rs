@@ -415,3 +415,10 @@ fn begin(versions: &Versions, job: &Claimed) -> Result<PathBuf, TrainingError> {
     let data = serde_json::from_slice(&job.payload)?;
     Ok(versions.begin(&job.project, job.id, &Input::Event { action, data })?)
 }
+
+#[cfg(test)]
+#[path = "runner_edge_tests.rs"]
+mod edge_tests;
+#[cfg(test)]
+#[path = "runner_tests.rs"]
+mod tests;

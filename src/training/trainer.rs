@@ -38,11 +38,18 @@ const END_GRACE: Duration = Duration::from_secs(30);
 pub(super) enum Trainer {
     Apart(Box<Apart>),
     InWorker(InWorker),
+    #[cfg(test)]
+    Scripted(super::scripted::Scripted),
 }
 
 impl Trainer {
     pub(super) fn is_in_worker(&self) -> bool {
-        matches!(self, Self::InWorker(_))
+        match self {
+            Self::Apart(_) => false,
+            Self::InWorker(_) => true,
+            #[cfg(test)]
+            Self::Scripted(scripted) => scripted.is_in_worker,
+        }
     }
 
     /// Makes sure that a worker is there, and returns its name for [`leftover::end`].
@@ -54,6 +61,8 @@ impl Trainer {
         match self {
             Self::Apart(apart) => apart.prepare(class, output).await,
             Self::InWorker(worker) => Ok(worker.prepare(output).await),
+            #[cfg(test)]
+            Self::Scripted(scripted) => Ok(scripted.prepare(output)),
         }
     }
 
@@ -67,6 +76,8 @@ impl Trainer {
         match self {
             Self::Apart(apart) => apart.fit(model, job, body).await,
             Self::InWorker(worker) => worker.fit(model, job, body).await,
+            #[cfg(test)]
+            Self::Scripted(scripted) => scripted.fit(job, body).await,
         }
     }
 
@@ -75,6 +86,8 @@ impl Trainer {
         match self {
             Self::Apart(apart) => apart.finish(output, clean).await,
             Self::InWorker(worker) => worker.finish(output).await,
+            #[cfg(test)]
+            Self::Scripted(scripted) => scripted.finish(clean),
         }
     }
 
@@ -83,20 +96,28 @@ impl Trainer {
         match self {
             Self::Apart(apart) => apart.interrupt().await,
             Self::InWorker(worker) => worker.interrupt(output).await,
+            #[cfg(test)]
+            Self::Scripted(scripted) => scripted.interrupt(),
         }
     }
 
     /// Ends a training worker, whatever it does. The worker that predicts ends with the server.
     pub(super) async fn kill(&mut self) {
-        if let Self::Apart(apart) = self {
-            apart.kill().await;
+        match self {
+            Self::Apart(apart) => apart.kill().await,
+            Self::InWorker(_) => {}
+            #[cfg(test)]
+            Self::Scripted(scripted) => scripted.kill(),
         }
     }
 
     /// Lets a training worker end in the background, and forgets it.
     pub(super) async fn retire(&mut self) {
-        if let Self::Apart(apart) = self {
-            apart.retire().await;
+        match self {
+            Self::Apart(apart) => apart.retire().await,
+            Self::InWorker(_) => {}
+            #[cfg(test)]
+            Self::Scripted(scripted) => scripted.retire(),
         }
     }
 
@@ -104,7 +125,9 @@ impl Trainer {
     pub(super) async fn idle(&self, linger: Duration) {
         match self {
             Self::Apart(apart) if apart.live.is_some() => sleep(linger).await,
-            _ => std::future::pending().await,
+            Self::Apart(_) | Self::InWorker(_) => std::future::pending().await,
+            #[cfg(test)]
+            Self::Scripted(scripted) => scripted.idle(linger).await,
         }
     }
 }

@@ -1,0 +1,121 @@
+//! For unit tests: the serving layer around a real model folder, without Python. Workers are threads of
+//! the test that answer as they are told to.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+
+use super::Serving;
+use super::deadlines::Deadlines;
+use super::models::Models;
+use crate::workers::channel::{self, blocking};
+use crate::workers::line::Bounds;
+use crate::workers::output::job::CurrentJob;
+use crate::workers::pool::{Places, Pool};
+use crate::workers::protocol::{
+    ClassInfo, FromWorker, ModelError, ModelErrorKind, ModelSpec, ToWorker,
+};
+use crate::workers::supervision::{Class, Rollout};
+use crate::workers::worker::Worker;
+
+/// How a worker answers when it is asked for an instance.
+pub(crate) type Loads = Box<dyn Fn(&ModelSpec) -> Result<(), ModelError> + Send>;
+
+/// What a worker was told, in order.
+pub(crate) type Heard = Arc<Mutex<Vec<ToWorker>>>;
+
+/// A class, its model folder, and what serves it.
+pub(crate) struct Stage {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) serving: Arc<Serving>,
+    pub(crate) class: ClassInfo,
+    _class: watch::Sender<Class>,
+}
+
+/// A class that trains on every new annotation.
+pub(crate) fn class(generation: u8) -> ClassInfo {
+    ClassInfo {
+        class: "Model".into(),
+        generation,
+        reason: String::new(),
+        model_dir: "/nowhere".into(),
+        thread_safe: true,
+        train_events: vec!["ANNOTATION_CREATED".into()],
+        wants_every_event: false,
+        inspection: None,
+    }
+}
+
+/// What a constructor, or something else of `kind`, raises.
+pub(crate) fn raised(kind: ModelErrorKind) -> ModelError {
+    ModelError {
+        kind,
+        class: "KeyError".into(),
+        message: "'x'".into(),
+        traceback: None,
+        answer: None,
+    }
+}
+
+impl Stage {
+    pub(crate) fn new(class: ClassInfo) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let class = ClassInfo { model_dir: dir.path().to_owned(), ..class };
+        let bounds = Bounds { in_all: 10, of_project: 10 };
+        let second = Duration::from_secs(1);
+        let (sender, known) = watch::channel(Class::Ready(Arc::new(class.clone())));
+        let serving = Arc::new(Serving::new(
+            Pool::new(1, Places::of_threads(2), bounds),
+            Arc::new(Models::new(100)),
+            known,
+            Rollout::StartFirst,
+            Deadlines { queue: second, abandoned: second, run: second },
+        ));
+        Self { dir, serving, class, _class: sender }
+    }
+
+    /// Adds a worker that is ready.
+    pub(crate) fn add_worker(&self, loads: Loads) -> Heard {
+        let (server, worker) = StdStream::pair().unwrap();
+        server.set_nonblocking(true).unwrap();
+        let (sender, receiver) = channel::open(UnixStream::from_std(server).unwrap());
+        let heard = Heard::default();
+        thread::spawn({
+            let heard = Arc::clone(&heard);
+            move || answer(worker.into(), &heard, &loads)
+        });
+        let of = ("1".to_owned(), CurrentJob::default());
+        let handle = Arc::new(Worker::new(1, of, 1, self.class.clone(), sender, None));
+        tokio::spawn({
+            let handle = Arc::clone(&handle);
+            async move { handle.receive(receiver).await }
+        });
+        self.serving.pool().add(0, handle);
+        heard
+    }
+}
+
+/// The worker's end, until the server's is gone.
+fn answer(channel: OwnedFd, heard: &Heard, loads: &Loads) {
+    let (mut reader, writer) = blocking::open(channel).unwrap();
+    while let Ok(Some((message, _))) = reader.receive() {
+        let answer = match &message {
+            ToWorker::Load { request: Some(request), model, .. } => Some(match loads(model) {
+                Ok(()) => FromWorker::Loaded { request: *request },
+                Err(error) => FromWorker::Failed { request: *request, error },
+            }),
+            _ => None,
+        };
+        heard.lock().unwrap().push(message);
+        if let Some(answer) = answer
+            && writer.send(&answer, b"").is_err()
+        {
+            return;
+        }
+    }
+}
