@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq;
 
 use super::error::ApiError;
-use super::state::App;
+use super::state::{App, HttpOptions};
 use super::token::{self, hash};
 
 /// Whoever restarts or routes around a server must be able to ask these, and learns nothing else.
@@ -57,22 +57,27 @@ impl std::fmt::Debug for Credentials {
 
 /// Refuses a request that does not bring what it must.
 pub(super) fn refusal(app: &App, request: &Request) -> Option<Response> {
-    let path = request.uri().path();
-    let by_token = token::brought(request);
-    let given = request.headers().get(AUTHORIZATION);
-    let missing = match &app.options.credentials {
-        _ if OPEN.contains(&path) || (by_token && path == WEBHOOK) => None,
-        Some(expected) => (!expected.are_in(given)).then_some("Unauthorized"),
-        // Whoever may train decides what the model learns.
-        None if app.options.webhook_token.is_some() && !by_token && path == WEBHOOK => {
-            Some("events are taken only at the address with the webhook token")
-        }
-        None => None,
-    };
-    let mut refusal = ApiError::new(StatusCode::UNAUTHORIZED, missing?).into_response();
+    let mut refusal =
+        ApiError::new(StatusCode::UNAUTHORIZED, missing(&app.options, request)?).into_response();
     let realm = HeaderValue::from_static("Basic realm=\"Login required\"");
     refusal.headers_mut().insert(WWW_AUTHENTICATE, realm);
     Some(refusal)
+}
+
+/// What a request does not bring, if it must bring something.
+fn missing(options: &HttpOptions, request: &Request) -> Option<&'static str> {
+    let path = request.uri().path();
+    let by_token = token::brought(request);
+    let given = request.headers().get(AUTHORIZATION);
+    match &options.credentials {
+        _ if OPEN.contains(&path) || (by_token && path == WEBHOOK) => None,
+        Some(expected) => (!expected.are_in(given)).then_some("Unauthorized"),
+        // Whoever may train decides what the model learns.
+        None if options.webhook_token.is_some() && !by_token && path == WEBHOOK => {
+            Some("events are taken only at the address with the webhook token")
+        }
+        None => None,
+    }
 }
 
 #[cfg(test)]
@@ -98,5 +103,95 @@ mod tests {
             assert!(!passes(wrong), "{wrong}");
         }
         assert!(!credentials.are_in(None));
+    }
+
+    #[test]
+    fn the_right_password_counts_only_where_it_is_said_to_be_one() {
+        let credentials = Credentials::new("user", "pass");
+        let right = STANDARD.encode("user:pass");
+        let passes = |text: &str| credentials.are_in(Some(&HeaderValue::from_str(text).unwrap()));
+        for good in
+            [format!("Basic {right}"), format!("basic {right}"), format!("BASIC   {right} ")]
+        {
+            assert!(passes(&good), "{good}");
+        }
+        for bad in [
+            format!("Bearer {right}"),
+            format!("Basics {right}"),
+            format!("Basi {right}"),
+            format!(" {right}"),
+            right.clone(),
+            format!("Basic\t{right}"),
+            format!("Basic {right}x"),
+            format!("Basic Basic {right}"),
+            "Basic user:pass".to_owned(),
+        ] {
+            assert!(!passes(&bad), "{bad}");
+        }
+        for wrong in ["user:pas", "user:passs", "use:rpass", "User:pass", ":", "user:pass:"] {
+            assert!(!passes(&format!("Basic {}", STANDARD.encode(wrong))), "{wrong}");
+        }
+        let no_text = HeaderValue::from_bytes(b"Basic \xff").unwrap();
+        assert!(!credentials.are_in(Some(&no_text)));
+        // What is no base64 is nothing, and nothing is no password.
+        let nobody = Credentials::new("", "");
+        assert!(!nobody.are_in(Some(&HeaderValue::from_static("Basic ?"))));
+        assert!(nobody.are_in(Some(&HeaderValue::from_static("Basic Og=="))));
+    }
+
+    #[test]
+    fn what_a_request_must_bring_depends_on_its_path() {
+        const TOKEN: &str = "0123456789abcdef";
+        const EVENTS: Option<&str> =
+            Some("events are taken only at the address with the webhook token");
+        const PASSWORD: Option<&str> = Some("Unauthorized");
+        // With credentials, with a token; where to, by the token, with the password; what is missing.
+        let cases = [
+            ((false, false), ("/predict", false, false), None),
+            ((false, false), ("/webhook", false, false), None),
+            ((false, true), ("/webhook", false, false), EVENTS),
+            ((false, true), ("/webhook", true, false), None),
+            ((false, true), ("/predict", false, false), None),
+            ((false, true), ("/webhook", false, true), EVENTS),
+            ((true, false), ("/webhook", false, false), PASSWORD),
+            ((true, false), ("/webhook", false, true), None),
+            ((true, false), ("/health", false, false), PASSWORD),
+            ((true, false), ("/livez", false, false), None),
+            ((true, false), ("/readyz", false, false), None),
+            ((true, false), ("/readyz/", false, false), PASSWORD),
+            ((true, true), ("/webhook", true, false), None),
+            ((true, true), ("/webhook", false, false), PASSWORD),
+            ((true, true), ("/webhook", false, true), None),
+            ((true, true), ("/predict", true, false), PASSWORD),
+            ((true, true), ("/jobs", true, false), PASSWORD),
+            ((true, true), ("/livez", true, false), None),
+        ];
+        for ((has_credentials, has_token), (path, by_token, with_password), expected) in cases {
+            let token = token::WebhookToken::new(TOKEN).unwrap();
+            let options = HttpOptions {
+                hide_tracebacks: false,
+                batching: false,
+                strict: false,
+                model_dir: None,
+                body: crate::http::body::BodyLimits {
+                    each: 1,
+                    pause: std::time::Duration::ZERO,
+                    all: crate::http::body::Budget::shared(1),
+                },
+                setup_wait: std::time::Duration::ZERO,
+                credentials: has_credentials.then(|| Credentials::new("user", "pass")),
+                webhook_token: has_token.then(|| token.clone()),
+            };
+            let target = if by_token { format!("/{TOKEN}{path}") } else { path.to_owned() };
+            let mut request = Request::builder().uri(target);
+            if with_password {
+                let given = format!("Basic {}", STANDARD.encode("user:pass"));
+                request = request.header(AUTHORIZATION, given);
+            }
+            let mut request = request.body(axum::body::Body::empty()).unwrap();
+            token.take_off(&mut request);
+            let case = format!("{has_credentials} {has_token} {path} {by_token} {with_password}");
+            assert_eq!(missing(&options, &request), expected, "{case}");
+        }
     }
 }

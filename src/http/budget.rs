@@ -68,3 +68,36 @@ impl AsRef<[u8]> for Kept {
         &self.body
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_up_to_the_limit_and_it_is_given_back() {
+        let budget = Budget::shared(10);
+        assert_eq!(budget.limit(), 10);
+        let (mut first, mut second) = (budget.hold(), budget.hold());
+        assert!(first.grow(4) && second.grow(5));
+        assert!(!first.grow(2), "one too many");
+        assert!(!first.grow(usize::MAX), "and no overflow");
+        assert!(first.grow(1), "what was refused takes no room");
+        assert!(!second.grow(1) && second.grow(0));
+        drop(first);
+        assert!(second.grow(5) && !second.grow(1));
+    }
+
+    #[test]
+    fn a_body_holds_its_room_until_its_last_copy_is_gone() {
+        let budget = Budget::shared(10);
+        let mut held = budget.hold();
+        assert!(held.grow(10));
+        let body = held.keep(Bytes::from_static(b"0123456789"));
+        let part = body.slice(3..5);
+        drop(body);
+        assert!(!budget.hold().grow(1));
+        assert_eq!(part, "34");
+        drop(part);
+        assert!(budget.hold().grow(10));
+    }
+}

@@ -140,4 +140,65 @@ mod tests {
             assert_eq!(status(bad.as_bytes()), StatusCode::UNPROCESSABLE_ENTITY, "{bad}");
         }
     }
+
+    #[test]
+    fn a_field_has_its_type_or_is_absent() {
+        let body = r#"{"text": "a\u00e9", "list": [1], "object": {"a": 1}, "yes": true, "no": false,
+                       "null": null, "number": 7, "twice": 1, "twice": [2]}"#;
+        let fields = Fields::read(body.as_bytes()).unwrap();
+        let names = ["text", "list", "object", "yes", "no", "null", "number", "absent", "twice"];
+        let flags = |absent| names.map(|name| fields.flag(name, absent).ok());
+        let mut expected = [None; 9];
+        (expected[3], expected[4]) = (Some(true), Some(false));
+        (expected[5], expected[7]) = (Some(true), Some(true));
+        assert_eq!(flags(true), expected);
+        (expected[5], expected[7]) = (Some(false), Some(false));
+        assert_eq!(flags(false), expected);
+        for (index, name) in names.into_iter().enumerate() {
+            let is_absent = matches!(name, "null" | "absent");
+            let text = fields.text(name).ok();
+            let expected = match name {
+                "text" => Some(Some("aé".to_owned())),
+                _ => is_absent.then_some(None),
+            };
+            assert_eq!(text, expected, "{name}");
+            assert_eq!(fields.config(name).ok(), text, "{name}");
+            assert_eq!(fields.list(name).is_ok(), matches!(name, "list" | "twice"), "{name}");
+            let object = fields.object(name).map(|found| found.map(RawValue::get)).ok();
+            let expected = match index {
+                2 => Some(Some(r#"{"a": 1}"#)),
+                _ => is_absent.then_some(None),
+            };
+            assert_eq!(object, expected, "{name}");
+            assert_eq!(fields.get(name).is_none(), is_absent);
+        }
+        assert_eq!(fields.list("twice").unwrap().get(), "[2]", "the last one counts");
+        let detail = |error: ApiError| (error.status, error.detail);
+        let (status, missing) = detail(fields.list("absent").unwrap_err());
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(missing.contains("`absent`") && missing.contains("missing"), "{missing}");
+        let (_, wrong) = detail(fields.list("text").unwrap_err());
+        assert!(wrong.contains("`text`") && !wrong.contains("missing"), "{wrong}");
+    }
+
+    #[test]
+    fn a_config_that_comes_with_an_event_has_the_same_limit() {
+        assert!(readable("label_config", None).is_ok());
+        assert!(readable("label_config", Some(&"x".repeat(MAX_CONFIG_BYTES))).is_ok());
+        let error = readable("label_config", Some(&"x".repeat(MAX_CONFIG_BYTES + 1))).unwrap_err();
+        assert!(error.detail.contains("`label_config`"), "{}", error.detail);
+    }
+
+    #[test]
+    fn large_integers_name_projects_and_numbers_with_a_fraction_do_not() {
+        assert_eq!(
+            project(r#"{"project": 18446744073709551615}"#).unwrap(),
+            "18446744073709551615"
+        );
+        assert_eq!(project(r#"{"project": -1}"#).unwrap(), "-1");
+        assert_eq!(project(r#"{"project": ""}"#).unwrap(), "");
+        for bad in ["18446744073709551616", "1e3", "1.0"] {
+            assert!(project(&format!(r#"{{"project": {bad}}}"#)).is_err(), "{bad}");
+        }
+    }
 }

@@ -48,4 +48,33 @@ mod tests {
             assert_eq!(of(&[none]), None, "{none}");
         }
     }
+
+    #[test]
+    fn a_wish_is_followed_up_to_an_hour() {
+        for (wish, wait) in [
+            ("wait=0", Some(0)),
+            ("wait=3599", Some(3_599)),
+            ("wait=3600", Some(3_600)),
+            ("wait=3601", Some(3_600)),
+            ("wait=18446744073709551615", Some(3_600)),
+            ("wait=18446744073709551616", None),
+            ("WAIT=\"7\"", Some(7)),
+            (" wait = 7 ", Some(7)),
+            ("wait=7;a=b", Some(7)),
+            ("a;wait=7", None),
+            ("wait=1.5", None),
+            ("await=7", None),
+            // The first one counts, also where it is no number.
+            ("wait=soon, wait=7", None),
+            ("respond-async, wait=7, wait=8", Some(7)),
+        ] {
+            assert_eq!(of(&[wish]), wait, "{wish}");
+        }
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&["respond-async", "wait=7"]), Some(7));
+        let mut headers = HeaderMap::new();
+        headers.append(PREFER, axum::http::HeaderValue::from_bytes(b"\xff").unwrap());
+        headers.append(PREFER, "wait=7".parse().unwrap());
+        assert_eq!(wait(&headers), Some(Duration::from_secs(7)));
+    }
 }

@@ -106,4 +106,58 @@ mod tests {
             assert_eq!(kept, if same == "/%25%36" { "/%256" } else { same });
         }
     }
+
+    fn refused(version: Version, headers: &[(&str, &str)], malformed: bool) -> Option<Response> {
+        let mut request = Request::builder().uri("/health").version(version);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(axum::body::Body::empty()).unwrap();
+        if malformed {
+            request.extensions_mut().insert(Malformed("two lengths"));
+        }
+        refusal(&request)
+    }
+
+    #[test]
+    fn what_may_be_understood_differently_is_refused_and_the_connection_with_it() {
+        let host = ("host", "a");
+        for (version, headers, is_good) in [
+            (Version::HTTP_11, &[host][..], true),
+            (Version::HTTP_11, &[], false),
+            (Version::HTTP_10, &[], true),
+            (Version::HTTP_10, &[host], true),
+            (Version::HTTP_11, &[host, host], false),
+            (Version::HTTP_10, &[host, ("host", "b")], false),
+            (Version::HTTP_11, &[host, ("transfer-encoding", "chunked")], true),
+            (Version::HTTP_11, &[host, ("transfer-encoding", " Chunked ")], true),
+            (Version::HTTP_11, &[host, ("transfer-encoding", "gzip, chunked")], false),
+            (Version::HTTP_11, &[host, ("transfer-encoding", "identity")], false),
+            (Version::HTTP_11, &[host, ("transfer-encoding", "")], false),
+            (
+                Version::HTTP_11,
+                &[host, ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
+                false,
+            ),
+        ] {
+            let refused = refused(version, headers, false);
+            assert_eq!(refused.is_none(), is_good, "{version:?} {headers:?}");
+            if let Some(refused) = refused {
+                assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+                assert_eq!(refused.headers()[CONNECTION], "close");
+            }
+        }
+        assert!(refused(Version::HTTP_11, &[host], true).is_some());
+    }
+
+    #[test]
+    fn only_what_means_the_same_without_percent_is_written_without_it() {
+        for byte in 0..=255_u8 {
+            let written = format!("/%{byte:02X}");
+            let letter = char::from(byte);
+            let is_unreserved = letter.is_ascii_alphanumeric() || "-._~".contains(letter);
+            let expected = is_unreserved.then(|| format!("/{letter}"));
+            assert_eq!(plain(&written), expected, "{written}");
+        }
+    }
 }

@@ -175,4 +175,46 @@ mod tests {
             assert_eq!(arrives(target).1, seen, "{target}");
         }
     }
+
+    #[test]
+    fn a_token_has_sixteen_to_a_hundred_and_twenty_eight_plain_characters() {
+        for (length, is_good) in [(15, false), (16, true), (17, true), (127, true), (128, true)] {
+            assert_eq!(WebhookToken::new(&"x".repeat(length)).is_ok(), is_good, "{length}");
+        }
+        assert!(WebhookToken::new(&"x".repeat(129)).is_err());
+        for byte in 0..=127_u8 {
+            let letter = char::from(byte);
+            let is_plain = letter.is_ascii_alphanumeric() || "-_".contains(letter);
+            let text = format!("{}{letter}", "x".repeat(15));
+            assert_eq!(WebhookToken::new(&text).is_ok(), is_plain, "{letter:?}");
+        }
+        let long = "y".repeat(128);
+        assert_eq!(WebhookToken::new(&long).unwrap().reveal(), long);
+    }
+
+    #[test]
+    fn what_may_be_meant_as_a_token_is_as_long_as_one() {
+        for (target, seen) in [
+            ("/0123456789abcde/webhook", "/0123456789abcde/webhook"),
+            ("/0123456789abcdeg/webhook", "/…/webhook"),
+            ("/0123456789abcdeg", "/…"),
+            ("/0123456789abcdef/x0123456789abcdefx/", "/…/x…x/"),
+            ("*", "*"),
+        ] {
+            assert_eq!(arrives(target).1, seen, "{target}");
+        }
+        let uri: Uri = "/0123456789abcdef/x".parse().unwrap();
+        assert_eq!(shown(None, &uri, false), "/0123456789abcdef/x", "there is no token");
+        let token = WebhookToken::new(TEXT).unwrap();
+        assert!(token.is_in("a0123456789abcdefb") && !token.is_in("0123456789abcde"));
+    }
+
+    #[test]
+    fn the_query_stays_and_the_token_in_it_is_none() {
+        let (request, shown) = arrives("/0123456789abcdef?a=0123456789abcdef");
+        assert_eq!(request.uri().to_string(), "/?a=0123456789abcdef");
+        assert_eq!(shown, "/…/");
+        let (request, _) = arrives("/webhook?0123456789abcdef");
+        assert!(!brought(&request));
+    }
 }
