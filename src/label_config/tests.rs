@@ -5,6 +5,7 @@
 
 mod hostile;
 mod recorded;
+mod rules;
 
 use super::{Dialect, ErrorKind, has_variable, parse};
 

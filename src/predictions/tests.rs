@@ -2,8 +2,11 @@
 //! editor in a browser for what it draws.
 
 mod answers;
+mod edges;
 mod regions;
 mod shapes;
+mod tags;
+mod whole;
 
 use super::{Asked, Cause, Checked, Mended, Rules, check};
 

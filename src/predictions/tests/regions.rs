@@ -237,7 +237,8 @@ fn labels_and_answers() {
         ("kind", "choices", json!({"choices": "A"}), Cause::WrongValue, "value.choices"),
         ("kind", "choices", json!({"choices": [1]}), Cause::WrongValue, "value.choices[0]"),
         ("kind", "choices", json!({"choice": ["A"]}), Cause::MissingKey, "value.choices"),
-        ("stars", "rating", json!({"rating": 9}), Cause::OutOfRange, "value.rating"),
+        // One star beyond the three.
+        ("stars", "rating", json!({"rating": 4}), Cause::OutOfRange, "value.rating"),
         ("stars", "rating", json!({"rating": "3"}), Cause::WrongValue, "value.rating"),
         ("count", "number", json!({"number": -1}), Cause::OutOfRange, "value.number"),
         ("count", "number", json!({"number": [1]}), Cause::WrongValue, "value.number"),
