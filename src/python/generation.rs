@@ -277,3 +277,7 @@ fn assigned_names(code: &Bound<'_, PyAny>, names: &mut HashSet<String>) -> PyRes
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "generation_tests.rs"]
+mod tests;

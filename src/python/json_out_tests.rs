@@ -37,6 +37,28 @@ Scalar.__module__ = 'numpy'
 class Tensor:
     def __array__(self): return self
     def tolist(self): return [0.5, 2]
+class Nest:
+    def __init__(self, depth): self.depth = depth
+    def model_dump(self): return [Nest(self.depth - 1)] if self.depth > 1 else []
+def nested(depth):
+    value = []
+    for _ in range(depth - 1): value = [value]
+    return value
+class Grows:
+    def model_dump(self):
+        grown['c'] = 1
+        return 0
+grown = {'a': Grows(), 'b': 1}
+def of(module, name, **members):
+    return type(name, (), {'__module__': module, **members})()
+class Long:
+    def item(self): return self
+    def __float__(self): return 0.25
+Long.__module__ = 'numpy'
+class Both:
+    __dataclass_fields__ = {}
+    def model_dump(self): return 'dumped'
+    def __fspath__(self): return 'a path'
 class Version:
     def __init__(self, text): self.text = text
     def __str__(self): return self.text
@@ -210,4 +232,183 @@ fn as_flask_writes_it() {
         r#"{"a":{"2":"\u00e9\ud83d\ude00","10":"c"},"b":1}"#
     );
     assert_eq!(as_flask("{'b': 1, 2: 3}"), r#"{"b":1,"2":3}"#);
+}
+
+#[test]
+fn numbers_keep_all_of_their_digits() {
+    let cases = [
+        ("[0.1, 1/3, 1e16, 1e-7]", "[0.1,0.3333333333333333,1e+16,1e-7]"),
+        ("0.1 + 0.2", "0.30000000000000004"),
+        ("1.7976931348623157e308", "1.7976931348623157e+308"),
+        ("5e-324", "5e-324"),
+        ("16777217.0", "16777217.0"),
+        ("-0.0", "-0.0"),
+        ("Real(0.1)", "0.1"),
+        ("2**31", "2147483648"),
+        ("2**53 + 1", "9007199254740993"),
+        ("2**63 - 1", "9223372036854775807"),
+        ("2**63", "9223372036854775808"),
+        ("-2**63 - 1", "-9223372036854775809"),
+        ("Whole(2**70)", "1180591620717411303424"),
+        ("[True, False, Whole(1)]", "[true,false,1]"),
+    ];
+    for (expression, expected) in cases {
+        assert_eq!(written(expression).unwrap(), expected, "{expression}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn every_number_is_read_back_as_it_was(float: f64, int: i128) {
+        Python::initialize();
+        let (float_text, int_text) = Python::attach(|py| {
+            let written = |number: &Bound<'_, PyAny>| String::from_utf8(value(number).unwrap()).unwrap();
+            let int = int.into_pyobject(py).unwrap();
+            (written(&PyFloat::new(py, float)), written(&int))
+        });
+        if float.is_finite() {
+            let read: f64 = float_text.parse().unwrap();
+            proptest::prop_assert_eq!(read.to_bits(), float.to_bits());
+        } else {
+            proptest::prop_assert_eq!(float_text, "null");
+        }
+        proptest::prop_assert_eq!(int_text, int.to_string());
+    }
+}
+
+#[test]
+fn what_stands_for_something_else_is_bounded_in_depth_and_not_in_number() {
+    let many = written("[Region(n) for n in range(100)]").unwrap();
+    assert!(many.starts_with(r#"[{"x":0},"#) && many.ends_with(r#",{"x":99}]"#), "{many}");
+    assert_eq!(written("[[Model()] for _ in range(33)]").unwrap().matches("result").count(), 33);
+    let deep = "[".repeat(32) + &"]".repeat(32);
+    assert_eq!(written("Nest(32)").unwrap(), deep);
+    assert_eq!(written("[Nest(32), Nest(32)]").unwrap(), format!("[{deep},{deep}]"));
+    let error = written("Nest(33)").unwrap_err();
+    let end = "Object of type Nest is not JSON serializable";
+    assert!(error.message.ends_with(end), "{}", error.message);
+}
+
+#[test]
+fn lists_within_each_other_have_their_limit() {
+    for (depth, is_written) in [(DEEPEST, true), (DEEPEST + 1, false)] {
+        let found = written(&format!("nested({depth})"));
+        assert_eq!(found.is_ok(), is_written, "{depth}: {found:?}");
+    }
+    let found = written_by(&format!("nested({DEEPEST})"), predicted);
+    assert!(found.is_err(), "that of an answer is one step deeper");
+    assert!(written_by(&format!("nested({})", DEEPEST - 1), predicted).is_ok());
+}
+
+#[test]
+fn a_dict_that_grows_while_it_is_written_is_an_error() {
+    let error = written("grown").unwrap_err();
+    assert_eq!(error.message, "dictionary changed size during iteration");
+}
+
+#[test]
+fn a_long_place_is_cut() {
+    for (length, shown) in
+        [(200, "x".repeat(200)), (201, "x".repeat(50) + "…"), (1_000, "x".repeat(50) + "…")]
+    {
+        let error = written(&format!("{{'x' * {length}: {{1}}}}")).unwrap_err();
+        let expected = format!("{shown}: Object of type set is not JSON serializable");
+        assert_eq!(error.message, expected, "{length}");
+    }
+}
+
+#[test]
+fn numbers_that_json_does_not_know_are_counted_from_the_first() {
+    Python::initialize();
+    Python::attach(|py| {
+        let list = py.eval(c"[1.0, {'a': float('nan')}, float('inf'), float('-inf')]", None, None);
+        let mut walk = Walk::default();
+        walk.value(&list.unwrap()).unwrap();
+        assert_eq!(walk.nans, Some(("[1].a".into(), 3)));
+        assert_eq!(walk.out, br#"[1.0,{"a":null},null,null]"#);
+        let mut walk = Walk::default();
+        walk.value(&py.eval(c"[1.0, 2]", None, None).unwrap()).unwrap();
+        assert_eq!(walk.nans, None);
+    });
+}
+
+#[test]
+fn keys_are_texts_as_pythons_own_encoder_makes_them() {
+    let cases = [
+        ("{None: 0}", r#"{"null":0}"#),
+        ("{True: 0, False: 1}", r#"{"true":0,"false":1}"#),
+        ("{1.5: 0, -3: 1, 2**70: 2}", r#"{"1.5":0,"-3":1,"1180591620717411303424":2}"#),
+        ("{Scalar(): 0}", r#"{"7":0}"#),
+        ("{Text('a'): 0}", r#"{"a":0}"#),
+    ];
+    for (expression, expected) in cases {
+        assert_eq!(written(expression).unwrap(), expected, "{expression}");
+    }
+    for bad in ["{(1,): 0}", "{b'a': 0}", "{of('numpy', 'str_', item=lambda self: 'a'): 0}"] {
+        let error = written(bad).unwrap_err();
+        let start = "keys must be str, int, float, bool or None, not ";
+        assert!(error.message.starts_with(start), "{}", error.message);
+    }
+}
+
+#[test]
+fn objects_are_known_by_their_package_or_by_what_they_can_do() {
+    let cases = [
+        ("of('pandas._libs', 'NaTType')", "null"),
+        ("of('pandas._libs.missing', 'NAType')", "null"),
+        ("of('packaging.version', 'Version', __str__=lambda self: '1.0')", "\"1.0\""),
+        ("of('numpy', 'ndarray', tolist=lambda self: [1], item=lambda self: 2)", "[1]"),
+        ("of('numpy', 'float32', tolist=lambda self: [1], item=lambda self: 0.5)", "0.5"),
+        ("Long()", "0.25"),
+        ("Both()", "\"dumped\""),
+        ("of('x', 'Y', __fspath__=lambda self: 'p', __html__=lambda self: 'h')", "\"p\""),
+        ("of('x', 'Y', __html__=lambda self: 'h')", "\"h\""),
+        ("of('x', 'Y', __fields__={}, dict=lambda self: {'a': 1})", r#"{"a":1}"#),
+        ("of('x', 'Y', __array__=0, tolist=lambda self: [1])", "[1]"),
+        (
+            "datetime.datetime(2026, 11, 23, 1, 2, 3, tzinfo=datetime.timezone(datetime.timedelta(hours=1)))",
+            { "\"Mon, 23 Nov 2026 00:02:03 GMT\"" },
+        ),
+    ];
+    for (expression, expected) in cases {
+        assert_eq!(written(expression).unwrap(), expected, "{expression}");
+    }
+    for bad in [
+        "of('x', 'Y', tolist=lambda self: [1])",
+        "of('x', 'Y', __array__=0)",
+        "of('x', 'Y', __fields__={})",
+        "of('x', 'Y', dict=lambda self: {})",
+        "of('mypandas', 'NaTType')",
+        "of('x', 'UUID')",
+        "datetime.time(1)",
+        "b'a'",
+    ] {
+        let error = written(bad).unwrap_err();
+        assert!(error.message.ends_with("is not JSON serializable"), "{bad}: {}", error.message);
+        assert_eq!(error.class, "TypeError", "{bad}");
+    }
+}
+
+#[test]
+fn versions_are_put_in_the_place_of_those_of_a_prediction_and_of_nothing_else() {
+    let names = names("7", &["mine"]);
+    let body = |expression: &str| {
+        written_by(expression, |value| Ok(predictions(value, &names)?.body)).unwrap()
+    };
+    for (expression, results) in [
+        ("[{'model_version': 'mine'}]", r#"[{"model_version":"7"}]"#),
+        ("[{'a': {'model_version': 'mine'}}]", {
+            r#"[{"a":{"model_version":"mine"},"model_version":"7"}]"#
+        }),
+        ("[{'model_version': 'min'}]", r#"[{"model_version":"min"}]"#),
+        ("[{'Model_version': 1}]", r#"[{"Model_version":1,"model_version":"7"}]"#),
+        ("({'a': 1},)", r#"[{"a":1,"model_version":"7"}]"#),
+        ("[({},)]", r#"[[{"model_version":"7"}]]"#),
+        ("{'model_version': 'mine'}", r#"{"model_version":"mine"}"#),
+        ("{'a': None, 'b': {}}", r#"{"a":null,"b":{}}"#),
+        ("[1, 'a']", r#"[1,"a"]"#),
+    ] {
+        let expected = format!("{{\"model_version\":\"7\",\"results\":{results}}}\n");
+        assert_eq!(body(expression), expected, "{expression}");
+    }
 }

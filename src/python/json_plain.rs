@@ -61,7 +61,9 @@ pub(super) fn plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny
         _ => {}
     }
     if is_date(value)? {
-        let stamp = value.call_method0("timetuple")?;
+        // In UTC where it says its time zone.
+        let in_utc = value.hasattr("utctimetuple")?;
+        let stamp = value.call_method0(if in_utc { "utctimetuple" } else { "timetuple" })?;
         let seconds = py.import("calendar")?.call_method1("timegm", (stamp,))?;
         let utils = py.import("email.utils")?;
         let options = PyDict::new(py);
