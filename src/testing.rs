@@ -20,9 +20,8 @@ pub(crate) fn in_time<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'stat
         let _ = done.send(());
         outcome
     });
-    if ended.recv_timeout(DEADLINE) == Err(RecvTimeoutError::Timeout) {
-        panic!("not done within {} s: something waits for ever", DEADLINE.as_secs());
-    }
+    let hangs = ended.recv_timeout(DEADLINE) == Err(RecvTimeoutError::Timeout);
+    assert!(!hangs, "not done within {} s: something waits for ever", DEADLINE.as_secs());
     running.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 

@@ -33,7 +33,7 @@ Helper.__module__ = 'label_studio_ml.helpers'
 
 /// A class with these lines in it.
 fn class(lines: &[&str]) -> String {
-    let body: String = lines.iter().map(|line| format!("    {line}\n")).collect();
+    let body: String = lines.iter().flat_map(|line| ["    ", line, "\n"]).collect();
     format!("class Model(Base):\n    pass\n{body}")
 }
 

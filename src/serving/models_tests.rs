@@ -341,7 +341,10 @@ fn what_was_tried_is_one_version() {
     let (model, _) = models.resolve(KEY, Some("<View/>"));
     models.note_tried(KEY, 6);
     models.note_tried("3.1", 7);
-    assert_eq!(model.untried_version(), Some(7));
+    let (of_another_config, _) = models.resolve(KEY, Some("<View></View>"));
+    for model in [&model, &of_another_config] {
+        assert_eq!(model.untried_version(), Some(7));
+    }
     models.note_tried(KEY, 7);
     assert_eq!(model.untried_version(), None);
     assert!(!model.is_rejected());

@@ -62,7 +62,8 @@ async fn serve(stage: &Stage, model: &ModelInUse, before: &Before, done: Done) -
     let Ahead::Version(loaded) = ahead else { return None };
     let behind = stage.serving.serve_trained(KEY, *loaded).await.unwrap();
     stage.serving.let_follow(behind).await;
-    assert!(versions(stage).interrupted_trainings().is_empty(), "the training is over");
+    let begun = stage.dir.path().join(format!(".label-studio-ml/training/{KEY}.json"));
+    assert!(!begun.exists(), "the training is over");
     assert!(!stage.serving.models.held_back.has(KEY));
     versions(stage).newest_record(KEY).unwrap()
 }
@@ -256,10 +257,12 @@ fn a_version_that_cannot_be_written_down_is_not_served() {
         let heard = stage.add_worker(Box::new(|_| Ok(())));
         let ahead = stage.serving.load_trained(KEY, &model, &before, done("1")).await.unwrap();
         let Ahead::Version(loaded) = ahead else { panic!("there is a version") };
+        let next = loaded.next.clone().unwrap();
         fs::write(stage.dir.path().join(".label-studio-ml/versions"), "no folder").unwrap();
         assert!(stage.serving.serve_trained(KEY, *loaded).await.is_err());
         assert_eq!(served(&stage).as_deref(), Some(INITIAL));
         assert!(!model.is_replaced());
+        assert!(next.is_retired(), "whoever loads it late is to forget it");
         let told =
             || heard.lock().unwrap().iter().any(|told| matches!(told, ToWorker::Unload { .. }));
         until(told).await;

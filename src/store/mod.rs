@@ -8,6 +8,7 @@ pub mod jobs;
 pub mod keys;
 pub mod lock;
 pub mod project_dir;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 pub(crate) mod sync_calls;
 pub mod versions;

@@ -27,9 +27,9 @@ async fn at_a_full_disk(fitted: fn() -> Fitted) -> (Runs, u64, PathBuf) {
         let store = Arc::clone(&store);
         async move {
             fs::write(job.workdir.join("model.pt"), "weights").unwrap();
-            // What it said has no place in the store any more.
-            output.line(&"x".repeat(60_000));
             limit_pages(&store, 1).await;
+            // What it says from here on has no place in the store.
+            output.line(&"x".repeat(60_000));
             fitted()
         }
     });

@@ -52,11 +52,11 @@ impl Scripted {
         self.told.lock().unwrap().push(told);
     }
 
-    pub(super) fn prepare(&mut self, output: Arc<JobOutput>) -> Option<String> {
+    pub(super) fn prepare(&mut self, output: Arc<JobOutput>) -> String {
         self.note(Told::Prepare);
         self.output = Some(output);
         self.lives = true;
-        Some(WORKER.to_owned())
+        WORKER.to_owned()
     }
 
     pub(super) async fn fit(&mut self, job: FitJob, body: Bytes) -> Result<Bytes, TrainingError> {

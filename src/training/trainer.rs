@@ -62,7 +62,7 @@ impl Trainer {
             Self::Apart(apart) => apart.prepare(class, output).await,
             Self::InWorker(worker) => Ok(worker.prepare(output).await),
             #[cfg(test)]
-            Self::Scripted(scripted) => Ok(scripted.prepare(output)),
+            Self::Scripted(scripted) => Ok(Some(scripted.prepare(output))),
         }
     }
 

@@ -182,24 +182,28 @@ fn the_line_is_bounded_and_a_place_that_was_given_up_is_free_again() {
     });
 }
 
+/// Who asks, for which project.
+type Asked = (Priority, &'static str);
+type Waits = &'static [Asked];
+
 #[test]
 fn whoever_waits_counts_against_the_bounds_whatever_the_priority() {
     use Priority::{Batch, Interactive};
     let in_all = Err(Full::InAll(3));
     let of_project = Err(Full::OfProject(2));
-    let cases: [(&[(Priority, &str)], Priority, &str, Result<(), Full>); 10] = [
-        (&[], Batch, "a", Ok(())),
-        (&[(Batch, "a")], Batch, "a", Ok(())),
-        (&[(Interactive, "a")], Batch, "a", Ok(())),
-        (&[(Interactive, "a"), (Interactive, "a")], Interactive, "a", of_project),
-        (&[(Interactive, "a"), (Interactive, "a")], Batch, "a", of_project),
-        (&[(Batch, "a"), (Batch, "a")], Interactive, "a", of_project),
-        (&[(Interactive, "a"), (Batch, "a")], Interactive, "a", of_project),
-        (&[(Interactive, "a"), (Interactive, "a")], Interactive, "b", Ok(())),
-        (&[(Interactive, "a"), (Batch, "b"), (Interactive, "c")], Interactive, "d", in_all),
-        (&[(Interactive, "a"), (Batch, "a"), (Interactive, "c")], Batch, "a", in_all),
+    let cases: [(Waits, Asked, Result<(), Full>); 10] = [
+        (&[], (Batch, "a"), Ok(())),
+        (&[(Batch, "a")], (Batch, "a"), Ok(())),
+        (&[(Interactive, "a")], (Batch, "a"), Ok(())),
+        (&[(Interactive, "a"), (Interactive, "a")], (Interactive, "a"), of_project),
+        (&[(Interactive, "a"), (Interactive, "a")], (Batch, "a"), of_project),
+        (&[(Batch, "a"), (Batch, "a")], (Interactive, "a"), of_project),
+        (&[(Interactive, "a"), (Batch, "a")], (Interactive, "a"), of_project),
+        (&[(Interactive, "a"), (Interactive, "a")], (Interactive, "b"), Ok(())),
+        (&[(Interactive, "a"), (Batch, "b"), (Interactive, "c")], (Interactive, "d"), in_all),
+        (&[(Interactive, "a"), (Batch, "a"), (Interactive, "c")], (Batch, "a"), in_all),
     ];
-    for (waiting, priority, project, expected) in cases {
+    for (waiting, (priority, project), expected) in cases {
         run_in_time(move || async move {
             let pool = Pool::new(1, Places::of_threads(1), BOUNDS);
             let mut line = Vec::new();

@@ -259,7 +259,8 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     opened.and_then(|mut file| file.write_all(bytes)).map_err(at(path))
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod durable_tests;
 #[cfg(test)]
 mod layout_tests;
