@@ -57,11 +57,14 @@ impl std::fmt::Debug for Credentials {
 
 /// Refuses a request that does not bring what it must.
 pub(super) fn refusal(app: &App, request: &Request) -> Option<Response> {
-    let mut refusal =
-        ApiError::new(StatusCode::UNAUTHORIZED, missing(&app.options, request)?).into_response();
+    missing(&app.options, request).map(refused)
+}
+
+fn refused(detail: &str) -> Response {
+    let mut refusal = ApiError::new(StatusCode::UNAUTHORIZED, detail).into_response();
     let realm = HeaderValue::from_static("Basic realm=\"Login required\"");
     refusal.headers_mut().insert(WWW_AUTHENTICATE, realm);
-    Some(refusal)
+    refusal
 }
 
 /// What a request does not bring, if it must bring something.
@@ -193,5 +196,8 @@ mod tests {
             let case = format!("{has_credentials} {has_token} {path} {by_token} {with_password}");
             assert_eq!(missing(&options, &request), expected, "{case}");
         }
+        let refused = refused("Unauthorized");
+        assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(refused.headers()[WWW_AUTHENTICATE], "Basic realm=\"Login required\"");
     }
 }

@@ -273,3 +273,23 @@ proptest! {
         prop_assert!(limits.all.hold().grow(1_000), "all room is given back");
     }
 }
+
+#[tokio::test]
+async fn what_does_not_say_that_it_is_json_is_not_read() {
+    let limits = limits(10, 10);
+    let (body, asked) = pieces(&[2], true);
+    let refused = read(&limits, &headers("text/plain"), body).await.unwrap_err();
+    assert_eq!(refused.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn room_is_made_as_bytes_come_and_never_for_more_than_was_announced() {
+    let mut coming = Coming::InMemory(BytesMut::new());
+    for _ in 0..100 {
+        coming.take(b"0123456789", 1_000).unwrap();
+        let Coming::InMemory(bytes) = &coming else { panic!("it is short") };
+        assert!(bytes.capacity() <= (bytes.len() * 3).max(ROOM), "{}", bytes.capacity());
+    }
+    assert_eq!(coming.len(), 1_000);
+}

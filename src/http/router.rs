@@ -26,7 +26,7 @@ impl Front {
     }
 
     pub(super) async fn answer(&self, mut request: Request) -> Response {
-        target::arrive(&self.app, &mut request);
+        target::arrive(self.app.options.webhook_token.as_ref(), &mut request);
         let seen = Seen::new(&self.app, &request);
         let Ok(mut response) = self.routes.clone().call(request).await;
         // The header `Allow` is added by the routes as a whole, so what completes it is outside.

@@ -7,14 +7,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
-use super::state::App;
+use super::token::WebhookToken;
 
 /// Mark of a request that must be refused, with what is wrong.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Malformed(pub(super) &'static str);
 
 /// Brings the path into its one way of writing.
-pub(super) fn arrive(app: &App, request: &mut Request) {
+pub(super) fn arrive(token: Option<&WebhookToken>, request: &mut Request) {
     if let Some(path) = plain(request.uri().path()) {
         let target = match request.uri().query() {
             Some(query) => format!("{path}?{query}"),
@@ -24,7 +24,7 @@ pub(super) fn arrive(app: &App, request: &mut Request) {
             *request.uri_mut() = uri;
         }
     }
-    if let Some(token) = &app.options.webhook_token {
+    if let Some(token) = token {
         token.take_off(request);
     }
 }
@@ -89,22 +89,47 @@ fn unreserved(digits: &str) -> Option<char> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::in_time;
 
     #[test]
     fn a_path_has_one_way_of_writing() {
-        for (path, expected) in [
-            ("//health", "/health"),
-            ("///jobs//1///log", "/jobs/1/log"),
-            ("/%68ealth", "/health"),
-            ("/%7E%2d", "/~-"),
-        ] {
-            assert_eq!(plain(path).as_deref(), Some(expected));
-        }
-        for same in ["/health", "/", "*", "/a%2Fb", "/%", "/%4", "/%zz", "/%+1", "/%é", "/%25%36"]
-        {
-            let kept = plain(same).unwrap_or_else(|| same.to_owned());
-            assert_eq!(kept, if same == "/%25%36" { "/%256" } else { same });
-        }
+        in_time(|| {
+            for (path, expected) in [
+                ("//health", "/health"),
+                ("///jobs//1///log", "/jobs/1/log"),
+                ("/%68ealth", "/health"),
+                ("/%7E%2d", "/~-"),
+            ] {
+                assert_eq!(plain(path).as_deref(), Some(expected));
+            }
+            for same in
+                ["/health", "/", "*", "/a%2Fb", "/%", "/%4", "/%zz", "/%+1", "/%é", "/%25%36"]
+            {
+                let kept = plain(same).unwrap_or_else(|| same.to_owned());
+                assert_eq!(kept, if same == "/%25%36" { "/%256" } else { same });
+            }
+        });
+    }
+
+    #[test]
+    fn a_request_arrives_with_a_plain_path_its_query_and_without_the_token() {
+        in_time(|| {
+            let token = WebhookToken::new("0123456789abcdef").unwrap();
+            for (target, by_token, without_one) in [
+                ("/a", "/a", "/a"),
+                ("//a?b=//c", "/a?b=//c", "/a?b=//c"),
+                ("/%61?b=%61", "/a?b=%61", "/a?b=%61"),
+                ("//0123456789abcdef//a?b", "/a?b", "/0123456789abcdef/a?b"),
+                ("/%30123456789abcdef/a", "/a", "/0123456789abcdef/a"),
+            ] {
+                for (token, expected) in [(Some(&token), by_token), (None, without_one)] {
+                    let mut request =
+                        Request::builder().uri(target).body(axum::body::Body::empty()).unwrap();
+                    arrive(token, &mut request);
+                    assert_eq!(request.uri().to_string(), expected, "{target}");
+                }
+            }
+        });
     }
 
     fn refused(version: Version, headers: &[(&str, &str)], malformed: bool) -> Option<Response> {
@@ -152,12 +177,14 @@ mod tests {
 
     #[test]
     fn only_what_means_the_same_without_percent_is_written_without_it() {
-        for byte in 0..=255_u8 {
-            let written = format!("/%{byte:02X}");
-            let letter = char::from(byte);
-            let is_unreserved = letter.is_ascii_alphanumeric() || "-._~".contains(letter);
-            let expected = is_unreserved.then(|| format!("/{letter}"));
-            assert_eq!(plain(&written), expected, "{written}");
-        }
+        in_time(|| {
+            for byte in 0..=255_u8 {
+                let written = format!("/%{byte:02X}");
+                let letter = char::from(byte);
+                let is_unreserved = letter.is_ascii_alphanumeric() || "-._~".contains(letter);
+                let expected = is_unreserved.then(|| format!("/{letter}"));
+                assert_eq!(plain(&written), expected, "{written}");
+            }
+        });
     }
 }

@@ -87,6 +87,9 @@ mod tests {
         write_atomic(&staging, &target, b"short").unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"short");
         assert_eq!(fs::read_dir(&staging).unwrap().count(), 0);
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&target.metadata().unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o644, "others may read it");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::finding::{Cause, Places};
+use super::super::finding::{Cause, Mended, Places};
 use super::super::json::{Json, Results, member, read_results, whole};
 use super::super::words::{choice, quote};
 use super::regions::{TEXTS, region};
@@ -171,4 +171,8 @@ fn a_hundred_findings_are_kept_and_the_first_of_every_further_kind() {
         Places::note(&mut places, || format!("results[{number}]"));
     }
     assert_eq!(places, Some(Places { first: "results[1]".into(), count: 3 }));
+    let none = Mended::default();
+    assert!(none.is_empty());
+    assert!(!Mended { null_items: places.clone(), ..none.clone() }.is_empty());
+    assert!(!Mended { null_versions: places, ..none }.is_empty());
 }
