@@ -187,6 +187,15 @@ fn names_count_wherever_they_are_used_and_not_where_the_class_makes_them_itself(
         ),
         (
             &[
+                "def load(self):",
+                "    def inner(): self.train_output = 1",
+                "    return inner",
+                "def predict(self, tasks): return self.train_output",
+            ],
+            (2, NOTHING.to_owned()),
+        ),
+        (
+            &[
                 "def load(self): return lambda: setattr(self, 'x', 1)",
                 "def predict(self, tasks): return self.train_output",
             ],

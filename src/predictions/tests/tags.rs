@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::super::finding::Cause;
 use super::super::shape::{Region, Tool, is_known_type};
+use super::check_results;
 use super::edges::{assert_value, found};
 use super::regions::{IMAGE, TEXTS, assert_region, on_image, region};
 
@@ -265,5 +266,22 @@ fn names_are_compared_as_they_are_written() {
     ] {
         let choices = region(from_name, to_name, "choices", &json!({"choices": ["A"]}));
         assert_region(config, &choices, expected);
+    }
+}
+
+#[test]
+fn a_finding_is_about_the_control_tag_that_the_region_says_it_is_of() {
+    let bad = json!({"choices": ["Z"]});
+    for (region, subjects) in [
+        (on_image("kind", "choices", &bad), &["kind"][..]),
+        (region("kind", "nowhere", "choices", &bad), &["kind", "kind"]),
+        (on_image("nobody", "choices", &bad), &[""]),
+        (on_image("kind", "Choices", &bad), &["kind", "kind"]),
+        (json!({"from_name": "kind", "to_name": "image", "type": "choices"}), &[""]),
+    ] {
+        let results = json!([{"result": [region]}]).to_string();
+        let checked = check_results(Some(IMAGE), 1, &results);
+        let found: Vec<_> = checked.findings.iter().map(|found| found.subject.as_str()).collect();
+        assert_eq!(found, subjects, "{region}");
     }
 }

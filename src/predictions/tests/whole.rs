@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::finding::{Cause, Mended, Places};
 use super::super::json::{Json, Results, member, read_results, whole};
-use super::super::words::{choice, quote};
+use super::super::words::{choice, quote, show};
 use super::regions::{TEXTS, region};
 use super::{causes, check_results};
 
@@ -144,6 +144,18 @@ fn what_is_read_of_json_is_what_javascript_reads() {
 
 #[test]
 fn long_texts_are_cut_and_of_many_names_the_first_are_said() {
+    for (value, said) in [
+        ("null", "null"),
+        ("true", "true"),
+        ("-1", "-1"),
+        ("1.5", "1.5"),
+        ("\"a\"", "\"a\""),
+        ("[]", "an empty list"),
+        ("[1]", "a list"),
+        ("{}", "a dict"),
+    ] {
+        assert_eq!(show(&serde_json::from_str(value).unwrap()), said);
+    }
     assert_eq!(quote("a\"b"), r#""a\"b""#);
     let long = "é".repeat(60);
     assert_eq!(quote(&long), format!("\"{long}\""));
