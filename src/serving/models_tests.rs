@@ -403,3 +403,33 @@ fn a_load_begins_anew_only_where_the_one_before_has_ended() {
     model.count_death();
     assert!(model.has_ended_a_worker());
 }
+
+#[test]
+fn models_are_made_with_the_request_of_the_newest_setup() {
+    let models = Models::new(100);
+    let request = |body: &'static str| Request {
+        head: crate::workers::protocol::HttpHead::default(),
+        body: Bytes::from_static(body.as_bytes()).into(),
+        batch: None,
+    };
+    let body = |config| {
+        let (model, _) = models.resolve(KEY, Some(config));
+        model.model.setup.as_ref().map(|setup| setup.body.to_vec())
+    };
+    assert_eq!(body("<View a='0'/>"), None);
+    for (config, setup_body) in [("<View a='1'/>", "1"), ("<View a='2'/>", "2")] {
+        models.set_up(KEY, setup("<View/>", "a"), Some(request(setup_body)));
+        assert_eq!(body(config).as_deref(), Some(setup_body.as_bytes()));
+    }
+    models.set_up(KEY, setup("<View/>", "a"), None);
+    assert_eq!(body("<View a='3'/>"), None);
+}
+
+#[test]
+fn a_version_that_is_forgotten_is_not_asked_for_again() {
+    let models = Models::new(100);
+    let (old, _) = models.resolve(KEY, None);
+    let gone = models.forget_version(KEY);
+    assert!(Arc::ptr_eq(&gone[0], &old));
+    assert!(old.is_replaced() && old.is_retired());
+}

@@ -285,3 +285,72 @@ fn after_a_restart_the_newest_record_says_what_is_served() {
         assert_eq!(served(&stage_again).as_deref(), Some("0.0.9"));
     });
 }
+
+#[test]
+fn workers_that_hold_the_model_are_told_how_predictions_are_marked() {
+    run_in_time(|| async {
+        let stage = Stage::new(class(2));
+        let heard = stage.add_worker(Box::new(|_| Ok(())));
+        let model = stage.serving.resolve(KEY, Some("<View/>")).await.unwrap();
+        stage.serving.pool().workers()[0].load(&model.model, false).await.unwrap();
+        let names = |served: &str, own: &[&str]| VersionNames {
+            served: served.into(),
+            own: own.iter().map(|&own| own.to_owned()).collect(),
+        };
+        // What it was told last.
+        let is_told = |expected: VersionNames| {
+            let heard = Arc::clone(&heard);
+            until(move || {
+                let heard = heard.lock().unwrap();
+                let last = heard.iter().rev().find_map(|told| match told {
+                    ToWorker::Load { names, .. } | ToWorker::Name { names, .. } => Some(names),
+                    _ => None,
+                });
+                last == Some(&expected)
+            })
+        };
+        is_told(names("0.0.1", &["0.0.1"])).await;
+        set(&stage, VERSION_KEY, "a").await;
+        is_told(names("a", &["a"])).await;
+        let before = stage.serving.begin_training(KEY, 17).await.unwrap();
+        set(&stage, VERSION_KEY, "b").await;
+        is_told(names("a", &["a", "b"])).await;
+        stage.serving.give_up_training(KEY, &before).await;
+        is_told(names("a", &["a"])).await;
+        let before = stage.serving.begin_training(KEY, 18).await.unwrap();
+        serve(&stage, &model, &before, Done { id: 18, ..done("1") }).await.unwrap();
+        is_told(names("a+18", &["a"])).await;
+        let unloaded = ToWorker::Unload { model: model.model.spec.id };
+        until(|| heard.lock().unwrap().contains(&unloaded)).await;
+    });
+}
+
+#[test]
+fn what_models_keep_is_told_to_whoever_asks_for_it() {
+    run_in_time(|| async {
+        let stage = Stage::new(class(2));
+        let keeper = Keeper::shared(Arc::clone(&stage.serving), false);
+        let answer = |ask, key: &str, value: &'static [u8]| {
+            let value = Bytes::from_static(value);
+            keeper.answer(KeyQuestion { ask, project: "2".into(), key: key.into(), value })
+        };
+        let nothing = Bytes::new;
+        assert_eq!(answer(KeyAsk::Get, "a", b"").await, (KeyOutcome::NotKept, nothing()));
+        stage.serving.key_store().await.unwrap();
+        for (ask, key, value, outcome, told) in [
+            (KeyAsk::Get, "a", &b""[..], KeyOutcome::Absent, ""),
+            (KeyAsk::Has, "a", b"", KeyOutcome::Absent, ""),
+            (KeyAsk::Set, "a", b"1", KeyOutcome::Done, ""),
+            (KeyAsk::Get, "a", b"", KeyOutcome::Found, "1"),
+            (KeyAsk::Has, "a", b"", KeyOutcome::Found, ""),
+            (KeyAsk::Get, "b", b"", KeyOutcome::Absent, ""),
+            (KeyAsk::Set, "a", b"\xff", KeyOutcome::Failed("the value is no text".into()), ""),
+            (KeyAsk::Get, "a", b"", KeyOutcome::Found, "1"),
+            (KeyAsk::Delete, "a", b"", KeyOutcome::Done, ""),
+            (KeyAsk::Has, "a", b"", KeyOutcome::Absent, ""),
+        ] {
+            let answered = answer(ask, key, value).await;
+            assert_eq!(answered, (outcome, Bytes::from_static(told.as_bytes())), "{ask:?} {key}");
+        }
+    });
+}

@@ -200,7 +200,10 @@ fn the_job_that_runs_is_shown_with_what_it_said_a_moment_ago() {
         let (_dir, queue, store, versions) = queue();
         let id = queue.add(event(1), &versions).await.unwrap().id;
         assert!(queue.running().borrow().is_none());
+        let mut changes = queue.changes();
+        changes.mark_unchanged();
         let (job, running) = queue.next(&store).await.unwrap().unwrap();
+        assert!(changes.has_changed().unwrap(), "those who follow it learn that it runs");
         let progress = Progress { fraction: Some(0.5), ..Progress::default() };
         running.output.line("epoch 1");
         let text = serde_json::to_string(&progress).unwrap();
@@ -261,21 +264,27 @@ fn a_request_waits_while_the_server_before_ends_or_the_class_is_imported() {
     });
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_request_waits_for_another_server_only_so_long() {
-    let (_dir, queue, _store, versions) = queue();
-    queue.set_ownership(Ownership::Held(None));
-    let began = Instant::now();
-    let refused = queue.add(event(1), &versions).await.unwrap_err();
-    assert_eq!(refused.to_string(), "another server owns the model folder; this one only predicts");
-    assert_eq!(began.elapsed().as_secs(), HANDOVER.as_secs());
-    // A folder that cannot be written does not become one by waiting.
-    queue.set_ownership(Ownership::Unusable("disk full".into()));
-    let began = Instant::now();
-    assert!(matches!(queue.add(event(1), &versions).await, Err(QueueError::Unusable(_))));
-    assert!(began.elapsed() < Duration::from_secs(1));
-    queue.set_ownership(Ownership::Pending);
-    assert_eq!(queue.of_project("2.17").await, None, "nobody waits for the import here");
+#[test]
+fn a_request_waits_for_another_server_only_so_long() {
+    run_in_time(|| async {
+        tokio::time::pause();
+        let (_dir, queue, _store, versions) = queue();
+        queue.set_ownership(Ownership::Held(None));
+        let began = Instant::now();
+        let refused = queue.add(event(1), &versions).await.unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "another server owns the model folder; this one only predicts"
+        );
+        assert_eq!(began.elapsed().as_secs(), HANDOVER.as_secs());
+        // A folder that cannot be written does not become one by waiting.
+        queue.set_ownership(Ownership::Unusable("disk full".into()));
+        let began = Instant::now();
+        assert!(matches!(queue.add(event(1), &versions).await, Err(QueueError::Unusable(_))));
+        assert!(began.elapsed() < Duration::from_secs(1));
+        queue.set_ownership(Ownership::Pending);
+        assert_eq!(queue.of_project("2.17").await, None, "nobody waits for the import here");
+    });
 }
 
 #[test]

@@ -80,6 +80,7 @@ pub fn in_words(progress: &Progress) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::run_in_time;
 
     #[test]
     fn progress_reads_like_a_sentence() {
@@ -120,40 +121,43 @@ mod tests {
     }
 
     /// The clock stands still but for the waits.
-    #[tokio::test(start_paused = true)]
-    async fn what_a_job_says_is_noted_while_it_runs_and_by_nobody_afterwards() {
-        use crate::store::jobs::enqueue::{NewJob, Policy, enqueue};
-        use crate::store::jobs::read;
+    #[test]
+    fn what_a_job_says_is_noted_while_it_runs_and_by_nobody_afterwards() {
+        run_in_time(|| async {
+            tokio::time::pause();
+            use crate::store::jobs::enqueue::{NewJob, Policy, enqueue};
+            use crate::store::jobs::read;
 
-        let dir = tempfile::tempdir().unwrap();
-        let store = Arc::new(JobStore::open(&dir.path().join("state.db")).unwrap());
-        let job = NewJob {
-            project: "2.17".into(),
-            label_config: None,
-            action: None,
-            payload: bytes::Bytes::new(),
-            policy: Policy::All,
-            newest_folder: 0,
-            now: 1,
-        };
-        let claim = move |db: &rusqlite::Connection| {
-            enqueue(db, &job)?;
-            transitions::claim(db)
-        };
-        let job = store.run(claim).await.unwrap().unwrap();
-        let id = job.id;
-        let output = Arc::new(JobOutput::new(id, job.project.clone()));
-        let noted = || async { store.run(move |db| read::log(db, id)).await.unwrap() };
-        let reporter = Reporter::follow(&store, &job, &output);
-        output.line("epoch 1");
-        sleep(NOTE_PAUSE + Duration::from_secs(1)).await;
-        assert_eq!(noted().await, b"epoch 1\n");
-        output.line("epoch 2");
-        sleep(NOTE_PAUSE + Duration::from_secs(1)).await;
-        assert_eq!(noted().await, b"epoch 1\nepoch 2\n");
-        drop(reporter);
-        output.line("epoch 3");
-        sleep(NOTE_PAUSE * 3).await;
-        assert_eq!(noted().await, b"epoch 1\nepoch 2\n");
+            let dir = tempfile::tempdir().unwrap();
+            let store = Arc::new(JobStore::open(&dir.path().join("state.db")).unwrap());
+            let job = NewJob {
+                project: "2.17".into(),
+                label_config: None,
+                action: None,
+                payload: bytes::Bytes::new(),
+                policy: Policy::All,
+                newest_folder: 0,
+                now: 1,
+            };
+            let claim = move |db: &rusqlite::Connection| {
+                enqueue(db, &job)?;
+                transitions::claim(db)
+            };
+            let job = store.run(claim).await.unwrap().unwrap();
+            let id = job.id;
+            let output = Arc::new(JobOutput::new(id, job.project.clone()));
+            let noted = || async { store.run(move |db| read::log(db, id)).await.unwrap() };
+            let reporter = Reporter::follow(&store, &job, &output);
+            output.line("epoch 1");
+            sleep(NOTE_PAUSE + Duration::from_secs(1)).await;
+            assert_eq!(noted().await, b"epoch 1\n");
+            output.line("epoch 2");
+            sleep(NOTE_PAUSE + Duration::from_secs(1)).await;
+            assert_eq!(noted().await, b"epoch 1\nepoch 2\n");
+            drop(reporter);
+            output.line("epoch 3");
+            sleep(NOTE_PAUSE * 3).await;
+            assert_eq!(noted().await, b"epoch 1\nepoch 2\n");
+        });
     }
 }

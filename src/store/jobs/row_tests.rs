@@ -7,6 +7,7 @@ use super::transitions::{
     Cancel, Outcome, begin_publishing, cancel, claim, note, orphans, set_worker, settle,
 };
 use super::*;
+use crate::testing::run_in_time;
 
 #[test]
 fn a_merged_event_trains_with_everything_that_came_with_the_newest_one() {
@@ -194,26 +195,29 @@ fn tables_are_made_once_and_those_of_a_later_server_are_left_alone() {
 }
 
 /// The clock stands still but for the waits.
-#[tokio::test(start_paused = true)]
-async fn what_another_process_holds_up_is_tried_again_and_nothing_else() {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
+#[test]
+fn what_another_process_holds_up_is_tried_again_and_nothing_else() {
+    run_in_time(|| async {
+        tokio::time::pause();
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicU32, Ordering};
 
-    let dir = tempfile::tempdir().unwrap();
-    let store = JobStore::open(&dir.path().join("state.db")).unwrap();
-    for (code, times) in [(rusqlite::ffi::SQLITE_BUSY, 3), (rusqlite::ffi::SQLITE_FULL, 1)] {
-        let tried = Arc::new(AtomicU32::new(0));
-        let counts = Arc::clone(&tried);
-        let done = store
-            .run_patiently(move |_| match counts.fetch_add(1, Ordering::Relaxed) {
-                0 | 1 => {
-                    let error = rusqlite::ffi::Error::new(code);
-                    Err(rusqlite::Error::SqliteFailure(error, None))
-                }
-                _ => Ok(()),
-            })
-            .await;
-        assert_eq!(tried.load(Ordering::Relaxed), times, "{code}");
-        assert_eq!(done.is_ok(), times > 1);
-    }
+        let dir = tempfile::tempdir().unwrap();
+        let store = JobStore::open(&dir.path().join("state.db")).unwrap();
+        for (code, times) in [(rusqlite::ffi::SQLITE_BUSY, 3), (rusqlite::ffi::SQLITE_FULL, 1)] {
+            let tried = Arc::new(AtomicU32::new(0));
+            let counts = Arc::clone(&tried);
+            let done = store
+                .run_patiently(move |_| match counts.fetch_add(1, Ordering::Relaxed) {
+                    0 | 1 => {
+                        let error = rusqlite::ffi::Error::new(code);
+                        Err(rusqlite::Error::SqliteFailure(error, None))
+                    }
+                    _ => Ok(()),
+                })
+                .await;
+            assert_eq!(tried.load(Ordering::Relaxed), times, "{code}");
+            assert_eq!(done.is_ok(), times > 1);
+        }
+    });
 }
