@@ -374,6 +374,14 @@ mod tests {
         db.run(big).await.unwrap();
     }
 
+    #[tokio::test]
+    async fn a_database_in_memory_is_prepared_too() {
+        let db = Db::in_memory(|connection| connection.execute_batch("CREATE TABLE n(value)"));
+        assert_eq!(count(&db.unwrap()).await, 0);
+        let refused = Db::in_memory(|_| Err(rusqlite::Error::InvalidQuery));
+        assert!(matches!(refused, Err(DbError::Sqlite(_))));
+    }
+
     #[test]
     fn what_is_damaged_is_set_aside_with_its_log_and_what_is_not_stays() {
         let dir = tempfile::tempdir().unwrap();

@@ -86,6 +86,66 @@ mod tests {
     }
 
     #[test]
+    fn what_becomes_of_a_job_depends_on_who_is_to_blame() {
+        use crate::workers::frame::FrameError;
+        use crate::workers::protocol::{
+            ImportFailure, ImportFailureKind, ModelError, ModelErrorKind,
+        };
+
+        let model = |traceback: Option<&str>| {
+            TrainingError::Worker(WorkerError::Model(ModelError {
+                kind: ModelErrorKind::Raised,
+                class: "KeyError".into(),
+                message: "'x'".into(),
+                traceback: traceback.map(str::to_owned),
+                answer: None,
+            }))
+        };
+        let import = TrainingError::Start(StartError::Import(ImportFailure {
+            kind: ImportFailureKind::Raised,
+            message: "no module".into(),
+            traceback: Some("line 1".into()),
+        }));
+        let died = || WorkerError::Died { worker: "1".into(), pid: 7, reason: "died".into() };
+        let retry = |attempts| {
+            if attempts == 1 { "retry" } else { "lost" }
+        };
+        let io = || FrameError::Io(std::io::Error::other("broken"));
+        for (error, outcomes, traceback) in [
+            (model(None), ["failed"; 2], None),
+            (model(Some("line 3")), ["failed"; 2], Some("line 3")),
+            (import, ["failed"; 2], Some("line 1")),
+            (TrainingError::Start(StartError::Protocol(7)), ["failed"; 2], None),
+            (TrainingError::Worker(WorkerError::Cancelled), ["failed"; 2], None),
+            (TrainingError::Worker(WorkerError::Frame(io())), ["failed"; 2], None),
+            (TrainingError::Db(DbError::Closed), ["failed"; 2], None),
+            (TrainingError::Worker(died()), [1, 2].map(retry), None),
+            (TrainingError::Died("died".into()), [1, 2].map(retry), None),
+            (TrainingError::Start(StartError::Closed), [1, 2].map(retry), None),
+            (TrainingError::Start(StartError::Ended("died".into())), [1, 2].map(retry), None),
+            (TrainingError::Start(StartError::Frame(io())), [1, 2].map(retry), None),
+            (TrainingError::Cancelled, ["cancelled"; 2], None),
+            (TrainingError::Ignored("no fit".into()), ["cancelled"; 2], None),
+            (TrainingError::Interrupted, ["interrupted"; 2], None),
+        ] {
+            for (attempts, expected) in [1, 2].into_iter().zip(outcomes) {
+                let (found, said) = match error.outcome(attempts) {
+                    Outcome::Failed { error, traceback: found } => {
+                        assert_eq!(found.as_deref(), traceback, "{error}");
+                        ("failed", error)
+                    }
+                    Outcome::Retry { error } => ("retry", error),
+                    Outcome::Lost { error } => ("lost", error),
+                    Outcome::Cancelled { error } => ("cancelled", error),
+                    Outcome::Interrupted => ("interrupted", error.to_string()),
+                    Outcome::Succeeded { .. } => ("succeeded", String::new()),
+                };
+                assert_eq!((found, said), (expected, error.to_string()));
+            }
+        }
+    }
+
+    #[test]
     fn a_drain_gives_the_job_back() {
         assert_eq!(TrainingError::Interrupted.outcome(2), Outcome::Interrupted);
     }

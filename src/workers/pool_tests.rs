@@ -272,8 +272,13 @@ fn a_worker_that_leaves_ends_its_calls_and_gets_no_other() {
         drop(first);
         assert!(timeout(Duration::from_millis(20), &mut unused).await.is_err(), "one still runs");
         drop(second);
+        // At once, and not when it is next looked.
+        tokio::time::pause();
+        let began = tokio::time::Instant::now();
         unused.await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
         pool.add(0, Arc::clone(&idle));
+        assert_eq!(pool.slots(), [SlotState::Ready { pid: 1 }]);
         pool.leave(&idle);
         pool.unused(&idle).await;
     });
