@@ -285,6 +285,21 @@ fn a_worker_that_leaves_ends_its_calls_and_gets_no_other() {
 }
 
 #[test]
+fn nobody_waits_for_the_calls_of_a_worker_that_is_gone() {
+    run_in_time(|| async {
+        let pool = Pool::new(1, Places::of_threads(1), BOUNDS);
+        let gone = worker(1, true);
+        pool.add(0, Arc::clone(&gone));
+        let _permit = pool.acquire(Priority::Batch, "p").await.unwrap();
+        pool.leave(&gone);
+        let died = SlotState::Died { reason: "died".into() };
+        pool.remove(0, &gone, died.clone());
+        pool.unused(&gone).await;
+        assert_eq!((pool.slots(), pool.workers().len()), (vec![died], 0));
+    });
+}
+
+#[test]
 fn whoever_waits_gets_one_of_the_new_workers() {
     run_in_time(|| async {
         let pool = Pool::new(1, Places::of_threads(1), BOUNDS);
@@ -297,6 +312,7 @@ fn whoever_waits_gets_one_of_the_new_workers() {
             })
         };
         until(|| pool.waiting() == 1).await;
+        pool.set_slot(0, SlotState::Starting);
         pool.replace_all(&[(0, worker(2, true))], || {});
         assert_eq!(waiting.await.unwrap(), 2);
         assert_eq!(pool.slots(), [SlotState::Ready { pid: 1 }]);
