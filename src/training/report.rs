@@ -80,6 +80,8 @@ pub fn in_words(progress: &Progress) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::jobs::enqueue::{NewJob, Policy, enqueue};
+    use crate::store::jobs::read;
     use crate::testing::run_in_time;
 
     #[test]
@@ -125,9 +127,6 @@ mod tests {
     fn what_a_job_says_is_noted_while_it_runs_and_by_nobody_afterwards() {
         run_in_time(|| async {
             tokio::time::pause();
-            use crate::store::jobs::enqueue::{NewJob, Policy, enqueue};
-            use crate::store::jobs::read;
-
             let dir = tempfile::tempdir().unwrap();
             let store = Arc::new(JobStore::open(&dir.path().join("state.db")).unwrap());
             let job = NewJob {

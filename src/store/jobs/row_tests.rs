@@ -1,5 +1,8 @@
 //! What the rows of jobs say: which events are one, what a run leaves behind, what is listed.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use super::enqueue::{NewJob, Policy, enqueue};
 use super::read::{list, log, project_key};
 use super::tests::{NOW, event, found, store, succeeded, tasks};
@@ -199,9 +202,6 @@ fn tables_are_made_once_and_those_of_a_later_server_are_left_alone() {
 fn what_another_process_holds_up_is_tried_again_and_nothing_else() {
     run_in_time(|| async {
         tokio::time::pause();
-        use std::sync::Arc;
-        use std::sync::atomic::{AtomicU32, Ordering};
-
         let dir = tempfile::tempdir().unwrap();
         let store = JobStore::open(&dir.path().join("state.db")).unwrap();
         for (code, times) in [(rusqlite::ffi::SQLITE_BUSY, 3), (rusqlite::ffi::SQLITE_FULL, 1)] {
