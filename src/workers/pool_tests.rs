@@ -135,6 +135,32 @@ fn a_project_stays_with_its_worker() {
 }
 
 #[test]
+fn projects_are_spread_over_the_workers_and_stay_when_another_one_goes() {
+    run_in_time(|| async {
+        let pool = Pool::new(3, Places::of_threads(8), BOUNDS);
+        let workers = [worker(1, true), worker(2, true), worker(3, true)];
+        for (slot, worker) in workers.iter().enumerate() {
+            pool.add(slot, Arc::clone(worker));
+        }
+        let projects: Vec<String> = (0..60).map(|number| format!("{number}.17")).collect();
+        let mut chosen = Vec::new();
+        for project in &projects {
+            let permit = pool.acquire(Priority::Interactive, project).await.unwrap();
+            chosen.push(permit.worker().incarnation);
+        }
+        for incarnation in 1..=3 {
+            let share = chosen.iter().filter(|chosen| **chosen == incarnation).count();
+            assert!((5..=40).contains(&share), "{chosen:?}");
+        }
+        pool.leave(&workers[2]);
+        for (project, before) in projects.iter().zip(chosen).filter(|(_, before)| *before < 3) {
+            let permit = pool.acquire(Priority::Interactive, project).await.unwrap();
+            assert_eq!(permit.worker().incarnation, before);
+        }
+    });
+}
+
+#[test]
 fn whoever_asks_after_a_replacement_gets_a_new_worker() {
     run_in_time(|| async {
         let pool = Pool::new(2, Places::of_threads(1), BOUNDS);
