@@ -14,4 +14,7 @@ pub mod priority;
 pub mod processes;
 pub mod signals;
 pub mod sockets;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+pub(crate) mod sync_calls;
 pub mod wakeup;

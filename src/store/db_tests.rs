@@ -99,7 +99,7 @@ fn what_was_answered_is_on_the_disk() {
         let dir = tempfile::tempdir().unwrap();
         let db = counter(dir.path());
         count(&db).await;
-        let watch = crate::store::sync_calls::Watch::over(dir.path());
+        let watch = crate::os::sync_calls::Watch::over(dir.path());
         count(&db).await;
         assert_eq!(watch.take_paths(), [""; 0], "nothing was written");
         for number in 0..3 {
@@ -232,7 +232,7 @@ fn those_that_wait_at_the_same_time_share_a_flush() {
     run_in_time(|| async {
         let dir = tempfile::tempdir().unwrap();
         let db = Arc::new(counter(dir.path()));
-        let watch = crate::store::sync_calls::Watch::over(dir.path());
+        let watch = crate::os::sync_calls::Watch::over(dir.path());
         assert_eq!(insert(&db, 100, |_, _| Ok(())).await, 100);
         let flushes = watch.take_paths().len();
         assert!((1..50).contains(&flushes), "{flushes}");

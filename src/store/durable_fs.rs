@@ -105,7 +105,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     mod on_the_disk {
         use super::*;
-        use crate::store::sync_calls::Watch;
+        use crate::os::sync_calls::Watch;
 
         #[test]
         fn a_write_is_synced_before_its_name_stands_for_it_and_the_name_after_that() {

@@ -8,7 +8,4 @@ pub mod jobs;
 pub mod keys;
 pub mod lock;
 pub mod project_dir;
-#[cfg(test)]
-#[cfg(target_os = "linux")]
-pub(crate) mod sync_calls;
 pub mod versions;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::layout::{RESULT, UNTRIED};
 use super::*;
-use crate::store::sync_calls::Watch;
+use crate::os::sync_calls::Watch;
 
 const PROJECT: &str = "2.1795430965";
 

@@ -5,6 +5,8 @@
 //! that moment, and then ask the kernel; or they refuse, as a broken disk does. So a test sees the calls
 //! that are really made, and code that is tested knows nothing of it.
 
+#![expect(unsafe_code, reason = "the C library's functions are replaced, and called")]
+
 use std::ffi::c_int;
 use std::fs;
 use std::path::{Path, PathBuf};
