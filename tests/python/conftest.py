@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,3 +72,19 @@ def storage(media_environment: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     host = Host()
     yield host
     host.stop()
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
+    """Names, each with what the lookups bring one after the other; the last answer stays."""
+    answers: dict[str, list[list[str]]] = {}
+    real = socket.getaddrinfo
+
+    def lookup(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+        if host not in answers:
+            return real(host, port, *args, **kwargs)
+        found = answers[host].pop(0) if len(answers[host]) > 1 else answers[host][0]
+        return [each for one in found for each in real(one, port, *args, **kwargs)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    return answers

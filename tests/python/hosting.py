@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 CONSOLE_SCRIPT = Path(sys.prefix) / "bin" / "label-studio-ml"
@@ -71,7 +71,7 @@ def run(
         env={**environment(), **env},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 
@@ -84,14 +84,7 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in configured}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 90.0) -> Any:
     """Return what `condition` returns once that is true; fail saying `what` never happened."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -175,11 +168,19 @@ class Server:
         text = self.log_file.read_text(errors="replace")
         return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
-    def get(self, path: str, timeout: float = 60, **kwargs: Any) -> requests.Response:
+    def wait_logged(self, *texts: str) -> None:
+        """Wait until the log says all of this: it is written a moment after what it is about."""
+        for text in texts:
+            try:
+                wait_for(lambda text=text: text in self.log(), f"it is logged: {text}")
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{self.log()}") from None
+
+    def get(self, path: str, timeout: float = 120, **kwargs: Any) -> requests.Response:
         return self.session.get(self.url + path, timeout=timeout, **kwargs)
 
     def post(
-        self, path: str, json: Any = None, timeout: float = 60, **kwargs: Any
+        self, path: str, json: Any = None, timeout: float = 120, **kwargs: Any
     ) -> requests.Response:
         return self.session.post(self.url + path, json=json, timeout=timeout, **kwargs)
 
@@ -220,7 +221,7 @@ class Server:
         body = {"annotations": annotations, "project": project, "label_config": CHOICES}
         return self.post("/train", {**body, **more})
 
-    def wait_trained(self, project: str = PROJECT, seconds: float = 60.0) -> str:
+    def wait_trained(self, project: str = PROJECT, seconds: float = 120.0) -> str:
         """Wait until nothing trains; return the version that is served then."""
 
         def version() -> Any:
@@ -241,7 +242,7 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(with_signal)
         try:
-            return self.process.wait(30)
+            return self.process.wait(90)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -18,8 +18,11 @@ TELLER = """
 
         def predict(self, tasks, context=None, **kwargs):
             data = tasks[0]["data"] if tasks else {}
+            began = time.monotonic()
             time.sleep(data.get("sleep", 0))
             said = {
+                "began": began,
+                "ended": time.monotonic(),
                 "result": [],
                 "context": context,
                 "kwargs": kwargs,
@@ -42,7 +45,7 @@ TELLER = """
                 with open(os.path.join(os.environ["MODEL_DIR"], name), "w") as file:
                     file.write(text)
             for key in data.get("until_set", []):
-                end = time.monotonic() + 20
+                end = time.monotonic() + 90
                 while not self.has(key) and time.monotonic() < end:
                     time.sleep(0.02)
             if data.get("raise"):

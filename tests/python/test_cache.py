@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hosting import environment
 
-from label_studio_ml.cache import SqliteCache, create_cache
+from label_studio_ml.cache import HostedCache, SqliteCache, create_cache, default_cache
 
 
 def test_values_lie_in_the_form_of_the_original(tmp_path: Path) -> None:
@@ -59,6 +61,7 @@ def test_another_process_sees_a_change_at_once(tmp_path: Path) -> None:
     assert cache["7", "a"] == "new"
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_threads_and_a_forked_child_write_at_once(tmp_path: Path) -> None:
     cache = SqliteCache(str(tmp_path))
     cache["7", "begun"] = "yes"
@@ -81,3 +84,106 @@ def test_threads_and_a_forked_child_write_at_once(tmp_path: Path) -> None:
     assert os.waitpid(child, 0)[1] == 0
     for who in ("child", "thread 0", "thread 1", "thread 2"):
         assert all(cache[who, str(number)] == "x" for number in range(50))
+
+
+def in_a_child(check: Callable[[], bool]) -> int:
+    """Return how a forked child ends: with 0 if the check holds; by an alarm if that hangs."""
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(30)
+        try:
+            held = check()
+        except BaseException:
+            held = False
+        os._exit(0 if held else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def opened(path: str) -> int:
+    """Return how many descriptors of this process lead to a file."""
+    found = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            found += str(entry.readlink()) == path
+        except FileNotFoundError:  # that of the folder itself
+            continue
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_has_a_connection_of_its_own_and_leaves_its_parents(tmp_path: Path) -> None:
+    cache = SqliteCache(str(tmp_path))
+    cache["7", "a"] = "of the parent"
+    path = os.path.realpath(cache.db_name)
+    assert opened(path) == 1
+
+    def check() -> bool:
+        before = cache._connection
+        read = cache["7", "a"] == "of the parent"
+        cache["7", "a"] = "of the child"
+        # SQLite forbids to use, and to close, what was opened before the fork.
+        return read and cache._connection is not before and opened(path) == 2
+
+    assert in_a_child(check) == 0
+    assert cache["7", "a"] == "of the child"
+    cache["7", "a"] = "again"
+    assert opened(path) == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_lock_that_a_thread_of_the_parent_holds_does_not_stop_a_child(tmp_path: Path) -> None:
+    cache, unused = SqliteCache(str(tmp_path)), SqliteCache(str(tmp_path / "unused"))
+    cache["7", "a"] = "b"
+    gone = SqliteCache(str(tmp_path / "gone"))
+    del gone
+    with cache.lock, unused.lock:
+        assert in_a_child(lambda: (cache["7", "a"], unused["7", "a"]) == ("b", None)) == 0
+    assert cache["7", "a"] == "b"
+
+
+def test_the_model_folder_may_be_settled_after_the_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = HostedCache(str(tmp_path / "early"))
+    for folder in ("late", "later"):
+        monkeypatch.setenv("MODEL_DIR", str(tmp_path / folder))
+        assert cache["7", "a"] is None
+        assert ("7", "a") not in cache
+        cache["7", "a"] = folder
+        assert SqliteCache(str(tmp_path / folder))["7", "a"] == folder
+        assert ("7", "a") in cache
+    del cache["7", "a"]
+    assert cache["7", "a"] is None
+    monkeypatch.setenv("MODEL_DIR", "")
+    cache["7", "a"] = "early"
+    assert SqliteCache(str(tmp_path / "early"))["7", "a"] == "early"
+    assert SqliteCache(str(tmp_path / "late"))["7", "a"] == "late"
+    with pytest.raises(ValueError, match="Value must be a string"):
+        cache["7", "a"] = 5  # type: ignore[assignment]
+
+
+def test_the_environment_chooses_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CACHE_TYPE", raising=False)
+    monkeypatch.delenv("MODEL_DIR", raising=False)
+    assert default_cache().path == "."
+    monkeypatch.setenv("MODEL_DIR", str(tmp_path))
+    found = default_cache()
+    assert isinstance(found, SqliteCache)
+    assert found.path == str(tmp_path)
+    monkeypatch.setenv("CACHE_TYPE", "redis")
+    with pytest.raises(ValueError, match="unsupported cache type 'redis'"):
+        default_cache()
+
+
+def test_who_finds_the_file_locked_waits_for_it(tmp_path: Path) -> None:
+    cache = SqliteCache(str(tmp_path))
+    cache["7", "a"] = "b"
+    other = sqlite3.connect(cache.db_name, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    timer = threading.Timer(0.3, other.execute, ["ROLLBACK"])
+    timer.start()
+    cache["7", "a"] = "c"
+    timer.join()
+    other.close()
+    assert cache["7", "a"] == "c"

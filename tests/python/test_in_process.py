@@ -206,14 +206,43 @@ def test_credentials_are_asked_for_everywhere() -> None:
         def basic(text: str) -> str:
             return "Basic " + base64.b64encode(text.encode()).decode()
 
-        assert status(basic("jürgen:pä:ss")) == 200
-        for wrong in (None, basic("jürgen:x"), basic("x"), "Bearer t", "Basic ?", ""):
+        right = basic("jürgen:pä:ss")
+        for good in (right, right.replace("Basic", "basic"), right.replace("Basic ", "BASIC  ")):
+            assert status(good) == 200, good
+        for wrong in (None, basic("jürgen:x"), basic("x"), "Bearer t", "Basic ?", "", "Basic"):
             assert status(wrong) == 401, wrong
+        # What is right in another scheme, or nearly right, is wrong.
+        for wrong in (right.replace("Basic", "Bearer"), right.removeprefix("Basic "), right[:-4]):
+            assert status(wrong) == 401, wrong
+        for text in (
+            "jürgen:pä:ss ",
+            "jürgen:pä:s",
+            "jürgen:pä",
+            ":pä:ss",
+            "jürgen:",
+            "Jürgen:pä:ss",
+        ):
+            assert status(basic(text)) == 401, text
         assert status(None, "/nope") == 401
         answer = client.get("/health")
         assert answer.headers["WWW-Authenticate"] == 'Basic realm="Login required"'
     finally:
         api.BASIC_AUTH = None
+
+
+def test_credentials_are_asked_for_where_there_are_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BASIC_AUTH_USER", "BASIC_AUTH_PASS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(api, "BASIC_AUTH", None)
+    for half in ({"basic_auth_user": "u"}, {"basic_auth_pass": "p"}):
+        init_app(Model, **half)
+        assert api.BASIC_AUTH is None
+    monkeypatch.setenv("BASIC_AUTH_USER", "of the environment")
+    monkeypatch.setenv("BASIC_AUTH_PASS", "p")
+    init_app(Model)
+    assert api.BASIC_AUTH == ("of the environment", "p")
+    init_app(Model, basic_auth_user="of the call")
+    assert api.BASIC_AUTH == ("of the call", "p")
 
 
 def test_routes_of_the_other_generation_are_not_there(app: Flask) -> None:
@@ -262,7 +291,7 @@ def test_a_first_generation_model_keeps_one_live_instance(tmp_path: Path) -> Non
         print(answer.status_code, sorted(answer.json))
         job = answer.json["job_id"]
         import os
-        for _ in range(200):
+        for _ in range(1000):
             if os.path.exists(f"{tmp_path}/{{job}}/job_result.json"): break
             time.sleep(0.05)
         print(client.post("/predict", json=body).json["results"][0]["learned"])
@@ -272,7 +301,7 @@ def test_a_first_generation_model_keeps_one_live_instance(tmp_path: Path) -> Non
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -309,7 +338,7 @@ print(os.listdir(os.environ["MODEL_DIR"]))
         env={**environment(), "MODEL_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     assert done.stdout.splitlines() == ["True 1 1", "[]"]

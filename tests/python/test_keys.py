@@ -35,7 +35,28 @@ def test_a_value_is_seen_by_every_worker_at_once(serve: Serve) -> None:
         tell(server, set={"key": value})
         assert seen_by_all(server, "key") == {value}
     assert tell(server, project="3.1", get=["key"])["get"]["key"] is None
-    assert tell(server, has="key")["has"]
+    assert tell(server, has="key")["has"] is True
+    assert tell(server, has="another key")["has"] is False
+    assert tell(server, project="3.1", has="key")["has"] is False
+
+
+FORGETFUL = """
+    from label_studio_ml.model import CACHE, LabelStudioMLBase
+
+    class Forgetful(LabelStudioMLBase):
+        def setup(self): ...
+
+        def predict(self, tasks, context=None, **kwargs):
+            self.set("key", "")
+            known = [self.has("key"), self.get("key")]
+            del CACHE[self.project_id, "key"]
+            return [{"result": [], "known": known, "then": [self.has("key"), self.get("key")]}]
+"""
+
+
+def test_an_empty_value_is_there_until_it_is_deleted(serve: Serve) -> None:
+    said = serve(FORGETFUL).first()
+    assert (said["known"], said["then"]) == ([True, ""], [False, None])
 
 
 def test_what_fit_sets_is_seen_while_it_runs_and_the_other_way_round(serve: Serve) -> None:
@@ -101,7 +122,7 @@ def test_a_file_that_is_no_database_is_no_obstacle(serve: Serve, tmp_path: Path)
     server = serve(TELLER, "--model-dir", str(models), "--workers", "2")
     tell(server, set={"key": "in memory"})
     assert seen_by_all(server, "key") == {"in memory"}
-    assert "lasts only until the server ends" in server.log()
+    server.wait_logged("lasts only until the server ends")
 
 
 FORKER = """

@@ -26,6 +26,11 @@ def test_names_keep_the_files_own(tmp_path: Path) -> None:
     long = name("я" * 300 + ".jpeg")
     assert long.endswith(".jpeg")
     assert len(long.encode()) <= 120
+    assert name("x" * 120) == "x" * 120
+    assert name("x" * 121) == "x" * 120
+    # What is so long is no extension.
+    assert name("x" * 130 + "." + "y" * 15) == "x" * 104 + "." + "y" * 15
+    assert name("x" * 130 + "." + "y" * 16) == "x" * 120
     one, other = (cache.path_of(tmp_path, key, "a.png") for key in "ab")
     assert one != other
     assert one == cache.path_of(tmp_path, "a", "a.png")
@@ -161,6 +166,19 @@ def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path: Path) -> No
     os.utime(old, (day_before, day_before))
     cache.keep(tmp_path / "x", lambda file: file.write(b"whole") and None)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".b.part", "x"]
+
+
+def test_only_what_is_older_than_a_day_is_removed(tmp_path: Path) -> None:
+    ages = {
+        "day.part": 24 * 3600 + 60,
+        ".older.part": 24 * 3600 + 60,
+        ".younger.part": 24 * 3600 - 60,
+    }
+    for name, age in ages.items():
+        (tmp_path / name).write_bytes(b"half")
+        os.utime(tmp_path / name, (time.time() - age, time.time() - age))
+    cache.keep(tmp_path / "x", lambda file: file.write(b"whole") and None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".younger.part", "day.part", "x"]
 
 
 def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import hashlib
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -71,7 +74,7 @@ def test_a_host_that_says_nothing(storage: Host, monkeypatch: pytest.MonkeyPatch
         handler.wfile.write(b"a")
         quiet.wait(60)
 
-    monkeypatch.setattr(download, "TIMEOUTS", (5.0, 0.2))
+    monkeypatch.setattr(download, "TIMEOUTS", (30.0, 1.5))
     storage.files["/a"], storage.files["/b"] = answer, stop_in_the_middle
     with pytest.raises(requests.Timeout, match="did not answer in time"):
         get_local_path(f"{storage.url}/a")
@@ -103,6 +106,45 @@ def test_a_body_may_not_be_too_large(
     assert refusal(f"{storage.url}/b").endswith(
         "LABEL_STUDIO_ML_MAX_MEDIA_MIB is 'much', which is no number of MiB"
     )
+
+
+def packed_twice(body: bytes) -> Callable[[Handler], None]:
+    """Two files of gzip behind each other, which are one body."""
+    half = len(body) // 2
+    packed = gzip.compress(body[:half]) + gzip.compress(body[half:])
+    return lambda handler: handler.say(200, packed, Content_Encoding="gzip")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [lambda body: body, lambda body: slow(body, 4, 0), zipped, packed_twice],
+    ids=["announced", "unannounced", "packed", "packed twice"],
+)
+def test_a_body_of_exactly_the_limit_and_one_of_a_byte_more(
+    storage: Host,
+    media_environment: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sent: Callable[[bytes], bytes | Callable[[Handler], None]],
+) -> None:
+    monkeypatch.setenv("LABEL_STUDIO_ML_MAX_MEDIA_MIB", "1")
+    storage.files["/more"] = sent(BODY + b"x")
+    assert "sends more than 1 MiB" in refusal(f"{storage.url}/more")
+    assert empty(media_environment)
+    storage.files["/a"] = sent(BODY)
+    assert Path(get_local_path(f"{storage.url}/a")).read_bytes() == BODY
+
+
+def test_data_of_exactly_the_limit_and_of_a_byte_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABEL_STUDIO_ML_MAX_MEDIA_MIB", "1")
+    for write in (
+        lambda body: f"data:;base64,{base64.b64encode(body).decode()}",
+        lambda body: f"data:,{body.decode()}",
+    ):
+        text = b"x" * (1 << 20)
+        assert Path(get_local_path(write(text))).read_bytes() == text
+        assert "it is too large; set LABEL_STUDIO_ML_MAX_MEDIA_MIB to more MiB" in refusal(
+            write(text + b"y")
+        )
 
 
 def test_redirects(storage: Host) -> None:

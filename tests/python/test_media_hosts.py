@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hosting import ROOT as REPOSITORY
@@ -131,22 +130,6 @@ def test_a_list_of_hosts(allow: str, host: str, asked: bool) -> None:
         assert judged(host, allow).endswith(f"is none of the hosts of --allow-hosts ({ALLOW})")
 
 
-@pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
-    """Names, each with what the lookups bring one after the other; the last answer stays."""
-    answers: dict[str, list[list[str]]] = {}
-    real = socket.getaddrinfo
-
-    def lookup(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
-        if host not in answers:
-            return real(host, port, *args, **kwargs)
-        found = answers[host].pop(0) if len(answers[host]) > 1 else answers[host][0]
-        return [each for one in found for each in real(one, port, *args, **kwargs)]
-
-    monkeypatch.setattr(socket, "getaddrinfo", lookup)
-    return answers
-
-
 def test_names_of_a_list(names: dict[str, list[list[str]]]) -> None:
     for name in (
         "FILES.example.com",
@@ -226,9 +209,7 @@ def test_a_redirect_to_metadata(
     assert list(media_environment.iterdir()) == []
 
 
-def test_a_redirect_of_label_studio_is_judged_too(
-    label_studio: LabelStudio, local: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_redirect_of_label_studio_is_judged_too(label_studio: LabelStudio, local: Host) -> None:
     label_studio.files["/data/upload/1/a"] = redirect(f"{local.url}/a")
     label_studio.files["/data/upload/1/b"] = redirect(f"{label_studio.url}/data/upload/1/c")
     label_studio.files["/data/upload/1/c"] = redirect("gopher://127.0.0.1:70/x")
@@ -269,7 +250,7 @@ def test_a_name_that_changes_its_address(
     "address", ["http://127.0.0.1:{0}\\@example.com/a", "http://example.com\\@127.0.0.1:{0}/a"]
 )
 def test_an_address_that_two_programs_read_differently(
-    label_studio: LabelStudio, local: Host, monkeypatch: pytest.MonkeyPatch, address: str
+    label_studio: LabelStudio, local: Host, address: str
 ) -> None:
     refusal(address.format(local.port))
     assert local.asked == []
@@ -333,9 +314,8 @@ def test_a_proxy_is_asked_for_allowed_hosts_only(
     assert proxy.paths() == ["http://files.invalid/a", "http://here.invalid/b"]
 
 
-def test_a_name_is_verified_by_its_certificate(
-    media_environment: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("media_environment")
+def test_a_name_is_verified_by_its_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
     import ssl
 
     host = Host()

@@ -294,10 +294,28 @@ def test_limits_must_be_numbers(
         said = f"{variable} is '{text}', which is no number of {unit}"
         assert refusal(f"{storage.url}/a").endswith(said)
     assert storage.asked == []
-    monkeypatch.delenv(variable)
-    monkeypatch.setenv(limits.MAX_VARIABLE, "0.5")
+
+
+def test_what_holds_where_nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("", " "):
+        for variable in (limits.MAX_VARIABLE, limits.CACHE_VARIABLE, limits.TIME_VARIABLE):
+            monkeypatch.setenv(variable, value)
+        assert limits.max_bytes() == 2 << 30
+        assert limits.cache_bytes() == 10 << 30
+        assert limits.seconds() == 300
+
+
+def test_limits_are_numbers_of_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(limits.MAX_VARIABLE, " 0.5 ")
     assert limits.max_bytes() == 1 << 19
-    assert limits.cache_bytes() == 10 << 30
+    monkeypatch.setenv(limits.CACHE_VARIABLE, "3")
+    assert limits.cache_bytes() == 3 << 20
+    monkeypatch.setenv(limits.TIME_VARIABLE, "0.25")
+    assert limits.seconds() == 0.25
+    # No limit, of what may be without one.
+    monkeypatch.setenv(limits.CACHE_VARIABLE, "0")
+    monkeypatch.setenv(limits.TIME_VARIABLE, "0.0")
+    assert limits.cache_bytes() == limits.seconds() == float("inf")
 
 
 @pytest.mark.usefixtures("hurried")

@@ -14,6 +14,7 @@ import pytest
 from hosting import Server, wait_for
 from media_hosts import LEGACY, LabelStudio
 from models_second import event
+from test_cache import in_a_child
 
 from label_studio_ml._media import cache, limits, room
 from label_studio_ml.model import get_local_path
@@ -56,6 +57,56 @@ def test_what_was_just_used_stays_although_there_is_no_room(folder: Path) -> Non
     paths += [put(folder, 8)]
     assert sum(path.exists() for path in paths) == 3
     assert paths[-1].exists()
+
+
+def occupied(folder: Path) -> int:
+    return sum(path.stat().st_blocks * 512 for path in folder.glob("*__*"))
+
+
+def test_a_folder_of_exactly_the_limit_loses_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(limits.CACHE_VARIABLE, "0")
+    paths = [put(folder, number, age=9000 - number) for number in range(10)]
+    full = occupied(folder)
+    room._make_room(folder, full)
+    assert all(path.exists() for path in paths)
+    # A byte beyond it, and a tenth of the room is made.
+    room._make_room(folder, full - 1)
+    assert [path.exists() for path in paths] == [False, False] + [True] * 8
+    assert 0.8 * full == pytest.approx(occupied(folder))
+
+
+def test_room_is_made_again_after_a_fiftieth_of_the_limit(folder: Path) -> None:
+    """Looking at every copy for each new one would take longer and longer."""
+    looked: list[float] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(room, "_make_room", lambda _, limit: looked.append(limit))
+        patch.setattr(room, "_added", {})
+        room.added(folder / "a", 1)
+        assert len(looked) == 1, "at first nobody knows what lies there"
+        for _ in range(3):
+            room.added(folder / "a", 5 * KIB)
+        assert len(looked) == 1
+        room.added(folder / "a", 6 * KIB)
+        assert len(looked) == 2
+        room.added(folder / "a", 21 * KIB)
+        assert looked == [1 << 20] * 3
+        room.added(folder.parent / "a", 1 << 30)
+        assert len(looked) == 3, "a folder that somebody chose is his"
+
+
+def test_a_copy_stays_for_an_hour_after_its_last_use(folder: Path) -> None:
+    ages = [room.IN_USE + 60, room.IN_USE - 60]
+    for number, age in enumerate(ages):
+        put(folder, number, 700 * KIB, age=age)
+    put(folder, 2)
+    assert [cache.path_of(folder, f"{number}", "a.png").exists() for number in range(3)] == [
+        False,
+        True,
+        True,
+    ]
+    assert room.IN_USE == 3600
 
 
 def test_no_limit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +177,20 @@ def test_a_training_that_was_killed_holds_nothing(folder: Path) -> None:
     assert not [*folder.glob(".label-studio-ml.held*")]
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_waits_for_no_lock_and_holds_nothing(folder: Path) -> None:
+    training = room.Training()
+    try:
+        put(folder, 0)
+        (held,) = folder.glob(".label-studio-ml.held*")
+        before = held.read_bytes()
+        with room._state:
+            assert in_a_child(lambda: put(folder, 1).exists() and not room._trainings) == 0
+        assert held.read_bytes() == before
+    finally:
+        training.end()
+
+
 WORK = """
 import random, sys
 from pathlib import Path
@@ -191,7 +256,7 @@ def test_a_folder_that_another_process_works_on_is_waited_for(folder: Path) -> N
 
 
 def test_a_copy_in_a_folder_that_cannot_be_written(
-    label_studio: LabelStudio, folder: Path, monkeypatch: pytest.MonkeyPatch
+    label_studio: LabelStudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LABEL_STUDIO_URL", label_studio.url)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", LEGACY)
@@ -231,7 +296,7 @@ def test_a_training_that_is_served(
     env = {"XDG_CACHE_HOME": str(tmp_path / "cache"), limits.CACHE_VARIABLE: "1"}
     server = serve(MODEL.replace("{{", "{").replace("}}", "}"), env=env)
     server.setup(hostname=label_studio.url, access_token=LEGACY)
-    server.post("/webhook", event(), headers={"Prefer": "wait=30"})
+    server.post("/webhook", event(), headers={"Prefer": "wait=100"})
     wait_for(lambda: "the first is there: True" in server.log(), "fit had its file")
     for path in folder.glob("*__[0-3]"):
         os.utime(path, (1, 1))

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from media_hosts import LEGACY, Handler, Host, LabelStudio, jwt, personal, redirect, status
+from test_cache import in_a_child
 
 from label_studio_ml._media import tokens
 from label_studio_ml._media.connection import Connection, connected
-from label_studio_ml._media.tokens import Kind, Token
+from label_studio_ml._media.tokens import Kind, Token, authorization
 from label_studio_ml.exceptions import MediaError
 from label_studio_ml.model import get_local_path
 
@@ -80,13 +81,14 @@ def test_a_trade_that_ends_is_made_again(
     assert label_studio.trades == 2
 
 
-def test_the_clock_of_label_studio_does_not_matter(
-    label_studio: LabelStudio, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_clock_of_label_studio_does_not_matter() -> None:
     day_before = int(time.time()) - 24 * 3600
     assert 200 < tokens._life(jwt(iat=day_before, exp=day_before + 300)) < 300
     assert 200 < tokens._life(jwt(exp=int(time.time()) + 300)) <= 270
-    assert tokens._life("unreadable") > 0
+    assert tokens._life("unreadable") == tokens._life(jwt(iat=5)) == 60
+    # A tenth of it is a margin, and at most half a minute.
+    lives = [tokens._life(jwt(iat=1000, exp=1000 + life)) for life in (100, 300, 301, 3600)]
+    assert lives == [90, 270, 271, 3570]
 
 
 def test_a_trade_that_is_refused_is_made_again_once(
@@ -119,6 +121,20 @@ def test_threads_trade_once(label_studio: LabelStudio, monkeypatch: pytest.Monke
         thread.join(30)
     assert got == [b"file"] * 16
     assert label_studio.trades == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_waits_for_no_trade_of_its_parent() -> None:
+    token = Token(personal("forked"), "x")
+    asked = ("http://h", token)
+    assert authorization(*asked, lambda *_: (200, {"access": "first"})) == "Bearer first"
+    (traded,) = [one for (_, value), one in tokens._traded.items() if value == token.value]
+    with traded.lock:
+        own = in_a_child(
+            lambda: authorization(*asked, lambda *_: (200, {"access": "own"})) == "Bearer own"
+        )
+    assert own == 0
+    assert authorization(*asked, lambda *_: (500, None)) == "Bearer first"
 
 
 def test_a_personal_token_that_ended(
@@ -283,9 +299,7 @@ def test_netrc_and_cookies_are_left_out(
     assert storage.asked[-1][1] == "Basic bmFAbWU6d29yZA=="
 
 
-def test_a_refresh_that_does_not_answer(
-    label_studio: LabelStudio, storage: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refresh_that_does_not_answer(storage: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     token = personal()
     storage.stop()
     monkeypatch.setenv("LABEL_STUDIO_URL", storage.url)

@@ -189,7 +189,7 @@ def _open(
 ) -> Iterator[requests.Response]:
     """Get an address and what it redirects to; `auth` is for the origin of the address only."""
     at = url
-    for _ in range(_MOST_REDIRECTS):
+    for _ in range(_MOST_REDIRECTS + 1):
         _require_plain(at)
         with told(at, server):
             _ask_proxy(session, at)
