@@ -68,6 +68,41 @@ def test_the_address_of_a_redirect_may_bring_its_own_password(
     assert (shown(storage), shown(elsewhere)) == ([BASIC], [OTHER_BASIC])
 
 
+def test_the_password_of_a_step_stays_with_its_step(storage: Host, elsewhere: Host) -> None:
+    storage.files["/a"] = redirect(f"{with_password(elsewhere.url, 'other:secret')}/1")
+    elsewhere.files["/1"] = redirect("/2")
+    elsewhere.files["/2"] = redirect(f"{storage.url}/b")
+    storage.files["/b"] = b"here again"
+    assert fetched(f"{with_password(storage.url)}/a") == b"here again"
+    assert shown(elsewhere) == [OTHER_BASIC, OTHER_BASIC]
+    assert shown(storage) == [BASIC, None]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_personal_token_is_not_sent_where_the_trade_of_it_redirects(
+    storage: Host, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    studio, other = LabelStudio(), LabelStudio()
+    token = personal()
+    other.refresh.add(token)
+
+    def moved(handler: Handler, path: str, body: dict[str, str]) -> None:
+        handler.say(status, Location=f"{other.url}{path}")
+
+    monkeypatch.setattr(studio, "trade", moved)
+    try:
+        with (
+            connected(Connection(studio.url, token)),
+            pytest.raises(MediaError, match=f"answered {status} to the personal access token"),
+        ):
+            get_local_path("/data/upload/1/a")
+        assert other.asked == []
+        assert {*studio.paths()} == {"/api/token/refresh/"}
+    finally:
+        studio.stop()
+        other.stop()
+
+
 def test_another_name_of_a_host_is_another_host(
     storage: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
