@@ -11,7 +11,6 @@ import fcntl
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "python"))
+
+from ports import free_port  # noqa: F401 - for those who start services
 
 _LOG_TAIL = 4000
 _REQUIREMENTS = Path(__file__).resolve().parents[2] / "scripts" / "requirements"
@@ -38,14 +41,6 @@ def cache_dir() -> Path:
         return Path(chosen).resolve()
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "label-studio-ml-tests"
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

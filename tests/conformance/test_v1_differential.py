@@ -71,9 +71,7 @@ def named(name: str) -> Scenario:
 
 
 @EACH_RELEASE
-def test_ours_keeps_the_order_of_keys(
-    release: Release, upstream: Upstream, our_answers: Play
-) -> None:
+def test_ours_keeps_the_order_of_keys(upstream: Upstream, our_answers: Play) -> None:
     scenario = named("after setup")
     at = [step.name for step in scenario.steps].index("predict")
     assert upstream.answers(scenario)[at].sorted_keys
@@ -98,8 +96,10 @@ def test_our_reason_phrase_is_the_detail(name: str, newest: Upstream, our_answer
 def test_train_is_answered_before_it_has_trained(newest: Upstream, our_answers: Play) -> None:
     scenario = named("long training")
     at = [step.name for step in scenario.steps].index("train")
-    assert newest.answers(scenario)[at].seconds > 1
-    assert our_answers(scenario)[at].seconds < 1
+    theirs, ours = newest.answers(scenario)[at].seconds, our_answers(scenario)[at].seconds
+    assert theirs > 1
+    # It would take at least as long if it waited.
+    assert ours < theirs
 
 
 def test_our_versions_are_initial_then_rising_digits(ours: Backend) -> None:

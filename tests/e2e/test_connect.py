@@ -74,7 +74,7 @@ def test_move_to_another_address(connect: Connect, majority: Server, serve: Serv
     assert project.webhook["url"] == f"{majority.url}/webhook"
 
 
-def test_nobody_at_the_address(connect: Connect, majority: Server, api: Api) -> None:
+def test_nobody_at_the_address(majority: Server, api: Api) -> None:
     project = api.create_project("nobody there", CHOICES)
     said = refused(api, project, f"http://127.0.0.1:{free_port()}")
     assert "health check failed" in said and "Connection refused" in said

@@ -101,7 +101,7 @@ def test_training_after_every_so_many_annotations(connect: Connect, majority: Se
     assert [job["event"] for job in project.jobs()] == ["START_TRAINING"]
 
 
-def test_versions(connect: Connect, majority: Server, generation: str) -> None:
+def test_versions(connect: Connect, majority: Server) -> None:
     project = connect(majority, texts("one"))
     first = project.version
     project.annotate(project.tasks[0], "Negative")
@@ -111,7 +111,7 @@ def test_versions(connect: Connect, majority: Server, generation: str) -> None:
     assert first != second
 
 
-def test_events_that_train_nobody(connect: Connect, majority: Server, generation: str) -> None:
+def test_events_that_train_nobody(connect: Connect, majority: Server) -> None:
     """Imports and deletions of tasks leave the model as it is."""
     project = connect(majority, texts("one", "two"))
     before = project.version

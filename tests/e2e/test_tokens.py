@@ -137,7 +137,7 @@ def test_the_token_of_setup_is_refused(
 
 @pytest.mark.parametrize("model", [pytest.param(V1, id="v1"), pytest.param(V2, id="v2")])
 def test_an_example_learns_its_data(
-    api: Api, connect: Callable[..., Connected], serve: Callable[..., Server], model: Model
+    connect: Callable[..., Connected], serve: Callable[..., Server], model: Model
 ) -> None:
     """All its annotations are submitted, one after another, and it trains on the way."""
     tasks, annotated = model.tasks(), model.annotated()

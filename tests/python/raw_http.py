@@ -23,7 +23,7 @@ class Answer:
 class Wire:
     """A connection to a server at a port of this machine."""
 
-    def __init__(self, port: int, timeout: float = 30.0) -> None:
+    def __init__(self, port: int, timeout: float = 90.0) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout)
         self._rest = b""
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -186,7 +187,7 @@ def test_wsgi_py_runs_by_itself(tmp_path: Path) -> None:
 
         def healthy() -> bool:
             try:
-                return requests.get(f"http://127.0.0.1:{port}/health", timeout=5).ok
+                return requests.get(f"http://127.0.0.1:{port}/health", timeout=30).ok
             except requests.ConnectionError:
                 return False
 
@@ -217,10 +218,54 @@ def test_another_package_of_this_name_is_noticed(tmp_path: Path) -> None:
     assert "is not the one that this command belongs to; reinstall it" in done.stderr
 
 
-def test_options_can_come_from_the_environment(tmp_path: Path, serve: Serve) -> None:
-    server = serve(ECHO, env={"WORKERS": "2", "THREADS": "3"})
+HELD = """
+    import os, pathlib, threading, time
+    from label_studio_ml.model import LabelStudioMLBase
+
+    GATE = pathlib.Path(os.environ.get("GATE", "."))
+
+    class Held(LabelStudioMLBase):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+
+        def predict(self, tasks, **kwargs):
+            (GATE / f"begun-{os.getpid()}-{threading.get_ident()}").touch()
+            while not (GATE / "open").exists():
+                time.sleep(0.01)
+            return [{"result": []} for _ in tasks]
+"""
+
+
+@pytest.mark.parametrize("how", ["options", "environment", "both"])
+def test_workers_and_threads_may_be_chosen_by_options_and_the_environment(
+    tmp_path: Path, serve: Serve, how: str
+) -> None:
+    gate = tmp_path / "gate"
+    gate.mkdir()
+    env = {"GATE": str(gate)}
+    chosen = {"WORKERS": "2", "THREADS": "3"}
+    # What stands in the command line counts.
+    env |= {"options": {}, "environment": chosen, "both": {"WORKERS": "1", "THREADS": "5"}}[how]
+    options = () if how == "environment" else ("--workers", "2", "--threads", "3")
+    server = serve(HELD, *options, env=env)
     wait_for(lambda: server.get("/health").json()["workers"]["ready"] == 2, "both are ready")
     assert len(server.workers()) == 2
+    body = {"tasks": [{"id": 1, "data": {}}], "project": "1", "label_config": CHOICES}
+    with ThreadPoolExecutor(8) as clients:
+        url = f"{server.url}/predict"
+        asked = [clients.submit(requests.post, url, json=body, timeout=100) for _ in range(8)]
+        wait_for(lambda: gauge(server, "waiting") == 2, "six run and two wait")
+        assert gauge(server, "running") == 6
+        wait_for(lambda: len([*gate.iterdir()]) == 6, "each on a thread of its own")
+        (gate / "open").touch()
+        assert [answer.result().status_code for answer in asked] == [200] * 8
+
+
+def gauge(server: Server, name: str) -> int:
+    for line in server.get("/metrics").text.splitlines():
+        if line.startswith(f"label_studio_ml_predictions_{name} "):
+            return int(float(line.split()[1]))
+    raise AssertionError(f"no gauge {name}")
 
 
 def test_as_many_workers_as_the_machine_has_room_for(serve: Serve) -> None:

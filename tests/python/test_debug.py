@@ -107,7 +107,7 @@ def debug(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
 
 def test_requests_run_one_at_a_time_on_the_main_thread(debug: Callable[..., Terminal]) -> None:
     terminal = debug(MODEL)
-    assert requests.get(f"{terminal.url}/health", timeout=5).json() == {
+    assert requests.get(f"{terminal.url}/health", timeout=30).json() == {
         "model_class": "Debugged",
         "status": "UP",
     }
@@ -116,7 +116,7 @@ def test_requests_run_one_at_a_time_on_the_main_thread(debug: Callable[..., Term
         answers = list(clients.map(lambda _: terminal.predict(sleep=0.2), range(4)))
     assert time.monotonic() - began >= 0.8
     assert all(answer.json()["results"][0]["main"] for answer in answers)
-    hook = requests.post(f"{terminal.url}/webhook", json=event(), timeout=10)
+    hook = requests.post(f"{terminal.url}/webhook", json=event(), timeout=60)
     assert (hook.status_code, hook.json()) == (201, {"result": "fitted", "status": "ok"})
 
 
@@ -165,7 +165,7 @@ def test_a_first_generation_model_with_arguments(debug: Callable[..., Terminal])
     assert "size" in answer["results"][0]["init"]
 
 
-def test_a_taken_port_is_said(debug: Callable[..., Terminal], tmp_path: Path) -> None:
+def test_a_taken_port_is_said(debug: Callable[..., Terminal]) -> None:
     terminal = debug(MODEL)
     port = terminal.url.rpartition(":")[2]
     command = [str(CONSOLE_SCRIPT), "start", str(terminal.project), "-d", "-p", port]

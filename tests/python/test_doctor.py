@@ -456,9 +456,7 @@ def test_webhooks_of_deleted_backends_are_told(echo: Server, studio: FakeStudio)
     assert len([text for text in told.texts("warning") if "belongs to no" in text]) == 2
 
 
-def test_a_class_without_fit_needs_no_webhook(
-    tmp_path: Path, serve: Serve, studio: FakeStudio
-) -> None:
+def test_a_class_without_fit_needs_no_webhook(serve: Serve, studio: FakeStudio) -> None:
     server = serve(
         """
         from label_studio_ml.model import LabelStudioMLBase

@@ -45,12 +45,14 @@ def test_their_own_tests_pass(name: str) -> None:
         env={**environment(), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+# Each of its events is trained on, and each training has new processes that import scikit-learn.
+@pytest.mark.timeout(900)
 def test_the_text_classifier_learns_from_events(start: Callable[..., Server]) -> None:
     name = "text_classifier"
     config, tasks = read(name, "label_config.xml"), read(name, "tasks.json")
@@ -64,7 +66,7 @@ def test_the_text_classifier_learns_from_events(start: Callable[..., Server]) ->
             body = {"action": "ANNOTATION_CREATED", "project": project, "task": task}
             assert server.post("/webhook", {**body, "annotation": annotation}).status_code == 201
     server.post("/webhook", {"action": "START_TRAINING", "project": project})
-    wait_for(lambda: server.get("/health").json()["jobs"] == 0, "training ends", 100)
+    wait_for(lambda: server.get("/health").json()["jobs"] == 0, "training ends", 800)
     assert server.setup(config=config).json()["model_version"] != before
     results = server.predict(tasks, config=config).json()["results"]
     chosen = [one["result"][0]["value"]["choices"][0] for one in results]
@@ -83,7 +85,7 @@ def test_named_entities_finds_what_was_marked(start: Callable[..., Server]) -> N
         for annotation in task["annotations"]:
             body = {"action": "ANNOTATION_CREATED", "project": project, "task": task}
             server.post("/webhook", {**body, "annotation": annotation})
-    wait_for(lambda: server.get("/health").json()["jobs"] == 0, "training ends", 60)
+    wait_for(lambda: server.get("/health").json()["jobs"] == 0, "training ends", 240)
     after = server.predict(tasks, config=config).json()["results"]
 
     def regions(results: Any) -> int:

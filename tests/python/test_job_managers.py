@@ -256,7 +256,8 @@ def test_a_webhook_trains_in_a_child_and_both_ways_count(
     assert stored == {"event": "ANNOTATION_CREATED", "job_id": job_id, "data": event()}
 
 
-def test_the_state_of_a_job_is_told(models: Path) -> None:
+@pytest.mark.usefixtures("models")
+def test_the_state_of_a_job_is_told() -> None:
     manager = LabelStudioMLManager
     manager.fetch(PROJECT, CHOICES)
     with pytest.raises(FileNotFoundError):

@@ -64,7 +64,8 @@ def newest(models: Path, project: str = PROJECT) -> dict[str, Any]:
     return content
 
 
-def test_an_instance_lives_for_each_project_and_config(models: Path) -> None:
+@pytest.mark.usefixtures("models")
+def test_an_instance_lives_for_each_project_and_config() -> None:
     manager = LabelStudioMLManager
     assert not manager.has_active_model(PROJECT)
     assert manager.get(PROJECT) is None
@@ -115,7 +116,8 @@ def test_the_connection_is_kept_and_own_arguments_win(tmp_path: Path) -> None:
     assert manager.fetch(PROJECT).model.kwargs["threshold"] == 0.5
 
 
-def test_what_is_missing_or_wrong_is_said(models: Path) -> None:
+@pytest.mark.usefixtures("models")
+def test_what_is_missing_or_wrong_is_said() -> None:
     with pytest.raises(FileNotFoundError, match="try_fetch"):
         LabelStudioMLManager.predict(TASKS, PROJECT, try_fetch=False)
     with pytest.raises(ValueError, match="no subclass"):
@@ -261,7 +263,8 @@ def test_a_version_that_no_instance_can_be_made_of_is_refused(models: Path) -> N
     assert refused.read_text() == "ValueError: thirteen is too many"
 
 
-def test_a_training_shows_while_it_runs(models: Path) -> None:
+@pytest.mark.usefixtures("models")
+def test_a_training_shows_while_it_runs() -> None:
     manager = LabelStudioMLManager
     manager.fetch(PROJECT, CHOICES)
     begun, go = threading.Event(), threading.Event()

@@ -108,9 +108,8 @@ def test_an_upload_on_the_same_machine(
 
 
 @pytest.mark.parametrize("name", ["..", "../1/x", "%2e%2e%2fsecret"])
-def test_an_upload_cannot_lead_elsewhere(
-    tmp_path: Path, configured: LabelStudio, name: str
-) -> None:
+@pytest.mark.usefixtures("configured")
+def test_an_upload_cannot_lead_elsewhere(tmp_path: Path, name: str) -> None:
     (tmp_path / "images" / "1").mkdir(parents=True)
     (tmp_path / "images" / "secret").write_text("secret")
     (tmp_path / "secret").write_text("secret")
@@ -233,7 +232,8 @@ def test_paths_of_label_studio_to_a_storage(configured: LabelStudio) -> None:
     assert path.read_bytes() == b"proxied"
 
 
-def test_a_storage_needs_a_task_and_a_source(configured: LabelStudio) -> None:
+@pytest.mark.usefixtures("configured")
+def test_a_storage_needs_a_task_and_a_source() -> None:
     message = refusal("s3://b/k.png")
     assert message.endswith("call get_local_path(url, task_id=task['id'])")
     message = refusal("s3://b/k.png", task_id=7)
@@ -293,7 +293,8 @@ def test_other_paths_of_label_studio_are_asked_without_a_token(configured: Label
     assert [header for _, header in configured.asked] == [None, None]
 
 
-def test_addresses(storage: Host, media_environment: Path) -> None:
+@pytest.mark.usefixtures("media_environment")
+def test_addresses(storage: Host) -> None:
     storage.files["/pics/a%20b.png?size=1"] = b"one"
     storage.files["/pics/a%20b.png?size=2"] = b"two"
     one = Path(get_local_path(f"{storage.url}/pics/a b.png?size=1"))
@@ -304,7 +305,8 @@ def test_addresses(storage: Host, media_environment: Path) -> None:
     assert message == f"cannot fetch {storage.url}/nothing.png?…: {storage.url} answered 404"
 
 
-def test_data_urls(media_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("media_environment")
+def test_data_urls(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = Path(get_local_path("data:image/png;base64,iVBORw=="))
     assert picture.read_bytes() == b"\x89PNG"
     assert picture.suffix == ".png"
@@ -317,9 +319,8 @@ def test_data_urls(media_environment: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert message.startswith("cannot fetch data:image/png;base64,…: it is too large")
 
 
-def test_nothing_is_fetched_where_that_is_not_wanted(
-    configured: LabelStudio, media_environment: Path
-) -> None:
+@pytest.mark.usefixtures("media_environment")
+def test_nothing_is_fetched_where_that_is_not_wanted(configured: LabelStudio) -> None:
     configured.files[UPLOAD] = b"picture"
     path = get_local_path(UPLOAD, download_resources=False)
     assert not Path(path).exists()
@@ -377,7 +378,8 @@ def test_a_v1_image(
     assert Path(get_image_local_path("/data/upload/2/b.png")).read_bytes() == b"other"
 
 
-def test_errors_are_those_of_requests_too(configured: LabelStudio, storage: Host) -> None:
+@pytest.mark.usefixtures("configured")
+def test_errors_are_those_of_requests_too(storage: Host) -> None:
     with pytest.raises(requests.HTTPError) as caught:
         get_local_path(UPLOAD)
     assert caught.value.response.status_code == 404

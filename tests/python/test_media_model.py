@@ -98,9 +98,8 @@ def test_arguments_go_before_both(
         Path(path).unlink()
 
 
-def test_the_functions_that_tests_of_models_replace(
-    media_environment: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("media_environment")
+def test_the_functions_that_tests_of_models_replace(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def replaced(url: str, *args: Any, **kwargs: Any) -> str:
@@ -130,8 +129,9 @@ def test_the_functions_that_tests_of_models_replace(
     assert asked.pop()[2]["access_token"] == "of the client"
 
 
+@pytest.mark.usefixtures("media_environment")
 def test_the_client_is_made_for_the_address_of_the_environment(
-    media_environment: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     addresses = []
     monkeypatch.setattr(
@@ -227,7 +227,7 @@ def test_generation_2_served(label_studio: LabelStudio, serve: Serve, tmp_path: 
     assert server.setup(hostname=label_studio.url, access_token=LEGACY).status_code == 200
     tasks = [{"id": 1, "data": {"text": f"{UPLOAD}2"}}]
     assert server.first(tasks=tasks)["result"] == ["note", "other note"]
-    server.post("/webhook", event(), headers={"Prefer": "wait=20"})
+    server.post("/webhook", event(), headers={"Prefer": "wait=100"})
     wait_for(lambda: "fit read other note" in server.log(), "fit read the file")
     assert LEGACY not in server.log()
     assert "refused" not in server.log().replace("connection refused", "")

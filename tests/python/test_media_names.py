@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import requests
-from media_hosts import Host
+from media_hosts import LEGACY, Host, personal
 from test_media_hosts import ALLOW, HERE, METADATA, judged, refusal
 
 from label_studio_ml._media import transport
-from label_studio_ml._media.connection import Server
+from label_studio_ml._media.connection import Connection, Server, connected
 from label_studio_ml._media.hosts import Denied, Gate
 from label_studio_ml.model import get_local_path
 
@@ -287,3 +287,12 @@ def test_a_proxy_is_asked_only_for_ports_of_the_list(
     for address in ("http://good.test/a", "http://good.test:8081/a", "http://unknown.invalid/a"):
         assert "none of the hosts" in refusal(address)
     assert proxy.paths() == ["http://good.test:8080/a"]
+
+
+def test_a_personal_token_is_not_traded_at_metadata_by_way_of_a_proxy(proxy: Host) -> None:
+    """Whoever sends /setup chooses the address at which the token is shown."""
+    for address in (f"http://{LINK_LOCAL}", "http://metadata.google.internal"):
+        for token in (personal(), LEGACY):
+            with connected(Connection(address, token)):
+                assert METADATA in refusal("/data/upload/1/a")
+    assert proxy.asked == []

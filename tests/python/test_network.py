@@ -33,7 +33,7 @@ SLOW = """
 
     class Slow(LabelStudioMLBase):
         def predict(self, tasks, **kwargs):
-            end = time.monotonic() + 60
+            end = time.monotonic() + 100
             while not Path(tasks[0]["data"]["text"]).exists() and time.monotonic() < end:
                 time.sleep(0.02)
             return [{"result": [], "score": 0.5}]
@@ -60,13 +60,13 @@ def open_sockets(server: Server) -> int:
 
 
 def test_a_head_has_its_time(serve: Serve) -> None:
-    server = serve(ECHO, "--header-timeout", "1", "--idle-timeout", "30")
+    server = serve(ECHO, "--header-timeout", "1", "--idle-timeout", "100")
     with Wire(server.port) as wire:
         answer = wire.ask("GET /health HT")
         assert (answer.status, "--header-timeout" in answer.reason) == (408, True)
-        assert wire.closed() < 20
+        assert wire.closed() < 60
     with Wire(server.port) as silent:
-        assert silent.closed() < 20
+        assert silent.closed() < 60
     with Wire(server.port) as kept:
         assert kept.ask(GET).status == 200
         time.sleep(1.5)
@@ -79,12 +79,12 @@ def test_a_kept_connection_has_its_time(serve: Serve) -> None:
     server = serve(ECHO, "--idle-timeout", "1")
     with Wire(server.port) as wire:
         assert wire.ask(GET).status == 200
-        assert wire.closed() < 20
+        assert wire.closed() < 60
 
 
 def drip(wire: Wire) -> Answer:
-    """Send byte after byte, with less than a second between them, until there is an answer."""
-    end = time.monotonic() + 20
+    """Send byte after byte, with much less than the time-out between them, until there is an answer."""
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         wire.send(" ")
         if select.select([wire.socket], [], [], 0.05)[0]:
@@ -93,12 +93,12 @@ def drip(wire: Wire) -> Answer:
 
 
 def test_a_body_has_its_time(serve: Serve) -> None:
-    server = serve(ECHO, "--body-timeout", "1")
+    server = serve(ECHO, "--body-timeout", "3")
     head, body = post("/predict", PREDICT)[: -len(PREDICT)], PREDICT
     with Wire(server.port) as halted:
         answer = halted.ask(head, body[:10])
-        assert (answer.status, "nothing of the body came for 1 s" in answer.reason) == (408, True)
-        assert halted.closed() < 20
+        assert (answer.status, "nothing of the body came for 3 s" in answer.reason) == (408, True)
+        assert halted.closed() < 60
     with Wire(server.port) as dribbling:
         dribbling.send(post("/predict", b" " * 100_000)[:-100_000])
         answer = drip(dribbling)
@@ -152,7 +152,7 @@ def test_unused_connections_make_room(serve: Serve) -> None:
             assert wire.ask(GET).status == 200
         fifth = stack.enter_context(Wire(server.port))
         assert fifth.ask(GET).status == 200
-        assert wires[0].closed() < 20, "the one unused for longest goes"
+        assert wires[0].closed() < 60, "the one unused for longest goes"
         assert wires[1].ask(GET).status == 200
 
 
@@ -186,14 +186,14 @@ def test_a_client_that_does_not_read_is_given_up(serve: Serve) -> None:
 
 
 def test_a_client_that_reads_slowly_gets_its_answer(serve: Serve) -> None:
-    server = serve(LARGE, "--write-timeout", "2")
+    server = serve(LARGE, "--write-timeout", "3")
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
-        slow.settimeout(30)
+        slow.settimeout(90)
         slow.connect(("127.0.0.1", server.port))
         slow.sendall(post("/predict", PREDICT))
         received = 0
-        end = time.monotonic() + 8
+        end = time.monotonic() + 10
         while time.monotonic() < end:
             received += len(slow.recv(1 << 14))
             time.sleep(0.3)
@@ -228,16 +228,16 @@ def test_the_limit_on_open_files_lowers_that_on_connections(tmp_path: Path) -> N
         wait_for(lambda: ask(server.port, GET).status == 200, "it serves")
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(90) == 0
 
 
 def test_unused_connections_do_not_hold_up_the_end(serve: Serve) -> None:
-    server = serve(ECHO, "--drain-timeout", "30")
+    server = serve(ECHO, "--drain-timeout", "100")
     with Wire(server.port) as kept, Wire(server.port) as fresh:
         assert kept.ask(GET).status == 200
         began = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        assert kept.closed() < 20
-        assert fresh.closed() < 20
-        assert server.process.wait(30) == 0
-        assert time.monotonic() - began < 20
+        assert kept.closed() < 60
+        assert fresh.closed() < 60
+        assert server.process.wait(90) == 0
+        assert time.monotonic() - began < 60

@@ -53,7 +53,7 @@ def test_it_learns_from_an_event_on_a_server(project: Path, serve: Serve) -> Non
     region = {"from_name": "sentiment", "to_name": "text", "type": "choices"}
     annotation = {"result": [{**region, "value": {"choices": ["Negative"]}}]}
     body = event(task=task, annotation=annotation)
-    answer = server.post("/webhook", body, headers={"Prefer": "wait=30"})
+    answer = server.post("/webhook", body, headers={"Prefer": "wait=100"})
     assert answer.json()["job_status"] == "finished", answer.text
     said = server.first()
     assert (said["result"][0]["value"]["choices"], said["score"]) == (["Negative"], 0.9)

@@ -89,7 +89,7 @@ def test_no_secret_gets_out(tmp_path: Path) -> None:
             assert note(server.predict(tasks)).status_code == status
         wait_for(lambda: server.get("/readyz").status_code == 200, "another worker is ready")
         for wrong in ((USER, PASSWORD + "x"), (PASSWORD, USER)):
-            refused = requests.get(f"{server.url}/health", auth=wrong, timeout=10)
+            refused = requests.get(f"{server.url}/health", auth=wrong, timeout=60)
             assert note(refused).status_code == 401
         event = {
             "action": "ANNOTATION_CREATED",
@@ -103,10 +103,10 @@ def test_no_secret_gets_out(tmp_path: Path) -> None:
             },
         }
         address = f"{server.url}/{TOKEN}"
-        queued = note(requests.post(f"{address}/webhook", json=event, timeout=10))
+        queued = note(requests.post(f"{address}/webhook", json=event, timeout=60))
         assert queued.status_code == 201, queued.text
-        note(requests.post(f"{address}/webhook", data="{", timeout=10))
-        note(requests.get(f"{address}/nope?token={TOKEN}", timeout=10))
+        note(requests.post(f"{address}/webhook", data="{", timeout=60))
+        note(requests.get(f"{address}/nope?token={TOKEN}", timeout=60))
         note(server.get(f"/{TOKEN}/nope", params={"token": TOKEN}))
         told.append(repr(ask(server.port, f"GET /{TOKEN}/x y HTTP/1.1\r\nHost: h\r\n\r\n")))
         job = queued.json()["job"]

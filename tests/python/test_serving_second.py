@@ -216,7 +216,7 @@ def test_user_code_sees_the_request(serve: Serve) -> None:
     assert (setup["path"], setup["header"]) == ("/setup", "yes")
     assert "access_token" in setup["json"]
     assert said["token"] == "from setup"
-    server.post("/webhook", event(), headers={"Prefer": "wait=20"})
+    server.post("/webhook", event(), headers={"Prefer": "wait=100"})
     seen = "fit sees /webhook ['action', 'project'] from setup"
     wait_for(lambda: seen in server.log(), "fit saw the request")
 
@@ -262,7 +262,7 @@ def test_two_generations_side_by_side(serve: Serve, tmp_path: Any) -> None:
         assert newer.first()["project_id"] == "2"
         assert older.first()["labels"] == [["Positive", "Negative"]]
     older.train(3)
-    newer.post("/webhook", event(set={"a": "b"}), headers={"Prefer": "wait=20"})
+    newer.post("/webhook", event(set={"a": "b"}), headers={"Prefer": "wait=100"})
     older.wait_trained()
     assert older.first()["train_output"]["tasks"] == 3
     assert newer.first(tasks=[{"data": {"get": ["a"]}}])["get"] == {"a": "b"}
@@ -276,7 +276,7 @@ def test_routes_that_a_script_adds_around_the_app_are_warned_of(
         script.write("\nimport flask\napp = flask.Flask('around')\n")
     server = serve(project)
     assert server.first()["project_id"] == "2"
-    assert "_wsgi.py wraps the app in one of its own" in server.log()
+    server.wait_logged("_wsgi.py wraps the app in one of its own")
 
 
 def test_a_further_instance_that_cannot_be_made_costs_no_answer(serve: Serve) -> None:

@@ -28,7 +28,11 @@ SOURCE = """
             for number in range(5):
                 label_studio_ml.progress(number / 4, f"epoch {number}", loss=1 / (number + 1))
                 print("a line of the model", number)
-                time.sleep(0.4)
+                end = time.monotonic() + 60
+                while time.monotonic() < end:
+                    time.sleep(0.05)
+                    if os.path.exists(os.environ["MODEL_DIR"] + f"/seen {number}"):
+                        break
             return {}
 """
 
@@ -54,6 +58,9 @@ def test_training_shows_a_bar_below_the_log(tmp_path: Path) -> None:
                 shown.extend(os.read(ours, 65536))
             except OSError:
                 return
+            for number in range(5):
+                if f"%, epoch {number}, loss".encode() in shown:
+                    (project / f"seen {number}").touch()
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -62,11 +69,11 @@ def test_training_shows_a_bar_below_the_log(tmp_path: Path) -> None:
         wait_for(lambda: b"ready after" in shown, "the server is ready")
         body = {"annotations": [{}], "project": PROJECT}
         url = f"http://127.0.0.1:{port}/train"
-        answer = requests.post(url, json=body, headers={"Prefer": "wait=30"}, timeout=60)
+        answer = requests.post(url, json=body, headers={"Prefer": "wait=100"}, timeout=200)
         assert answer.json()["status"] == "finished"
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(90)
         reader.join()
         os.close(ours)
         text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode(errors="replace"))

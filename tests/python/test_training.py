@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -169,8 +168,7 @@ def test_a_failed_training_keeps_the_version_and_says_why(serve: Serve) -> None:
     failed = server.train(2).json()["job"]
     assert server.wait_trained() == version
     assert server.first()["model_version"] == version
-    assert "ZeroDivisionError" in server.log()
-    assert "1 / 0 if" in server.log()
+    server.wait_logged("ZeroDivisionError", "1 / 0 if")
     folder = server.project / PROJECT / failed
     assert not (folder / "job_result.json").exists()
     server.train(3)
@@ -183,7 +181,7 @@ def test_a_training_that_kills_its_process_is_reported(serve: Serve) -> None:
     server.setup()
     server.train(1)
     assert server.wait_trained() == "INITIAL"
-    assert "the training worker exited with status 9" in server.log()
+    server.wait_logged("the training worker exited with status 9")
     assert server.predict().status_code == 200
 
 
@@ -192,7 +190,8 @@ def test_a_version_that_cannot_be_loaded_is_not_served(serve: Serve) -> None:
         "self.kwargs = kwargs", "self.kwargs = kwargs; assert self.train_output.get('tasks') != 2"
     )
     server = serve(source)
-    server.setup()
+    # It is loaded now, so every version is.
+    assert server.predict().status_code == 200
     server.train(1)
     version = server.wait_trained()
     bad = server.train(2).json()["job"]
@@ -246,38 +245,38 @@ def test_predictions_go_on_from_the_old_version_while_training_runs(serve: Serve
     busy = HELD.replace("time.sleep(0.01)", "sum(range(10_000))")
     server = serve(busy)
     server.setup()
-    began = time.monotonic()
-    assert server.train(1).status_code == 201
-    assert time.monotonic() - began < 2
+    assert server.train(1).status_code == 201, "it is answered while fit is held up"
     wait_for((server.project / "begun").exists, "training begins")
-    seen: set[str] = set()
+    seen: list[str] = []
+    statuses: set[int] = set()
     stop = threading.Event()
 
     def ask() -> None:
         while not stop.is_set():
             answer = server.predict()
-            assert answer.status_code == 200
-            seen.add(answer.json()["model_version"])
+            statuses.add(answer.status_code)
+            seen.append(answer.json()["model_version"])
 
     thread = threading.Thread(target=ask)
     thread.start()
-    time.sleep(1)
+    wait_for(lambda: len(seen) > 20, "predictions go on")
     assert server.get("/health").json()["jobs"] == 1
-    assert seen == {"INITIAL"}
+    assert set(seen) == {"INITIAL"}
     (server.project / "go").touch()
     version = server.wait_trained()
     wait_for(lambda: version in seen, "the new version answers")
     stop.set()
     thread.join()
-    assert seen == {"INITIAL", version}
+    assert set(seen) == {"INITIAL", version}
+    assert statuses == {200}
 
 
 @pytest.mark.parametrize(
     ("options", "priority"),
-    [([], (0, os.SCHED_IDLE)), (["--train-nice", "7"], (7, os.SCHED_OTHER))],
+    [([], (None, os.SCHED_IDLE)), (["--train-nice", "17"], (17, os.SCHED_OTHER))],
 )
 def test_fit_runs_on_the_main_thread_of_a_process_of_its_own(
-    serve: Serve, options: list[str], priority: tuple[int, int]
+    serve: Serve, options: list[str], priority: tuple[int | None, int]
 ) -> None:
     source = """
         import os, signal, threading
@@ -301,7 +300,11 @@ def test_fit_runs_on_the_main_thread_of_a_process_of_its_own(
     seen = server.first()
     assert seen["trained"]["main"] is True
     assert seen["trained"]["pid"] != seen["pid"]
-    assert (seen["trained"]["nice"], seen["trained"]["policy"]) == priority
+    # What runs the tests may be nice itself; where nothing is chosen, that is left as it is.
+    nice = (
+        os.getpriority(os.PRIO_PROCESS, server.process.pid) if priority[0] is None else priority[0]
+    )
+    assert (seen["trained"]["nice"], seen["trained"]["policy"]) == (nice, priority[1])
     wait_for(lambda: not is_running(seen["trained"]["pid"]), "the training worker is gone")
 
 

@@ -284,7 +284,8 @@ IN_MEMORY = """
 
         def fit(self, event, data, **kwargs):
             print("learning in", os.getpid())
-            time.sleep(data.get("sleep", 0))
+            while data.get("hold") and os.path.exists(data["hold"]):
+                time.sleep(0.01)
             LEARNED.append(data)
             return len(LEARNED)
 """
@@ -299,16 +300,21 @@ def test_fit_inside_the_worker_that_predicts(serve: Serve) -> None:
     assert (said["score"], said["pid"]) == (1, pid)
     assert said["model_version"] == version(server) == job["model_version"] != before
     assert f"learning in {pid}" in server.get(f"/jobs/{job['job']}/log").text
-    server.post("/webhook", event(sleep=1.0))
+    hold = server.project.parent / "hold"
+    hold.touch()
+    server.post("/webhook", event(hold=str(hold)))
     wait_for(lambda: server.get("/jobs").json()["jobs"][0]["job_status"] == "started", "it trains")
     assert server.first()["score"] == 1, "predictions go on meanwhile"
+    hold.unlink()
     wait_for(lambda: server.first()["score"] == 2, "it has learned")
 
 
 def test_a_fit_in_the_worker_can_be_cancelled(serve: Serve) -> None:
     server = serve(IN_MEMORY, "--fit-in", "worker")
     before = version(server)
-    job = server.post("/webhook", event(sleep=30)).json()["job"]
+    hold = server.project.parent / "hold"
+    hold.touch()
+    job = server.post("/webhook", event(hold=str(hold))).json()["job"]
     wait_for(lambda: "learning in" in server.get(f"/jobs/{job}/log").text, "it trains")
     cancelled = server.post(f"/jobs/{job}/cancel", {}).json()
     assert cancelled["job_status"] == "cancelled"

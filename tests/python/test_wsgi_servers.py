@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -78,7 +78,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         def answers() -> bool:
             assert process.poll() is None, log.read_text()
             try:
-                return requests.get(f"{url}/health", timeout=5).ok
+                return requests.get(f"{url}/health", timeout=30).ok
             except requests.ConnectionError:
                 return False
 
@@ -102,14 +102,16 @@ def predict(url: str, **data: Any) -> dict[str, Any]:
 
 def check_serving(url: str, processes: int) -> None:
     """Many requests at once, training, and a value that every process sees at once."""
-    assert requests.get(f"{url}/health", timeout=5).json() == {
+    assert requests.get(f"{url}/health", timeout=30).json() == {
         "model_class": "Teller",
         "status": "UP",
     }
     with ThreadPoolExecutor(8) as clients:
-        began = time.monotonic()
         said = list(clients.map(lambda _: predict(url, sleep=0.2), range(16)))
-        assert time.monotonic() - began < 16 * 0.2, "they ran beside each other"
+    # The clock is the same for all processes of a machine.
+    moments = [(one["began"], 1) for one in said] + [(one["ended"], -1) for one in said]
+    running = itertools.accumulate(step for _, step in sorted(moments))
+    assert max(running) > 1, "they ran beside each other"
     assert 1 <= len({one["pid"] for one in said}) <= processes
     assert {one["project_id"] for one in said} == {"2"}
     for number in range(3):

@@ -6,14 +6,18 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "python"))
+
+from ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "dummy_model"
@@ -51,13 +55,6 @@ def wheel() -> Path:
 def test_the_wheel_is_for_all_of_them() -> None:
     assert re.fullmatch(r"label_studio_ml-3\.0\.0-cp310-abi3-\w+\.whl", wheel().name)
     assert FOUND, "there is a Python to test with"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.mark.timeout(600)
