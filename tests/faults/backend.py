@@ -34,7 +34,7 @@ MEMORY_KIB = 64 << 10
 #: Has the allocator give back at once what is freed, so that only what is held counts.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "32768", "MALLOC_TRIM_THRESHOLD_": "32768"}
 #: How long what a fault left may take to be gone.
-GONE = 10.0
+GONE = 40.0
 
 _numbers = itertools.count(1)
 
@@ -108,7 +108,7 @@ class Backend:
     def job(self, job: str | None) -> dict[str, Any]:
         return answer(self.server, f"/jobs/{job}")
 
-    def ended(self, job: str | None, seconds: float = 30) -> dict[str, Any]:
+    def ended(self, job: str | None, seconds: float = 120) -> dict[str, Any]:
         """Wait for the end of a job; return what is known of it."""
 
         def look() -> dict[str, Any] | None:
@@ -147,7 +147,7 @@ class Backend:
     def died(self, server: Server | None = None) -> None:
         """Wait until a server was killed, by somebody or by itself."""
         server = server or self.server
-        assert server.process.wait(30) == -signal.SIGKILL, server.log()
+        assert server.process.wait(90) == -signal.SIGKILL, server.log()
         server.session.close()
 
     # What must hold afterwards.
@@ -192,7 +192,7 @@ class Backend:
             processes=len(processes_with(self.mark_bytes())),
             descriptors=descriptors(pid),
             resident_kib=status_field(pid, "VmRSS"),
-            files=temporary_files(self.temporary),
+            files=temporary_files(self.temporary, self.mark_bytes()),
         )
 
     def mark_bytes(self) -> bytes:
@@ -219,7 +219,7 @@ class Backend:
         return ""
 
     def _more_files(self, before: Footprint) -> str:
-        return ", ".join(sorted(temporary_files(self.temporary) - before.files))
+        return ", ".join(sorted(temporary_files(self.temporary, self.mark_bytes()) - before.files))
 
     def _more_memory(self, before: Footprint) -> str:
         now = status_field(self.server.process.pid, "VmRSS")

@@ -87,12 +87,31 @@ def status_field(pid: int, name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
-def temporary_files(folder: Path) -> frozenset[str]:
+def temporary_files(folder: Path, mark: bytes) -> frozenset[str]:
     """Return what lies in a folder for temporary files, and in shared memory.
 
-    Left out is the folder for sockets that multiprocessing removes only when its process ends by itself.
+    Left out is the folder for sockets that multiprocessing removes only when its process ends by itself,
+    and shared memory of running processes without the mark: of tests that run beside this one.
     """
     shared = Path("/dev/shm")
-    roots = [folder, shared] if shared.is_dir() else [folder]
-    found = (str(path) for root in roots for path in root.rglob("*"))
-    return frozenset(path for path in found if "/pymp-" not in path)
+    found = {str(path) for path in folder.rglob("*") if "/pymp-" not in str(path)}
+    # Folders in it are somebody else's: what a process leaves there bears a name of its own.
+    blocks = {str(path) for path in shared.glob("*") if path.is_file()}
+    return frozenset(found | (blocks and blocks - _mapped_without(mark)))
+
+
+def _mapped_without(mark: bytes) -> set[str]:
+    """Return the shared memory that processes without a mark have mapped or open."""
+    found: set[str] = set()
+    for pid in all_processes():
+        folder = Path(f"/proc/{pid}")
+        try:
+            if mark in (folder / "environ").read_bytes():
+                continue
+            mapped = (folder / "maps").read_text(errors="replace").splitlines()
+            opened = [str(entry.readlink()) for entry in (folder / "fd").iterdir()]
+        except OSError:
+            continue
+        paths = [line.split(maxsplit=5)[-1] for line in mapped if "/dev/shm/" in line]
+        found.update(path for path in paths + opened if path.startswith("/dev/shm/"))
+    return found

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import pytest
 import requests
+import wire
 from backend import Backend, eventually
 from hosting import PROJECT, wait_for
 
@@ -20,24 +21,30 @@ IN_C = "time.sleep(10**6)"
 
 @pytest.fixture(scope="module")
 def options() -> tuple[str, ...]:
-    return ("--predict-timeout", "1", "--predict-hard-timeout", "4", "--threads", "4")
+    return ("--predict-timeout", "1", "--predict-hard-timeout", "8", "--threads", "4")
 
 
-def hang_up(backend: Backend, code: str, after: float = 0.3) -> None:
-    """Ask for a prediction and do not wait for it."""
-    with suppress(requests.Timeout):
-        backend.server.post(
-            "/predict",
-            {"tasks": [{"data": {"text": "fine", "do": code}}], "project": PROJECT},
-            timeout=after,
-        )
+def hang_up(backend: Backend, code: str) -> None:
+    """Ask for a prediction and do not wait for it, once the server has the request."""
+    before = running(backend) + waiting(backend)
+    with wire.connection(backend.server) as client:
+        client.sendall(wire.request(wire.predict_body(do=code)))
+        wait_for(lambda: running(backend) + waiting(backend) > before, "it is taken")
 
 
 def running(backend: Backend) -> int:
+    return gauge(backend, "running")
+
+
+def waiting(backend: Backend) -> int:
+    return gauge(backend, "waiting")
+
+
+def gauge(backend: Backend, name: str) -> int:
     for line in backend.server.get("/metrics").text.splitlines():
-        if line.startswith("label_studio_ml_predictions_running "):
+        if line.startswith(f"label_studio_ml_predictions_{name} "):
             return int(float(line.split()[1]))
-    raise AssertionError("the number of predictions that run is not told")
+    raise AssertionError(f"the number of predictions that are {name} is not told")
 
 
 def test_a_prediction_whose_client_hung_up_is_broken_off(backend: Backend) -> None:
@@ -84,7 +91,7 @@ def test_while_somebody_waits_a_prediction_may_take_longer(backend: Backend) -> 
 def test_a_client_is_told_when_a_prediction_takes_too_long(backend: Backend) -> None:
     answer = backend.do(LOOP)
     assert answer.status_code == 504
-    assert "longer than 4 s (--predict-hard-timeout)" in answer.json()["detail"]
+    assert "longer than 8 s (--predict-hard-timeout)" in answer.json()["detail"]
     assert "--predict-hard-timeout" in answer.reason
 
 
@@ -93,8 +100,9 @@ def test_a_prediction_that_cannot_be_broken_off_costs_the_others_nothing(backend
     worker = backend.worker()
     with ThreadPoolExecutor(2) as clients:
         innocent = clients.submit(backend.do, "time.sleep(3.5)", "good neighbour")
+        wait_for(lambda: running(backend) == 1, "the neighbour runs")
         hang_up(backend, IN_C)
-        end = time.monotonic() + 15
+        end = time.monotonic() + 90
         while backend.server.workers() and worker in backend.server.workers():
             backend.check_answer()
             assert time.monotonic() < end, "the worker that hangs is still there"
@@ -115,13 +123,23 @@ def test_a_prediction_that_waits_is_not_begun_when_its_client_is_gone(backend: B
     assert not begun.exists()
 
 
+def leave(backend: Backend, code: str) -> None:
+    """Ask for a prediction and hang up soon, wherever the request is then."""
+    with suppress(requests.Timeout):
+        backend.server.post(
+            "/predict",
+            {"tasks": [{"data": {"text": "fine", "do": code}}], "project": PROJECT},
+            timeout=0.2,
+        )
+
+
 def test_an_exception_that_comes_too_late_does_not_meet_the_next_request(backend: Backend) -> None:
     """Predictions that end at the very moment at which they are broken off."""
     worker = backend.worker()
     threads = []
     for n in range(16):
         code = f"end = time.monotonic() + {0.95 + n / 100}\nwhile time.monotonic() < end: pass"
-        threads.append(threading.Thread(target=hang_up, args=(backend, code, 0.2)))
+        threads.append(threading.Thread(target=leave, args=(backend, code)))
         threads[-1].start()
     for thread in threads:
         thread.join()

@@ -125,7 +125,7 @@ def test_answers_of_others_arrive_while_clients_come_and_go(backend: Backend) ->
             backend.check_answer()
         for left in leaving:
             left.result()
-    wait_for(lambda: descriptors(backend.server.process.pid).total() <= before, "they are gone", 10)
+    wait_for(lambda: descriptors(backend.server.process.pid).total() <= before, "they are gone", 60)
 
 
 def come_and_go(backend: Backend, number: int) -> None:

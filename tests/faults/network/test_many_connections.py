@@ -139,4 +139,4 @@ def test_a_line_of_connections_that_send_nothing_is_cleared(backend: Backend) ->
         with ExitStack() as opened:
             for client in held(backend, 200, b"POST /", opened):
                 send_all(client, b"x")
-        wait_for(lambda: descriptors(server).total() <= before, "they are gone", 10)
+        wait_for(lambda: descriptors(server).total() <= before, "they are gone", 60)

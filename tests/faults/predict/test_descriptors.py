@@ -27,8 +27,13 @@ def test_a_closed_standard_stream_costs_at_most_who_prints(changed: Backend, num
 def test_closed_python_streams_cost_no_answer(changed: Backend) -> None:
     worker = changed.worker()
     assert changed.do("sys.stdout.close(); sys.stderr.close(); sys.stdin.close()").ok
-    answer = changed.do("print('lost')")
-    assert answer.status_code in (200, 500)
+    for code in ("print('lost')", "logging.error('lost')", "warnings.warn('lost')"):
+        assert changed.do(code).status_code == 200, code
+    for stream in ("sys.stdout", "sys.stderr"):
+        # As Python says it.
+        answer = changed.do(f"print('lost', file={stream}, flush=True)")
+        assert answer.status_code == 500
+        assert "ValueError: I/O operation on closed file" in answer.json()["detail"]
     changed.check_answer()
     assert changed.worker() == worker
 

@@ -179,14 +179,14 @@ def test_a_result_of_another_shape_is_passed_on_and_named_in_the_log(
     answer = backend.do(code, project=f"{100 + list(MISSHAPEN).index(what)}.1")
     assert answer.status_code == 200
     assert answer.json() == {"model_version": "INITIAL", "results": results}
-    assert told in backend.server.log()
+    backend.server.wait_logged(told)
 
 
 def test_too_few_results_are_passed_on_and_named_in_the_log(backend: Backend) -> None:
     tasks = [{"data": {"text": "fine", "do": "results = [[], []]"}}, {"data": {}}, {"data": {}}]
     answer = backend.server.predict(tasks, project="99.1")
     assert answer.json()["results"] == [[], []]
-    assert "results has 2 items for 3 tasks" in backend.server.log()
+    backend.server.wait_logged("results has 2 items for 3 tasks")
 
 
 def test_a_result_of_a_hundred_megabytes_arrives_whole(backend: Backend) -> None:

@@ -43,9 +43,10 @@ def test_a_worker_that_stops_itself_holds_up_its_own_request_only(
     code = f"open({str(told)!r}, 'w').write(str(os.getpid())); os.kill(os.getpid(), signal.SIGSTOP)"
     with ThreadPoolExecutor(1) as threads:
         asked = threads.submit(backend.do, code)
-        wait_for(lambda: told.exists() and told.read_text(), "it has stopped")
+        pid = int(wait_for(lambda: told.exists() and told.read_text(), "it is about to stop"))
+        wait_for(lambda: state(pid) == "T", "it has stopped")
         assert backend.server.get("/health").status_code == 200
-        os.kill(int(told.read_text()), signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)
         assert asked.result().status_code == 200
     backend.keeps_its_promises()
     backend.end()

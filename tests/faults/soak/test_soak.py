@@ -21,6 +21,9 @@ from footprint import descriptors, status_field
 from hosting import wait_for
 from load import Load
 
+#: What it measures would grow with what runs beside it.
+pytestmark = pytest.mark.alone
+
 SECONDS = float(os.environ.get("SOAK_SECONDS", "120"))
 SEED = int(os.environ.get("SOAK_SEED", "20"))
 #: Until what is made at the first use is made.

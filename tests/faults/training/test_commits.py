@@ -55,7 +55,7 @@ def test_a_job_taken_while_the_store_is_locked_still_ends(host: Host) -> None:
         job = asked.result()
     behind = host.ledger.train(host.server)
     assert host.ended(behind)["job_status"] == "finished"
-    assert host.ended(job, 15)["job_status"] == "finished"
+    assert host.ended(job)["job_status"] == "finished"
     host.check()
 
 

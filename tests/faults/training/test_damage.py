@@ -55,7 +55,7 @@ def test_of_a_damaged_version_the_one_before_is_served(host: Host, content: byte
     host.start()
     assert host.server.setup().json() == {"model_version": good}
     assert host.server.predict().json()["model_version"] == good
-    assert "this version cannot be read" in host.server.log()
+    host.server.wait_logged("this version cannot be read")
     assert host.ended(host.ledger.train(host.server))["job_status"] == "finished"
 
 

@@ -155,7 +155,7 @@ def test_a_full_disk_at_the_start_only_stops_training(full: Host, small_disk: Sm
     full.start()
     assert full.server.predict().status_code == 200
     small_disk.free()
-    wait_for(lambda: "problems" not in answer(full.server, "/health"), "training goes on", 15)
+    wait_for(lambda: "problems" not in answer(full.server, "/health"), "training goes on", 90)
     assert full.ended(waiting)["ended_at"]
     full.check()
 
@@ -178,6 +178,6 @@ def test_a_folder_that_takes_no_writing_only_stops_training(
     for path in ("/train", "/webhook"):
         assert "Read-only file system" in ask_in_vain(server, path, 503)
     small_disk.read_only(False)
-    wait_for(lambda: "problems" not in answer(server, "/health"), "training goes on", 15)
+    wait_for(lambda: "problems" not in answer(server, "/health"), "training goes on", 90)
     assert host.ended(host.ledger.train(server))["job_status"] == "finished"
     host.check()

@@ -163,7 +163,7 @@ def test_a_result_of_fifty_mebibytes_is_kept(wild: Host) -> None:
     assert wild.ended(wild.ledger.train(wild.server))["job_status"] == "finished"
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_two_gigabytes_of_output_harm_nobody(wild: Host) -> None:
     server = wild.server
     before = status_field(server.process.pid, "VmRSS")
@@ -173,7 +173,7 @@ def test_two_gigabytes_of_output_harm_nobody(wild: Host) -> None:
     wild.wait_for_fit(job)
     answered = 0
     while not wild.job(job)["ended_at"]:
-        assert time.monotonic() - began < 300
+        assert time.monotonic() - began < 1000
         assert server.predict().json()["model_version"] in (good, job)
         answered += 1
     assert answered > 10
@@ -182,7 +182,7 @@ def test_two_gigabytes_of_output_harm_nobody(wild: Host) -> None:
     assert log.endswith("x\nthe last line\n")
     grown = status_field(server.process.pid, "VmRSS") - before
     assert grown < 64 << 10, f"the server has grown by {grown} KiB"
-    assert "lines of output left out" in server.log()
+    server.wait_logged("lines of output left out")
     wild.check()
 
 

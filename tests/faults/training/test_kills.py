@@ -143,7 +143,7 @@ def test_a_worker_that_does_not_end_by_itself_is_ended_by_the_next_server(host: 
         host.start()
         assert host.ended(job)["job_status"] == "finished"
         assert worker.wait(0) == -signal.SIGKILL
-    assert "a training worker of the server before still runs and is ended" in host.server.log()
+    host.server.wait_logged("a training worker of the server before still runs and is ended")
     host.check()
 
 

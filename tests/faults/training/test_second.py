@@ -156,7 +156,7 @@ def test_workers_that_are_killed_during_a_change_of_versions(make_host: MakeHost
         job = train(server, str(number))
         for pid in server.workers()[:2]:
             os.kill(pid, signal.SIGKILL)
-        assert host.ended(job, 60)["job_status"] in ("finished", "failed")
+        assert host.ended(job)["job_status"] in ("finished", "failed")
     last = train(server, "last")
     assert host.ended(last, 60)["job_status"] == "finished"
     wait_for(lambda: server.get("/health").json()["workers"]["ready"] == 2, "both are back")
