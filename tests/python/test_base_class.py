@@ -6,6 +6,7 @@ import itertools
 import logging
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from hosting import CHOICES
@@ -65,6 +66,7 @@ def labels(**predicted: str | None) -> str:
         ({"Car": ""}, ["car"], {"car": "Car"}),
         ({"Car": None}, ["Car", "car"], {"Car": "Car"}),
         ({"Car": "truck"}, ["car", "truck"], {"truck": "Car"}),
+        ({"car": "truck"}, ["car", "truck"], {"truck": "car"}),
         ({"Car": "unknown"}, ["car"], {"car": "Car"}),
         ({"Bike": None}, ["car"], {}),
         ({"Bike": "unknown"}, ["car"], {}),
@@ -94,6 +96,10 @@ def test_a_value_that_the_model_does_not_predict_is_named_in_the_log(
 def test_a_control_tag_without_labels_maps_nothing() -> None:
     config = '<View><Text name="t" value="$t"/><TextArea name="a" toName="t"/></View>'
     assert new(config).build_label_map("a", ["car"]) == {}
+    model = new()
+    model.label_interface = MagicMock()
+    model.label_interface.get_control.return_value.labels_attrs = None
+    assert model.build_label_map("a", ["car"]) == {}
     with pytest.raises(Exception, match="nothing"):
         new(config).build_label_map("nothing", ["car"])
 

@@ -221,3 +221,9 @@ def test_texts_that_are_called_like_files(root: Path, monkeypatch: pytest.Monkey
         model.preload_task_data({}, str(root.parent / "secret"))
     with pytest.raises(MediaError):
         model.preload_task_data({}, "/data/local-files/?d=../secret")
+
+
+def test_a_path_of_the_longest_kind_is_still_one() -> None:
+    assert files.real("x/" * 2048) is not None
+    assert files.real("x/" * 2048 + "y") is None
+    assert files.real("") is files.real("a\0b") is None

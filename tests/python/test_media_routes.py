@@ -13,6 +13,7 @@ from label_studio_ml._media.routes import (
     Stored,
     Upload,
     Web,
+    gives_files,
     name_of,
     presign,
     route_of,
@@ -83,6 +84,34 @@ def test_the_uri_of_a_storage_is_sent_in_base64() -> None:
     assert isinstance(route, Stored)
     assert route.uri == "s3://bucket/a b/?ä.png"
     assert name_of(Stored("s3://bucket/x/a.png")) == "/x/a.png"
+
+
+def test_only_files_are_asked_for_with_a_token() -> None:
+    def given(path: str, address: str = "http://ls:8080") -> bool:
+        return gives_files(f"http://ls:8080{path}", address)
+
+    for path in (
+        *("/data/upload/1/a.png", "/data/upload/1/a%20b.png", "/data/upload/1/100%25.png"),
+        *("/data/local-files/?d=../x", "/storage-data/uploaded/?filepath=x", "/data/..a"),
+        *("/tasks/5/presign/?fileuri=x", "/tasks/5/resolve", "/projects/5/resolve/"),
+    ):
+        assert given(path), path
+    encoded = ".."
+    for _ in range(7):
+        encoded = encoded.replace("%", "%25").replace("..", "%2e%2e")
+        assert not given(f"/data/{encoded}/api"), encoded
+    for path in (
+        "/data",
+        "/api/data/",
+        "/tasks/x/presign/",
+        "/tasks/5/presign/x",
+        "/data/a\\..\\b",
+    ):
+        assert not given(path), path
+    assert given("/base/data/a", "http://ls:8080/base")
+    assert given("/data/a", "http://ls:8080/base")
+    assert not given("/base2/data/a", "http://ls:8080/base")
+    assert not given("/data/a", "https://ls:8080")
 
 
 def test_messages_show_no_secrets() -> None:
