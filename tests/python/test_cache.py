@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sqlite3
@@ -122,6 +123,7 @@ def test_a_forked_child_has_a_connection_of_its_own_and_leaves_its_parents(tmp_p
         read = cache["7", "a"] == "of the parent"
         cache["7", "a"] = "of the child"
         # SQLite forbids to use, and to close, what was opened before the fork.
+        gc.collect()
         return read and opened(path) == 2
 
     assert in_a_child(check) == 0

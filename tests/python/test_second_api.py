@@ -223,6 +223,13 @@ def test_a_response_goes_to_the_server_as_pydantic_writes_it() -> None:
     assert _results.of(response, lambda: None) == response.model_dump()["predictions"]
 
 
+def test_predictions_may_lie_in_a_dict() -> None:
+    assert _results.of({"predictions": [1], "more": 2}) == [1]
+    assert _results.of({"more": 2}) == {"more": 2}
+    assert _results.of(None) == []
+    assert _results.of([None]) == [None]
+
+
 def test_registered_functions_are_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(label_studio_ml.model, "_predict_fn", None)
     monkeypatch.setattr(label_studio_ml.model, "_update_fn", None)
