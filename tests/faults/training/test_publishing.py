@@ -138,11 +138,23 @@ def test_a_full_disk_takes_nothing_from_a_job_that_succeeded(
     host.check()
 
 
+#: Ends the process instead, so that nobody can say that the version is to blame.
+DEADLY = HALF.replace(
+    "                assert weights",
+    "                weights or os._exit(3)\n                assert weights",
+)
+
+
 @pytest.mark.parametrize("keep", [1, 2])
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [(HALF, "half a version"), (DEADLY, "loading it ended the worker")],
+    ids=["raises", "ends its process"],
+)
 def test_a_version_that_cannot_be_loaded_takes_the_place_of_no_good_one(
-    make_host: MakeHost, keep: int
+    make_host: MakeHost, source: str, told: str, keep: int
 ) -> None:
-    host = make_host(HALF)
+    host = make_host(source)
     server = host.start("--keep-versions", str(keep))
     # It is loaded now, so every version is.
     assert server.predict().status_code == 200
@@ -151,7 +163,7 @@ def test_a_version_that_cannot_be_loaded_takes_the_place_of_no_good_one(
     assert answer(server, "/versions")["versions"] == kept[::-1]
     for _ in range(2):
         bad = host.ended(host.ledger.train(server, half=True))
-        assert "half a version" in bad["error"]
+        assert told in bad["error"]
         for version in kept:
             assert (host.models / PROJECT / version / "job_result.json").exists()
             assert (host.models / PROJECT / version / "weights").exists()
