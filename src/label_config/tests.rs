@@ -7,7 +7,14 @@ mod hostile;
 mod recorded;
 mod rules;
 
-use super::{Dialect, ErrorKind, has_variable, parse};
+use super::{Dialect, ErrorKind, LabelConfig, LabelConfigError, has_variable};
+use crate::testing::in_time;
+
+/// Parses a configuration, and fails if that never ends.
+fn parse(config: &str, dialect: Dialect) -> Result<LabelConfig, LabelConfigError> {
+    let config = config.to_owned();
+    in_time(move || super::parse(&config, dialect))
+}
 
 /// A control `c` with one choice.
 fn choice(value: &str) -> String {

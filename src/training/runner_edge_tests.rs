@@ -164,3 +164,26 @@ fn a_training_of_generation_2_that_fails_gives_its_name_back() {
         assert_eq!(runs.served().as_deref(), Some("0.0.1"));
     });
 }
+
+#[test]
+fn jobs_are_counted_by_how_they_end_and_only_when_they_do() {
+    let error = || "e".to_owned();
+    for (outcome, state) in [
+        (Outcome::Succeeded { version: Some(7), error: None }, Some("succeeded")),
+        (Outcome::Succeeded { version: None, error: Some(error()) }, Some("succeeded")),
+        (Outcome::Failed { error: error(), traceback: None }, Some("failed")),
+        (Outcome::Lost { error: error() }, Some("lost")),
+        (Outcome::Cancelled { error: error() }, Some("cancelled")),
+        (Outcome::Retry { error: error() }, None),
+        (Outcome::Interrupted, None),
+    ] {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let counts = recorder.handle();
+        metrics::with_local_recorder(&recorder, || tell(PROJECT, 7, &outcome, Instant::now()));
+        let counted = counts.render();
+        let expected =
+            state.map(|state| format!("label_studio_ml_jobs_total{{state=\"{state}\"}} 1"));
+        let lines: Vec<_> = counted.lines().filter(|line| line.contains("jobs_total{")).collect();
+        assert_eq!(lines, Vec::from_iter(expected.as_deref()), "{outcome:?}");
+    }
+}

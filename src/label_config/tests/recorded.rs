@@ -7,7 +7,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::super::{Dialect, ErrorKind, LabelConfigError, parse};
+use super::super::{Dialect, ErrorKind, LabelConfigError};
+use super::parse;
 
 /// JSON that keeps the order of keys.
 #[derive(Debug, PartialEq)]

@@ -2,7 +2,8 @@
 //! several attributes counts.
 
 use super::super::model::{ConditionalKind, InputSource};
-use super::super::{Dialect, LabelConfig, parse};
+use super::super::{Dialect, LabelConfig};
+use super::parse;
 
 fn both(config: &str) -> [(Dialect, LabelConfig); 2] {
     [Dialect::Tools, Dialect::Sdk].map(|dialect| (dialect, parse(config, dialect).unwrap()))
