@@ -107,6 +107,7 @@ fn reads_the_xml_declaration_as_lxml() {
         ("\u{FEFF}", None),
         ("\u{FEFF}<?xml version='1.0' encoding='utf-8' standalone='yes'?>", None),
         ("<?xml version='1.0' standalone='no'?>", None),
+        ("<?xml version = '1.0' standalone\n=\t'no'?>", None),
         ("<?xml version='1.0' standalone='maybe'?>", Some(ErrorKind::XmlSyntax)),
         ("<?xml version='1.0'standalone='no'?>", Some(ErrorKind::XmlSyntax)),
         (r#"<?xml version="2.0"?>"#, Some(ErrorKind::XmlSyntax)),
