@@ -16,6 +16,8 @@ from playing import Play, Scenario, StartOurs, Upstream, play
 from services import Service, ServiceError, free_port
 from upstream import NEWEST, OLDER, Release, init_project, upstream_venv
 
+#: By default training computes while nothing else does, which may be never while other tests run.
+NOT_IDLE = ("--train-nice", "0")
 ECHO_V1 = Path(__file__).parent / "models" / "echo_v1.py"
 
 
@@ -72,7 +74,7 @@ def start_ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartOurs]:
         port = free_port()
         command = [str(script), "start", project.name, "--root-dir", str(root)]
         service = Service(
-            [*command, "-p", str(port), "--host", "127.0.0.1", *arguments],
+            [*command, "-p", str(port), "--host", "127.0.0.1", *NOT_IDLE, *arguments],
             port=port,
             log=root / "ours.log",
             env={"MODEL_DIR": str(project), **environment},

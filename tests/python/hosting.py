@@ -115,6 +115,9 @@ class Server:
     `auth` is the user and the password that it asks for, `spawn` has more for `subprocess.Popen`.
     """
 
+    #: By default training computes while nothing else does, which may be never while other tests run.
+    training: tuple[str, ...] = ("--train-nice", "0")
+
     def __init__(
         self,
         project: Path,
@@ -134,7 +137,8 @@ class Server:
             self.session.auth = (auth[0].encode(), auth[1].encode())
             arguments = (*arguments, "--basic-auth-user", auth[0], "--basic-auth-pass", auth[1])
         command = [str(CONSOLE_SCRIPT), "start", str(project), "-p", str(self.port)]
-        self._command = [*command, "--host", "127.0.0.1", *arguments]
+        training = () if "--train-nice" in arguments else self.training
+        self._command = [*command, "--host", "127.0.0.1", *training, *arguments]
         self._cwd = cwd or project.parent
         self._env = dict(env or {})
         self._spawn = dict(spawn or {})
@@ -230,6 +234,15 @@ class Server:
 
         served: str = wait_for(version, "training ends", seconds)
         return served
+
+    def wait_all_ready(self) -> None:
+        """Wait until every worker takes requests; a server has started once the first of them does."""
+
+        def are_ready() -> bool:
+            told = self.get("/health").json()["workers"]
+            return bool(told["ready"] == told["total"])
+
+        wait_for(are_ready, "all workers are ready")
 
     def workers(self) -> list[int]:
         """Return the pids of the worker processes."""

@@ -171,7 +171,16 @@ def test_a_slow_import_delays_no_answer_and_loses_no_event(tmp_path: Path) -> No
     script.write_text(HELD_IMPORT.format(gate=str(gate)) + script.read_text())
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [CONSOLE_SCRIPT, "start", project, "-p", str(port), "--setup-timeout", "0.5"]
+    command = [
+        CONSOLE_SCRIPT,
+        "start",
+        project,
+        "-p",
+        str(port),
+        "--setup-timeout",
+        "0.5",
+        *Server.training,
+    ]
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen(command, env=environment(), stdout=log, stderr=log)
     try:

@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 import requests
-from hosting import CONSOLE_SCRIPT, PROJECT, environment, free_port, make_project, wait_for
+from hosting import CONSOLE_SCRIPT, PROJECT, Server, environment, free_port, make_project, wait_for
 
 SOURCE = """
     import os, time
@@ -43,7 +43,16 @@ def test_training_shows_a_bar_below_the_log(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     process = subprocess.Popen(
-        [str(CONSOLE_SCRIPT), "start", str(project), "-p", str(port), "--host", "127.0.0.1"],
+        [
+            str(CONSOLE_SCRIPT),
+            "start",
+            str(project),
+            "-p",
+            str(port),
+            "--host",
+            "127.0.0.1",
+            *Server.training,
+        ],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -276,8 +276,12 @@ def test_predictions_go_on_from_the_old_version_while_training_runs(serve: Serve
     [([], (None, os.SCHED_IDLE)), (["--train-nice", "17"], (17, os.SCHED_OTHER))],
 )
 def test_fit_runs_on_the_main_thread_of_a_process_of_its_own(
-    serve: Serve, options: list[str], priority: tuple[int | None, int]
+    serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    priority: tuple[int | None, int],
 ) -> None:
+    monkeypatch.setattr(Server, "training", ())
     source = """
         import os, signal, threading
         from label_studio_ml.model import LabelStudioMLBase

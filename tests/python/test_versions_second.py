@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from hosting import PROJECT, Server, make_project, wait_for
 from models_second import COUNTER, TELLER, event
 
@@ -38,6 +40,12 @@ def version(server: Server) -> str:
 @contextmanager
 def asking(server: Server, clients: int = 4) -> Iterator[list[tuple[str, float]]]:
     """Predict from several clients all the while; yields versions and scores as they come."""
+    # Every worker has its instance: making it sets the version.
+    server.wait_all_ready()
+    with ThreadPoolExecutor(8) as pool:
+        url, body = f"{server.url}/predict", {"tasks": [{"id": 1}], "project": PROJECT}
+        asked = [pool.submit(requests.post, url, json=body, timeout=100) for _ in range(64)]
+        assert {answer.result().status_code for answer in asked} == {200}
     seen: list[tuple[str, float]] = []
     failures: list[str] = []
     ended = threading.Event()
@@ -68,8 +76,6 @@ class Client(Server):
     """Another client of a server that runs."""
 
     def __init__(self, server: Server) -> None:
-        import requests
-
         self.url, self.session = server.url, requests.Session()
 
     def __enter__(self) -> Client:
