@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # What may go wrong: models, workers, servers, clients and disks, a promise a test.
 #: lane tests
-#: after wheel-failpoints originals
+#: after wheel-failpoints environments originals
 #: minutes 35
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "$0")/../common.sh"
 cd "$ROOT"
+install_faults
 
 "$FAULTS/bin/python" -m pytest -n 4 --dist loadfile -m 'not alone' --durations=15 tests/faults

@@ -7,6 +7,7 @@ set -euo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "$0")/../common.sh"
 cd "$ROOT"
+install_faults
 
 "$TOOLS/bin/ruff" check .
 "$TOOLS/bin/ruff" format --check .

@@ -100,9 +100,9 @@ class Schedule:
     ) -> None:
         # What others wait for comes first, then what needs the most time.
         self._waiting = list(stages)
-        needed = {need for stage in self._waiting for need in stage.after}
+        self._needed = {need for stage in self._waiting for need in stage.after}
         self._waiting.sort(
-            key=lambda stage: (not stage.first, stage.name not in needed, -stage.minutes)
+            key=lambda stage: (not stage.first, stage.name not in self._needed, -stage.minutes)
         )
         self._running: list[Running] = []
         self._logs = logs
@@ -143,8 +143,14 @@ class Schedule:
             if stage.lane == "alone":
                 # It comes when all others are through, so that they need not wait twice.
                 is_free = not busy and all(other.lane == "alone" for other in self._waiting)
-            else:
+            elif stage.name in self._needed:
                 is_free = stage.lane not in busy
+            else:
+                # The lane is kept for those that others wait for.
+                is_free = stage.lane not in busy and not any(
+                    other.lane == stage.lane and other.name in self._needed
+                    for other in self._waiting
+                )
             needs = {running.stage.name for running in self._running}
             needs |= {other.name for other in self._waiting}
             if is_free and not needs & set(stage.after):

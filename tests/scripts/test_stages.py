@@ -115,9 +115,22 @@ def test_what_others_wait_for_comes_first(make: MakeStage, tmp_path: Path) -> No
         make("wheel", "compile"),
         make("failpoints", "compile", first=True),
         make("python", "tests", after=("wheel",)),
+        make("faults", "tests", after=("failpoints",)),
+    )
+    begun = [event for event in events if event.split()[1] in ("clippy", "wheel", "failpoints")]
+    assert begun[0:5:2] == ["begin failpoints", "begin wheel", "begin clippy"]
+
+
+def test_a_lane_is_kept_for_what_others_wait_for(make: MakeStage, tmp_path: Path) -> None:
+    _, events, _ = run(
+        tmp_path,
+        make("fuzz", "compile", minutes=20),
+        make("tools", "light"),
+        make("wheel", "compile", after=("tools",)),
+        make("python", "tests", after=("wheel",)),
     )
     begun = [event for event in events if event.startswith("begin")]
-    assert begun[:2] == ["begin failpoints", "begin wheel"]
+    assert begun[:2] == ["begin tools", "begin wheel"]
 
 
 def test_a_failure_shows_its_log_and_skips_only_what_needs_it(
