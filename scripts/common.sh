@@ -19,7 +19,8 @@ leave_out() { printf '%s\n' "$*"; exit 77; }
 # Runs a command that computes for minutes, so that tests that run beside it hardly notice. It gets as
 # much as the trainings that they start, which compute when nobody else wants to as well.
 politely() {
-    if command -v chrt >/dev/null; then chrt --idle 0 "$@"; else nice -n 19 "$@"; fi
+    # Where the system does not allow the one, it allows the other.
+    if chrt --idle 0 true 2>/dev/null; then chrt --idle 0 "$@"; else nice -n 19 "$@"; fi
 }
 
 # Prints a Python of at least 3.10: $PYTHON if set, else the first on the PATH that runs.
@@ -60,7 +61,8 @@ install_wheel() {
     local sum
     sum="$(cksum <"$2")"
     {
-        flock 9
+        # Two stages may begin with it at once; where there is no flock, they rarely do.
+        ! command -v flock >/dev/null || flock 9
         [ "$(cat "$1/wheel.sum" 2>/dev/null)" = "$sum" ] && return
         VIRTUAL_ENV="$1" "$TOOLS/bin/uv" pip install --quiet --no-deps --reinstall --no-cache "$2"
         printf '%s\n' "$sum" >"$1/wheel.sum"
