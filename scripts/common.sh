@@ -56,22 +56,10 @@ ensure_locked() {
 }
 
 # install_wheel DIR WHEEL: puts a wheel of ours into an environment that has what it needs, in place of
-# another build of the same version; does nothing if it is there already.
+# another build of the same version.
 install_wheel() {
-    local sum
-    sum="$(cksum <"$2")"
-    {
-        # Two stages may begin with it at once; where there is no flock, they rarely do.
-        ! command -v flock >/dev/null || flock 9
-        [ "$(cat "$1/wheel.sum" 2>/dev/null)" = "$sum" ] && return
-        VIRTUAL_ENV="$1" "$TOOLS/bin/uv" pip install --quiet --no-deps --reinstall --no-cache "$2"
-        printf '%s\n' "$sum" >"$1/wheel.sum"
-    } 9>"$1.lock"
+    VIRTUAL_ENV="$1" "$TOOLS/bin/uv" pip install --quiet --no-deps --reinstall --no-cache "$2"
 }
-
-# Puts the wheel that stages/wheel has built, or stages/wheel-failpoints, where its tests run.
-install_tests() { install_wheel "$TESTS" "$(ls "$CACHE"/wheel-tests/*.whl)"; }
-install_faults() { install_wheel "$FAULTS" "$(ls "$CACHE"/wheel-failpoints/*.whl)"; }
 
 # maturin_build MATURIN OUT ARGUMENTS…: builds a wheel into the folder OUT; prints its path.
 # maturin has a target folder of its own, since it builds with other settings than cargo alone.

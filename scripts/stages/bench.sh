@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The benchmark, as quickly as it can, to see that it works.
 #: lane alone
-#: after wheel environments
+#: after install-wheel
 #: minutes 15
 set -euo pipefail
 # shellcheck source=scripts/common.sh

@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
 # A real Label Studio of today and of 2022, and a browser: all tests.
 #: lane tests
-#: after wheel environments label-studio
+#: after install-wheel label-studio
 #: minutes 60
 #: by hand
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "$0")/../common.sh"
 cd "$ROOT"
-install_tests
 
 command -v chromedriver >/dev/null || die "tests in a browser need chromium and chromedriver;" \
     "on Debian, as root: apt-get install chromium chromium-driver"

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # A real Label Studio and a browser, without the slowest tests.
 #: lane tests
-#: after wheel environments label-studio
+#: after install-wheel label-studio
 #: minutes 20
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "$0")/../common.sh"
 cd "$ROOT"
-install_tests
 
 CHOSEN='not slow'
 if ! command -v chromedriver >/dev/null; then

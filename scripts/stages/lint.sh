@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # Formatting, lints and types of the Python code, the shell scripts, spelling, and the stages themselves.
 #: lane light
-#: after environments wheel-failpoints
+#: after install-failpoints
 #: minutes 10
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "$0")/../common.sh"
 cd "$ROOT"
-install_faults
 
 "$TOOLS/bin/ruff" check .
 "$TOOLS/bin/ruff" format --check .

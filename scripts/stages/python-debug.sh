@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # The black-box tests of the package alone, against the debug wheel.
 #: lane tests
-#: after wheel-failpoints environments
+#: after install-failpoints
 #: by hand
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "$0")/../common.sh"
 cd "$ROOT"
-install_faults
 
 "$FAULTS/bin/python" -m pytest -n 4 --dist loadfile tests/python

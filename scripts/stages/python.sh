@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # The installed wheel, started and used as users do; beside the original; under every Python.
 #: lane tests
-#: after wheel environments originals
+#: after install-wheel originals
 #: minutes 25
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "$0")/../common.sh"
 cd "$ROOT"
-install_tests
 
 # The file that takes longest comes first, or the others would be through when it begins.
 LABEL_STUDIO_ML_WHEEL="$(ls "$CACHE"/wheel-tests/*.whl)" "$TESTS/bin/python" -m pytest \

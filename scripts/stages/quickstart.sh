@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/quickstart: what a new user types first.
 #: lane alone
-#: after wheel environments
+#: after install-wheel
 #: minutes 15
 set -euo pipefail
 # shellcheck source=scripts/common.sh
