@@ -16,11 +16,17 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 # Ends a stage that cannot run on this machine.
 leave_out() { printf '%s\n' "$*"; exit 77; }
 
-# Runs a command that computes for minutes, so that tests that run beside it hardly notice. It gets as
-# much as the trainings that they start, which compute when nobody else wants to as well.
+# Runs a command that computes for minutes; as a stage of scripts/test such that tests beside it hardly
+# notice. There it gets as much as the trainings that they start, which also use only idle processors.
 politely() {
-    # Where the system does not allow the one, it allows the other.
-    if chrt --idle 0 true 2>/dev/null; then chrt --idle 0 "$@"; else nice -n 19 "$@"; fi
+    if [ -z "${POLITE:-}" ]; then
+        "$@"
+    elif chrt --idle 0 true 2>/dev/null; then
+        chrt --idle 0 "$@"
+    else
+        # Not every system has or allows the other.
+        nice -n 19 "$@"
+    fi
 }
 
 # Prints a Python of at least 3.10: $PYTHON if set, else the first on the PATH that runs.

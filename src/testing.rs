@@ -1,7 +1,7 @@
 //! For unit tests: what hangs fails.
 //!
-//! A test that waits for ever tells nobody what is wrong, and holds up all the others. Whatever may sleep,
-//! block or spin runs on a thread of its own here, for which somebody waits only so long.
+//! A test that waits for ever tells nobody what is wrong, and holds up all the others. Code that
+//! may sleep, block or spin runs on a thread of its own here, which is waited for until a deadline.
 
 use std::panic::resume_unwind;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -16,7 +16,7 @@ pub(crate) fn in_time<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'stat
     let (done, ended) = channel();
     let running = thread::spawn(move || {
         let outcome = test();
-        // Whoever waited for it has given up.
+        // The thread that waited for it may have given up.
         let _ = done.send(());
         outcome
     });

@@ -80,7 +80,7 @@ def run(stages: list[Stage]) -> int:
     logs = OUT / "logs"
     shutil.rmtree(OUT, ignore_errors=True)
     logs.mkdir(parents=True)
-    # What a stage starts must be able to be interrupted, whoever started this.
+    # What a stage starts must be interruptible, also where this runs in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
@@ -97,7 +97,7 @@ def run(stages: list[Stage]) -> int:
 
 
 def write_times(results: list[Result], wall: float, began: float) -> None:
-    """Keep the times for whoever compares runs."""
+    """Keep the times, for comparing runs."""
     stages = [{**asdict(result), "began": max(0, result.began - began)} for result in results]
     text = json.dumps({"wall": wall, "processors": os.cpu_count(), "stages": stages}, indent=1)
     (OUT / "times.json").write_text(text + "\n", encoding="utf-8")

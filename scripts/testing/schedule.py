@@ -17,6 +17,8 @@ from stages import Stage
 #: The exit status by which a stage says that it cannot run on this machine; the last line that it
 #: printed says why.
 LEFT_OUT = 77
+#: Makes `politely` of scripts/common.sh leave the processors to tests that run beside a stage.
+POLITE = {"POLITE": "yes"}
 #: Lines of the log that are shown of a stage that failed.
 SHOWN = 150
 
@@ -38,23 +40,20 @@ class Result:
 class Running:
     """A stage that runs, as the leader of a process group."""
 
-    def __init__(self, stage: Stage, log: Path | None) -> None:
+    def __init__(self, stage: Stage, log: Path) -> None:
         self.stage = stage
         self.log = log
         self.began = time.monotonic()
         self._too_late = False
-        output = log.open("wb") if log else None
-        try:
+        with log.open("wb") as output:
             self._process = subprocess.Popen(
                 [str(stage.path)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=subprocess.STDOUT if output else None,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **POLITE},
                 process_group=0,
             )
-        finally:
-            if output:
-                output.close()
 
     def poll(self) -> Result | None:
         """Return what came of it once it has ended; end it when its time is over."""
@@ -86,18 +85,14 @@ class Running:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def tail(self, lines: int) -> list[str]:
-        """Return the last lines that it printed, if they went to a file."""
-        if not self.log:
-            return []
+        """Return the last lines that it printed."""
         return self.log.read_text(errors="replace").splitlines()[-lines:]
 
 
 class Schedule:
     """Stages that wait, those that run, and what came of the others."""
 
-    def __init__(
-        self, stages: Iterable[Stage], logs: Path | None, tell: Callable[[str], None]
-    ) -> None:
+    def __init__(self, stages: Iterable[Stage], logs: Path, tell: Callable[[str], None]) -> None:
         # What others wait for comes first, then what needs the most time.
         self._waiting = list(stages)
         self._needed = {need for stage in self._waiting for need in stage.after}
@@ -156,8 +151,7 @@ class Schedule:
             if is_free and not needs & set(stage.after):
                 self._waiting.remove(stage)
                 self._tell(f"begins   {stage.name}")
-                log = self._logs / f"{stage.name}.log" if self._logs else None
-                self._running.append(Running(stage, log))
+                self._running.append(Running(stage, self._logs / f"{stage.name}.log"))
 
     def _look(self) -> None:
         for running in [*self._running]:

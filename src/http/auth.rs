@@ -136,7 +136,7 @@ mod tests {
         }
         let no_text = HeaderValue::from_bytes(b"Basic \xff").unwrap();
         assert!(!credentials.are_in(Some(&no_text)));
-        // What is no base64 is nothing, and nothing is no password.
+        // What is not base64 counts as nothing, which is not a password either.
         let nobody = Credentials::new("", "");
         assert!(!nobody.are_in(Some(&HeaderValue::from_static("Basic ?"))));
         assert!(nobody.are_in(Some(&HeaderValue::from_static("Basic Og=="))));

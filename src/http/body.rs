@@ -153,7 +153,7 @@ pub(super) async fn read(
             return Err(limits.too_large());
         }
         limits.make_room(&mut held, data.len())?;
-        // Most bodies come in one piece, and stay where they are. An empty piece is no body yet.
+        // Most bodies come in one piece, and stay where they are. An empty piece is not a body yet.
         if data.len() == announced && (1..=INLINE_LIMIT).contains(&announced) {
             return Ok(held.keep(data).into());
         }

@@ -64,7 +64,7 @@ mod tests {
             ("a;wait=7", None),
             ("wait=1.5", None),
             ("await=7", None),
-            // The first one counts, also where it is no number.
+            // The first one counts, also where it is not a number.
             ("wait=soon, wait=7", None),
             ("respond-async, wait=7, wait=8", Some(7)),
         ] {

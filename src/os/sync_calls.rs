@@ -26,7 +26,7 @@ pub(crate) struct Synced {
 type Breaks = Box<dyn Fn(&Synced) -> bool + Send>;
 
 #[derive(Default)]
-struct State {
+struct Observed {
     synced: Vec<Synced>,
     breaks: Option<Breaks>,
 }
@@ -34,10 +34,10 @@ struct State {
 /// Watches everything in and below a folder until it is dropped.
 pub(crate) struct Watch {
     root: PathBuf,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<Observed>>,
 }
 
-static WATCHES: Mutex<Vec<(PathBuf, Arc<Mutex<State>>)>> = Mutex::new(Vec::new());
+static WATCHES: Mutex<Vec<(PathBuf, Arc<Mutex<Observed>>)>> = Mutex::new(Vec::new());
 
 impl Watch {
     pub(crate) fn over(root: &Path) -> Self {
@@ -102,7 +102,7 @@ fn observe(descriptor: c_int, call: libc::c_long) -> c_int {
 }
 
 /// What a descriptor stands for, if somebody watches that.
-fn watched(descriptor: c_int) -> Option<(Synced, Arc<Mutex<State>>)> {
+fn watched(descriptor: c_int) -> Option<(Synced, Arc<Mutex<Observed>>)> {
     if lock(&WATCHES).is_empty() {
         return None;
     }

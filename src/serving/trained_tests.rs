@@ -187,7 +187,7 @@ fn a_version_that_cannot_be_loaded_gives_its_name_back() {
             assert!(versions(&stage).interrupted_trainings().is_empty());
             assert!(versions(&stage).newest_record(KEY).unwrap().is_none());
             assert!(!model.is_replaced(), "the version before stays");
-            // Whoever loaded it late is to forget it.
+            // A worker that loaded it late is to forget it.
             let told = heard.lock().unwrap().clone();
             assert!(matches!(told[0], ToWorker::Load { .. }), "{told:?}");
             set(&stage, VERSION_KEY, "0.0.3").await;
@@ -262,7 +262,7 @@ fn a_version_that_cannot_be_written_down_is_not_served() {
         assert!(stage.serving.serve_trained(KEY, *loaded).await.is_err());
         assert_eq!(served(&stage).as_deref(), Some(INITIAL));
         assert!(!model.is_replaced());
-        assert!(next.is_retired(), "whoever loads it late is to forget it");
+        assert!(next.is_retired(), "a worker that loads it late is to forget it");
         let told =
             || heard.lock().unwrap().iter().any(|told| matches!(told, ToWorker::Unload { .. }));
         until(told).await;
@@ -326,7 +326,7 @@ fn workers_that_hold_the_model_are_told_how_predictions_are_marked() {
 }
 
 #[test]
-fn what_models_keep_is_told_to_whoever_asks_for_it() {
+fn what_models_keep_is_told_to_those_who_ask_for_it() {
     run_in_time(|| async {
         let stage = Stage::new(class(2));
         let keeper = Keeper::shared(Arc::clone(&stage.serving), false);

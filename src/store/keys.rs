@@ -3,12 +3,12 @@
 //! The file has the original's form and stays the truth, so going back to the original loses nothing.
 //! Where it cannot be written, values are kept in memory for as long as the server lives.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::db::{Db, DbError};
+use super::durable_fs;
 
 const FILE: &str = "cache.db";
 
@@ -34,7 +34,7 @@ impl KeyStore {
     pub fn open(model_dir: &Path) -> Result<Self, DbError> {
         let path = model_dir.join(FILE);
         // What keeps the folder from being made shows when the file is opened.
-        let _ = fs::create_dir_all(model_dir);
+        let _ = durable_fs::create_dirs(model_dir);
         let writable = |connection: &Connection| {
             connection.execute_batch(TABLE)?;
             // A file that can only be read opens all the same.
@@ -135,6 +135,8 @@ fn copy(path: &Path, into: &Connection) -> rusqlite::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[tokio::test]

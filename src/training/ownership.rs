@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use super::queue::{Ownership, Queue};
 use crate::serving::{Serving, ServingError};
 use crate::store::db::DbError;
+use crate::store::durable_fs;
 use crate::store::jobs::{JobStore, read, transitions};
 use crate::store::lock::{self, Attempt, Lock};
 use crate::store::versions::{StoreError, Versions, lock_file};
@@ -137,11 +138,13 @@ fn open(versions: &Versions) -> Result<Result<(Lock, JobStore), Option<u32>>, Ob
 /// projects among it, which is nobody else's business.
 fn make_private(own: &Path) -> io::Result<()> {
     if let Some(model_dir) = own.parent() {
-        fs::create_dir_all(model_dir)?;
+        durable_fs::create_dirs(model_dir)?;
     }
     match fs::DirBuilder::new().mode(0o700).create(own) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && own.is_dir() => Ok(()),
-        made => made,
+        Err(error) => Err(error),
+        // A job that was answered must not be lost with the folder that its database lies in.
+        Ok(()) => durable_fs::sync_parent(own),
     }
 }
 
@@ -161,4 +164,28 @@ async fn recover(store: &JobStore, versions: &Arc<Versions>) -> Result<(), Obsta
         info!(project, job = id, is_published, "the server before ended while this job ran");
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+    use crate::os::sync_calls::Watch;
+
+    #[test]
+    fn the_folder_of_the_job_store_is_on_the_disk_once_it_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let watch = Watch::over(dir.path());
+        let own = dir.path().join("models/.label-studio-ml");
+        make_private(&own).unwrap();
+        let synced: Vec<_> =
+            watch.take().into_iter().map(|synced| (synced.path, synced.names)).collect();
+        let expected = [("", "models"), ("models", ".label-studio-ml")];
+        assert_eq!(synced, expected.map(|(path, name)| (path.into(), vec![name.to_owned()])));
+        make_private(&own).unwrap();
+        assert_eq!(watch.take(), [], "nothing new is there");
+        fs::remove_dir(&own).unwrap();
+        watch.break_when(|synced| synced.path == Path::new("models"));
+        assert!(make_private(&own).is_err(), "jobs in it may be lost");
+    }
 }

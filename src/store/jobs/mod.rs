@@ -155,6 +155,8 @@ pub fn now() -> i64 {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod row_tests;

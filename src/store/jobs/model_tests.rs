@@ -10,20 +10,12 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
 use super::enqueue::{NewJob, Policy, enqueue};
+use super::model::{End, MOST_DEATHS, Model, Run, outcome};
 use super::read::{active, list, open_jobs};
-use super::transitions::{
-    Cancel, Outcome, begin_publishing, cancel, claim, note, orphans, recover, settle,
-};
+use super::transitions::{Cancel, begin_publishing, cancel, claim, note, orphans, recover, settle};
 use super::*;
 
 const START: i64 = 1_795_431_326_000;
-/// Within so many milliseconds the same event is taken for one.
-const SAME_EVENT: i64 = 10_000;
-/// Runs that may die before a job is given up; what the training side decides by.
-const MOST_DEATHS: u32 = 2;
-/// Kills of the server before a job is given up.
-const MOST_KILLS: u32 = 11;
-
 /// What may happen.
 #[derive(Debug, Clone)]
 enum Step {
@@ -57,16 +49,6 @@ enum Step {
     Clock(i32),
 }
 
-/// How a run ends.
-#[derive(Debug, Clone, Copy)]
-enum End {
-    Returned,
-    Raised,
-    Died,
-    Drained,
-    Cancelled,
-}
-
 fn step() -> impl Strategy<Value = Step> {
     let run = || 0..40usize;
     let end = prop::sample::select(vec![
@@ -91,184 +73,6 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Kill),
         1 => (-20_000..20_000i32).prop_map(Step::Clock),
     ]
-}
-
-/// A job as the model knows it.
-#[derive(Debug, Clone)]
-struct Known {
-    project: String,
-    label_config: Option<String>,
-    action: Option<String>,
-    body: u8,
-    state: JobState,
-    epoch: u32,
-    merged: u32,
-    attempts: u32,
-    kills: u32,
-    deaths: u32,
-    created_at: i64,
-    enqueued_at: i64,
-    version: Option<u64>,
-    cancel_requested: bool,
-}
-
-impl Known {
-    fn is_open(&self) -> bool {
-        !self.state.is_ended()
-    }
-
-    fn is_run_by(&self, run: &Run) -> bool {
-        self.epoch == run.epoch && matches!(self.state, JobState::Running | JobState::Publishing)
-    }
-
-    fn goes_back(&mut self) {
-        self.state = if self.cancel_requested { JobState::Cancelled } else { JobState::Queued };
-    }
-}
-
-/// A run that was begun; it may have been overtaken since.
-#[derive(Debug, Clone, Copy)]
-struct Run {
-    id: JobId,
-    epoch: u32,
-    attempts: u32,
-}
-
-struct Model {
-    jobs: BTreeMap<JobId, Known>,
-    turns: HashMap<String, usize>,
-    claims: usize,
-    now: i64,
-    newest_folder: u64,
-    /// Jobs whose result was renamed into place: versions.
-    published: BTreeSet<JobId>,
-}
-
-impl Model {
-    fn enqueue(&mut self, job: &NewJob, body: u8) -> (JobId, bool) {
-        let same_project = |known: &Known| known.project == job.project;
-        let standing = match (&job.action, job.policy) {
-            (None, _) => None,
-            (Some(_), Policy::Latest) => self.jobs.iter_mut().find(|(_, known)| {
-                same_project(known) && known.state == JobState::Queued && known.action.is_some()
-            }),
-            (Some(_), Policy::All) => self.jobs.iter_mut().rev().find(|(_, known)| {
-                let ended_in_vain = [JobState::Failed, JobState::Cancelled, JobState::Lost];
-                same_project(known)
-                    && known.action == job.action
-                    && known.body == body
-                    && (job.now - SAME_EVENT..=job.now).contains(&known.created_at)
-                    && !ended_in_vain.contains(&known.state)
-            }),
-        };
-        if let Some((id, known)) = standing {
-            known.merged += 1;
-            if job.policy == Policy::Latest {
-                known.action.clone_from(&job.action);
-                known.label_config.clone_from(&job.label_config);
-                known.body = body;
-                known.enqueued_at = job.now;
-            }
-            return (*id, true);
-        }
-        let last = self.jobs.keys().next_back().copied().unwrap_or_default();
-        let seconds = u64::try_from(job.now / 1000).unwrap();
-        let id = seconds.max(last.max(job.newest_folder) + 1);
-        let known = Known {
-            project: job.project.clone(),
-            label_config: job.label_config.clone(),
-            action: job.action.clone(),
-            body,
-            state: JobState::Queued,
-            epoch: 0,
-            merged: 0,
-            attempts: 0,
-            kills: 0,
-            deaths: 0,
-            created_at: job.now,
-            enqueued_at: job.now,
-            version: None,
-            cancel_requested: false,
-        };
-        self.jobs.insert(id, known);
-        (id, false)
-    }
-
-    fn claim(&mut self) -> Option<(JobId, &Known)> {
-        let turn = |known: &Known| self.turns.get(&known.project).copied().unwrap_or_default();
-        let waiting = self.jobs.iter().filter(|(_, known)| known.state == JobState::Queued);
-        let (_, id) = waiting.map(|(id, known)| (turn(known), *id)).min()?;
-        let known = self.jobs.get_mut(&id)?;
-        self.claims += 1;
-        self.turns.insert(known.project.clone(), self.claims);
-        known.state = JobState::Running;
-        known.epoch += 1;
-        known.attempts += 1;
-        Some((id, known))
-    }
-
-    fn end(&mut self, run: &Run, how: End) -> bool {
-        let is_published = self.published.contains(&run.id);
-        let known = self.jobs.get_mut(&run.id).unwrap();
-        if !known.is_run_by(run) {
-            return false;
-        }
-        match how {
-            End::Returned => {
-                known.state = JobState::Succeeded;
-                known.version = is_published.then_some(run.id);
-            }
-            End::Raised => known.state = JobState::Failed,
-            End::Cancelled => known.state = JobState::Cancelled,
-            End::Died => {
-                known.deaths += 1;
-                if known.deaths < MOST_DEATHS {
-                    known.goes_back();
-                } else {
-                    known.state = JobState::Lost;
-                }
-            }
-            End::Drained => {
-                known.attempts -= 1;
-                // What was cancelled meanwhile has ended, and its last run counts.
-                known.attempts += u32::from(known.cancel_requested);
-                known.goes_back();
-            }
-        }
-        true
-    }
-
-    fn kill(&mut self) {
-        for (id, known) in &mut self.jobs {
-            if !matches!(known.state, JobState::Running | JobState::Publishing) {
-                continue;
-            }
-            known.kills += 1;
-            if self.published.contains(id) {
-                known.state = JobState::Succeeded;
-                known.version = Some(*id);
-            } else if known.kills == MOST_KILLS {
-                known.state = JobState::Lost;
-            } else {
-                known.attempts -= u32::from(!known.cancel_requested);
-                known.goes_back();
-            }
-        }
-    }
-}
-
-fn outcome(how: End, run: &Run, is_published: bool) -> Outcome {
-    let error = "e".to_owned();
-    match how {
-        End::Returned => {
-            Outcome::Succeeded { version: is_published.then_some(run.id), error: None }
-        }
-        End::Raised => Outcome::Failed { error, traceback: None },
-        End::Cancelled => Outcome::Cancelled { error },
-        End::Died if run.attempts < MOST_DEATHS => Outcome::Retry { error },
-        End::Died => Outcome::Lost { error },
-        End::Drained => Outcome::Interrupted,
-    }
 }
 
 /// A store, its model, and everybody who ever ran a job of it.
