@@ -57,7 +57,8 @@ class Terminal:
         )
         os.close(slave)
         self.shown = ""
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         while True:
@@ -65,6 +66,16 @@ class Terminal:
                 self.shown += os.read(self.master, 4096).decode(errors="replace")
             except OSError:
                 return
+
+    def close(self) -> None:
+        """End what runs in it, and then the terminal."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        # Or it would read on from the number, which the next terminal gets, and take its output away.
+        self._reader.join(30)
+        assert not self._reader.is_alive(), "something still has the terminal"
+        os.close(self.master)
 
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
@@ -99,10 +110,7 @@ def debug(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
 
     yield start
     for terminal in started:
-        if terminal.process.poll() is None:
-            os.killpg(terminal.process.pid, signal.SIGKILL)
-        terminal.process.wait()
-        os.close(terminal.master)
+        terminal.close()
 
 
 def test_requests_run_one_at_a_time_on_the_main_thread(debug: Callable[..., Terminal]) -> None:
