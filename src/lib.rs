@@ -1,8 +1,8 @@
 //! A Label Studio ML backend: a Rust server around Python models.
 //!
 //! The server owns HTTP, the labelling config, the training queue and the folders of trained
-//! models; user code runs in worker processes. Arrows point down: `cli` → `http` → `serving` and
-//! `training` → `workers` and `store` → `predictions` → `label_config`. `label_studio` is the other
+//! models; user code runs in worker processes. Arrows point down: `cli` → `http` → `training` →
+//! `serving` → `workers` and `store` → `predictions` → `label_config`. `label_studio` is the other
 //! side, as commands that work on a project see it. `os` lies below all of them: whatever differs
 //! between operating systems, and all `unsafe` code that is not about the interpreter. `python` is the
 //! only module that names the interpreter; it implements `workers::host::ModelHost` and imports nothing
