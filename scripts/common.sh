@@ -49,16 +49,21 @@ ensure_venv() {
     [ $# -eq 0 ] || "$dir/bin/python" -m pip install --quiet "$@"
 }
 
-# ensure_locked DIR NAME: makes DIR an environment with what scripts/requirements/NAME.txt lists, no
-# more and no less; one that was made from the same list is left as it is. Needs the tools.
+# ensure_locked DIR NAME [PYTHON]: makes DIR an environment with what scripts/requirements/NAME.txt lists,
+# no more and no less; one that was made from the same list is left as it is. Needs the tools.
 ensure_locked() {
     local dir="$1" lock="$LOCKS/$2.txt"
-    cmp -s "$lock" "$dir/installed.txt" && return
-    rm -rf "$dir"
     mkdir -p "$(dirname "$dir")"
-    "$TOOLS/bin/uv" venv --quiet --python "$(find_python)" "$dir"
-    VIRTUAL_ENV="$dir" "$TOOLS/bin/uv" pip install --quiet --no-deps -r "$lock"
-    cp "$lock" "$dir/installed.txt"
+    {
+        # Other clones, and tests in several processes, may want the same one.
+        ! command -v flock >/dev/null || flock 9
+        if ! cmp -s "$lock" "$dir/installed.txt"; then
+            rm -rf "$dir"
+            "$TOOLS/bin/uv" venv --quiet --python "${3:-$(find_python)}" "$dir"
+            VIRTUAL_ENV="$dir" "$TOOLS/bin/uv" pip install --quiet --no-deps -r "$lock"
+            cp "$lock" "$dir/installed.txt"
+        fi
+    } 9>"$dir.lock"
 }
 
 # install_wheel DIR WHEEL: puts a wheel of ours into an environment that has what it needs, in place of

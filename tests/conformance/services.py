@@ -7,9 +7,7 @@ afterwards.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +24,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "python"))
 from ports import free_port  # noqa: F401 - for those who start services
 
 _LOG_TAIL = 4000
-_REQUIREMENTS = Path(__file__).resolve().parents[2] / "scripts" / "requirements"
+_ENVIRONMENT = Path(__file__).resolve().parents[2] / "scripts" / "environment"
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -58,21 +56,8 @@ def ensure_venv(path: Path, lock: str, python: str = sys.executable) -> Path:
 
     One that was made from the same list is taken as is.  Several processes may ask at once.
     """
-    listed = _REQUIREMENTS / f"{lock}.txt"
-    bin_dir = path.resolve() / "bin"
-    made = path / "installed.txt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / f"{path.name}.lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        if made.exists() and made.read_text() == listed.read_text():
-            return bin_dir
-        uv = [sys.executable, "-m", "uv", "--quiet"]
-        shutil.rmtree(path, ignore_errors=True)
-        _run([*uv, "venv", "--python", python, str(path)])
-        into = ["--python", str(bin_dir / "python")]
-        _run([*uv, "pip", "install", *into, "--no-deps", "-r", str(listed)])
-        made.write_text(listed.read_text())
-    return bin_dir
+    _run([str(_ENVIRONMENT), str(path.absolute()), lock, python])
+    return path.resolve() / "bin"
 
 
 def _run(command: Sequence[str]) -> None:
