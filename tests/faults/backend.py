@@ -158,6 +158,8 @@ class Backend:
             # What is made at the first use is no leak.
             for text in ("good", "bad", "good" * 300_000):
                 self.check_answer(text)
+            # Predictions are answered before the job store is open; the list of jobs waits for it.
+            self.server.get("/jobs")
             self._before = self.footprint()
         self._workers = {pid: descriptors(pid).total() for pid in self.server.workers()}
 
