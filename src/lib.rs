@@ -5,7 +5,7 @@
 //! `serving` → `workers` and `store` → `predictions` → `label_config`. `label_studio` is the other
 //! side, as commands that work on a project see it. `os` lies below all of them: whatever differs
 //! between operating systems, and all `unsafe` code that is not about the interpreter. `python` is the
-//! only module that names the interpreter; it implements `workers::host::ModelHost` and imports nothing
+//! only module that names the interpreter; it implements `worker::host::ModelHost` and imports nothing
 //! above that.
 
 pub mod cli;
@@ -25,4 +25,6 @@ pub mod store;
 #[cfg(test)]
 mod testing;
 pub mod training;
+pub mod wire;
+pub mod worker;
 pub mod workers;

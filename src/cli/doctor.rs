@@ -28,8 +28,8 @@ use super::start::DEFAULT_PORT;
 use super::{password, terminal};
 use crate::label_studio::LabelStudio;
 use crate::project::find::{self, FindError};
+use crate::wire::protocol::ClassInfo;
 use crate::workers::process::Launch;
-use crate::workers::protocol::ClassInfo;
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {

@@ -10,8 +10,8 @@ use super::say;
 use crate::project::find::{DEFAULT_NAME, below};
 use crate::project::scaffold::{self, Plan};
 use crate::project::template;
+use crate::wire::protocol::Source;
 use crate::workers::process::Launch;
-use crate::workers::protocol::Source;
 
 /// The script of a user who names none.
 const DEFAULT_SCRIPT: &str = "model.py";

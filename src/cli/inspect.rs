@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Map, Value};
 
+use crate::wire::protocol::{ClassInfo, Configure, Role, Source};
 use crate::workers::fleet::{Started, start_worker};
+use crate::workers::handle::StartError;
 use crate::workers::output::Origin;
 use crate::workers::output::job::CurrentJob;
 use crate::workers::process::Launch;
-use crate::workers::protocol::{ClassInfo, Configure, Role, Source};
-use crate::workers::worker::StartError;
 
 /// Imports what `source` names, and asks what class is in it. `who` stands in the log for the process.
 pub(super) async fn inspect(

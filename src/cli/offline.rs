@@ -15,11 +15,11 @@ use crate::serving::diagnostics::Mistake;
 use crate::serving::keys::Keeper;
 use crate::serving::models::{Models, Setup};
 use crate::serving::{Answered, PredictRequest, Serving, ServingError, prepare};
-use crate::workers::line::Bounds;
+use crate::wire::protocol::{ClassInfo, Configure, Connection, HttpHead, project_id};
+use crate::workers::fair_queue::Bounds;
 use crate::workers::model::Request;
 use crate::workers::pool::{Places, Pool, Priority};
 use crate::workers::process::Launch;
-use crate::workers::protocol::{ClassInfo, Configure, Connection, HttpHead, project_id};
 use crate::workers::supervision::{Care, Class, Rollout, Supervisor};
 
 /// How long a model may take to be loaded.

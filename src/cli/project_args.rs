@@ -9,7 +9,7 @@ use clap::{ArgAction, Args};
 
 use super::kwargs;
 use crate::project::find::{self, WSGI};
-use crate::workers::protocol::{Configure, Role, Source};
+use crate::wire::protocol::{Configure, Role, Source};
 
 #[derive(Debug, Args)]
 pub(super) struct ProjectArgs {

@@ -15,8 +15,8 @@ use super::task_file::{self, Task};
 use super::{note, say, terminal};
 use crate::predictions::Finding;
 use crate::serving::{Answered, ServingError};
+use crate::wire::protocol::Connection;
 use crate::workers::process::Launch;
-use crate::workers::protocol::Connection;
 
 /// Exit status where Label Studio would drop or hide something, or the model fails.
 const FOUND: i32 = 1;

@@ -22,10 +22,10 @@ use tokio::time::timeout_at;
 pub use super::budget::Budget;
 use super::budget::Held;
 use super::error::ApiError;
-use crate::workers::frame::INLINE_LIMIT;
-use crate::workers::handoff::{Payload, Spool};
+use crate::wire::frame::INLINE_LIMIT;
+use crate::wire::protocol::HttpHead;
+use crate::wire::shared_body::{Payload, Spool};
 use crate::workers::model::Request;
-use crate::workers::protocol::HttpHead;
 
 /// Slower than this in bytes a second, on average, no client may send once it had the time of two pauses.
 const SLOWEST: usize = 1 << 10;
@@ -236,5 +236,4 @@ pub(super) fn request(uri: &Uri, headers: &HeaderMap, body: Payload) -> Request 
 }
 
 #[cfg(test)]
-#[path = "body_tests.rs"]
 mod tests;

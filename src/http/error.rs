@@ -29,8 +29,8 @@ use crate::serving::ServingError;
 use crate::store::db::DbError;
 use crate::store::versions::StoreError;
 use crate::training::queue::QueueError;
-use crate::workers::frame::FrameError;
-use crate::workers::protocol::{ModelError, ModelErrorKind};
+use crate::wire::frame::FrameError;
+use crate::wire::protocol::{ModelError, ModelErrorKind};
 
 const REASON_LENGTH: usize = 120;
 const REQUEST_ID: &str = "x-request-id";
@@ -374,7 +374,7 @@ pub(super) fn complete_allow(response: &mut Response) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workers::protocol::Answer;
+    use crate::wire::protocol::Answer;
 
     fn reason(detail: &str) -> String {
         String::from_utf8(reason_phrase(detail).unwrap().as_bytes().to_vec()).unwrap()

@@ -17,8 +17,8 @@ use super::error::ApiError;
 use super::fields::Fields;
 use super::state::App;
 use crate::serving::{Answered, PredictRequest};
+use crate::wire::protocol::Batchable;
 use crate::workers::pool::Priority;
-use crate::workers::protocol::Batchable;
 
 /// How many places of an answer Label Studio would drop or hide; absent if none.
 const WARNINGS: HeaderName = HeaderName::from_static("x-prediction-warnings");

@@ -12,7 +12,7 @@ use super::error::ApiError;
 use super::fields::Fields;
 use super::state::App;
 use crate::serving::models::Setup;
-use crate::workers::protocol::Connection;
+use crate::wire::protocol::Connection;
 
 #[derive(Serialize)]
 pub(super) struct Answer {

@@ -167,5 +167,4 @@ fn names(list: &str, version: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "predictions_tests.rs"]
 mod tests;

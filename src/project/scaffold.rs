@@ -209,5 +209,4 @@ fn copy(from: &Path, to: &Path) -> Result<(), ScaffoldError> {
 }
 
 #[cfg(test)]
-#[path = "scaffold_tests.rs"]
 mod tests;

@@ -9,8 +9,8 @@ use pyo3::types::{PyDict, PyList};
 use super::errors::model_error;
 use super::loaded::{params, required};
 use super::{json_in, json_out, logs};
-use crate::workers::host::{HttpRequest, Prediction};
-use crate::workers::protocol::{ModelError, ModelErrorKind, VersionNames};
+use crate::wire::protocol::{ModelError, ModelErrorKind, VersionNames};
+use crate::worker::host::{HttpRequest, Prediction};
 
 type Answers = Vec<Result<Prediction, ModelError>>;
 

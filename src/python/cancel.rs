@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
 
-use crate::workers::protocol::RequestId;
+use crate::wire::protocol::RequestId;
 
 thread_local! {
     /// The flag of the request that this thread answers.

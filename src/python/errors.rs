@@ -9,7 +9,7 @@ use pyo3::types::{PyTraceback, PyType};
 use pythonize::depythonize;
 
 use crate::label_config::{ErrorKind, LabelConfigError};
-use crate::workers::protocol::{Answer, ModelError, ModelErrorKind};
+use crate::wire::protocol::{Answer, ModelError, ModelErrorKind};
 
 /// Longest message or traceback, in bytes, that leaves the process.
 const LONGEST: usize = 64 << 10;

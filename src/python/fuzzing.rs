@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule};
 
 use super::{json_in, json_out};
-use crate::workers::protocol::VersionNames;
+use crate::wire::protocol::VersionNames;
 
 const HELPERS: &std::ffi::CStr = c"
 import json, logging, math

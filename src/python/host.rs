@@ -15,13 +15,13 @@ use super::import::{self, Imported};
 use super::instances::{Instances, held};
 use super::loaded::{Loaded, params, required};
 use super::{collector, json_in, json_out, keys, logs, progress, request, training};
-use crate::workers::handoff::Received;
-use crate::workers::host::{HttpRequest, KnownModel, ModelHost, Prediction};
-use crate::workers::keys::KeyClient;
-use crate::workers::protocol::{
+use crate::wire::protocol::{
     ClassInfo, Configure, FitJob, HttpHead, ImportFailure, ImportFailureKind, ModelError,
     ModelErrorKind, ModelId, RequestId, VersionNames,
 };
+use crate::wire::shared_body::Received;
+use crate::worker::host::{HttpRequest, KnownModel, ModelHost, Prediction};
+use crate::worker::key_client::KeyClient;
 
 /// The interpreter of a worker process.
 pub(super) struct PythonHost {

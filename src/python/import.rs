@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyList, PyType};
 use pythonize::pythonize;
 
 use super::{errors, generation, logs};
-use crate::workers::protocol::{
+use crate::wire::protocol::{
     ClassInfo, Configure, ImportFailure, ImportFailureKind, Inspection, Role, Source,
 };
 

@@ -13,8 +13,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use pyo3::prelude::*;
 
 use super::errors::own_error;
-use crate::workers::host::KnownModel;
-use crate::workers::protocol::{ModelError, ModelErrorKind, ModelId, VersionNames};
+use crate::wire::protocol::{ModelError, ModelErrorKind, ModelId, VersionNames};
+use crate::worker::host::KnownModel;
 
 /// A registered model and its instance, if there is one.
 #[derive(Debug)]

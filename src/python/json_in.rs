@@ -6,7 +6,7 @@ use pyo3::types::PyDict;
 
 use super::collector::Paused;
 use super::errors::own_error;
-use crate::workers::protocol::{ModelError, ModelErrorKind};
+use crate::wire::protocol::{ModelError, ModelErrorKind};
 
 /// Parses a body that must be a JSON object. Keys repeat from task to task, so they are shared.
 /// What the fast parser refuses and Python's own accepts (lone surrogates, for instance) is

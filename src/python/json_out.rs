@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::predictions::{Mended, Places};
-use crate::workers::protocol::{ModelError, ModelErrorKind, VersionNames};
+use crate::wire::protocol::{ModelError, ModelErrorKind, VersionNames};
 
 use super::errors::own_error;
 use super::json_plain::{key_text, not_serializable, plain};

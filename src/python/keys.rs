@@ -8,8 +8,9 @@ use bytes::Bytes;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::workers::keys::{KeyClient, KeyQuestion};
-use crate::workers::protocol::{KeyAsk, KeyOutcome};
+use crate::wire::keys::KeyQuestion;
+use crate::wire::protocol::{KeyAsk, KeyOutcome};
+use crate::worker::key_client::KeyClient;
 
 static CLIENT: OnceLock<Arc<KeyClient>> = OnceLock::new();
 

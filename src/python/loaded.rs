@@ -8,8 +8,8 @@ use super::errors::model_error;
 use super::instances::{Slot, held};
 use super::{json_in, logs, request};
 use crate::label_config::{Dialect, parse};
-use crate::workers::host::{HttpRequest, KnownModel};
-use crate::workers::protocol::{ModelError, ModelErrorKind};
+use crate::wire::protocol::{ModelError, ModelErrorKind};
+use crate::worker::host::{HttpRequest, KnownModel};
 
 /// The class and how it is called.
 pub(super) struct Loaded {

@@ -12,7 +12,7 @@ use pyo3::types::PyString;
 
 use super::progress;
 use super::streams::write;
-use crate::workers::output::record;
+use crate::wire::record;
 
 /// A line that never ends is cut here.
 const LONGEST: usize = 16 << 10;

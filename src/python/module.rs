@@ -12,8 +12,8 @@ use pyo3::prelude::*;
 use super::host::PythonHost;
 use crate::cli;
 use crate::os::inherited;
+use crate::worker::event_loop;
 use crate::workers::process::Launch;
-use crate::workers::runtime;
 
 #[pymodule(name = "_native")]
 mod native {
@@ -64,5 +64,5 @@ fn worker_main(channel: i32) -> PyResult<()> {
     let channel =
         inherited::take(channel).map_err(|error| PyOSError::new_err(error.to_string()))?;
     let host = Arc::new(PythonHost::default());
-    runtime::run(&host, channel).map_err(|error| PyRuntimeError::new_err(error.to_string()))
+    event_loop::run(&host, channel).map_err(|error| PyRuntimeError::new_err(error.to_string()))
 }

@@ -11,8 +11,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::{json_out, streams};
-use crate::workers::output::job::Progress;
-use crate::workers::output::{record, tqdm};
+use crate::wire::record;
+use crate::wire::record::Progress;
+use crate::workers::output::tqdm;
 
 /// Between two reports of a bar.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -7,7 +7,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::workers::host::HttpRequest;
+use crate::worker::host::HttpRequest;
 
 /// Runs `call` with a request of Flask around it.
 pub(super) fn around<T>(

@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::loaded::{params, required};
-use crate::workers::protocol::FitJob;
+use crate::wire::protocol::FitJob;
 
 /// Copies of files that `fit` is given stay until this is dropped, however long it trains on them.
 #[must_use]

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use super::ServingError;
-use crate::workers::worker::{Patience, Predicted, Verdict};
+use crate::workers::handle::{Patience, Predicted, Verdict};
 
 /// What the user chose.
 #[derive(Debug, Clone, Copy)]

@@ -6,10 +6,10 @@ use thiserror::Error;
 
 use crate::store::db::DbError;
 use crate::store::versions::StoreError;
-use crate::workers::frame::FrameError;
-use crate::workers::line::Full;
-use crate::workers::protocol::ModelError;
-use crate::workers::worker::WorkerError;
+use crate::wire::frame::FrameError;
+use crate::wire::protocol::ModelError;
+use crate::workers::fair_queue::Full;
+use crate::workers::handle::WorkerError;
 
 #[derive(Debug, Error)]
 pub enum ServingError {

@@ -14,8 +14,9 @@ use bytes::Bytes;
 use super::{Serving, ServingError, on_disk};
 use crate::store::db::DbError;
 use crate::store::keys::KeyStore;
-use crate::workers::keys::{KeyAnswer, KeyKeeper, KeyQuestion};
-use crate::workers::protocol::{KeyAsk, KeyOutcome};
+use crate::wire::keys::{KeyAnswer, KeyQuestion};
+use crate::wire::protocol::{KeyAsk, KeyOutcome};
+use crate::workers::key_keeper::KeyKeeper;
 
 /// How a model of generation 2 names its version.
 pub(super) const VERSION_KEY: &str = "model_version";

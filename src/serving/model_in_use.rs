@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use crate::predictions::Rules;
 use crate::store::versions::Version;
+use crate::wire::protocol::{ModelError, ModelSpec, VersionNames};
 use crate::workers::model::{Model, Request};
-use crate::workers::protocol::{ModelError, ModelSpec, VersionNames};
 
 /// Whether the instance of a model stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

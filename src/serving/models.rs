@@ -16,8 +16,8 @@ use super::held_back::HeldBack;
 use super::model_in_use::{Load, ModelInUse, Origin};
 use super::version_names::ProjectNames;
 use crate::store::versions::Version;
+use crate::wire::protocol::{Connection, ModelSpec, VersionNames, project_id};
 use crate::workers::model::Request;
-use crate::workers::protocol::{Connection, ModelSpec, VersionNames, project_id};
 
 /// Instances of one project that are kept at a time.
 const INSTANCES_PER_PROJECT: usize = 4;
@@ -401,5 +401,4 @@ fn longest_unused(projects: &mut HashMap<String, Project>, most: usize) -> Vec<A
 }
 
 #[cfg(test)]
-#[path = "models_tests.rs"]
 mod tests;

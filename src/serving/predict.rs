@@ -9,10 +9,10 @@ use tokio::time::{Instant, sleep};
 use super::model_in_use::{Load, ModelInUse};
 use super::{MOST_REJECTED, Serving, ServingError, no_version_left};
 use crate::predictions::{Asked, Checked, check};
+use crate::wire::protocol::{ModelError, ModelErrorKind};
+use crate::workers::handle::{Predicted, WorkerError};
 use crate::workers::model::Request;
 use crate::workers::pool::{Permit, Priority};
-use crate::workers::protocol::{ModelError, ModelErrorKind};
-use crate::workers::worker::{Predicted, WorkerError};
 
 /// One request for predictions.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use super::model_in_use::{Load, ModelInUse};
 use super::rollout::SWITCH_TIMEOUT;
 use super::{PREPARE_TIMEOUT, Serving, load_on};
 use crate::workers::fleet::{Fleet, Started};
-use crate::workers::worker::{StartError, Worker, WorkerError};
+use crate::workers::handle::{StartError, Worker, WorkerError};
 
 /// How often a worker is started whose process ends while it loads: somebody may have ended it.
 const ATTEMPTS: u32 = 3;

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::model_in_use::{Load, ModelInUse};
 use super::{Serving, ServingError, on_disk};
 use crate::store::versions::Version;
-use crate::workers::protocol::ModelErrorKind;
+use crate::wire::protocol::ModelErrorKind;
 
 /// How long a new version may take to load before the one before it stays.
 pub(super) const SWITCH_TIMEOUT: Duration = Duration::from_secs(300);

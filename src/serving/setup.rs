@@ -11,8 +11,8 @@ use super::keys::EXTRA_PARAMS_KEY;
 use super::model_in_use::{Load, ModelInUse};
 use super::models::Setup;
 use super::{MOST_REJECTED, Serving, ServingError, no_version_left};
+use crate::wire::protocol::project_id;
 use crate::workers::model::Request;
-use crate::workers::protocol::project_id;
 
 /// What /setup says before the class is known. Label Studio asks again before it predicts.
 const UNKNOWN_VERSION: &str = "INITIAL";

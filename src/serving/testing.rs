@@ -13,15 +13,15 @@ use tokio::sync::watch;
 use super::Serving;
 use super::deadlines::Deadlines;
 use super::models::Models;
-use crate::workers::channel::{self, blocking};
-use crate::workers::line::Bounds;
-use crate::workers::output::job::CurrentJob;
-use crate::workers::pool::{Places, Pool};
-use crate::workers::protocol::{
+use crate::wire::protocol::{
     ClassInfo, FromWorker, ModelError, ModelErrorKind, ModelSpec, ToWorker,
 };
+use crate::wire::{server_end, worker_end};
+use crate::workers::fair_queue::Bounds;
+use crate::workers::handle::Worker;
+use crate::workers::output::job::CurrentJob;
+use crate::workers::pool::{Places, Pool};
 use crate::workers::supervision::{Class, Rollout};
-use crate::workers::worker::Worker;
 
 /// How a worker answers when it is asked for an instance.
 pub(crate) type Loads = Box<dyn Fn(&ModelSpec) -> Result<(), ModelError> + Send>;
@@ -83,7 +83,7 @@ impl Stage {
     pub(crate) fn add_worker(&self, loads: Loads) -> Heard {
         let (server, worker) = StdStream::pair().unwrap();
         server.set_nonblocking(true).unwrap();
-        let (sender, receiver) = channel::open(UnixStream::from_std(server).unwrap());
+        let (sender, receiver) = server_end::open(UnixStream::from_std(server).unwrap());
         let heard = Heard::default();
         thread::spawn({
             let heard = Arc::clone(&heard);
@@ -102,7 +102,7 @@ impl Stage {
 
 /// The worker's end, until the server's is gone.
 fn answer(channel: OwnedFd, heard: &Heard, loads: &Loads) {
-    let (mut reader, writer) = blocking::open(channel).unwrap();
+    let (mut reader, writer) = worker_end::open(channel).unwrap();
     while let Ok(Some((message, _))) = reader.receive() {
         let answer = match &message {
             ToWorker::Load { request: Some(request), model, .. } => Some(match loads(model) {

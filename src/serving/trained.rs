@@ -20,8 +20,8 @@ use super::renewal::{Renewal, ToFollow};
 use super::version_names::ProjectNames;
 use super::{Serving, ServingError, on_disk};
 use crate::store::versions::{Begun, Record, Version, Versions};
-use crate::workers::protocol::{VersionNames, project_id};
-use crate::workers::worker::Worker;
+use crate::wire::protocol::{VersionNames, project_id};
+use crate::workers::handle::Worker;
 
 /// What a model whose class names no version is called, as in the original.
 const INITIAL: &str = "0.0.1";
@@ -289,5 +289,4 @@ fn is_empty(result: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "trained_tests.rs"]
 mod tests;

@@ -5,7 +5,7 @@
 //! leaves the model's own name as it was, the version that it made is told apart by its number. While a
 //! training runs, or its outcome is brought into the workers, the name that was served stays.
 
-use crate::workers::protocol::VersionNames;
+use crate::wire::protocol::VersionNames;
 
 /// The names of one project.
 #[derive(Debug, Clone)]

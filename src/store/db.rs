@@ -229,5 +229,4 @@ fn set_aside(path: &Path) {
 }
 
 #[cfg(test)]
-#[path = "db_tests.rs"]
 mod tests;

@@ -7,7 +7,7 @@ use crate::serving::ServingError;
 use crate::store::db::DbError;
 use crate::store::jobs::transitions::Outcome;
 use crate::store::versions::StoreError;
-use crate::workers::worker::{StartError, WorkerError};
+use crate::workers::handle::{StartError, WorkerError};
 
 /// Runs of a job that may end with the death of their worker: one is tried again.
 const MOST_DEATHS: u32 = 2;
@@ -87,10 +87,8 @@ mod tests {
 
     #[test]
     fn what_becomes_of_a_job_depends_on_who_is_to_blame() {
-        use crate::workers::frame::FrameError;
-        use crate::workers::protocol::{
-            ImportFailure, ImportFailureKind, ModelError, ModelErrorKind,
-        };
+        use crate::wire::frame::FrameError;
+        use crate::wire::protocol::{ImportFailure, ImportFailureKind, ModelError, ModelErrorKind};
 
         let model = |traceback: Option<&str>| {
             TrainingError::Worker(WorkerError::Model(ModelError {

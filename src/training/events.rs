@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::workers::protocol::ClassInfo;
+use crate::wire::protocol::ClassInfo;
 
 #[derive(Debug, Deserialize)]
 struct ProjectObject {

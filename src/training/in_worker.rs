@@ -13,11 +13,11 @@ use tokio::time::sleep;
 use super::error::TrainingError;
 use super::trainer::{INTERRUPT_GRACE, LAST_WORDS};
 use crate::serving::model_in_use::ModelInUse;
-use crate::workers::leftover;
+use crate::wire::protocol::FitJob;
+use crate::workers::handle::Worker;
+use crate::workers::orphan_process;
 use crate::workers::output::job::JobOutput;
 use crate::workers::pool::Pool;
-use crate::workers::protocol::FitJob;
-use crate::workers::worker::Worker;
 
 /// Between two looks whether the worker is there.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -44,7 +44,7 @@ impl InWorker {
         worker.job.set(Some(output));
         let pid = worker.pid;
         self.running = Some(worker);
-        leftover::name(pid)
+        orphan_process::name(pid)
     }
 
     pub(super) async fn fit(

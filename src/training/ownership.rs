@@ -21,7 +21,7 @@ use crate::store::durable_fs;
 use crate::store::jobs::{JobStore, read, transitions};
 use crate::store::lock::{self, Attempt, Lock};
 use crate::store::versions::{StoreError, Versions, lock_file};
-use crate::workers::leftover;
+use crate::workers::orphan_process;
 
 /// How often the lock is tried.
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
@@ -154,7 +154,7 @@ async fn recover(store: &JobStore, versions: &Arc<Versions>) -> Result<(), Obsta
         let (versions, left) = (Arc::clone(versions), orphan.clone());
         let looked = tokio::task::spawn_blocking(move || {
             if let Some(worker) = &left.worker {
-                leftover::end(worker);
+                orphan_process::end(worker);
             }
             versions.is_published(&left.project, left.id)
         });

@@ -9,7 +9,8 @@ use tokio::time::sleep;
 use tracing::info;
 
 use crate::store::jobs::{Claimed, JobStore, transitions};
-use crate::workers::output::job::{JobOutput, Progress};
+use crate::wire::record::Progress;
+use crate::workers::output::job::JobOutput;
 
 const NOTE_PAUSE: Duration = Duration::from_secs(2);
 /// Between two lines of progress in the log.

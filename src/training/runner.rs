@@ -31,8 +31,8 @@ use crate::serving::trained::Ahead;
 use crate::store::jobs::transitions::{self, Outcome};
 use crate::store::jobs::{Claimed, read};
 use crate::store::versions::{Input, Version, Versions};
+use crate::wire::protocol::{Configure, FitJob};
 use crate::workers::process::Launch;
-use crate::workers::protocol::{Configure, FitJob};
 
 /// Between two attempts to write down how a job ended, while the disk refuses.
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
@@ -417,8 +417,4 @@ fn begin(versions: &Versions, job: &Claimed) -> Result<PathBuf, TrainingError> {
 }
 
 #[cfg(test)]
-#[path = "runner_edge_tests.rs"]
-mod edge_tests;
-#[cfg(test)]
-#[path = "runner_tests.rs"]
 mod tests;

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use tokio::time::sleep;
 
 use super::error::TrainingError;
+use crate::wire::protocol::FitJob;
 use crate::workers::output::job::JobOutput;
-use crate::workers::protocol::FitJob;
 
 type Fitted = Pin<Box<dyn Future<Output = Result<Bytes, TrainingError>> + Send>>;
 /// What a run of `fit` does.

@@ -14,14 +14,14 @@ use tracing::warn;
 use super::error::TrainingError;
 use super::in_worker::InWorker;
 use crate::serving::model_in_use::ModelInUse;
+use crate::wire::protocol::{ClassInfo, Configure, FitJob, Role};
 use crate::workers::fleet::start_worker;
-use crate::workers::keys::KeyKeeper;
-use crate::workers::leftover;
+use crate::workers::handle::Worker;
+use crate::workers::key_keeper::KeyKeeper;
+use crate::workers::orphan_process;
 use crate::workers::output::Origin;
 use crate::workers::output::job::{CurrentJob, JobOutput};
 use crate::workers::process::{Launch, Process};
-use crate::workers::protocol::{ClassInfo, Configure, FitJob, Role};
-use crate::workers::worker::Worker;
 
 /// How long an answer may lag behind the end of its process.
 pub(super) const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -52,7 +52,7 @@ impl Trainer {
         }
     }
 
-    /// Makes sure that a worker is there, and returns its name for [`leftover::end`].
+    /// Makes sure that a worker is there, and returns its name for [`orphan_process::end`].
     pub(super) async fn prepare(
         &mut self,
         class: &ClassInfo,
@@ -149,7 +149,7 @@ impl Apart {
         Self { launch, configure, keeper, live: None, job: CurrentJob::default() }
     }
 
-    /// Makes sure that a worker is there, and returns its name for [`leftover::end`].
+    /// Makes sure that a worker is there, and returns its name for [`orphan_process::end`].
     async fn prepare(
         &mut self,
         class: &ClassInfo,
@@ -160,7 +160,7 @@ impl Apart {
         }
         self.job.set(Some(output));
         if let Some((process, _)) = &self.live {
-            return Ok(leftover::name(process.pid));
+            return Ok(orphan_process::name(process.pid));
         }
         // A folder for all: the class decided where it is when it was first imported.
         let model_dir = Some(class.model_dir.clone());
@@ -168,7 +168,7 @@ impl Apart {
         let origin = Origin { worker: "train".into(), job: self.job.clone() };
         let started = start_worker(&self.launch, configure, origin, Some(&self.keeper)).await?;
         let live = (started.process, started.worker);
-        Ok(leftover::name(self.live.insert(live).0.pid))
+        Ok(orphan_process::name(self.live.insert(live).0.pid))
     }
 
     /// Runs `fit`; returns what it returned, as JSON.

@@ -1,20 +1,20 @@
 //! Starting worker processes, and handing them to the tasks that keep them alive.
 //!
 //! Whoever brings a new version into the workers has the [`Fleet`] start further ones, and hands them to
-//! the slots of [`super::supervision`] when they are to serve.
+//! the slots of [`crate::workers::supervision`] when they are to serve.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::keys::KeyKeeper;
-use super::output::job::CurrentJob;
-use super::output::{self, Origin};
-use super::process::{Launch, Process, Spawned};
-use super::protocol::Configure;
-use super::supervision::Reserve;
-use super::worker::{StartError, Worker, greet};
+use crate::wire::protocol::Configure;
+use crate::workers::handle::{StartError, Worker, greet};
+use crate::workers::key_keeper::KeyKeeper;
+use crate::workers::output::job::CurrentJob;
+use crate::workers::output::{self, Origin};
+use crate::workers::process::{Launch, Process, Spawned};
+use crate::workers::supervision::Reserve;
 
 static INCARNATIONS: AtomicU64 = AtomicU64::new(1);
 
@@ -33,19 +33,19 @@ pub async fn start_worker(
     keeper: Option<&Arc<dyn KeyKeeper>>,
 ) -> Result<Started, StartError> {
     let Spawned { mut process, channel, stdout, stderr } =
-        launch.spawn().map_err(super::frame::FrameError::from)?;
+        launch.spawn().map_err(crate::wire::frame::FrameError::from)?;
     if let Some(pipe) = stdout {
         tokio::spawn(output::log(pipe, origin.clone()));
     }
     if let Some(pipe) = stderr {
         tokio::spawn(output::log(pipe, origin.clone()));
     }
-    let (sender, mut receiver) = super::channel::open(channel);
+    let (sender, mut receiver) = crate::wire::server_end::open(channel);
     let greeted = greet(&sender, &mut receiver, configure, keeper).await;
     let class = match greeted {
         // The channel of a dead process is closed before its death is known.
         Err(StartError::Closed) => {
-            let end = process.end(super::STOP_GRACE).await;
+            let end = process.end(crate::workers::STOP_GRACE).await;
             return Err(StartError::Ended(end));
         }
         class => class?,

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::handoff::Payload;
-use super::protocol::{Batchable, HttpHead, ModelSpec, VersionNames};
+use crate::wire::protocol::{Batchable, HttpHead, ModelSpec, VersionNames};
+use crate::wire::shared_body::Payload;
 
 /// A model that workers can be asked to load.
 #[derive(Debug)]

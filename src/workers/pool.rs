@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
-use super::line::{Bounds, Full, Line, Place};
-use super::worker::Worker;
+use crate::workers::fair_queue::{Bounds, Full, Line, Place};
+use crate::workers::handle::Worker;
 
 /// How often it is looked whether a worker that left may end.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -393,8 +393,4 @@ impl State {
 }
 
 #[cfg(test)]
-#[path = "pool_crowd_tests.rs"]
-mod crowd_tests;
-#[cfg(test)]
-#[path = "pool_tests.rs"]
 mod tests;

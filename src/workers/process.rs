@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
-use super::descendants;
+use crate::os::descendants;
 use crate::os::signals;
 
 /// Number under which a worker finds its end of the channel.

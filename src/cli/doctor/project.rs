@@ -13,8 +13,8 @@ use crate::cli::project_args::expand_user;
 use crate::project::find::WSGI;
 use crate::store::lock;
 use crate::store::versions::lock_file;
+use crate::wire::protocol::{ClassInfo, Source};
 use crate::workers::process::Launch;
-use crate::workers::protocol::{ClassInfo, Source};
 
 /// Scripts import whole frameworks.
 const IMPORT: Duration = Duration::from_secs(120);

@@ -12,7 +12,7 @@ use super::server::Server;
 use crate::cli::addresses::Surroundings;
 use crate::label_studio::webhooks::{Webhook, WebhookFields};
 use crate::label_studio::{LabelStudio, LabelStudioError};
-use crate::workers::protocol::ClassInfo;
+use crate::wire::protocol::ClassInfo;
 
 /// What a webhook can send of the actions that models learn from. The button Start training uses none.
 const ACTIONS: [&str; 5] = [

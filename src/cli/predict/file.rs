@@ -14,8 +14,8 @@ use super::{PredictArgs, Tally, stop};
 use crate::cli::offline::label_config;
 use crate::cli::task_file::{self, Task};
 use crate::cli::{note, say};
+use crate::wire::protocol::Connection;
 use crate::workers::process::Launch;
-use crate::workers::protocol::Connection;
 
 /// Batches between two looks at the bar.
 const BATCHES_AT_A_TIME: usize = 4;

@@ -23,8 +23,8 @@ use crate::label_studio::predictions::NewPrediction;
 use crate::label_studio::projects::Project;
 use crate::label_studio::tasks::{Detail, Task};
 use crate::label_studio::{LabelStudio, LabelStudioError};
+use crate::wire::protocol::Connection;
 use crate::workers::process::Launch;
-use crate::workers::protocol::Connection;
 
 /// Fewest tasks of a page: each is a request to Label Studio.
 const SMALLEST_PAGE: usize = 100;

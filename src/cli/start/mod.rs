@@ -22,8 +22,8 @@ use worker_args::WorkerArgs;
 
 use super::project_args::ProjectArgs;
 use super::terminal;
+use crate::wire::protocol::Configure;
 use crate::workers::process::Launch;
-use crate::workers::protocol::Configure;
 
 #[derive(Debug, Args)]
 pub(super) struct StartArgs {

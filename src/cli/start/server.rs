@@ -21,8 +21,8 @@ use crate::serving::models::Models;
 use crate::serving::{Serving, prepare};
 use crate::training::queue::Queue;
 use crate::training::runner::train;
+use crate::wire::protocol::{Configure, ImportFailure};
 use crate::workers::process::Launch;
-use crate::workers::protocol::{Configure, ImportFailure};
 use crate::workers::supervision::{Class, Supervisor};
 
 /// Open files that the server needs besides connections: its own, and those of each worker.

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use super::seconds;
 use super::workers::{self, Workers};
 use crate::serving::deadlines::Deadlines;
-use crate::workers::line::Bounds;
+use crate::workers::fair_queue::Bounds;
 use crate::workers::pool::{Places, Pool};
 use crate::workers::supervision::{Care, Limits, Rollout};
 

@@ -1,3 +1,7 @@
+mod model;
+mod reference;
+mod rows;
+
 use proptest::prelude::*;
 use rusqlite::Connection;
 

@@ -58,7 +58,7 @@ pub struct Orphan {
     pub project: String,
     pub state: JobState,
     pub epoch: u32,
-    /// Its worker process, as `workers::leftover` wrote it down.
+    /// Its worker process, as `workers::orphan_process` wrote it down.
     pub worker: Option<String>,
     interruptions: u32,
 }

@@ -1,5 +1,9 @@
 //! The model folder: publishing, restarts, and folders that the original left.
 
+#[cfg(target_os = "linux")]
+mod durable;
+mod files;
+
 use std::time::Duration;
 
 use super::layout::RESULT;

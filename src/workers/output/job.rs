@@ -3,24 +3,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::timeout;
+
+use crate::wire::record::Progress;
 
 /// Bytes of output that are kept of a job.
 const TAIL: usize = 64 << 10;
 /// Both pipes of a worker.
 const STREAMS: u8 = 2;
-
-/// How far `fit` has got, as it says itself.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// 0 to 1, where it is known.
-    pub fraction: Option<f64>,
-    pub message: Option<String>,
-    #[serde(default)]
-    pub metrics: serde_json::Map<String, serde_json::Value>,
-}
 
 /// Which job a worker runs at the moment.
 #[derive(Debug, Clone, Default)]

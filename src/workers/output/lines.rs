@@ -3,7 +3,7 @@
 use memchr::memchr3;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
-use super::record;
+use crate::wire::record;
 
 /// First byte of a record.
 const RECORD: u8 = record::RECORD as u8;

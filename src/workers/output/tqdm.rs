@@ -1,6 +1,6 @@
 //! Progress bars in the form that tqdm draws them, `epoch 1:  45%|####5     | 45/100 [00:01<…]`.
 
-use super::job::Progress;
+use crate::wire::record::Progress;
 
 /// Reads a bar; none if the text is none.
 pub fn parse(text: &str) -> Option<Progress> {

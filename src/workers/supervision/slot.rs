@@ -8,14 +8,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
-use super::super::STOP_GRACE;
-use super::super::fleet::{Base, Order, Started};
-use super::super::pool::{Pool, SlotState};
-use super::super::protocol::{ImportFailure, ImportFailureKind};
-use super::super::worker::{StartError, Worker};
-use super::backoff::{Backoff, Life};
-use super::wear::{self, Verdict};
-use super::{Care, Class, Limits, Prepare, Reserve, stopped};
+use crate::wire::protocol::{ImportFailure, ImportFailureKind};
+use crate::workers::STOP_GRACE;
+use crate::workers::fleet::{Base, Order, Started};
+use crate::workers::handle::{StartError, Worker};
+use crate::workers::pool::{Pool, SlotState};
+use crate::workers::supervision::backoff::{Backoff, Life};
+use crate::workers::supervision::recycling::{self, Verdict};
+use crate::workers::supervision::{Care, Class, Limits, Prepare, Reserve, stopped};
 
 /// How long a process may outlive its channel.
 const CLOSED_GRACE: Duration = Duration::from_millis(500);
@@ -140,7 +140,7 @@ impl Slot {
         let watched = Arc::clone(&started.worker);
         let wear = async move {
             getting_ready.await;
-            wear::watch(&watched, &limits).await
+            recycling::watch(&watched, &limits).await
         };
         match self.until_end(&mut started, wear).await {
             End::Worn { hung, reason } => self.succeed(started, hung, &reason).await,
@@ -399,7 +399,7 @@ async fn finish(pool: &Pool, started: &mut Started, limits: &Limits, longest: Du
         tokio::select! {
             () = pool.unused(worker) => None,
             _ = process.wait() => None,
-            reason = wear::until_stuck(worker, limits) => Some(reason),
+            reason = recycling::until_stuck(worker, limits) => Some(reason),
         }
     };
     let stuck = timeout(longest, unused).await.unwrap_or(Some("still runs and is ended".into()));

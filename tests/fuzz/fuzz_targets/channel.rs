@@ -7,9 +7,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use label_studio_ml::workers::channel::{self, blocking};
-use label_studio_ml::workers::frame::{FrameError, PREFIX, Prefix};
-use label_studio_ml::workers::protocol::{FromWorker, ToWorker};
+use label_studio_ml::wire::frame::{FrameError, PREFIX, Prefix};
+use label_studio_ml::wire::protocol::{FromWorker, ToWorker};
+use label_studio_ml::wire::{server_end, worker_end};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
 
@@ -48,7 +48,7 @@ fn filled(bytes: &[u8]) -> UnixStream {
 }
 
 fn to_worker(bytes: &[u8]) {
-    let (mut reader, _writer) = blocking::open(filled(bytes).into()).expect("a channel");
+    let (mut reader, _writer) = worker_end::open(filled(bytes).into()).expect("a channel");
     loop {
         match reader.receive() {
             Ok(Some((message, body))) => arrives_at_worker(message, body.into_vec()),
@@ -61,7 +61,7 @@ fn to_worker(bytes: &[u8]) {
 fn to_server(bytes: &[u8]) {
     let stream = filled(bytes);
     let received = RUNTIME.block_on(async {
-        let mut receiver = server_end(stream).1;
+        let mut receiver = opened(stream).1;
         let mut received = Vec::new();
         loop {
             match receiver.receive().await {
@@ -79,9 +79,9 @@ fn to_server(bytes: &[u8]) {
     }
 }
 
-fn server_end(stream: UnixStream) -> (channel::Sender, channel::Receiver) {
+fn opened(stream: UnixStream) -> (server_end::Sender, server_end::Receiver) {
     stream.set_nonblocking(true).expect("a socket");
-    channel::open(tokio::net::UnixStream::from_std(stream).expect("a runtime"))
+    server_end::open(tokio::net::UnixStream::from_std(stream).expect("a runtime"))
 }
 
 /// What the server says arrives at the worker.
@@ -89,7 +89,7 @@ fn arrives_at_worker(message: ToWorker, body: Vec<u8>) {
     let (server, worker) = UnixStream::pair().expect("a socket pair");
     let body = Bytes::from(body);
     RUNTIME.block_on(async {
-        let (sender, _receiver) = server_end(server);
+        let (sender, _receiver) = opened(server);
         sender.send(&message, body.clone()).await.expect("a message that came in a frame fits");
         drop(sender);
         // The task that writes ends when it has written all, and nothing more can come.
@@ -97,7 +97,7 @@ fn arrives_at_worker(message: ToWorker, body: Vec<u8>) {
             tokio::task::yield_now().await;
         }
     });
-    let (mut reader, _writer) = blocking::open(worker.into()).expect("a channel");
+    let (mut reader, _writer) = worker_end::open(worker.into()).expect("a channel");
     let (again, same) = reader.receive().expect("a frame").expect("a message");
     assert_eq!(again, message);
     assert_eq!(*same, *body);
@@ -107,11 +107,11 @@ fn arrives_at_worker(message: ToWorker, body: Vec<u8>) {
 /// What a worker says arrives at the server.
 fn arrives_at_server(message: &FromWorker, body: &[u8]) {
     let (server, worker) = UnixStream::pair().expect("a socket pair");
-    let (reader, writer) = blocking::open(worker.into()).expect("a channel");
+    let (reader, writer) = worker_end::open(worker.into()).expect("a channel");
     writer.send(message, body).expect("a message that came in a frame fits");
     drop((reader, writer));
     RUNTIME.block_on(async {
-        let mut receiver = server_end(server).1;
+        let mut receiver = opened(server).1;
         let (again, same) = receiver.receive().await.expect("a frame").expect("a message");
         assert_eq!(&again, message);
         assert_eq!(same, body);

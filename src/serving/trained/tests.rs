@@ -1,0 +1,357 @@
+//! What becomes of a training of generation 2: which version there is, what it is called, and what is
+//! given back where nothing came of it.
+
+use std::fs;
+
+use super::*;
+use crate::serving::keys::Keeper;
+use crate::serving::testing::{Stage, class, raised};
+use crate::testing::{run_in_time, until};
+use crate::wire::keys::KeyQuestion;
+use crate::wire::protocol::{KeyAsk, KeyOutcome, ModelErrorKind, ToWorker};
+use crate::workers::key_keeper::KeyKeeper;
+
+const KEY: &str = "2.1795430965";
+
+fn done(result: &'static str) -> Done {
+    Done {
+        id: 17,
+        event: "ANNOTATION_CREATED".into(),
+        result: Bytes::from_static(result.as_bytes()),
+        files: None,
+        took: Duration::from_millis(1500),
+        // New processes are none of this test.
+        in_worker: true,
+    }
+}
+
+/// What user code asks for in a worker that trains, or in another.
+async fn ask(stage: &Stage, trains: bool, ask: KeyAsk, key: &str, value: &str) -> KeyOutcome {
+    let keeper: Arc<dyn KeyKeeper> = Keeper::shared(Arc::clone(&stage.serving), trains);
+    let question =
+        KeyQuestion { ask, project: "2".into(), key: key.into(), value: value.to_owned().into() };
+    keeper.answer(question).await.0
+}
+
+async fn set(stage: &Stage, key: &str, value: &str) {
+    assert_eq!(ask(stage, true, KeyAsk::Set, key, value).await, KeyOutcome::Done);
+}
+
+async fn own_name(stage: &Stage) -> Option<String> {
+    stage.serving.own_version(KEY).await.unwrap()
+}
+
+fn served(stage: &Stage) -> Option<String> {
+    stage.serving.version(KEY)
+}
+
+fn versions(stage: &Stage) -> Versions {
+    Versions::open(stage.dir.path())
+}
+
+/// A project whose model is in use, and a training of it that has begun.
+async fn begun() -> (Stage, Arc<ModelInUse>, Before) {
+    let stage = Stage::new(class(2));
+    let model = stage.serving.resolve(KEY, Some("<View/>")).await.unwrap();
+    let before = stage.serving.begin_training(KEY, 17).await.unwrap();
+    (stage, model, before)
+}
+
+/// Goes through with what a training did; what is served then, and the record of it.
+async fn serve(stage: &Stage, model: &ModelInUse, before: &Before, done: Done) -> Option<Record> {
+    let ahead = stage.serving.load_trained(KEY, model, before, done).await.unwrap();
+    let Ahead::Version(loaded) = ahead else { return None };
+    let behind = stage.serving.serve_trained(KEY, *loaded).await.unwrap();
+    stage.serving.let_follow(behind).await;
+    let begun = stage.dir.path().join(format!(".label-studio-ml/training/{KEY}.json"));
+    assert!(!begun.exists(), "the training is over");
+    assert!(!stage.serving.models.held_back.has(KEY));
+    versions(stage).newest_record(KEY).unwrap()
+}
+
+#[test]
+fn a_training_that_returned_nothing_and_changed_nothing_makes_no_version() {
+    run_in_time(|| async {
+        for result in ["", "null", "{}", "[]", "\"\"", " {}\n"] {
+            let (stage, model, before) = begun().await;
+            assert!(serve(&stage, &model, &before, done(result)).await.is_none(), "{result:?}");
+            assert_eq!(served(&stage).as_deref(), Some(INITIAL));
+            assert!(versions(&stage).interrupted_trainings().is_empty(), "{result:?}");
+            assert!(versions(&stage).newest_record(KEY).unwrap().is_none());
+        }
+        for result in ["0", "false", "[0]", "{\"a\":1}", "\"a\""] {
+            let (stage, model, before) = begun().await;
+            let record = serve(&stage, &model, &before, done(result)).await.unwrap();
+            assert_eq!((record.id, record.result.get()), (17, result));
+        }
+    });
+}
+
+#[test]
+fn a_version_is_recorded_with_what_made_it() {
+    run_in_time(|| async {
+        let (stage, model, before) = begun().await;
+        assert_eq!(versions(&stage).interrupted_trainings().len(), 1, "it has begun");
+        set(&stage, "weights", "1").await;
+        let files = Some(vec!["model.pkl".to_owned()]);
+        let record =
+            serve(&stage, &model, &before, Done { files, ..done("{\"n\":1}") }).await.unwrap();
+        assert_eq!((record.own.as_str(), record.served.as_str()), ("0.0.1", "0.0.1+17"));
+        assert_eq!(record.event, "ANNOTATION_CREATED");
+        assert_eq!((record.keys, record.files), (vec!["weights".into()], vec!["model.pkl".into()]));
+        assert!((record.time - 1.5).abs() < 1e-9);
+        assert_eq!(served(&stage).as_deref(), Some("0.0.1+17"));
+        assert!(model.is_replaced(), "the version before is served no more");
+    });
+}
+
+#[test]
+fn what_the_training_itself_changed_of_the_keys_of_its_project_counts() {
+    run_in_time(|| async {
+        // Nothing of this is a change that the training made.
+        let (stage, model, before) = begun().await;
+        ask(&stage, false, KeyAsk::Set, "of_a_prediction", "1").await;
+        for key in ["label_config", "parsed_label_config", "extra_params"] {
+            ask(&stage, true, KeyAsk::Set, key, "1").await;
+        }
+        ask(&stage, true, KeyAsk::Delete, "never_there", "").await;
+        ask(&stage, true, KeyAsk::Get, "never_there", "").await;
+        let keeper = Keeper::shared(Arc::clone(&stage.serving), true);
+        let of_another = KeyQuestion {
+            ask: KeyAsk::Set,
+            project: "22".into(),
+            key: "weights".into(),
+            value: Bytes::from_static(b"1"),
+        };
+        keeper.answer(of_another).await;
+        assert!(serve(&stage, &model, &before, done("null")).await.is_none());
+
+        let before = stage.serving.begin_training(KEY, 17).await.unwrap();
+        ask(&stage, true, KeyAsk::Set, "of_a_prediction", "1").await;
+        assert!(serve(&stage, &model, &before, done("null")).await.is_none(), "the same again");
+
+        let before = stage.serving.begin_training(KEY, 17).await.unwrap();
+        ask(&stage, true, KeyAsk::Delete, "of_a_prediction", "").await;
+        let record = serve(&stage, &model, &before, done("null")).await.unwrap();
+        assert_eq!(record.keys, ["of_a_prediction"], "it is gone");
+    });
+}
+
+#[test]
+fn a_training_begins_with_no_keys_of_the_one_before() {
+    run_in_time(|| async {
+        let (stage, model, _) = begun().await;
+        set(&stage, "weights", "1").await;
+        let before = stage.serving.begin_training(KEY, 18).await.unwrap();
+        assert!(serve(&stage, &model, &before, done("null")).await.is_none());
+    });
+}
+
+#[test]
+fn predictions_carry_the_name_before_until_the_version_is_served() {
+    run_in_time(|| async {
+        let (stage, model, before) = begun().await;
+        set(&stage, VERSION_KEY, "0.0.2").await;
+        assert_eq!(served(&stage).as_deref(), Some("0.0.1"));
+        let names = model.model.names();
+        assert_eq!(
+            (names.served.as_str(), names.own),
+            ("0.0.1", vec!["0.0.1".into(), "0.0.2".into()])
+        );
+        let record = serve(&stage, &model, &before, done("null")).await.unwrap();
+        assert_eq!((record.own.as_str(), record.served.as_str()), ("0.0.2", "0.0.2"));
+        assert_eq!(served(&stage).as_deref(), Some("0.0.2"));
+        let (next, _) = stage.serving.models.resolve(KEY, Some("<View/>"));
+        assert_eq!(next.model.names().own, ["0.0.2"]);
+        assert!(!Arc::ptr_eq(&next, &model));
+    });
+}
+
+#[test]
+fn a_version_that_cannot_be_loaded_gives_its_name_back() {
+    run_in_time(|| async {
+        for name_before in [None, Some("mine")] {
+            let stage = Stage::new(class(2));
+            let model = stage.serving.resolve(KEY, Some("<View/>")).await.unwrap();
+            if let Some(name) = name_before {
+                set(&stage, VERSION_KEY, name).await;
+            }
+            let heard = stage.add_worker(Box::new(|_| Err(raised(ModelErrorKind::Construct))));
+            let before = stage.serving.begin_training(KEY, 17).await.unwrap();
+            set(&stage, VERSION_KEY, "0.0.2").await;
+            let ahead = stage.serving.load_trained(KEY, &model, &before, done("1")).await.unwrap();
+            let Ahead::Refused(reason) = ahead else { panic!("nobody could load it") };
+            assert_eq!(reason, "KeyError: 'x'");
+            assert_eq!(own_name(&stage).await.as_deref(), name_before);
+            assert_eq!(served(&stage).as_deref(), Some(name_before.unwrap_or(INITIAL)));
+            assert_eq!(stage.serving.refused(), [(KEY.to_owned(), 17, reason)]);
+            assert!(versions(&stage).interrupted_trainings().is_empty());
+            assert!(versions(&stage).newest_record(KEY).unwrap().is_none());
+            assert!(!model.is_replaced(), "the version before stays");
+            // A worker that loaded it late is to forget it.
+            let told = heard.lock().unwrap().clone();
+            assert!(matches!(told[0], ToWorker::Load { .. }), "{told:?}");
+            set(&stage, VERSION_KEY, "0.0.3").await;
+            assert_eq!(
+                served(&stage).as_deref(),
+                Some("0.0.3"),
+                "the model names its version again"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_training_that_is_given_up_leaves_no_name_behind() {
+    run_in_time(|| async {
+        let (stage, _model, before) = begun().await;
+        set(&stage, VERSION_KEY, "0.0.2").await;
+        stage.serving.give_up_training(KEY, &before).await;
+        assert_eq!(own_name(&stage).await, None, "it had none");
+        assert_eq!(served(&stage).as_deref(), Some(INITIAL));
+        assert!(versions(&stage).interrupted_trainings().is_empty());
+    });
+}
+
+#[test]
+fn the_name_of_a_training_that_a_killed_server_left_is_taken_back() {
+    run_in_time(|| async {
+        for (generation, left) in [(1, Some("0.0.2")), (2, Some("mine"))] {
+            let stage = Stage::new(class(generation));
+            let begun = Begun { project: KEY.into(), id: 17, own: Some("mine".into()) };
+            versions(&stage).begin_training(&begun).unwrap();
+            let keys = stage.serving.key_store().await.unwrap();
+            keys.set("2", VERSION_KEY, "0.0.2".into()).await.unwrap();
+            stage.serving.give_up_interrupted().await.unwrap();
+            assert_eq!(own_name(&stage).await.as_deref(), left, "generation {generation}");
+            assert_eq!(versions(&stage).interrupted_trainings().is_empty(), generation == 2);
+        }
+    });
+}
+
+#[test]
+fn a_project_whose_files_changed_is_held_back_until_the_version_is_served() {
+    run_in_time(|| async {
+        for files in [None, Some(Vec::new())] {
+            let (stage, model, before) = begun().await;
+            let is_held_back = files.is_some();
+            let ahead =
+                stage.serving.load_trained(KEY, &model, &before, Done { files, ..done("1") });
+            let Ahead::Version(loaded) = ahead.await.unwrap() else { panic!("there is a version") };
+            assert_eq!(stage.serving.models.held_back.has(KEY), is_held_back);
+            assert!(
+                versions(&stage).newest_record(KEY).unwrap().is_none(),
+                "nothing is served yet"
+            );
+            assert_eq!(served(&stage).as_deref(), Some(INITIAL));
+            drop(stage.serving.serve_trained(KEY, *loaded).await.unwrap());
+            assert!(!stage.serving.models.held_back.has(KEY));
+            assert_eq!(versions(&stage).record_ids(KEY).unwrap(), [17]);
+        }
+    });
+}
+
+#[test]
+fn a_version_that_cannot_be_written_down_is_not_served() {
+    run_in_time(|| async {
+        let (stage, model, before) = begun().await;
+        let heard = stage.add_worker(Box::new(|_| Ok(())));
+        let ahead = stage.serving.load_trained(KEY, &model, &before, done("1")).await.unwrap();
+        let Ahead::Version(loaded) = ahead else { panic!("there is a version") };
+        let next = loaded.next.clone().unwrap();
+        fs::write(stage.dir.path().join(".label-studio-ml/versions"), "no folder").unwrap();
+        assert!(stage.serving.serve_trained(KEY, *loaded).await.is_err());
+        assert_eq!(served(&stage).as_deref(), Some(INITIAL));
+        assert!(!model.is_replaced());
+        assert!(next.is_retired(), "a worker that loads it late is to forget it");
+        let told =
+            || heard.lock().unwrap().iter().any(|told| matches!(told, ToWorker::Unload { .. }));
+        until(told).await;
+    });
+}
+
+#[test]
+fn after_a_restart_the_newest_record_says_what_is_served() {
+    run_in_time(|| async {
+        let (stage, model, before) = begun().await;
+        serve(&stage, &model, &before, done("1")).await.unwrap();
+        let stage_again = Stage::new(class(2));
+        let record = versions(&stage).newest_record(KEY).unwrap().unwrap();
+        versions(&stage_again).write_record(KEY, &record).unwrap();
+        let model = stage_again.serving.resolve(KEY, None).await.unwrap();
+        assert_eq!(model.origin.version, Some(17));
+        assert_eq!(model.model.names().served, "0.0.1+17");
+        // The model itself has named its version since.
+        set(&stage_again, VERSION_KEY, "0.0.9").await;
+        assert_eq!(served(&stage_again).as_deref(), Some("0.0.9"));
+    });
+}
+
+#[test]
+fn workers_that_hold_the_model_are_told_how_predictions_are_marked() {
+    run_in_time(|| async {
+        let stage = Stage::new(class(2));
+        let heard = stage.add_worker(Box::new(|_| Ok(())));
+        let model = stage.serving.resolve(KEY, Some("<View/>")).await.unwrap();
+        stage.serving.pool().workers()[0].load(&model.model, false).await.unwrap();
+        let names = |served: &str, own: &[&str]| VersionNames {
+            served: served.into(),
+            own: own.iter().map(|&own| own.to_owned()).collect(),
+        };
+        // What it was told last.
+        let is_told = |expected: VersionNames| {
+            let heard = Arc::clone(&heard);
+            until(move || {
+                let heard = heard.lock().unwrap();
+                let last = heard.iter().rev().find_map(|told| match told {
+                    ToWorker::Load { names, .. } | ToWorker::Name { names, .. } => Some(names),
+                    _ => None,
+                });
+                last == Some(&expected)
+            })
+        };
+        is_told(names("0.0.1", &["0.0.1"])).await;
+        set(&stage, VERSION_KEY, "a").await;
+        is_told(names("a", &["a"])).await;
+        let before = stage.serving.begin_training(KEY, 17).await.unwrap();
+        set(&stage, VERSION_KEY, "b").await;
+        is_told(names("a", &["a", "b"])).await;
+        stage.serving.give_up_training(KEY, &before).await;
+        is_told(names("a", &["a"])).await;
+        let before = stage.serving.begin_training(KEY, 18).await.unwrap();
+        serve(&stage, &model, &before, Done { id: 18, ..done("1") }).await.unwrap();
+        is_told(names("a+18", &["a"])).await;
+        let unloaded = ToWorker::Unload { model: model.model.spec.id };
+        until(|| heard.lock().unwrap().contains(&unloaded)).await;
+    });
+}
+
+#[test]
+fn what_models_keep_is_told_to_those_who_ask_for_it() {
+    run_in_time(|| async {
+        let stage = Stage::new(class(2));
+        let keeper = Keeper::shared(Arc::clone(&stage.serving), false);
+        let answer = |ask, key: &str, value: &'static [u8]| {
+            let value = Bytes::from_static(value);
+            keeper.answer(KeyQuestion { ask, project: "2".into(), key: key.into(), value })
+        };
+        let nothing = Bytes::new;
+        assert_eq!(answer(KeyAsk::Get, "a", b"").await, (KeyOutcome::NotKept, nothing()));
+        stage.serving.key_store().await.unwrap();
+        for (ask, key, value, outcome, told) in [
+            (KeyAsk::Get, "a", &b""[..], KeyOutcome::Absent, ""),
+            (KeyAsk::Has, "a", b"", KeyOutcome::Absent, ""),
+            (KeyAsk::Set, "a", b"1", KeyOutcome::Done, ""),
+            (KeyAsk::Get, "a", b"", KeyOutcome::Found, "1"),
+            (KeyAsk::Has, "a", b"", KeyOutcome::Found, ""),
+            (KeyAsk::Get, "b", b"", KeyOutcome::Absent, ""),
+            (KeyAsk::Set, "a", b"\xff", KeyOutcome::Failed("the value is no text".into()), ""),
+            (KeyAsk::Get, "a", b"", KeyOutcome::Found, "1"),
+            (KeyAsk::Delete, "a", b"", KeyOutcome::Done, ""),
+            (KeyAsk::Has, "a", b"", KeyOutcome::Absent, ""),
+        ] {
+            let answered = answer(ask, key, value).await;
+            assert_eq!(answered, (outcome, Bytes::from_static(told.as_bytes())), "{ask:?} {key}");
+        }
+    });
+}

@@ -1,0 +1,158 @@
+//! Training jobs, as they survive a restart.
+//!
+//! [`enqueue`] puts them in, [`transitions`] moves them on, [`read`] looks at them; all are functions
+//! over one connection. A job is run at least once and published at most once: every transition
+//! names the state and the epoch that it starts from, so whoever was overtaken changes nothing.
+
+pub mod enqueue;
+pub mod read;
+mod schema;
+pub mod transitions;
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::sleep;
+
+use super::db::{Db, DbError};
+
+/// Between two attempts to write what must be written.
+const PATIENCE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Number of a job: the time in seconds at which it was queued, or later if that was taken. It is
+/// also the version that the job makes.
+pub type JobId = u64;
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobState {
+    Queued,
+    Running,
+    /// `fit` has returned; its result is being made a version.
+    Publishing,
+    Succeeded,
+    Failed,
+    Cancelled,
+    /// The worker or the server died with it, as often as that is tried.
+    Lost,
+}
+
+impl JobState {
+    const ALL: [Self; 7] = [
+        Self::Queued,
+        Self::Running,
+        Self::Publishing,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Lost,
+    ];
+
+    /// The word in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Publishing => "publishing",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Lost => "lost",
+        }
+    }
+
+    fn parse(name: &str) -> Self {
+        // What a later version of the server may write is nothing that this one can go on with.
+        Self::ALL.into_iter().find(|state| state.name() == name).unwrap_or(Self::Lost)
+    }
+
+    pub fn is_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Lost)
+    }
+}
+
+/// A job, without its payload and its log. Times are in milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    pub id: JobId,
+    pub project: String,
+    /// The action of the webhook event; none for a job of /train.
+    pub action: Option<String>,
+    pub state: JobState,
+    pub epoch: u32,
+    /// Requests that this job stands for besides its own.
+    pub merged: u32,
+    /// Runs that count against the limit of retries, the present one included.
+    pub attempts: u32,
+    pub created_at: i64,
+    pub enqueued_at: i64,
+    pub started_at: Option<i64>,
+    pub ended_at: Option<i64>,
+    /// The version that it made.
+    pub version: Option<u64>,
+    pub error: Option<String>,
+    pub traceback: Option<String>,
+    /// How far `fit` got, as JSON.
+    pub progress: Option<String>,
+    pub cancel_requested: bool,
+}
+
+/// A job as its runner gets it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    pub id: JobId,
+    pub project: String,
+    pub label_config: Option<String>,
+    pub action: Option<String>,
+    /// The body of the HTTP request, unparsed.
+    pub payload: Bytes,
+    pub epoch: u32,
+    pub merged: u32,
+    pub attempts: u32,
+}
+
+/// The jobs below one MODEL_DIR.
+#[derive(Debug)]
+pub struct JobStore {
+    db: Db,
+}
+
+impl JobStore {
+    pub fn open(path: &Path) -> Result<Self, DbError> {
+        Ok(Self { db: Db::open(path, schema::prepare)? })
+    }
+
+    /// Runs functions of this module in one transaction that is on the disk when this returns.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, DbError> {
+        self.db.run(work).await
+    }
+
+    /// The same, again and again while another process holds the file up: what was trained must not be
+    /// lost to a backup that is being made.
+    pub async fn run_patiently<T: Send + 'static>(
+        &self,
+        work: impl Fn(&rusqlite::Connection) -> rusqlite::Result<T> + Clone + Send + 'static,
+    ) -> Result<T, DbError> {
+        loop {
+            match self.db.run(work.clone()).await {
+                Err(error) if error.is_passing() => {
+                    tracing::warn!("the job store cannot be written yet: {error}");
+                    sleep(PATIENCE_PAUSE).await;
+                }
+                done => return done,
+            }
+        }
+    }
+}
+
+/// The time in milliseconds since 1970.
+pub fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+#[cfg(test)]
+mod tests;

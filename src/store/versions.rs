@@ -1,0 +1,263 @@
+//! Trained versions of models, as folders below MODEL_DIR.
+//!
+//! The layout is the one that users of the original know:
+//! `MODEL_DIR/<project>/<version>/{train_data.json, train_data_info.json, event.json,
+//! job_result.json}`, the version being digits. A folder counts as a version once it holds
+//! `job_result.json`, which [`publish`] puts there last and whole. The newest one is served, unless
+//! [`choice`] says another. [`layout`] reads the folders, those of the original too.
+
+mod choice;
+mod layout;
+mod prune;
+mod publish;
+mod record;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use indexmap::IndexMap;
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use super::project_dir::{self, TooLong};
+use layout::{EVENT, TASKS, TASKS_INFO};
+pub use record::{Begun, Record};
+
+/// Our own folder below MODEL_DIR.
+const OWN: &str = ".label-studio-ml";
+
+/// The file below MODEL_DIR that its owner locks.
+pub fn lock_file(model_dir: &Path) -> PathBuf {
+    model_dir.join(OWN).join("lock")
+}
+
+/// What went wrong with the model folder.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    #[error(transparent)]
+    Project(#[from] TooLong),
+    #[error("{}: {reason}", path.display())]
+    Io { path: PathBuf, reason: io::Error },
+    #[error("the result of training is no JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Names the path that an input or output error is about.
+fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
+    |reason| StoreError::Io { path: path.to_owned(), reason }
+}
+
+/// A trained version that can be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Digits; grows with time.
+    pub id: u64,
+    /// What `fit` returned, as JSON.
+    pub train_output: Bytes,
+    /// A worker has loaded it once, so it can be served.
+    pub is_tried: bool,
+}
+
+/// What a training job starts from, kept beside its result.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Annotated tasks from /train: a JSON list and its length.
+    Tasks { json: &'a RawValue, count: usize },
+    /// A webhook event: its action and its payload, of which the rest is kept.
+    Event { action: &'a str, data: &'a RawValue },
+}
+
+/// The versions below one MODEL_DIR. Whoever writes must own it.
+#[derive(Debug)]
+pub struct Versions {
+    model_dir: PathBuf,
+    /// The newest job folder of each project, as it was when it was first asked for.
+    newest_folders: Mutex<HashMap<String, u64>>,
+}
+
+impl Versions {
+    /// Makes nothing: a model that only predicts may be served from a folder that cannot be
+    /// written.
+    pub fn open(model_dir: &Path) -> Self {
+        Self { model_dir: model_dir.to_owned(), newest_folders: Mutex::default() }
+    }
+
+    pub fn model_dir(&self) -> &Path {
+        &self.model_dir
+    }
+
+    /// Our own folder below MODEL_DIR.
+    pub fn own_dir(&self) -> PathBuf {
+        self.model_dir.join(OWN)
+    }
+
+    /// Keys of the projects that were trained here, as far as folders of theirs tell.
+    pub fn projects(&self) -> Vec<String> {
+        let folders = |dir: &Path| {
+            // A folder that is not there, or cannot be read, holds none.
+            let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+            let names: Vec<String> =
+                entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+            names
+        };
+        let has_versions = |name: &String| {
+            let is_key = !name.starts_with('.') && !name.contains('%');
+            is_key
+                && (!layout::job_folders(&self.model_dir.join(name)).is_empty()
+                    || self.record_ids(name).is_ok_and(|ids| !ids.is_empty()))
+        };
+        let mut names = folders(&self.model_dir);
+        names.extend(folders(&self.own_dir().join("versions")));
+        names.retain(has_versions);
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Ids of the versions of a project that can be served, newest first.
+    pub fn list(&self, project: &str) -> Result<Vec<u64>, StoreError> {
+        Ok(self.folders(project)?.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// The version of a project that is to be served: the one that was chosen, else the newest one;
+    /// if its result cannot be read, the one before.
+    pub fn current(&self, project: &str) -> Result<Option<Version>, StoreError> {
+        let folders = self.folders(project)?;
+        let newest = folders.first().map(|(id, _)| *id);
+        let chosen = newest.and_then(|newest| self.chosen(project, newest));
+        for (id, dir) in folders {
+            if chosen.is_some_and(|chosen| id > chosen) {
+                continue;
+            }
+            match layout::read_result(&dir) {
+                Ok(train_output) => {
+                    let is_tried = layout::is_tried(&dir);
+                    return Ok(Some(Version { id, train_output, is_tried }));
+                }
+                Err(error) => {
+                    tracing::error!(
+                        project,
+                        version = id,
+                        "this version cannot be read, an older one is served: {error}"
+                    );
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// A version of a project, also one that was refused.
+    pub fn find(&self, project: &str, id: u64) -> Result<Option<Version>, StoreError> {
+        let Some(dir) = self.folder(project, id)? else { return Ok(None) };
+        let train_output = layout::read_result(&dir)?;
+        Ok(Some(Version { id, train_output, is_tried: layout::is_tried(&dir) }))
+    }
+
+    /// Whether a job has made its version.
+    pub fn is_published(&self, project: &str, id: u64) -> Result<bool, StoreError> {
+        Ok(layout::is_published(&self.project_dir(project)?.join(id.to_string()))
+            || self.record(project, id)?.is_some())
+    }
+
+    /// The whole `job_result.json` of a version; none if the version is gone.
+    pub fn result(&self, project: &str, id: u64) -> Result<Option<Box<RawValue>>, StoreError> {
+        match self.folder(project, id)? {
+            Some(dir) => layout::whole_result(&dir).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The newest job folder of a project, finished or not: ids of jobs go on from there.
+    pub fn newest_folder(&self, project: &str) -> Result<u64, StoreError> {
+        let mut known = self.newest_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(newest) = known.get(project) {
+            return Ok(*newest);
+        }
+        let recorded = self.record_ids(project)?.into_iter().next();
+        let folders = layout::job_folders(&self.project_dir(project)?);
+        let newest = folders.into_iter().chain(recorded).max().unwrap_or(0);
+        known.insert(project.to_owned(), newest);
+        Ok(newest)
+    }
+
+    /// Makes the folder of a job, with what the job starts from; what an earlier run of the job left
+    /// there goes.
+    pub fn begin(&self, project: &str, id: u64, input: &Input<'_>) -> Result<PathBuf, StoreError> {
+        let dir = self.project_dir(project)?.join(id.to_string());
+        match fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&dir)(error)),
+            _ => fs::create_dir_all(&dir).map_err(at(&dir))?,
+        }
+        match input {
+            Input::Tasks { json, count } => {
+                write(&dir.join(TASKS), json.get().as_bytes())?;
+                let info = serde_json::to_vec(&serde_json::json!({ "count": count }))?;
+                write(&dir.join(TASKS_INFO), &info)?;
+            }
+            Input::Event { action, data } => {
+                #[derive(serde::Serialize)]
+                struct Stored<'a> {
+                    event: &'a str,
+                    job_id: String,
+                    data: IndexMap<Cow<'a, str>, &'a RawValue>,
+                }
+                let mut data: IndexMap<Cow<'_, str>, &RawValue> = serde_json::from_str(data.get())?;
+                data.shift_remove("action");
+                let event = Stored { event: action, job_id: id.to_string(), data };
+                write(&dir.join(EVENT), &serde_json::to_vec_pretty(&event)?)?;
+            }
+        }
+        Ok(dir)
+    }
+
+    fn project_dir(&self, project: &str) -> Result<PathBuf, StoreError> {
+        Ok(self.model_dir.join(project_dir::name(project)?))
+    }
+
+    /// Folders that are versions of `project` and were not refused, newest first.
+    fn folders(&self, project: &str) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+        let mut folders = self.all_folders(project)?;
+        folders.retain(|(_, dir)| !layout::is_refused(dir));
+        Ok(folders)
+    }
+
+    fn folder(&self, project: &str, id: u64) -> Result<Option<PathBuf>, StoreError> {
+        let folders = self.all_folders(project)?;
+        Ok(folders.into_iter().find(|(found, _)| *found == id).map(|(_, dir)| dir))
+    }
+
+    /// Folders that are versions of `project`, newest first.
+    fn all_folders(&self, project: &str) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+        let own = self.project_dir(project)?;
+        let mut folders: Vec<_> = layout::job_folders(&own)
+            .into_iter()
+            .map(|id| (id, own.join(id.to_string())))
+            .filter(|(_, dir)| layout::is_published(dir))
+            .collect();
+        if own != self.model_dir {
+            let shared = layout::job_folders(&self.model_dir)
+                .into_iter()
+                .map(|id| (id, self.model_dir.join(id.to_string())))
+                .filter(|(_, dir)| layout::is_published(dir) && layout::belongs_to(dir, project));
+            folders.extend(shared);
+        }
+        folders.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
+        folders.dedup_by_key(|(id, _)| *id);
+        Ok(folders)
+    }
+}
+
+/// Writes what Label Studio sent, which may hold tokens: for the owner alone.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let opened = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
+    opened.and_then(|mut file| file.write_all(bytes)).map_err(at(path))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,495 @@
+//! What becomes of a job, with the real queue, model folder and serving layer: only `fit` is made up.
+
+mod edges;
+
+use std::fs;
+use std::sync::Mutex;
+
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::super::queue::Request;
+use super::super::scripted::{Scripted, Told, WORKER};
+use super::*;
+use crate::serving::testing::{Heard, Loads, Stage, class, raised};
+use crate::store::jobs::{Job, JobState, JobStore};
+use crate::testing::{DEADLINE, run_in_time, until};
+use crate::wire::protocol::{ClassInfo, ModelErrorKind};
+use crate::workers::handle::WorkerError;
+use crate::workers::output::job::JobOutput;
+
+pub(super) const PROJECT: &str = "2.1795430965";
+pub(super) const OPTIONS: TrainingOptions = TrainingOptions {
+    lock_wait: Duration::ZERO,
+    linger: Duration::from_secs(600),
+    drain: Duration::ZERO,
+    keep_versions: None,
+    in_worker: false,
+};
+
+pub(super) type Fitted = Result<&'static str, TrainingError>;
+
+/// A server that trains, without its runner.
+pub(super) struct Bench {
+    pub(super) stage: Stage,
+    pub(super) queue: Arc<Queue>,
+    owner: Option<Owner>,
+    pub(super) store: Arc<JobStore>,
+    pub(super) versions: Arc<Versions>,
+}
+
+/// The same with its runner.
+pub(super) struct Runs {
+    pub(super) bench: Bench,
+    told: Arc<Mutex<Vec<Told>>>,
+    stop: watch::Sender<bool>,
+    running: JoinHandle<()>,
+}
+
+impl Bench {
+    pub(super) async fn new(generation: u8) -> Self {
+        Self::of(class(generation)).await
+    }
+
+    pub(super) async fn of(class: ClassInfo) -> Self {
+        let stage = Stage::new(class);
+        let queue = Arc::new(Queue::new(None));
+        let owner = own(&stage.serving, &queue, Duration::ZERO).await.unwrap();
+        let (store, versions) = (Arc::clone(&owner.store), Arc::clone(&owner.versions));
+        Self { stage, queue, owner: Some(owner), store, versions }
+    }
+
+    pub(super) fn run<F>(
+        mut self,
+        options: TrainingOptions,
+        fit: impl Fn(FitJob, Arc<JobOutput>) -> F + Send + Sync + 'static,
+    ) -> Runs
+    where
+        F: Future<Output = Fitted> + Send + 'static,
+    {
+        let (scripted, told) = Scripted::new(
+            options.in_worker,
+            Box::new(move |job, output| {
+                let fitted = fit(job, output);
+                Box::pin(
+                    async move { fitted.await.map(|json| Bytes::from_static(json.as_bytes())) },
+                )
+            }),
+        );
+        let runner = Runner {
+            queue: Arc::clone(&self.queue),
+            serving: Arc::clone(&self.stage.serving),
+            owner: self.owner.take().unwrap(),
+            trainer: Trainer::Scripted(scripted),
+            options,
+        };
+        let (stop, stopped) = watch::channel(false);
+        let running = tokio::spawn(runner.run(stopped));
+        Runs { bench: self, told, stop, running }
+    }
+
+    /// Runs jobs whose `fit` returns the same every time.
+    pub(super) fn run_returning(self, options: TrainingOptions, json: &'static str) -> Runs {
+        self.run(options, move |_, _| async move { Ok(json) })
+    }
+}
+
+impl Runs {
+    pub(super) async fn add(&self, action: Option<&str>, body: &'static str) -> u64 {
+        let request = Request {
+            project: PROJECT.into(),
+            label_config: Some("<View/>".into()),
+            action: action.map(str::to_owned),
+            payload: Bytes::from_static(body.as_bytes()),
+            generation: self.bench.stage.class.generation,
+        };
+        self.bench.queue.add(request, &self.bench.versions).await.unwrap().id
+    }
+
+    pub(super) async fn event(&self) -> u64 {
+        self.add(Some("ANNOTATION_CREATED"), "{}").await
+    }
+
+    pub(super) async fn tasks(&self) -> u64 {
+        self.add(None, r#"{"annotations": [1, 2, 3]}"#).await
+    }
+
+    pub(super) async fn ended(&self, id: u64) -> Job {
+        let job = self.bench.queue.ended(id, DEADLINE).await.unwrap();
+        assert!(job.state.is_ended(), "{job:?}");
+        job
+    }
+
+    pub(super) async fn job(&self, id: u64) -> Job {
+        self.bench.queue.job(id).await.unwrap()
+    }
+
+    /// Runs an event to its end.
+    pub(super) async fn train(&self) -> Job {
+        let id = self.event().await;
+        self.ended(id).await
+    }
+
+    /// Ends the server.
+    pub(super) async fn end(&mut self) {
+        self.stop.send_replace(true);
+        timeout(DEADLINE, &mut self.running).await.unwrap().unwrap();
+    }
+
+    pub(super) fn told(&self) -> Vec<Told> {
+        self.told.lock().unwrap().clone()
+    }
+
+    /// What the trainer was told, but for the beginnings of runs.
+    pub(super) fn told_of_ends(&self) -> Vec<Told> {
+        let mut told = self.told();
+        told.retain(|told| !matches!(told, Told::Prepare | Told::Fit { .. }));
+        told
+    }
+
+    pub(super) fn served(&self) -> Option<String> {
+        self.bench.stage.serving.version(PROJECT)
+    }
+
+    pub(super) fn folder(&self, id: u64) -> std::path::PathBuf {
+        self.bench.stage.dir.path().join(PROJECT).join(id.to_string())
+    }
+
+    /// Versions that are there, of either generation, newest first.
+    pub(super) fn versions(&self) -> Vec<u64> {
+        let mut versions = self.bench.versions.list(PROJECT).unwrap();
+        versions.extend(self.bench.versions.record_ids(PROJECT).unwrap());
+        versions
+    }
+
+    pub(super) fn add_worker(&self, loads: Loads) -> Heard {
+        self.bench.stage.add_worker(loads)
+    }
+}
+
+fn cancelled_while_it_runs(
+    store: &Arc<JobStore>,
+    job: &FitJob,
+) -> impl Future<Output = ()> + use<> {
+    let (store, id) = (Arc::clone(store), job.id.parse().unwrap());
+    async move {
+        store.run(move |db| transitions::cancel(db, id)).await.unwrap();
+    }
+}
+
+#[test]
+fn what_fit_returned_becomes_the_version_that_is_served() {
+    run_in_time(|| async {
+        let mut runs = Bench::new(1).await.run_returning(OPTIONS, r#"{"n": 1}"#);
+        let job = runs.train().await;
+        assert_eq!((job.state, job.version, job.error), (JobState::Succeeded, Some(job.id), None));
+        assert_eq!(runs.served(), Some(job.id.to_string()));
+        let version = runs.bench.versions.current(PROJECT).unwrap().unwrap();
+        assert_eq!((version.id, &version.train_output[..]), (job.id, br#"{"n": 1}"#.as_slice()));
+        assert!(runs.folder(job.id).join("event.json").exists());
+        let event = Some("ANNOTATION_CREATED".to_owned());
+        let fit = Told::Fit { id: job.id.to_string(), event, body: Bytes::from_static(b"{}") };
+        runs.end().await;
+        assert_eq!(
+            runs.told(),
+            [Told::Prepare, fit, Told::Finish { clean: true }, Told::Kill],
+            "the trainer goes with the server"
+        );
+    });
+}
+
+#[test]
+fn of_a_webhook_only_a_dict_is_kept_and_of_train_everything() {
+    run_in_time(|| async {
+        for (json, by_webhook) in
+            [("{}", true), ("[1]", false), ("null", false), ("\"{\"", false), ("3", false)]
+        {
+            let runs = Bench::new(1).await.run_returning(OPTIONS, json);
+            let job = runs.train().await;
+            assert_eq!((job.state, job.error), (JobState::Succeeded, None), "{json}");
+            assert_eq!(job.version, by_webhook.then_some(job.id), "{json}");
+            assert_eq!(runs.versions().len(), usize::from(by_webhook), "{json}");
+            let id = runs.tasks().await;
+            assert_eq!(runs.ended(id).await.version, Some(id), "{json}");
+            let info = fs::read_to_string(runs.folder(id).join("train_data_info.json")).unwrap();
+            assert_eq!(info, r#"{"count":3}"#);
+        }
+    });
+}
+
+#[test]
+fn a_job_without_what_it_trains_on_fails_and_nothing_is_run() {
+    run_in_time(|| async {
+        let runs = Bench::new(1).await.run_returning(OPTIONS, "{}");
+        for (body, missing) in [("{}", "missing field `annotations`"), ("[]", "expected a map")] {
+            let id = runs.add(None, body).await;
+            let job = runs.ended(id).await;
+            let error = job.error.unwrap();
+            assert_eq!(job.state, JobState::Failed);
+            assert!(error.starts_with("the payload of the job cannot be read: "), "{error}");
+            assert!(error.contains(missing), "{error}");
+        }
+        assert_eq!(runs.told(), [Told::Finish { clean: false }, Told::Finish { clean: false }]);
+    });
+}
+
+#[test]
+fn a_job_whose_fit_raises_fails_and_the_version_before_stays() {
+    run_in_time(|| async {
+        let fails = Arc::new(Mutex::new(false));
+        let failing = Arc::clone(&fails);
+        let runs = Bench::new(1).await.run(OPTIONS, move |job, _| {
+            fs::write(job.workdir.join("half.pt"), "weights").unwrap();
+            let fails = *failing.lock().unwrap();
+            async move {
+                let raised = WorkerError::Model(raised(ModelErrorKind::Raised));
+                if fails { Err(raised.into()) } else { Ok("{}") }
+            }
+        });
+        let good = runs.train().await;
+        *fails.lock().unwrap() = true;
+        let job = runs.train().await;
+        assert_eq!((job.state, job.error.as_deref()), (JobState::Failed, Some("KeyError: 'x'")));
+        assert_eq!((job.version, job.attempts), (None, 1));
+        assert_eq!(runs.versions(), [good.id]);
+        assert_eq!(runs.served(), Some(good.id.to_string()));
+        assert!(runs.folder(job.id).join("half.pt").exists(), "somebody may want to look at it");
+        assert_eq!(
+            runs.told_of_ends(),
+            [Told::Finish { clean: true }, Told::Finish { clean: false }]
+        );
+    });
+}
+
+#[test]
+fn a_job_whose_worker_dies_is_run_once_more_in_an_empty_folder() {
+    run_in_time(|| async {
+        let runs = Bench::new(1).await.run(OPTIONS, |job, _| {
+            let half = job.workdir.join("half.pt");
+            assert!(!half.exists());
+            fs::write(half, "weights").unwrap();
+            async { Err(TrainingError::Died("was killed by signal 9".into())) }
+        });
+        let job = runs.train().await;
+        assert_eq!((job.state, job.attempts), (JobState::Lost, 2));
+        assert_eq!(job.error.unwrap(), "the training worker was killed by signal 9");
+        let fits = runs.told().into_iter().filter(|told| matches!(told, Told::Fit { .. })).count();
+        assert_eq!(fits, 2);
+    });
+}
+
+#[test]
+fn the_worker_of_a_job_is_known_while_it_runs() {
+    run_in_time(|| async {
+        let bench = Bench::new(1).await;
+        let store = Arc::clone(&bench.store);
+        let runs = bench.run(OPTIONS, move |_, _| {
+            let store = Arc::clone(&store);
+            async move {
+                let orphans = store.run(transitions::orphans).await.unwrap();
+                assert_eq!(orphans[0].worker.as_deref(), Some(WORKER));
+                Ok("{}")
+            }
+        });
+        assert_eq!(runs.train().await.state, JobState::Succeeded);
+    });
+}
+
+#[test]
+fn an_event_that_the_class_does_not_learn_from_any_more_is_not_run() {
+    run_in_time(|| async {
+        let runs = Bench::new(1).await.run_returning(OPTIONS, "{}");
+        let id = runs.add(Some("TASKS_CREATED"), "{}").await;
+        let job = runs.ended(id).await;
+        assert_eq!(job.state, JobState::Cancelled);
+        assert_eq!(
+            job.error.unwrap(),
+            "ignored: TASKS_CREATED does not train; these actions do: ANNOTATION_CREATED"
+        );
+        assert_eq!(runs.told(), [Told::Finish { clean: false }]);
+        assert!(!runs.folder(id).exists());
+    });
+}
+
+#[test]
+fn a_job_that_is_cancelled_while_it_runs_is_interrupted() {
+    run_in_time(|| async {
+        for generation in [1, 2] {
+            let begun = Arc::new(tokio::sync::Notify::new());
+            let begins = Arc::clone(&begun);
+            let options = TrainingOptions { in_worker: generation == 2, ..OPTIONS };
+            let runs = Bench::new(generation).await.run(options, move |_, _| {
+                begins.notify_one();
+                std::future::pending()
+            });
+            let id = runs.event().await;
+            begun.notified().await;
+            assert!(runs.bench.queue.cancel(id).await.unwrap().cancel_requested);
+            let job = runs.ended(id).await;
+            assert_eq!((job.state, job.error.as_deref()), (JobState::Cancelled, Some("cancelled")));
+            assert_eq!(runs.told_of_ends(), [Told::Interrupt, Told::Finish { clean: false }]);
+            assert_eq!(runs.versions(), [0; 0]);
+            assert!(runs.bench.versions.interrupted_trainings().is_empty());
+        }
+    });
+}
+
+#[test]
+fn a_job_that_was_cancelled_before_it_could_be_published_is_not() {
+    run_in_time(|| async {
+        for (generation, served) in [(1, "INITIAL"), (2, "0.0.1")] {
+            let bench = Bench::new(generation).await;
+            let store = Arc::clone(&bench.store);
+            let options = TrainingOptions { in_worker: generation == 2, ..OPTIONS };
+            // Nobody tells the runner in time.
+            let runs = bench.run(options, move |job, _| {
+                let cancelled = cancelled_while_it_runs(&store, &job);
+                async move {
+                    cancelled.await;
+                    Ok(r#"{"n": 1}"#)
+                }
+            });
+            let job = runs.train().await;
+            assert_eq!((job.state, job.version), (JobState::Cancelled, None), "{generation}");
+            assert_eq!(job.error.as_deref(), Some("cancelled"));
+            assert_eq!(runs.versions(), [0; 0], "{generation}");
+            assert_eq!(runs.served().as_deref(), Some(served));
+            assert!(runs.bench.versions.interrupted_trainings().is_empty());
+            assert_eq!(runs.told_of_ends(), [Told::Finish { clean: true }]);
+        }
+    });
+}
+
+#[test]
+fn a_version_that_cannot_be_loaded_is_a_success_that_says_so() {
+    run_in_time(|| async {
+        let runs = Bench::new(1).await.run_returning(OPTIONS, "{}");
+        let good = runs.train().await;
+        runs.add_worker(Box::new(|_| Err(raised(ModelErrorKind::Construct))));
+        let job = runs.train().await;
+        assert_eq!((job.state, job.version), (JobState::Succeeded, Some(job.id)));
+        let error =
+            "published, but it cannot be loaded, so the version before is served: KeyError: 'x'";
+        assert_eq!(job.error.as_deref(), Some(error));
+        assert_eq!(runs.served(), Some(good.id.to_string()));
+        assert_eq!(runs.versions(), [good.id], "it is refused after a restart too");
+    });
+}
+
+#[test]
+fn old_versions_go_when_a_new_one_is_served_and_not_before() {
+    run_in_time(|| async {
+        let options = TrainingOptions { keep_versions: Some(2), ..OPTIONS };
+        let runs = Bench::new(1).await.run_returning(options, "{}");
+        let loads = Arc::new(Mutex::new(true));
+        let is_well = Arc::clone(&loads);
+        runs.add_worker(Box::new(move |_| {
+            // Of a kind that says nothing against the version.
+            if *is_well.lock().unwrap() {
+                Ok(())
+            } else {
+                Err(raised(ModelErrorKind::ConfigMissing))
+            }
+        }));
+        let (first, second) = (runs.train().await.id, runs.train().await.id);
+        assert_eq!(runs.versions(), [second, first]);
+        *loads.lock().unwrap() = false;
+        let third = runs.train().await;
+        assert!(third.error.is_some());
+        assert_eq!(
+            runs.versions(),
+            [third.id, second, first],
+            "the one that is served may be next"
+        );
+        *loads.lock().unwrap() = true;
+        let fourth = runs.train().await;
+        assert_eq!(fourth.error, None);
+        assert_eq!(runs.versions(), [fourth.id, third.id]);
+    });
+}
+
+#[test]
+fn versions_stay_where_nobody_says_how_many() {
+    run_in_time(|| async {
+        let runs = Bench::new(1).await.run_returning(OPTIONS, "{}");
+        for _ in 0..4 {
+            runs.train().await;
+        }
+        assert_eq!(runs.versions().len(), 4);
+    });
+}
+
+#[test]
+fn a_job_that_runs_when_the_server_stops_goes_back_to_the_queue() {
+    run_in_time(|| async {
+        for (in_worker, ends) in [(false, Told::Kill), (true, Told::Interrupt)] {
+            let begun = Arc::new(tokio::sync::Notify::new());
+            let begins = Arc::clone(&begun);
+            let options = TrainingOptions { in_worker, ..OPTIONS };
+            let mut runs = Bench::new(1).await.run(options, move |_, _| {
+                begins.notify_one();
+                std::future::pending()
+            });
+            let id = runs.event().await;
+            begun.notified().await;
+            runs.end().await;
+            let job = runs.job(id).await;
+            assert_eq!((job.state, job.attempts, job.error), (JobState::Queued, 0, None));
+            assert_eq!(runs.told_of_ends(), [ends, Told::Finish { clean: false }, Told::Kill]);
+        }
+    });
+}
+
+#[test]
+fn a_job_may_end_within_the_drain_time_and_none_is_begun_after_it() {
+    run_in_time(|| async {
+        let (begun, go) =
+            (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
+        let (begins, goes) = (Arc::clone(&begun), Arc::clone(&go));
+        let options = TrainingOptions { drain: DEADLINE, ..OPTIONS };
+        let mut runs = Bench::new(1).await.run(options, move |_, _| {
+            begins.notify_one();
+            let goes = Arc::clone(&goes);
+            async move {
+                goes.notified().await;
+                Ok("{}")
+            }
+        });
+        let (first, second) = (runs.tasks().await, runs.tasks().await);
+        begun.notified().await;
+        runs.stop.send_replace(true);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(runs.job(first).await.state, JobState::Running);
+        go.notify_one();
+        runs.end().await;
+        assert_eq!(runs.job(first).await.state, JobState::Succeeded);
+        assert_eq!(runs.job(first).await.version, Some(first));
+        assert_eq!(runs.job(second).await.state, JobState::Queued);
+    });
+}
+
+#[test]
+fn a_training_worker_that_has_nothing_to_do_goes_after_a_while() {
+    run_in_time(|| async {
+        let options = TrainingOptions { linger: Duration::from_millis(20), ..OPTIONS };
+        let mut runs = Bench::new(1).await.run_returning(options, "{}");
+        runs.train().await;
+        until(|| runs.told().last() == Some(&Told::Retire)).await;
+        runs.train().await;
+        runs.end().await;
+        let prepared = runs.told().into_iter().filter(|told| *told == Told::Prepare).count();
+        assert_eq!(prepared, 2);
+    });
+}
+
+#[test]
+fn jobs_of_a_class_without_fit_are_not_run() {
+    run_in_time(|| async {
+        let bench = Bench::of(ClassInfo { train_events: Vec::new(), ..class(1) }).await;
+        let runs = bench.run_returning(OPTIONS, "{}");
+        let id = runs.tasks().await;
+        let job = runs.ended(id).await;
+        assert_eq!(job.state, JobState::Cancelled);
+        assert_eq!(job.error.unwrap(), "ignored: Model has no fit method, so nothing is trained");
+    });
+}

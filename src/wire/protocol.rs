@@ -1,0 +1,360 @@
+//! The messages between the server and its workers, the wire format of [`crate::wire::frame`] headers.
+//!
+//! Server → worker: [`ToWorker`]; worker → server: [`FromWorker`]. Both sides come from the same
+//! wheel, so there is one version and no negotiation: a `hello` with another [`PROTOCOL`] is
+//! refused. Every message has a snapshot, so a change of the wire is a visible change.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::predictions::Mended;
+
+/// Version of this protocol, said in `hello`.
+pub const PROTOCOL: u32 = 1;
+
+/// Number of a request on one channel; answers carry the number of their request.
+pub type RequestId = u64;
+/// Number of a model specification, unique in one server process.
+pub type ModelId = u64;
+
+/// What the server says to a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToWorker {
+    /// The first message: which program to import, and for what.
+    Configure(Configure),
+    /// Learn of a model; with `request`, make an instance unless one stands, or in any case with
+    /// `renew`. The body is `train_output` as JSON, of that many bytes, none if untrained, and then the
+    /// body of the newest /setup of the project, if there was one.
+    Load {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<RequestId>,
+        model: ModelSpec,
+        renew: bool,
+        names: VersionNames,
+        train_output: usize,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        setup: Option<HttpHead>,
+    },
+    /// From now on a model's predictions are marked with another version.
+    Name { model: ModelId, names: VersionNames },
+    /// Forget an instance; requests that run on it end undisturbed.
+    Unload { model: ModelId },
+    /// Predict; the body is the body of the HTTP request, unparsed.
+    Predict {
+        request: RequestId,
+        model: ModelId,
+        force_reload: bool,
+        http: HttpHead,
+        /// It may be answered together with others.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        batch: Option<Batchable>,
+    },
+    /// Nobody wants the answer to a prediction any more: do not begin it, or break it off.
+    Cancel { request: RequestId },
+    /// Break a prediction off unless it has begun.
+    Withdraw { request: RequestId },
+    /// Train; the body is the body of the HTTP request, unparsed.
+    Fit { request: RequestId, model: ModelId, job: FitJob },
+    /// Answer to `key`; the body is the value, if one was asked for.
+    KeyAnswer { request: RequestId, outcome: KeyOutcome },
+    /// End, after what is running now.
+    Shutdown,
+}
+
+/// What a worker says to the server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromWorker {
+    /// The process runs; nothing of the user's was imported yet.
+    Hello { protocol: u32, pid: u32, python: String },
+    /// The script was imported and the class found.
+    ClassReady(ClassInfo),
+    /// The script could not be imported, or holds no usable class.
+    ClassFailed(ImportFailure),
+    /// Answer to `load`.
+    Loaded { request: RequestId },
+    /// Answer to `predict`; the body is the body of the HTTP answer.
+    Predicted {
+        request: RequestId,
+        tasks: usize,
+        #[serde(default, skip_serializing_if = "Mended::is_empty")]
+        mended: Mended,
+    },
+    /// Answer to `fit`; the body is what `fit` returned, as JSON.
+    Fitted { request: RequestId },
+    /// Any request that failed.
+    Failed { request: RequestId, error: ModelError },
+    /// User code asks for something that is kept for a project, or keeps it; the body is the value.
+    Key { request: RequestId, ask: KeyAsk, project: String, key: String },
+    /// Sent every second; `interpreter_ms` is how long the last check waited for the interpreter, and
+    /// `loading` whether instances are being made or trained, which may keep it for long.
+    Heartbeat { interpreter_ms: u64, loading: bool },
+}
+
+/// What a worker process is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Answers predictions for as long as the server lives.
+    Predict,
+    /// Runs one training job and ends, so that GPU memory comes back.
+    Train,
+    /// Imports a script for `init`, reports its classes and siblings, and ends.
+    Inspect,
+}
+
+/// Where the model class comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A script, and the class in it if the user named one.
+    Script { path: PathBuf, class: Option<String> },
+    /// A project's `_wsgi.py`, which hands the class to `init_app`.
+    Wsgi { path: PathBuf },
+}
+
+/// The first message to a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Configure {
+    pub role: Role,
+    pub source: Source,
+    /// Folder that user code sees as its working folder: the caller's.
+    pub cwd: PathBuf,
+    /// `MODEL_DIR` where it is known before the import; else the class decides (see `ClassInfo`).
+    pub model_dir: Option<PathBuf>,
+    /// Keyword arguments for the class, from config.json and `--with`.
+    pub init_kwargs: serde_json::Map<String, serde_json::Value>,
+    /// Concurrent predictions in this worker.
+    pub threads: usize,
+    /// Most tasks of several requests that `predict` may be given in one call; 0: each has its own.
+    #[serde(default)]
+    pub max_batch_size: usize,
+    /// Level for the root logger of user code, DEBUG, INFO, WARNING or ERROR, if the user named one.
+    pub log_level: Option<String>,
+    /// Niceness of a training worker; without one it computes while nobody else wants to.
+    pub train_nice: Option<i32>,
+    /// Construct the class once with `init_kwargs` alone, as `--check` asks.
+    pub check: bool,
+    /// Generation 2: make an instance for every request, as the original does.
+    #[serde(default)]
+    pub fresh_instances: bool,
+    /// Hosts that files of tasks may come from, as the user listed them; without it the worker's own
+    /// environment counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_hosts: Option<String>,
+}
+
+/// What must be known of a request to answer it together with others of its model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batchable {
+    pub tasks: usize,
+    /// Its `params` as they came; only those with the same are answered together.
+    pub params: String,
+}
+
+/// What a worker found out about the user's class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClassInfo {
+    pub class: String,
+    /// Generation of the API that the class is written for: 1 or 2.
+    pub generation: u8,
+    /// Why it was taken for that generation, for the log.
+    pub reason: String,
+    /// `MODEL_DIR` in force.
+    pub model_dir: PathBuf,
+    /// False when the class says `THREAD_SAFE = False`.
+    pub thread_safe: bool,
+    /// Webhook actions that train the class; empty for a class without `fit`.
+    pub train_events: Vec<String>,
+    /// The class overrides `process_event` and wants to see every action.
+    pub wants_every_event: bool,
+    /// All model classes of the script and the files that it needs beside itself (`Inspect` only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inspection: Option<Inspection>,
+}
+
+/// What `init` needs to know of a script.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inspection {
+    /// Modules and packages beside the script that it imports, as paths relative to its folder.
+    pub siblings: Vec<PathBuf>,
+}
+
+/// Why no class could be had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportFailure {
+    pub kind: ImportFailureKind,
+    /// One sentence.
+    pub message: String,
+    /// The user's own lines of the traceback, where there is one.
+    pub traceback: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportFailureKind {
+    /// The script is not there.
+    Missing,
+    /// Importing it raised.
+    Raised,
+    /// It holds no subclass of `LabelStudioMLBase`.
+    NoClass,
+    /// It holds several, and none was named.
+    SeveralClasses,
+    /// `label_studio_ml` in this environment is another package than ours.
+    ForeignPackage,
+    /// `--check` could not construct the class.
+    CheckFailed,
+}
+
+/// Everything that makes an instance of a model what it is, but for its `train_output`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelSpec {
+    pub id: ModelId,
+    /// Project key as Label Studio sends it, `{id}.{created_at as unix time}`; empty: no project.
+    pub project: String,
+    pub label_config: Option<String>,
+    /// Digits, or `INITIAL` for a model that was never trained.
+    pub version: String,
+    /// Address and token of Label Studio, known once /setup was called.
+    pub connection: Option<Connection>,
+}
+
+impl ModelSpec {
+    /// The id of the project as user code of generation 2 knows it: without its time of creation.
+    pub fn project_id(&self) -> &str {
+        project_id(&self.project)
+    }
+}
+
+/// The id in the key of a project.
+pub fn project_id(key: &str) -> &str {
+    key.split('.').next().unwrap_or_default()
+}
+
+/// How predictions of a model are marked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionNames {
+    /// The version that /setup tells, and that predictions carry.
+    pub served: String,
+    /// What the model itself calls this version; predictions that say so get `served` instead.
+    pub own: Vec<String>,
+}
+
+/// A request over HTTP without its body, for user code that looks at `flask.request`.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpHead {
+    /// Path and query.
+    pub target: String,
+    /// A line `name: value` for each header; hardly anybody looks at them.
+    pub headers: String,
+}
+
+impl std::fmt::Debug for HttpHead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Headers carry credentials.
+        f.debug_struct("HttpHead").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+/// What user code wants of what is kept for its project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyAsk {
+    Get,
+    Has,
+    Set,
+    Delete,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyOutcome {
+    /// The value is in the body, or (`has`) there is one.
+    Found,
+    /// There is no value.
+    Absent,
+    /// It is kept, or forgotten.
+    Done,
+    /// The server keeps nothing for this worker.
+    NotKept,
+    /// The value could not be read or written.
+    Failed(String),
+}
+
+/// How user code reaches Label Studio.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    pub hostname: String,
+    pub access_token: String,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("hostname", &self.hostname)
+            .field("access_token", &"…")
+            .finish()
+    }
+}
+
+/// One training job, as the training worker sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FitJob {
+    /// Digits; also the version that the job makes.
+    pub id: String,
+    /// Folder of the job, made by the server; what `fit` writes there is published with it.
+    pub workdir: PathBuf,
+    /// The webhook action, or none for /train, which brings annotated tasks.
+    pub event: Option<String>,
+}
+
+/// Why a model could not be made, or did not predict or train.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelError {
+    pub kind: ModelErrorKind,
+    /// Class of the exception, `KeyError`.
+    pub class: String,
+    /// `str(exception)`.
+    pub message: String,
+    pub traceback: Option<String>,
+    /// What user code asked for by raising `AnswerException`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+}
+
+/// The answer that an `AnswerException` describes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// 400 to 599.
+    pub status: u16,
+    /// Goes into the `result` of the error body.
+    pub result: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelErrorKind {
+    /// The constructor raised.
+    Construct,
+    /// The constructor raised, and there was no labelling config to give it.
+    ConfigMissing,
+    /// The labelling config is not well-formed.
+    ConfigMalformed,
+    /// `predict` or `fit` raised.
+    Raised,
+    /// What they returned cannot be written as JSON.
+    Result,
+    /// The request body is no JSON object that the model could be called with.
+    Request,
+    /// The model was unloaded while the request was on its way; the server asks again.
+    Unloaded,
+    /// It was cancelled before it began.
+    Cancelled,
+}
+
+#[cfg(test)]
+mod tests;

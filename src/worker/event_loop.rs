@@ -1,0 +1,293 @@
+//! The loop inside a worker process.
+//!
+//! One Rust thread sees to it that the channel is read, another sends heartbeats; predictions run on
+//! threads of the interpreter, the import and training on its main thread. When the server is gone whoever
+//! reads ends the whole process group at once, whatever the interpreter is doing.
+
+mod predict;
+mod reader;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use self::predict::predict_loop;
+use self::reader::Incoming;
+use crate::os::descendants::end_this_worker;
+use crate::os::priority;
+use crate::os::wakeup::Wakeup;
+use crate::wire::frame::FrameError;
+use crate::wire::protocol::{
+    Batchable, FitJob, FromWorker, ModelError, ModelErrorKind, ModelId, PROTOCOL, RequestId, Role,
+    ToWorker,
+};
+use crate::wire::shared_body::Received;
+use crate::wire::worker_end::Writer;
+use crate::worker::host::{HttpRequest, ModelHost};
+use crate::worker::key_client::KeyClient;
+use crate::worker::scheduler::Dispatch;
+use crate::worker::work_queue::WorkQueue;
+
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Why a worker could not work.
+#[derive(Debug, Error)]
+pub enum RuntimeError {
+    #[error("the channel to the server: {0}")]
+    Channel(#[from] FrameError),
+    #[error("the first message must be `configure`, not {0}")]
+    NotConfigured(String),
+    #[error("a thread could not be started: {0}")]
+    Thread(#[from] io::Error),
+}
+
+#[derive(Debug)]
+struct Predict {
+    request: RequestId,
+    force_reload: bool,
+    http: HttpRequest,
+    batch: Option<Batchable>,
+}
+
+struct Load {
+    request: RequestId,
+    model: ModelId,
+    renew: bool,
+    /// The thread that makes the instance keeps it.
+    keep: bool,
+}
+
+struct Fit {
+    request: RequestId,
+    model: ModelId,
+    job: FitJob,
+    body: Received,
+}
+
+/// The lists of work, one for each kind of thread.
+#[derive(Default)]
+struct Queues {
+    predict: Arc<Dispatch<Predict>>,
+    load: WorkQueue<Load>,
+    fit: WorkQueue<Fit>,
+}
+
+impl Queues {
+    fn close(&self) {
+        self.predict.close();
+        self.load.close();
+        self.fit.close();
+    }
+}
+
+/// What all threads of a worker share.
+struct Shared<H> {
+    host: Arc<H>,
+    queues: Queues,
+    incoming: Incoming,
+    writer: Arc<Writer>,
+    /// Most tasks of several requests for one call; 0: each request has its own.
+    max_batch_size: usize,
+    /// Instances that are being made, or trained.
+    loading: AtomicUsize,
+}
+
+impl<H: ModelHost> Shared<H> {
+    /// Makes sure of an instance. That may keep the interpreter for long, and is no reason to worry.
+    fn load(
+        &self,
+        model: ModelId,
+        renew: bool,
+        request: Option<&HttpRequest>,
+    ) -> Result<(), ModelError> {
+        self.loading.fetch_add(1, Ordering::Relaxed);
+        let loaded = self.host.load(model, renew, request);
+        self.loading.fetch_sub(1, Ordering::Relaxed);
+        loaded
+    }
+}
+
+/// Serves one server over `channel` until it says `shutdown`. Call it on the main thread.
+pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), RuntimeError> {
+    let (mut reader, writer) = crate::wire::worker_end::open(channel)?;
+    let writer = Arc::new(writer);
+    writer.send(
+        &FromWorker::Hello {
+            protocol: PROTOCOL,
+            pid: std::process::id(),
+            python: host.python_version(),
+        },
+        &[],
+    )?;
+    let configure = match host.wait(|| reader.receive())? {
+        Some((ToWorker::Configure(configure), _)) => configure,
+        Some((other, _)) => return Err(RuntimeError::NotConfigured(format!("{other:?}"))),
+        None => return Ok(()),
+    };
+
+    let (wakeup, queues) = (Arc::new(Wakeup::new()?), Queues::default());
+    queues.predict.let_read(Arc::clone(&wakeup));
+    let keys = Arc::new(KeyClient::new(Arc::clone(&writer), Arc::clone(&queues.predict) as _));
+    host.keep_keys_with(&keys);
+    let shared = Arc::new(Shared {
+        host: Arc::clone(host),
+        queues,
+        incoming: Incoming::new(reader, wakeup, keys),
+        writer: Arc::clone(&writer),
+        max_batch_size: configure.max_batch_size,
+        loading: AtomicUsize::default(),
+    });
+    reader::spawn_lookout(Arc::clone(&shared))?;
+    spawn_heartbeat(&shared)?;
+    // Predictions come first; but that this process lives must be seen also while it cannot compute.
+    if configure.role == Role::Train {
+        priority::lower(configure.train_nice);
+    }
+
+    match host.import(&configure) {
+        Err(failure) => Ok(writer.send(&FromWorker::ClassFailed(failure), &[])?),
+        Ok(class) => {
+            shared.queues.predict.keep_by_thread(host.keeps_by_thread());
+            let most = if class.thread_safe { usize::MAX } else { 1 };
+            writer.send(&FromWorker::ClassReady(class), &[])?;
+            // Training needs none of the threads that predict.
+            let threads = if configure.role == Role::Predict { configure.threads } else { 0 };
+            serve(&shared, threads.min(most))
+        }
+    }
+}
+
+/// Runs the threads and returns when the queues are closed and all work is done.
+fn serve<H: ModelHost>(shared: &Arc<Shared<H>>, threads: usize) -> Result<(), RuntimeError> {
+    let host = &shared.host;
+    host.start_thread("load", {
+        let shared = Arc::clone(shared);
+        Box::new(move || load_loop(&shared))
+    })?;
+    for number in 1..=threads {
+        let shared = Arc::clone(shared);
+        host.start_thread(
+            &format!("predict-{number}"),
+            Box::new(move || predict_loop(&shared, None)),
+        )?;
+    }
+    fit_loop(shared);
+    host.wait(|| shared.queues.predict.wait_drained());
+    Ok(())
+}
+
+/// Every load has a thread of its own: one constructor that hangs must not hold up the others.
+fn load_loop<H: ModelHost>(shared: &Arc<Shared<H>>) {
+    let host = &shared.host;
+    while let Some(load) = host.wait(|| shared.queues.load.pop()) {
+        let (name, request, model) = (format!("load-{}", load.model), load.request, load.model);
+        let keep = load.keep;
+        let run = {
+            let shared = Arc::clone(shared);
+            move || {
+                if load.keep {
+                    predict_loop(&shared, Some(&load));
+                } else {
+                    answer_load(&shared, load.request, &shared.load(load.model, load.renew, None));
+                }
+            }
+        };
+        if let Err(error) = host.start_thread(&name, Box::new(run)) {
+            if keep {
+                shared.queues.predict.not_made(model);
+            }
+            fail(&shared.writer, request, own_error("RuntimeError", error.to_string()));
+        }
+    }
+}
+
+fn answer_load<H>(shared: &Shared<H>, request: RequestId, made: &Result<(), ModelError>) {
+    match made {
+        Ok(()) => reply(&shared.writer, request, &FromWorker::Loaded { request }, &[]),
+        Err(error) => fail(&shared.writer, request, error.clone()),
+    }
+}
+
+fn fit_loop<H: ModelHost>(shared: &Shared<H>) {
+    let (host, writer) = (&shared.host, &shared.writer);
+    while let Some(call) = host.wait(|| shared.queues.fit.pop()) {
+        let request = call.request;
+        // Training may keep the interpreter, as loading may.
+        shared.loading.fetch_add(1, Ordering::Relaxed);
+        let fitted = host.fit(call.model, &call.job, call.body);
+        shared.loading.fetch_sub(1, Ordering::Relaxed);
+        match fitted {
+            Ok(output) => reply(writer, request, &FromWorker::Fitted { request }, &output),
+            Err(error) => fail(writer, request, error),
+        }
+    }
+}
+
+/// Sends an answer; one that is too large for a frame becomes an error of its own request.
+fn reply(writer: &Writer, request: RequestId, header: &FromWorker, body: &[u8]) {
+    if let Err(error @ (FrameError::HeaderTooLong(_) | FrameError::BodyTooLong(_))) =
+        writer.send(header, body)
+    {
+        fail(writer, request, own_error("ValueError", error.to_string()));
+    }
+}
+
+fn own_error(class: &str, message: String) -> ModelError {
+    let kind = ModelErrorKind::Result;
+    ModelError { kind, class: class.into(), message, traceback: None, answer: None }
+}
+
+/// Sends an error. Its texts are short, so that a send only fails when the server is gone, which
+/// the reader thread deals with.
+fn fail(writer: &Writer, request: RequestId, error: ModelError) {
+    let _ = writer.send(&FromWorker::Failed { request, error }, &[]);
+}
+
+/// Tells the server that the process lives, and how long the interpreter kept a thread waiting.
+fn spawn_heartbeat<H: ModelHost>(shared: &Arc<Shared<H>>) -> io::Result<()> {
+    let (host, shared) = (Arc::clone(&shared.host), Arc::clone(shared));
+    // The check runs apart from the sender, which must go on while the interpreter is stuck.
+    let asked = Arc::new(std::sync::Mutex::new(None::<Instant>));
+    let check = Arc::new(WorkQueue::<()>::default());
+    thread::Builder::new().name("interpreter-check".into()).spawn({
+        let (asked, check) = (Arc::clone(&asked), Arc::clone(&check));
+        move || {
+            while check.pop().is_some() {
+                host.touch();
+                *asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+            }
+        }
+    })?;
+    thread::Builder::new().name("heartbeat".into()).spawn(move || {
+        loop {
+            let waiting_since = {
+                let mut asked = asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                if asked.is_none() {
+                    *asked = Some(Instant::now());
+                    check.push(());
+                }
+                *asked
+            };
+            thread::sleep(HEARTBEAT);
+            let still = *asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let waited = match (still, waiting_since) {
+                (Some(now), Some(then)) if now == then => then.elapsed(),
+                _ => Duration::ZERO,
+            };
+            let interpreter_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+            let loading = shared.loading.load(Ordering::Relaxed) > 0;
+            let heartbeat = FromWorker::Heartbeat { interpreter_ms, loading };
+            if shared.writer.send(&heartbeat, &[]).is_err() {
+                // The server is gone, or user code has closed the channel: nobody would ever learn
+                // what this process does.
+                end_this_worker();
+            }
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! A thread that predicts: it takes requests, makes the instances that it keeps, and answers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::wire::protocol::{FromWorker, ModelError, ModelId, RequestId};
+use crate::worker::event_loop::reader::read_next;
+use crate::worker::event_loop::{Load, Predict, Shared, answer_load, fail, reply};
+use crate::worker::host::{HttpRequest, ModelHost, Prediction};
+use crate::worker::scheduler::{Next, ThreadId};
+
+/// An instance beyond the first one of its model is dropped when it was not used for this long.
+const SURPLUS_AFTER: Duration = Duration::from_secs(60);
+
+/// Takes predictions until there are no more. A thread that was started to `load` a model keeps what
+/// it made, and stays while it holds anything.
+pub(super) fn predict_loop<H: ModelHost>(shared: &Arc<Shared<H>>, load: Option<&Load>) {
+    let (host, dispatch) = (&shared.host, &shared.queues.predict);
+    let thread = dispatch.register();
+    let stays = load.is_none();
+    // Whoever waited for an attempt shares its failure; whoever comes later tries again.
+    let mut failed = load.and_then(|load| {
+        let made = make(shared, thread, load.model, load.renew, None);
+        answer_load(shared, load.request, &made);
+        made.err().map(|error| (load.model, error))
+    });
+    // What the last request came to is sent while the interpreter is let go for the next one anyway.
+    let mut last = Vec::new();
+    loop {
+        let next = host.wait(|| {
+            if !last.is_empty() {
+                last.drain(..).for_each(|outcome| answer_predict(shared, outcome));
+                dispatch.done(thread);
+            }
+            next(shared, thread)
+        });
+        match next {
+            Next::Item { model, item } => {
+                let shared_failure = failed.take().filter(|(of, _)| *of == model);
+                match shared_failure {
+                    Some((_, error)) => {
+                        dispatch.not_made(model);
+                        last.push(Outcome { model, call: item, answer: Some(Err(error)) });
+                    }
+                    None => last = predict(shared, thread, model, item),
+                }
+            }
+            Next::Forget(models) => models.into_iter().for_each(|model| host.release(model)),
+            Next::Idle => {
+                dispatch.surplus(thread).into_iter().for_each(|model| host.release(model));
+                if !stays && !dispatch.holds_any(thread) {
+                    break;
+                }
+            }
+            Next::Closed | Next::Read(_) => break,
+        }
+        failed = None;
+    }
+    dispatch.leave(thread);
+}
+
+/// What a thread is to do; while there is nothing, it may be its turn to read what the server sends.
+fn next<H: ModelHost>(shared: &Arc<Shared<H>>, thread: ThreadId) -> Next<Predict> {
+    let idle_from = Instant::now() + SURPLUS_AFTER;
+    loop {
+        let patience = idle_from.saturating_duration_since(Instant::now());
+        match shared.queues.predict.next(thread, patience) {
+            Next::Read(until) => read_next(shared, thread, until),
+            next => return next,
+        }
+    }
+}
+
+/// What a request came to; without an answer another thread is to try.
+struct Outcome {
+    model: ModelId,
+    call: Predict,
+    answer: Option<Result<Prediction, ModelError>>,
+}
+
+/// Answers a request, and those that wait and can be answered with it.
+fn predict<H: ModelHost>(
+    shared: &Shared<H>,
+    thread: ThreadId,
+    model: ModelId,
+    first: Predict,
+) -> Vec<Outcome> {
+    let mut calls = batch(shared, model, first);
+    if calls.len() > 1 {
+        let requests: Vec<RequestId> = calls.iter().map(|call| call.request).collect();
+        let (made, is_cancelled): (Result<_, ModelError>, _) =
+            shared.host.cancellable(&requests, || {
+                ready(shared, thread, model, &calls[0])?;
+                let https: Vec<&HttpRequest> = calls.iter().map(|call| &call.http).collect();
+                Ok(shared.host.predict_batch(model, &https))
+            });
+        let answers: Option<Vec<_>> = match made {
+            Ok(Some(answers)) => Some(answers),
+            // Nobody wants them any more, or nobody can answer them.
+            Err(error) if is_cancelled || !shared.queues.predict.is_held(model) => {
+                Some(calls.iter().map(|_| Err(error.clone())).collect())
+            }
+            // What is wrong with one of them must not be the others' fault.
+            Ok(None) | Err(_) => None,
+        };
+        if let Some(answers) = answers {
+            let outcome = |(call, answer)| Outcome { model, call, answer: Some(answer) };
+            return calls.into_iter().zip(answers).map(outcome).collect();
+        }
+    }
+    calls.drain(..).map(|call| predict_one(shared, thread, model, call)).collect()
+}
+
+/// A request and those that wait with the same parameters, as far as they have room in a batch.
+fn batch<H: ModelHost>(shared: &Shared<H>, model: ModelId, first: Predict) -> Vec<Predict> {
+    let mut calls = vec![first];
+    if shared.max_batch_size > 0
+        && let Some(of_first) = &calls[0].batch
+        && shared.host.takes_batches()
+    {
+        let mut room = shared.max_batch_size.saturating_sub(of_first.tasks);
+        let more = shared.queues.predict.take_more(model, |call| match &call.batch {
+            Some(batch) if batch.params == of_first.params && batch.tasks <= room => {
+                room -= batch.tasks;
+                true
+            }
+            _ => false,
+        });
+        calls.extend(more);
+    }
+    calls
+}
+
+/// Whether a thread has to make an instance of its own first.
+fn needs_own<H: ModelHost>(shared: &Shared<H>, thread: ThreadId, model: ModelId) -> bool {
+    shared.host.keeps_by_thread() && !shared.queues.predict.holds(thread, model)
+}
+
+/// Makes sure of the instance that a request needs.
+fn ready<H: ModelHost>(
+    shared: &Shared<H>,
+    thread: ThreadId,
+    model: ModelId,
+    call: &Predict,
+) -> Result<(), ModelError> {
+    let Predict { force_reload, http, .. } = call;
+    if needs_own(shared, thread, model) {
+        make(shared, thread, model, *force_reload, Some(http))
+    } else {
+        shared.load(model, *force_reload, Some(http))
+    }
+}
+
+fn predict_one<H: ModelHost>(
+    shared: &Shared<H>,
+    thread: ThreadId,
+    model: ModelId,
+    call: Predict,
+) -> Outcome {
+    let needs_own = needs_own(shared, thread, model);
+    let mut was_made = true;
+    let (answer, is_cancelled) = shared.host.cancellable(&[call.request], || {
+        ready(shared, thread, model, &call).inspect_err(|_| was_made = !needs_own)?;
+        shared.host.predict(model, &call.http)
+    });
+    // A further instance that cannot be made costs nobody an answer: there are others.
+    let others_can = !was_made && !is_cancelled && !call.force_reload;
+    let answer = (!others_can || !shared.queues.predict.is_held(model)).then_some(answer);
+    Outcome { model, call, answer }
+}
+
+fn answer_predict<H>(shared: &Shared<H>, outcome: Outcome) {
+    let Outcome { model, call, answer } = outcome;
+    let (writer, request) = (&shared.writer, call.request);
+    match answer {
+        None => shared.queues.predict.push(model, call, None),
+        Some(Ok(prediction)) => {
+            let Prediction { body, tasks, mended } = prediction;
+            reply(writer, request, &FromWorker::Predicted { request, tasks, mended }, &body);
+        }
+        Some(Err(error)) => fail(writer, request, error),
+    }
+}
+
+/// Makes the instance that this thread keeps, after it was said that somebody would.
+fn make<H: ModelHost>(
+    shared: &Shared<H>,
+    thread: ThreadId,
+    model: ModelId,
+    renew: bool,
+    request: Option<&HttpRequest>,
+) -> Result<(), ModelError> {
+    let began = Instant::now();
+    let made = shared.load(model, renew, request);
+    match &made {
+        Ok(()) => shared.queues.predict.made(thread, model, began.elapsed()),
+        Err(_) => shared.queues.predict.not_made(model),
+    }
+    made
+}

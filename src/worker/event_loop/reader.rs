@@ -1,0 +1,167 @@
+//! Reads what the server sends, and has it done.
+//!
+//! The lookout does this, on a thread of Rust's own, unless a thread that predicts and has nothing else to
+//! do does it (see [`crate::worker::scheduler`]). Nothing that a worker or its children do can reach anybody
+//! when the server is gone: whoever finds that ends them all.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::os::descendants::end_this_worker;
+use crate::os::wakeup::Wakeup;
+use crate::wire::frame::FrameError;
+use crate::wire::protocol::{FromWorker, ModelError, ModelErrorKind, RequestId, ToWorker};
+use crate::wire::shared_body::Received;
+use crate::wire::worker_end::Reader;
+use crate::worker::event_loop::{Fit, Load, Predict, Shared, fail, own_error, reply};
+use crate::worker::host::{HttpRequest, KnownModel, ModelHost};
+use crate::worker::key_client::KeyClient;
+use crate::worker::scheduler::{LOOK_AFTER, ThreadId};
+
+/// A request may just be on its way from the list to its thread when it is to be broken off.
+const CANCEL_ATTEMPTS: u32 = 20;
+const CANCEL_PAUSE: Duration = Duration::from_millis(50);
+
+/// What comes from the server.
+pub(super) struct Incoming {
+    /// Whose turn it is to read locks it.
+    reader: Mutex<Reader>,
+    wakeup: Arc<Wakeup>,
+    keys: Arc<KeyClient>,
+}
+
+impl Incoming {
+    pub(super) fn new(reader: Reader, wakeup: Arc<Wakeup>, keys: Arc<KeyClient>) -> Self {
+        Self { reader: Mutex::new(reader), wakeup, keys }
+    }
+}
+
+/// Starts the thread that reads when no other does.
+pub(super) fn spawn_lookout<H: ModelHost>(shared: Arc<Shared<H>>) -> io::Result<()> {
+    let run = move || {
+        while read_all(&shared).is_ok() {
+            shared.queues.predict.look();
+        }
+        end_this_worker();
+    };
+    thread::Builder::new().name("channel".into()).spawn(run)?;
+    Ok(())
+}
+
+/// Reads until somebody else does, and meanwhile looks after predictions that no thread was woken for.
+fn read_all<H: ModelHost>(shared: &Arc<Shared<H>>) -> Result<(), FrameError> {
+    let predictions = &shared.queues.predict;
+    let mut reader = shared.incoming.reader.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        while predictions.any_waits() && !reader.comes_within(LOOK_AFTER, None)? {
+            predictions.hasten();
+        }
+        let Some((message, body)) = reader.receive()? else { end_this_worker() };
+        take(shared, message, body, None);
+        if !reader.has_message() && predictions.hand_over() {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads what comes next, by the thread that was told to; returns without when it is called back, and at
+/// `until`.
+pub(super) fn read_next<H: ModelHost>(shared: &Arc<Shared<H>>, by: ThreadId, until: Instant) {
+    let mut reader = shared.incoming.reader.lock().unwrap_or_else(PoisonError::into_inner);
+    let patience = until.saturating_duration_since(Instant::now());
+    match reader.comes_within(patience, Some(&shared.incoming.wakeup)) {
+        Ok(true) => {}
+        Ok(false) => return,
+        Err(_) => end_this_worker(),
+    }
+    loop {
+        let Ok(Some((message, body))) = reader.receive() else { end_this_worker() };
+        take(shared, message, body, Some(by));
+        if !reader.has_message() {
+            return;
+        }
+    }
+}
+
+/// Does what a message says; `by` is the thread that read it and looks for work next.
+fn take<H: ModelHost>(
+    shared: &Arc<Shared<H>>,
+    message: ToWorker,
+    body: Received,
+    by: Option<ThreadId>,
+) {
+    let Shared { host, queues, .. } = &**shared;
+    match message {
+        ToWorker::KeyAnswer { request, outcome } => {
+            shared.incoming.keys.take(request, (outcome, body.into_vec().into()));
+        }
+        ToWorker::Load { request, model, renew, names, train_output, setup } => {
+            let id = model.id;
+            let mut train_output_json = body.into_vec();
+            let rest = train_output_json.split_off(train_output.min(train_output_json.len()));
+            let setup = setup.map(|head| HttpRequest { head, body: Received::Inline(rest) });
+            let train_output = train_output_json;
+            host.register(KnownModel { spec: model, names, train_output, setup });
+            let Some(request) = request else { return };
+            let keep = host.keeps_by_thread();
+            if keep && !renew && queues.predict.is_held(id) {
+                return reply(&shared.writer, request, &FromWorker::Loaded { request }, &[]);
+            }
+            if keep {
+                queues.predict.begin_making(id);
+            }
+            queues.load.push(Load { request, model: id, renew, keep });
+        }
+        ToWorker::Name { model, names } => host.rename(model, names),
+        ToWorker::Unload { model } => {
+            queues.predict.forget(model);
+            host.unload(model);
+        }
+        ToWorker::Predict { request, model, force_reload, http, batch } => {
+            let http = HttpRequest { head: http, body };
+            let is_alone = batch.is_none();
+            let call = Predict { request, force_reload, http, batch };
+            if is_alone && shared.max_batch_size > 0 {
+                queues.predict.push_first(model, call, by);
+            } else {
+                queues.predict.push(model, call, by);
+            }
+        }
+        ToWorker::Cancel { request } => cancel(shared, request),
+        ToWorker::Withdraw { request } => {
+            withdraw(shared, request);
+        }
+        ToWorker::Fit { request, model, job } => queues.fit.push(Fit { request, model, job, body }),
+        ToWorker::Shutdown => queues.close(),
+        ToWorker::Configure(_) => {}
+    }
+}
+
+/// Breaks a prediction off that has not begun; false if there is no such one.
+fn withdraw<H>(shared: &Shared<H>, request: RequestId) -> bool {
+    let found = shared.queues.predict.withdraw(|waiting| waiting.request == request).is_some();
+    if found {
+        let kind = ModelErrorKind::Cancelled;
+        let message = "the request was cancelled before it began".into();
+        let error = ModelError { kind, ..own_error("PredictionCancelled", message) };
+        fail(&shared.writer, request, error);
+    }
+    found
+}
+
+/// Breaks a prediction off, without holding up the channel: the interpreter may be busy.
+fn cancel<H: ModelHost>(shared: &Arc<Shared<H>>, request: RequestId) {
+    let shared = Arc::clone(shared);
+    let run = move || {
+        for _ in 0..CANCEL_ATTEMPTS {
+            if withdraw(&shared, request) || shared.host.cancel(request) {
+                return;
+            }
+            thread::sleep(CANCEL_PAUSE);
+        }
+    };
+    // Without the thread the server finds that the request does not end, and ends the worker.
+    let _ = thread::Builder::new().name("cancel".into()).spawn(run);
+}

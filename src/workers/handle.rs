@@ -1,0 +1,401 @@
+//! The server's handle of one worker: calls with answers, and what the worker said of itself.
+//!
+//! Every call has exactly one end: its answer, or [`WorkerError::Died`] when the process is gone.
+
+mod predict;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::sync::{oneshot, watch};
+
+pub use self::predict::{Patience, Predicted, Verdict};
+use crate::wire::frame::FrameError;
+use crate::wire::keys::KeyQuestion;
+use crate::wire::protocol::{
+    ClassInfo, FitJob, FromWorker, ImportFailure, KeyOutcome, ModelError, ModelId, PROTOCOL,
+    RequestId, ToWorker, VersionNames,
+};
+use crate::wire::server_end::{Receiver, Sender};
+use crate::workers::heartbeat::Signs;
+use crate::workers::key_keeper::KeyKeeper;
+use crate::workers::model::Model;
+use crate::workers::output::job::CurrentJob;
+
+/// Why a worker gave no answer, or a bad one.
+#[derive(Debug, Error)]
+pub enum WorkerError {
+    #[error("worker {worker} (pid {pid}) {reason}")]
+    Died { worker: String, pid: u32, reason: String },
+    #[error("{}: {}", .0.class, .0.message)]
+    Model(ModelError),
+    /// It was broken off since nobody wanted the answer any more.
+    #[error("the prediction was cancelled")]
+    Cancelled,
+    #[error("the request does not fit the channel to the worker: {0}")]
+    Frame(#[from] FrameError),
+}
+
+/// Why a worker never became ready.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error("{}", .0.message)]
+    Import(ImportFailure),
+    #[error("the worker speaks version {0} of the protocol, the server {PROTOCOL}")]
+    Protocol(u32),
+    #[error("it closed its channel before the script was imported")]
+    Closed,
+    #[error("importing the script ended its process: it {0}")]
+    Ended(String),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+/// An answer and its body.
+#[derive(Debug)]
+struct Answer {
+    message: FromWorker,
+    body: Bytes,
+}
+
+type AnswerReceiver = oneshot::Receiver<Result<Answer, WorkerError>>;
+
+#[derive(Debug, Default)]
+struct Calls {
+    next: RequestId,
+    open: HashMap<RequestId, oneshot::Sender<Result<Answer, WorkerError>>>,
+    ended: Option<String>,
+}
+
+/// A worker process that imported its class.
+#[derive(Debug)]
+pub struct Worker {
+    /// Unique in one server process, also across respawns.
+    pub incarnation: u64,
+    /// `1`, `2`, … or `train`.
+    pub name: String,
+    pub pid: u32,
+    pub class: ClassInfo,
+    /// The job whose output the worker's output is.
+    pub job: CurrentJob,
+    sender: Sender,
+    keeper: Option<Arc<dyn KeyKeeper>>,
+    calls: Mutex<Calls>,
+    /// Models that the worker was told of, in channel order before any use of them, and how they were
+    /// called when it was last told.
+    known: Mutex<HashMap<ModelId, VersionNames>>,
+    /// Models that it has predicted with.
+    predicted: Mutex<HashSet<ModelId>>,
+    introducing: tokio::sync::Mutex<()>,
+    /// What it tells of itself.
+    pub signs: Signs,
+    /// Calls that do not end although they were broken off.
+    hung: AtomicUsize,
+    /// Predictions that it answered.
+    answered: AtomicU64,
+    closed: watch::Sender<bool>,
+}
+
+/// Goes through `hello`, `configure` and the import.
+pub async fn greet(
+    sender: &Sender,
+    receiver: &mut Receiver,
+    configure: crate::wire::protocol::Configure,
+    keeper: Option<&Arc<dyn KeyKeeper>>,
+) -> Result<ClassInfo, StartError> {
+    match receiver.receive().await? {
+        Some((FromWorker::Hello { protocol: PROTOCOL, .. }, _)) => {}
+        Some((FromWorker::Hello { protocol, .. }, _)) => {
+            return Err(StartError::Protocol(protocol));
+        }
+        _ => return Err(StartError::Closed),
+    }
+    sender.send(&ToWorker::Configure(configure), Bytes::new()).await?;
+    loop {
+        match receiver.receive().await? {
+            Some((FromWorker::ClassReady(class), _)) => return Ok(class),
+            Some((FromWorker::ClassFailed(failure), _)) => return Err(StartError::Import(failure)),
+            Some((FromWorker::Key { request, ask, project, key }, value)) => {
+                answer_key(sender, keeper, request, KeyQuestion { ask, project, key, value });
+            }
+            Some(_) => {}
+            None => return Err(StartError::Closed),
+        }
+    }
+}
+
+impl Worker {
+    pub fn new(
+        incarnation: u64,
+        (name, job): (String, CurrentJob),
+        pid: u32,
+        class: ClassInfo,
+        sender: Sender,
+        keeper: Option<Arc<dyn KeyKeeper>>,
+    ) -> Self {
+        Self {
+            incarnation,
+            name,
+            pid,
+            class,
+            job,
+            sender,
+            keeper,
+            calls: Mutex::default(),
+            known: Mutex::default(),
+            predicted: Mutex::default(),
+            introducing: tokio::sync::Mutex::default(),
+            signs: Signs::default(),
+            hung: AtomicUsize::default(),
+            answered: AtomicU64::default(),
+            closed: watch::channel(false).0,
+        }
+    }
+
+    /// Hands answers to their callers until the channel ends.
+    pub async fn receive(&self, mut receiver: Receiver) {
+        loop {
+            match receiver.receive().await {
+                Ok(Some((message, body))) => self.take(message, body),
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(worker = self.name, pid = self.pid, "worker channel: {error}");
+                    break;
+                }
+            }
+        }
+        self.closed.send_replace(true);
+    }
+
+    /// Whether no call can be answered any more.
+    pub fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
+    /// Resolves when the channel has ended, whether or not the process lives on: no call can be
+    /// answered any more.
+    pub async fn closed(&self) {
+        // The sender lives as long as this handle.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    fn take(&self, message: FromWorker, body: Bytes) {
+        let request = match &message {
+            FromWorker::Loaded { request }
+            | FromWorker::Predicted { request, .. }
+            | FromWorker::Fitted { request }
+            | FromWorker::Failed { request, .. } => *request,
+            FromWorker::Heartbeat { interpreter_ms, loading } => {
+                return self.signs.note(*interpreter_ms, *loading);
+            }
+            FromWorker::Key { request, ask, project, key } => {
+                let question = KeyQuestion {
+                    ask: *ask,
+                    project: project.clone(),
+                    key: key.clone(),
+                    value: body,
+                };
+                return answer_key(&self.sender, self.keeper.as_ref(), *request, question);
+            }
+            FromWorker::Hello { .. } | FromWorker::ClassReady(_) | FromWorker::ClassFailed(_) => {
+                return;
+            }
+        };
+        if let Some(caller) = self.calls().open.remove(&request) {
+            let answer = match message {
+                FromWorker::Failed { error, .. } => Err(WorkerError::Model(error)),
+                message => Ok(Answer { message, body }),
+            };
+            // A caller that hung up does not want the answer any more.
+            let _ = caller.send(answer);
+        }
+    }
+
+    /// Says that the process is gone: ends every open call, and every later one.
+    pub fn died(&self, reason: &str) {
+        let open = {
+            let mut calls = self.calls();
+            calls.ended = Some(reason.to_owned());
+            std::mem::take(&mut calls.open)
+        };
+        for caller in open.into_values() {
+            let _ = caller.send(Err(self.dead(reason)));
+        }
+    }
+
+    /// Calls that do not end although they were broken off.
+    pub fn hung(&self) -> usize {
+        self.hung.load(Ordering::Relaxed)
+    }
+
+    /// Predictions that it answered.
+    pub fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Asks for an instance of `model`, a new one with `renew`, and waits until it stands.
+    pub async fn load(&self, model: &Model, renew: bool) -> Result<(), WorkerError> {
+        let (request, answer) = self.open_call()?;
+        self.send_load(model, Some(request), renew).await?;
+        self.answer(answer).await.map(|_| ())
+    }
+
+    /// Makes sure that the worker has heard of `model`, without waiting for its instance.
+    async fn introduce(&self, model: &Model) -> Result<(), WorkerError> {
+        let told = self.known().get(&model.spec.id).cloned();
+        match told {
+            None => self.send_load(model, None, false).await,
+            // It was being made known while the others were told.
+            Some(told) if told != model.names() => {
+                self.rename(model).await;
+                Ok(())
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Whether it has answered for a model, so that it has read what the model reads late.
+    pub fn has_predicted(&self, model: ModelId) -> bool {
+        self.predicted().contains(&model)
+    }
+
+    async fn send_load(
+        &self,
+        model: &Model,
+        request: Option<RequestId>,
+        renew: bool,
+    ) -> Result<(), WorkerError> {
+        // Sending may have to wait, and no use of the model may overtake its introduction.
+        let _order = self.introducing.lock().await;
+        let names = model.names();
+        let setup_body = model.setup.as_ref().map(|setup| setup.body.clone()).unwrap_or_default();
+        let body = if setup_body.is_empty() {
+            model.train_output.clone()
+        } else {
+            [model.train_output.as_ref(), setup_body.as_ref()].concat().into()
+        };
+        let message = ToWorker::Load {
+            request,
+            model: model.spec.clone(),
+            renew,
+            names: names.clone(),
+            train_output: model.train_output.len(),
+            setup: model.setup.as_ref().map(|setup| setup.head.clone()),
+        };
+        self.sender.send(&message, body).await?;
+        let renamed = model.names() != names;
+        self.known().insert(model.spec.id, names);
+        // Who renamed it meanwhile did not know of this worker.
+        if renamed {
+            self.rename(model).await;
+        }
+        Ok(())
+    }
+
+    /// Has the worker mark predictions of a model as it is called now.
+    pub async fn rename(&self, model: &Model) {
+        let names = model.names();
+        if let Some(told) = self.known().get_mut(&model.spec.id) {
+            told.clone_from(&names);
+        } else {
+            return;
+        }
+        let message = ToWorker::Name { model: model.spec.id, names };
+        // Only a dead worker cannot be told, and it needs no telling.
+        let _ = self.sender.send(&message, Bytes::new()).await;
+    }
+
+    /// Has the worker forget models that are not meant.
+    pub async fn keep_only(&self, is_meant: impl Fn(ModelId) -> bool) {
+        let known: Vec<ModelId> = self.known().keys().copied().collect();
+        for model in known.into_iter().filter(|model| !is_meant(*model)) {
+            self.unload(model).await;
+        }
+    }
+
+    /// Tells the worker to forget a model.
+    pub async fn unload(&self, model: ModelId) {
+        self.predicted().remove(&model);
+        let was_known = self.known().remove(&model).is_some();
+        if was_known {
+            // Only a dead worker cannot be told, and it needs no telling.
+            let _ = self.sender.send(&ToWorker::Unload { model }, Bytes::new()).await;
+        }
+    }
+
+    pub async fn fit(&self, model: &Model, job: FitJob, body: Bytes) -> Result<Bytes, WorkerError> {
+        self.introduce(model).await?;
+        let (request, answer) = self.open_call()?;
+        let message = ToWorker::Fit { request, model: model.spec.id, job };
+        self.sender.send(&message, body).await?;
+        match self.answer(answer).await? {
+            Answer { message: FromWorker::Fitted { .. }, body } => Ok(body),
+            other => Err(self.confused(&other)),
+        }
+    }
+
+    /// Asks the worker to end after what it is doing.
+    pub async fn shut_down(&self) {
+        let _ = self.sender.send(&ToWorker::Shutdown, Bytes::new()).await;
+    }
+
+    fn open_call(&self) -> Result<(RequestId, AnswerReceiver), WorkerError> {
+        let (caller, answer) = oneshot::channel();
+        let mut calls = self.calls();
+        if let Some(reason) = &calls.ended {
+            return Err(self.dead(reason));
+        }
+        calls.next += 1;
+        let request = calls.next;
+        calls.open.insert(request, caller);
+        Ok((request, answer))
+    }
+
+    async fn answer(&self, answer: AnswerReceiver) -> Result<Answer, WorkerError> {
+        answer.await.unwrap_or_else(|_| Err(self.dead("was given up")))
+    }
+
+    fn dead(&self, reason: &str) -> WorkerError {
+        WorkerError::Died { worker: self.name.clone(), pid: self.pid, reason: reason.to_owned() }
+    }
+
+    fn confused(&self, answer: &Answer) -> WorkerError {
+        self.dead(&format!("gave an answer of another kind: {:?}", answer.message))
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<ModelId, VersionNames>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn predicted(&self) -> MutexGuard<'_, HashSet<ModelId>> {
+        self.predicted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers user code's question without holding up the channel.
+fn answer_key(
+    sender: &Sender,
+    keeper: Option<&Arc<dyn KeyKeeper>>,
+    request: RequestId,
+    question: KeyQuestion,
+) {
+    let (sender, keeper) = (sender.clone(), keeper.cloned());
+    tokio::spawn(async move {
+        let (outcome, value) = match &keeper {
+            Some(keeper) => keeper.answer(question).await,
+            None => (KeyOutcome::NotKept, Bytes::new()),
+        };
+        let message = ToWorker::KeyAnswer { request, outcome };
+        if let Err(error) = sender.send(&message, value).await {
+            let outcome = KeyOutcome::Failed(error.to_string());
+            let _ = sender.send(&ToWorker::KeyAnswer { request, outcome }, Bytes::new()).await;
+        }
+    });
+}

@@ -1,0 +1,233 @@
+//! When a worker that serves is to be replaced, or ended.
+//!
+//! A worker is alive while its process runs, tells so every second, and its interpreter lets others in.
+//! Stuck means the first without the others: nothing that it does can still become an answer. Worn
+//! means that it did its share: its successor is there before it goes.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::os::memory;
+use crate::workers::handle::Worker;
+use crate::workers::heartbeat::{Silence, ticks};
+
+/// An interpreter that was kept for this long is worth a line in the log.
+const STUCK: Duration = Duration::from_secs(5);
+/// Largest part by which a limit is shortened, so that workers do not go all at once.
+const JITTER: f64 = 0.1;
+
+/// What one worker may use up. None: without limit.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// How long the interpreter may be kept by one thread, but for loading.
+    pub stuck: Option<Duration>,
+    /// Predictions that it answers.
+    pub requests: Option<u64>,
+    pub age: Option<Duration>,
+    /// Resident memory in bytes.
+    pub memory: Option<u64>,
+}
+
+/// What is to become of a worker, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing more can be expected of it.
+    Stuck(String),
+    /// Another one takes its place.
+    Worn(String),
+    /// Another one takes its place, and it takes no call from now on: some do not end.
+    Hung(String),
+}
+
+/// Resolves when the worker is to go.
+pub(super) async fn watch(worker: &Worker, limits: &Limits) -> Verdict {
+    judge_until(worker, limits, |_| true).await
+}
+
+/// Resolves with the reason when nothing more can be expected of a worker that is being replaced.
+pub(super) async fn until_stuck(worker: &Worker, limits: &Limits) -> String {
+    let verdict = judge_until(worker, limits, |verdict| matches!(verdict, Verdict::Stuck(_)));
+    match verdict.await {
+        Verdict::Stuck(reason) | Verdict::Worn(reason) | Verdict::Hung(reason) => reason,
+    }
+}
+
+/// Looks at a worker once a second, until a verdict is one that `counts`.
+async fn judge_until(
+    worker: &Worker,
+    limits: &Limits,
+    counts: impl Fn(&Verdict) -> bool,
+) -> Verdict {
+    let limits = limits.shortened_by(jitter(worker.incarnation));
+    let began = Instant::now();
+    let mut ticks = ticks();
+    let (mut told, mut silence) = (false, Silence::default());
+    loop {
+        ticks.tick().await;
+        let kept = Duration::from_millis(worker.signs.interpreter_ms());
+        if kept >= STUCK && !told {
+            let (name, pid, seconds) = (&worker.name, worker.pid, kept.as_secs());
+            warn!(
+                worker = name,
+                pid, "the interpreter has been kept by one thread for {seconds} s"
+            );
+        }
+        told = kept >= STUCK;
+        let memory = limits.memory.and_then(|_| memory::resident(worker.pid));
+        let seen = Seen {
+            silent: silence.tick(&worker.signs),
+            kept: if worker.signs.is_loading() { Duration::ZERO } else { kept },
+            hung: worker.hung(),
+            answered: worker.answered(),
+            age: began.elapsed(),
+            memory,
+        };
+        if let Some(verdict) = limits.judge(&seen).filter(&counts) {
+            return verdict;
+        }
+    }
+}
+
+/// A number from 0 to [`JITTER`], another one for every worker.
+fn jitter(incarnation: u64) -> f64 {
+    let hash = RandomState::new().hash_one(incarnation) % 1000;
+    JITTER * f64::from(u32::try_from(hash).unwrap_or_default()) / 1000.0
+}
+
+/// What is known of a worker.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    silent: Duration,
+    kept: Duration,
+    hung: usize,
+    answered: u64,
+    age: Duration,
+    memory: Option<u64>,
+}
+
+impl Limits {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "a tenth more or less"
+    )]
+    fn shortened_by(self, part: f64) -> Self {
+        let rest = 1.0 - part;
+        Self {
+            requests: self.requests.map(|most| ((most as f64 * rest) as u64).max(1)),
+            age: self.age.map(|age| age.mul_f64(rest)),
+            ..self
+        }
+    }
+
+    fn judge(&self, seen: &Seen) -> Option<Verdict> {
+        if let Some(stuck) = self.stuck {
+            let seconds = stuck.as_secs_f64();
+            if seen.silent >= stuck {
+                let reason = format!("gave no sign of life for {seconds} s and was ended");
+                return Some(Verdict::Stuck(reason));
+            }
+            if seen.kept >= stuck {
+                let reason = format!(
+                    "let nobody into its interpreter for {seconds} s (--gil-timeout) and was ended"
+                );
+                return Some(Verdict::Stuck(reason));
+            }
+        }
+        let mib = |bytes: u64| bytes >> 20;
+        if let (Some(most), Some(memory)) = (self.memory, seen.memory) {
+            // Whatever it does: it would take the machine's memory from the others.
+            if memory > most.saturating_add(most / 2) {
+                let reason = format!(
+                    "grew to {} MiB, over 1.5 × {} MiB (--max-worker-rss), and was ended",
+                    mib(memory),
+                    mib(most)
+                );
+                return Some(Verdict::Stuck(reason));
+            }
+            if memory > most {
+                let (memory, most) = (mib(memory), mib(most));
+                let reason = format!("holds {memory} MiB, over {most} MiB (--max-worker-rss)");
+                return Some(Verdict::Worn(reason));
+            }
+        }
+        if seen.hung > 0 {
+            let reason = "runs a prediction that was cancelled and does not end".into();
+            return Some(Verdict::Hung(reason));
+        }
+        if self.requests.is_some_and(|most| seen.answered >= most) {
+            let answered = seen.answered;
+            return Some(Verdict::Worn(format!(
+                "answered {answered} predictions (--max-requests)"
+            )));
+        }
+        if self.age.is_some_and(|most| seen.age >= most) {
+            let seconds = seen.age.as_secs();
+            return Some(Verdict::Worn(format!("is {seconds} s old (--max-worker-age)")));
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        stuck: Some(Duration::from_secs(60)),
+        requests: Some(100),
+        age: Some(Duration::from_secs(1000)),
+        memory: Some(100 << 20),
+    };
+
+    fn judged(seen: &Seen) -> Option<String> {
+        LIMITS.judge(seen).map(|verdict| match verdict {
+            Verdict::Stuck(reason) => format!("stuck: {reason}"),
+            Verdict::Worn(reason) => format!("worn: {reason}"),
+            Verdict::Hung(reason) => format!("hung: {reason}"),
+        })
+    }
+
+    #[test]
+    fn every_limit_is_named() {
+        let seconds = Duration::from_secs;
+        let cases = [
+            (
+                Seen { silent: seconds(60), ..Seen::default() },
+                "stuck: gave no sign of life for 60 s",
+            ),
+            (
+                Seen { kept: seconds(61), ..Seen::default() },
+                "stuck: let nobody into its interpreter",
+            ),
+            (Seen { memory: Some(151 << 20), ..Seen::default() }, "stuck: grew to 151 MiB"),
+            (Seen { memory: Some(101 << 20), ..Seen::default() }, "worn: holds 101 MiB"),
+            (Seen { hung: 1, ..Seen::default() }, "hung: runs a prediction"),
+            (Seen { answered: 100, ..Seen::default() }, "worn: answered 100 predictions"),
+            (Seen { age: seconds(1000), ..Seen::default() }, "worn: is 1000 s old"),
+        ];
+        for (seen, expected) in cases {
+            let said = judged(&seen).unwrap();
+            assert!(said.starts_with(expected), "{said}");
+        }
+        let fine = Seen { silent: seconds(59), kept: seconds(59), answered: 99, ..Seen::default() };
+        assert_eq!(judged(&fine), None);
+        let worst = Seen { silent: seconds(99), hung: 1, answered: 100, ..Seen::default() };
+        assert!(judged(&worst).unwrap().starts_with("stuck"), "what helps nobody goes first");
+    }
+
+    #[test]
+    fn limits_are_shortened_and_never_nothing() {
+        for part in [0.0, 0.05, JITTER] {
+            let shortened = LIMITS.shortened_by(part);
+            assert!((90..=100).contains(&shortened.requests.unwrap()));
+            let one = Limits { requests: Some(1), ..Limits::default() };
+            assert_eq!(one.shortened_by(part).requests, Some(1));
+        }
+        assert!((0..100).map(jitter).all(|part| (0.0..=JITTER).contains(&part)));
+    }
+}

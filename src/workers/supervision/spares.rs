@@ -1,0 +1,104 @@
+//! Spare workers: they have imported the script, and take the place of one that died.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+use tracing::warn;
+
+use crate::workers::fleet::{Base, Started};
+use crate::workers::supervision::backoff::{Backoff, Life};
+use crate::workers::supervision::{Class, Prepare};
+
+/// How often it is looked whether a spare died.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Workers that serve nobody yet.
+pub(in crate::workers) struct Reserve {
+    base: Base,
+    wanted: usize,
+    /// Loads models, if spares are to hold some.
+    prepare: Option<Prepare>,
+    spares: Mutex<Vec<Started>>,
+    taken: Notify,
+}
+
+impl std::fmt::Debug for Reserve {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reserve").field("wanted", &self.wanted).finish_non_exhaustive()
+    }
+}
+
+impl Reserve {
+    pub(super) fn new(base: Base, wanted: usize, prepare: Option<Prepare>) -> Self {
+        Self { base, wanted, prepare, spares: Mutex::default(), taken: Notify::new() }
+    }
+
+    /// A spare that lives, if there is one.
+    pub(super) fn take(&self) -> Option<Started> {
+        let mut spares = self.spares();
+        spares.retain(|spare| !spare.worker.is_closed());
+        let taken = spares.pop();
+        count(&spares);
+        self.taken.notify_one();
+        taken
+    }
+
+    /// Ends all spares and has others started: what they have imported is out of date.
+    pub(in crate::workers) fn renew(&self) {
+        self.end();
+        self.taken.notify_one();
+    }
+
+    /// Ends all spares, which answer for nothing.
+    pub(super) fn end(&self) {
+        let ended = std::mem::take(&mut *self.spares());
+        count(&[]);
+        drop(ended);
+    }
+
+    /// Starts spares as long as some are wanted; never returns.
+    pub(super) async fn keep_filled(&self, mut class: watch::Receiver<Class>) {
+        // The workers that serve come first.
+        if self.wanted == 0
+            || class.wait_for(|class| matches!(class, Class::Ready(_))).await.is_err()
+        {
+            return std::future::pending().await;
+        }
+        let mut backoff = Backoff::default();
+        loop {
+            self.spares().retain(|spare| !spare.worker.is_closed());
+            if self.spares().len() >= self.wanted {
+                let _ = timeout(LOOK, self.taken.notified()).await;
+                continue;
+            }
+            match self.base.start("spare".into()).await {
+                Ok(started) => {
+                    if let Some(prepare) = &self.prepare {
+                        prepare(Arc::clone(&started.worker)).await;
+                    }
+                    backoff = Backoff::default();
+                    let mut spares = self.spares();
+                    spares.push(started);
+                    count(&spares);
+                }
+                Err(error) => {
+                    backoff.note(Life::NeverReady);
+                    warn!("a spare worker could not start: {error}");
+                    sleep(backoff.delay()).await;
+                }
+            }
+        }
+    }
+
+    fn spares(&self) -> MutexGuard<'_, Vec<Started>> {
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says how many there are, in /metrics.
+#[expect(clippy::cast_precision_loss, reason = "of a few workers")]
+fn count(spares: &[Started]) {
+    metrics::gauge!("label_studio_ml_workers_spare").set(spares.len() as f64);
+}
