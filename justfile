@@ -27,7 +27,7 @@ format:
 snapshots:
     INSTA_UPDATE=always cargo test --locked
 
-# small bugs put into the code, which a test must find: just mutants src/predictions
+# small bugs put into the code, which a test must find: just mutants src/labelling/check
 mutants *arguments:
     scripts/mutants {{ arguments }}
 

@@ -206,7 +206,7 @@ pub(super) fn label_config(named: Option<&Path>, project: &Path) -> Result<Optio
         None => return Ok(None),
     };
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    crate::label_config::parse(&text, crate::label_config::Dialect::Sdk)
+    crate::labelling::config::parse(&text, crate::labelling::config::Dialect::Sdk)
         .map_err(|error| anyhow!("{}: {error}", path.display()))?;
     Ok(Some(text))
 }

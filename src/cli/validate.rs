@@ -13,7 +13,7 @@ use super::offline::{Offline, Opened, label_config};
 use super::project_args::ProjectArgs;
 use super::task_file::{self, Task};
 use super::{note, say, terminal};
-use crate::predictions::Finding;
+use crate::labelling::check::Finding;
 use crate::serving::{Answered, ServingError};
 use crate::wire::protocol::Connection;
 use crate::workers::process::Launch;

@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 
 use super::state::App;
 use super::token::{self, WebhookToken};
-use crate::predictions::{Checked, Finding};
+use crate::labelling::check::{Checked, Finding};
 use crate::serving::ServingError;
 use crate::store::db::DbError;
 use crate::store::versions::StoreError;

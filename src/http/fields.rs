@@ -9,7 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::ApiError;
-use crate::label_config::MAX_CONFIG_BYTES;
+use crate::labelling::config::MAX_CONFIG_BYTES;
 
 /// The top-level fields of a request, unparsed. Of a key that occurs twice the last value counts,
 /// and null is the same as absent, as in the original.

@@ -19,7 +19,7 @@ use super::fields::{Fields, readable};
 use super::jobs::JobView;
 use super::prefer;
 use super::state::App;
-use crate::label_config::{Dialect, parse};
+use crate::labelling::config::{Dialect, parse};
 use crate::store::jobs::enqueue::Queued;
 use crate::training::events::{EventProject, cannot_learn, ignored_because};
 use crate::training::queue::Request;

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyTraceback, PyType};
 use pythonize::depythonize;
 
-use crate::label_config::{ErrorKind, LabelConfigError};
+use crate::labelling::config::{ErrorKind, LabelConfigError};
 use crate::wire::protocol::{Answer, ModelError, ModelErrorKind};
 
 /// Longest message or traceback, in bytes, that leaves the process.

@@ -10,7 +10,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
-use crate::predictions::{Mended, Places};
+use crate::labelling::check::{Mended, Places};
 use crate::wire::protocol::{ModelError, ModelErrorKind, VersionNames};
 
 use super::errors::own_error;

@@ -6,7 +6,7 @@ use pyo3::types::{PyAny, PyDict};
 use pythonize::pythonize;
 
 use super::errors;
-use crate::label_config::{Dialect, UnknownDialect, parse};
+use crate::labelling::config::{Dialect, UnknownDialect, parse};
 
 /// Parses a labelling config. None and the empty string give an empty dict.
 #[pyfunction]

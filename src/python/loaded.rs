@@ -7,7 +7,7 @@ use pyo3::types::{PyDict, PyList, PyType};
 use super::errors::model_error;
 use super::instances::{Slot, held};
 use super::{json_in, logs, request};
-use crate::label_config::{Dialect, parse};
+use crate::labelling::config::{Dialect, parse};
 use crate::wire::protocol::{ModelError, ModelErrorKind};
 use crate::worker::host::{HttpRequest, KnownModel};
 

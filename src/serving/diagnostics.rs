@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use tracing::warn;
 
-use crate::predictions::{Cause, Checked, Finding};
+use crate::labelling::check::{Cause, Checked, Finding};
 
 /// Mistakes that are told apart. A model that makes more of them has been understood by then.
 const MOST_KNOWN: usize = 1000;

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::predictions::Rules;
+use crate::labelling::check::Rules;
 use crate::store::versions::Version;
 use crate::wire::protocol::{ModelError, ModelSpec, VersionNames};
 use crate::workers::model::{Model, Request};

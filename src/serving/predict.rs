@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::model_in_use::{Load, ModelInUse};
 use super::{MOST_REJECTED, Serving, ServingError, no_version_left};
-use crate::predictions::{Asked, Checked, check};
+use crate::labelling::check::{Asked, Checked, check};
 use crate::wire::protocol::{ModelError, ModelErrorKind};
 use crate::workers::handle::{Predicted, WorkerError};
 use crate::workers::model::Request;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::predictions::Mended;
+use crate::labelling::check::Mended;
 
 /// Version of this protocol, said in `hello`.
 pub const PROTOCOL: u32 = 1;

@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::predictions::Mended;
+use crate::labelling::check::Mended;
 
 use crate::wire::protocol::{
     ClassInfo, Configure, FitJob, HttpHead, ImportFailure, ModelError, ModelId, ModelSpec,

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use tokio::task::JoinSet;
 
 use crate::cli::offline::{Offline, Opened};
-use crate::predictions::Finding;
+use crate::labelling::check::Finding;
 use crate::serving::ServingError;
 
 /// A model that is asked for predictions.

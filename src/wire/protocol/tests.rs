@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::predictions::Places;
+use crate::labelling::check::Places;
 
 fn spec() -> ModelSpec {
     ModelSpec {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use crate::predictions::Mended;
+use crate::labelling::check::Mended;
 use crate::wire::protocol::{FromWorker, ModelError, ModelErrorKind, RequestId, ToWorker};
 use crate::workers::handle::{Answer, Worker, WorkerError};
 use crate::workers::model::{Model, Request};

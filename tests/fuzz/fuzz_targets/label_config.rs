@@ -1,8 +1,10 @@
 //! Any text as a labelling config: read or refused, the same each time, within bounds.
 #![no_main]
 
-use label_studio_ml::label_config::{Dialect, InputSource, LabelConfigError, has_variable, parse};
-use label_studio_ml::predictions::Rules;
+use label_studio_ml::labelling::check::Rules;
+use label_studio_ml::labelling::config::{
+    Dialect, InputSource, LabelConfigError, has_variable, parse,
+};
 use libfuzzer_sys::fuzz_target;
 
 /// What a config may weigh at most (`parse::MAX_RESULT_BYTES`), and what JSON escapes make of it.
@@ -18,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
     match (&tools, &sdk) {
         (Ok(tools), Ok(sdk)) => {
             // The dialects differ in what inputs and labels say, not in what is a control.
-            let names = |config: &label_studio_ml::label_config::LabelConfig| {
+            let names = |config: &label_studio_ml::labelling::config::LabelConfig| {
                 config.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
             };
             assert_eq!(names(tools), names(sdk));

@@ -4,7 +4,7 @@
 //! An input is a byte for the number of tasks, the labelling config, a zero byte, the body.
 #![no_main]
 
-use label_studio_ml::predictions::{Asked, Cause, Checked, Mended, Rules, check};
+use label_studio_ml::labelling::check::{Asked, Cause, Checked, Mended, Rules, check};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 

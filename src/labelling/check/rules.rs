@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use super::shape::{Region, Tool};
 use super::words::choice;
-use crate::label_config::{Control, Dialect, LabelConfig, LabelConfigError, parse};
+use crate::labelling::config::{Control, Dialect, LabelConfig, LabelConfigError, parse};
 
 /// What predictions for one labelling config may say.
 #[derive(Debug)]
