@@ -19,9 +19,10 @@ pub(crate) mod testing;
 pub mod trained;
 pub mod version_names;
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::warn;
@@ -36,6 +37,7 @@ pub use predict::{Answered, PredictRequest};
 
 use crate::store::keys::KeyStore;
 use crate::store::versions::{StoreError, Versions};
+use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::ClassInfo;
 use crate::workers::fleet::Fleet;
 use crate::workers::handle::{Worker, WorkerError};
@@ -129,7 +131,7 @@ impl Serving {
         })
     }
 
-    /// Waits until the class is known: its generation says what MODEL_DIR is.
+    /// Waits until the class is known: its API says what MODEL_DIR is.
     pub async fn imported(&self) -> Result<(Arc<ClassInfo>, Arc<Versions>), ServingError> {
         let mut class = self.class.clone();
         let known = class
@@ -157,7 +159,7 @@ impl Serving {
     ) -> Result<Arc<ModelInUse>, ServingError> {
         let (class, versions) = self.ready().await?;
         if !self.models.knows_version(project) {
-            if class.generation == 1 {
+            if class.api == ApiVersion::V1 {
                 let name = project.to_owned();
                 let newest = on_disk(move || versions.current(&name)).await?;
                 self.models.set_version_once(project, newest, None);

@@ -4,6 +4,7 @@
 //! [`shared_body`]. The server sends by [`server_end`], a worker by [`worker_end`]. What a model prints comes
 //! as a [`record`] on the worker's standard streams.
 
+pub mod api_version;
 pub mod frame;
 pub mod keys;
 pub mod protocol;

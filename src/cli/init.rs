@@ -62,7 +62,7 @@ pub(super) fn run(args: &InitArgs, launch: &Launch) -> Result<i32> {
         folder: folder.clone(),
         script,
         class: found.class.clone(),
-        generation: found.generation,
+        api: found.api,
         siblings: found.inspection.unwrap_or_default().siblings,
         force: args.force,
     })?;
@@ -76,8 +76,8 @@ pub(super) fn run(args: &InitArgs, launch: &Launch) -> Result<i32> {
         say(&format!("Your model is {shown}/model.py; change it, and test it with pytest there."));
     }
     say(&format!(
-        "Congratulations! {} (API v{}) is now an ML backend in {shown}. Start it with:\n\n    label-studio-ml start {shown}\n",
-        found.class, found.generation
+        "Congratulations! {} ({}) is now an ML backend in {shown}. Start it with:\n\n    label-studio-ml start {shown}\n",
+        found.class, found.api
     ));
     Ok(0)
 }

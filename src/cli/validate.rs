@@ -105,8 +105,8 @@ fn heading(offline: &Offline, opened: &Opened, tasks: usize) -> String {
         project => format!(" of project {project}"),
     };
     format!(
-        "{} (API v{}), model version {}{project}, {tasks} tasks{config}",
-        class.class, class.generation, opened.version
+        "{} ({}), model version {}{project}, {tasks} tasks{config}",
+        class.class, class.api, opened.version
     )
 }
 

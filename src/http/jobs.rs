@@ -20,6 +20,7 @@ use super::name::Name;
 use super::state::App;
 use crate::store::jobs::{Job, JobId, JobState};
 use crate::training::queue::QueueError;
+use crate::wire::api_version::ApiVersion;
 
 /// Jobs that one answer lists, unless `?limit=` says otherwise.
 const LISTED: u32 = 100;
@@ -78,11 +79,11 @@ impl JobView {
     }
 }
 
-/// What generation 2 calls the version that a job made.
+/// What a model of API v2 calls the version that a job made.
 async fn name_of_version(app: &App, job: &Job) -> Option<String> {
     let id = job.version?;
     let (class, versions) = app.serving.ready().await.ok()?;
-    if class.generation == 1 {
+    if class.api == ApiVersion::V1 {
         return None;
     }
     let project = job.project.clone();

@@ -23,6 +23,7 @@ use crate::labelling::config::{Dialect, parse};
 use crate::store::jobs::enqueue::Queued;
 use crate::training::events::{EventProject, cannot_learn, ignored_because};
 use crate::training::queue::Request;
+use crate::wire::api_version::ApiVersion;
 
 /// The answer to a request that is going to train.
 #[derive(Serialize)]
@@ -102,22 +103,17 @@ async fn queue_tasks(app: App, bytes: Bytes, wait: Option<Duration>) -> Result<R
         return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
     let (class, versions) = app.serving.ready().await?;
-    if class.generation == 2 {
+    if class.api == ApiVersion::V2 {
         let detail =
-            format!("{} is written for API v2, which trains by /webhook only", class.class);
+            format!("{} is written for {}, which trains by /webhook only", class.class, class.api);
         return Err(ApiError::new(StatusCode::NOT_FOUND, detail));
     }
     if let Some(reason) = cannot_learn(&class) {
         // The original answers 201 here too: it calls the `fit` of the base class.
         return Ok((StatusCode::CREATED, ignored(reason)).into_response());
     }
-    let request = Request {
-        project,
-        label_config,
-        action: None,
-        payload: bytes.clone(),
-        generation: class.generation,
-    };
+    let request =
+        Request { project, label_config, action: None, payload: bytes.clone(), api: class.api };
     let queued = app.queue.add(request, &versions).await?;
     accepted(&app, queued, wait).await
 }
@@ -155,7 +151,7 @@ async fn queue_event(app: App, bytes: Bytes, wait: Option<Duration>) -> Result<R
         label_config: label_config.or(event.label_config),
         action: Some(action),
         payload: bytes.clone(),
-        generation: class.generation,
+        api: class.api,
     };
     let queued = app.queue.add(request, &versions).await?;
     accepted(&app, queued, wait).await

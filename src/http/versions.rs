@@ -14,6 +14,7 @@ use super::fields::Fields;
 use super::name::Name;
 use super::state::App;
 use crate::store::versions::StoreError;
+use crate::wire::api_version::ApiVersion;
 
 #[derive(Serialize)]
 pub(super) struct Answer {
@@ -62,7 +63,7 @@ async fn answer(app: &App, projects: Vec<String>) -> Result<Json<Answer>, ApiErr
 async fn list(app: &App, project: String) -> Result<Vec<(u64, String)>, ApiError> {
     let (class, versions) = app.serving.ready().await?;
     let listed = tokio::task::spawn_blocking(move || {
-        if class.generation == 1 {
+        if class.api == ApiVersion::V1 {
             let ids = versions.list(&project)?;
             return Ok::<_, StoreError>(ids.into_iter().map(|id| (id, id.to_string())).collect());
         }

@@ -13,13 +13,14 @@ use thiserror::Error;
 use super::find::WSGI;
 use super::requirements;
 use crate::store::durable_fs;
+use crate::wire::api_version::ApiVersion;
 
 const DOCKERFILE: &str = include_str!("templates/Dockerfile");
 const COMPOSE: &str = include_str!("templates/docker-compose.yml");
 const DOCKERIGNORE: &str = include_str!("templates/dockerignore");
 const README: &str = include_str!("templates/README.md");
-const WSGI_FIRST: &str = include_str!("templates/wsgi_v1.py");
-const WSGI_SECOND: &str = include_str!("templates/wsgi_v2.py");
+const WSGI_V1: &str = include_str!("templates/wsgi_v1.py");
+const WSGI_V2: &str = include_str!("templates/wsgi_v2.py");
 
 /// Files that are taken along when they lie beside the script.
 const COMPANIONS: [&str; 4] = ["README.md", "conftest.py", "test_api.py", "start.sh"];
@@ -45,8 +46,7 @@ pub struct Plan {
     pub folder: PathBuf,
     pub script: PathBuf,
     pub class: String,
-    /// Generation of the API that the class is written for.
-    pub generation: u8,
+    pub api: ApiVersion,
     /// Modules and packages beside the script that it imports, relative to its folder.
     pub siblings: Vec<PathBuf>,
     pub force: bool,
@@ -153,7 +153,10 @@ fn wsgi(plan: &Plan) -> String {
         // A JSON string is a string of Python's too.
         format!("{class} = __import__({}).{class}", serde_json::Value::from(&*module))
     };
-    let template = if plan.generation == 1 { WSGI_FIRST } else { WSGI_SECOND };
+    let template = match plan.api {
+        ApiVersion::V1 => WSGI_V1,
+        ApiVersion::V2 => WSGI_V2,
+    };
     template.replace("__IMPORT__", &import).replace("__CLASS__", class)
 }
 

@@ -88,7 +88,7 @@ impl ModelHost for PythonHost {
             }
             let accepts = import::accepted_names(class.bind(py))
                 .map_err(|error| import::failure_of(py, &error, ImportFailureKind::Raised))?;
-            let generation = info.generation;
+            let generation = u8::from(info.api);
             let fresh = configure.fresh_instances && generation == 2;
             let loaded = Loaded { class, init_kwargs, generation, accepts, fresh };
             // A worker imports once.

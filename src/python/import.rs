@@ -12,6 +12,7 @@ use pyo3::types::{PyDict, PyList, PyType};
 use pythonize::pythonize;
 
 use super::{errors, generation, logs};
+use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::{
     ClassInfo, Configure, ImportFailure, ImportFailureKind, Inspection, Role, Source,
 };
@@ -296,7 +297,10 @@ fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<
         init_kwargs: init_kwargs.unbind(),
         info: ClassInfo {
             class: found.class.name()?.to_string(),
-            generation: verdict.generation,
+            api: match verdict.generation {
+                1 => ApiVersion::V1,
+                _ => ApiVersion::V2,
+            },
             reason: verdict.reason,
             model_dir,
             thread_safe,

@@ -2,10 +2,10 @@
 //! with counts for `GET /diagnostics`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde::{Serialize, Serializer};
 use tracing::warn;
 
@@ -62,7 +62,7 @@ impl Diagnostics {
         }
         self.with_findings.fetch_add(1, Ordering::Relaxed);
         let now = Timestamp::now();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         for finding in first_of_each(&checked.findings) {
             let key = Key {
                 project: project.to_owned(),
@@ -84,7 +84,7 @@ impl Diagnostics {
 
     /// Mistakes in the order in which they were first seen.
     pub fn mistakes(&self) -> Vec<Mistake> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.known.lock().values().cloned().collect()
     }
 
     /// Answers that were checked, and how many of them had findings.

@@ -1,6 +1,6 @@
 //! The project whose files are those of a version that is not served yet.
 //!
-//! A model of generation 2 overwrites its files while the version before is still served. A worker that
+//! A model of API v2 overwrites its files while the version before is still served. A worker that
 //! has predicted goes on with what it has read; one that would read them only now waits.
 
 use tokio::sync::watch;

@@ -1,13 +1,13 @@
 //! What models keep with `self.set`, for the workers that ask, and what follows from it.
 //!
-//! The key `model_version` is how a model of generation 2 names its version, so a change of it renames
+//! The key `model_version` is how a model of API v2 names its version, so a change of it renames
 //! what is served before the one who set it goes on. What a training sets is noted: it is a part of
 //! what the training did.
 
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -18,7 +18,7 @@ use crate::wire::keys::{KeyAnswer, KeyQuestion};
 use crate::wire::protocol::{KeyAsk, KeyOutcome};
 use crate::workers::key_keeper::KeyKeeper;
 
-/// How a model of generation 2 names its version.
+/// How a model of API v2 names its version.
 pub(super) const VERSION_KEY: &str = "model_version";
 /// Where the extra parameters of /setup are kept.
 pub(super) const EXTRA_PARAMS_KEY: &str = "extra_params";
@@ -139,7 +139,7 @@ impl Serving {
     }
 
     fn watched(&self, look: impl FnOnce(&mut Watched)) {
-        look(&mut self.watched.lock().unwrap_or_else(PoisonError::into_inner));
+        look(&mut self.watched.lock());
     }
 
     /// Notes from now on what a training of this project sets.

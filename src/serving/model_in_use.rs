@@ -28,7 +28,7 @@ pub enum Load {
 pub struct Origin {
     /// The training that made it.
     pub version: Option<u64>,
-    /// Generation 2: the extra parameters of /setup.
+    /// API v2: the extra parameters of /setup.
     pub extra_params: Option<Value>,
 }
 

@@ -1,15 +1,16 @@
 //! The models in use: for each project its newest /setup, its version, and the instances that
 //! workers are asked to hold.
 //!
-//! An instance is identified by (project, labelling config, version, connection), for generation 2 by
+//! An instance is identified by (project, labelling config, version, connection), for API v2 by
 //! the extra parameters too. A project keeps a few of them, so that two labelling configs in turn do
 //! not reload at every request, and all projects together as many as the user wants; the surplus is
 //! handed back to be unloaded.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
 use super::held_back::HeldBack;
@@ -46,7 +47,7 @@ struct Project {
     /// The request that brought it.
     request: Option<Arc<Request>>,
     trained: Trained,
-    /// Generation 2: how the model names its version.
+    /// API v2: how the model names its version.
     names: Option<ProjectNames>,
     /// Most recently used first.
     models: Vec<Arc<ModelInUse>>,
@@ -67,7 +68,7 @@ impl Project {
         }
     }
 
-    /// How predictions of a version are marked: generation 1 by its number.
+    /// How predictions of a version are marked: API v1 by its number.
     fn names_of(&self, version: Option<&Version>) -> VersionNames {
         match &self.names {
             Some(names) => names.current(),
@@ -131,7 +132,7 @@ impl Models {
         self.table().get(project).is_some_and(|p| !matches!(p.trained, Trained::Unread))
     }
 
-    /// Notes what the model folder holds, and for generation 2 what the version is called, unless
+    /// Notes what the model folder holds, and for API v2 what the version is called, unless
     /// training was faster.
     pub fn set_version_once(
         &self,
@@ -258,7 +259,7 @@ impl Models {
         changed
     }
 
-    /// From now on a version of generation 2 is served, which the model calls `own`; returns the models
+    /// From now on a version of API v2 is served, which the model calls `own`; returns the models
     /// of older versions.
     pub fn switch_named(
         &self,
@@ -372,7 +373,7 @@ impl Models {
     }
 
     fn table(&self) -> MutexGuard<'_, HashMap<String, Project>> {
-        self.projects.lock().unwrap_or_else(PoisonError::into_inner)
+        self.projects.lock()
     }
 }
 

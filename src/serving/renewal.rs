@@ -1,4 +1,4 @@
-//! New processes in the place of the workers: what a training of generation 2 wrote into files is read
+//! New processes in the place of the workers: what a training of API v2 wrote into files is read
 //! by module globals too, which only a new process has afresh.
 //!
 //! Start first: all new workers are loaded beside the old ones, which answer meanwhile, and take over at

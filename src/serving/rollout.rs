@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::model_in_use::{Load, ModelInUse};
 use super::{Serving, ServingError, on_disk};
 use crate::store::versions::Version;
+use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::ModelErrorKind;
 
 /// How long a new version may take to load before the one before it stays.
@@ -50,7 +51,7 @@ impl Serving {
     /// Serves another version that is there, until the next one is published.
     pub async fn activate(&self, project: &str, id: u64) -> Result<(), ServingError> {
         let (class, versions) = self.ready().await?;
-        if class.generation != 1 {
+        if class.api != ApiVersion::V1 {
             return Err(ServingError::NoWayBack);
         }
         let _one = self.switching.lock().await;
@@ -78,7 +79,7 @@ impl Serving {
     pub async fn refresh(&self) {
         let Ok((class, versions)) = self.ready().await else { return };
         for project in self.models.projects() {
-            if class.generation != 1 {
+            if class.api != ApiVersion::V1 {
                 // Read again, names and all, by the next request.
                 let old = self.models.forget_version(&project);
                 self.unload(&old).await;
@@ -137,7 +138,7 @@ impl Serving {
                 let reason = format!("{}: {}", error.class, error.message);
                 if error.kind == ModelErrorKind::Construct
                     && let Ok((class, versions)) = self.ready().await
-                    && let Some(id) = next.origin.version.filter(|_| class.generation == 1)
+                    && let Some(id) = next.origin.version.filter(|_| class.api == ApiVersion::V1)
                 {
                     versions.refuse(project, id, &reason);
                 }

@@ -11,6 +11,7 @@ use super::keys::EXTRA_PARAMS_KEY;
 use super::model_in_use::{Load, ModelInUse};
 use super::models::Setup;
 use super::{MOST_REJECTED, Serving, ServingError, no_version_left};
+use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::project_id;
 use crate::workers::model::Request;
 
@@ -73,7 +74,7 @@ impl Serving {
         Err(no_version_left())
     }
 
-    /// Keeps the extra parameters of a project where models of generation 2 look for them.
+    /// Keeps the extra parameters of a project where models of API v2 look for them.
     async fn keep_extra_params(
         &self,
         project: &str,
@@ -81,7 +82,7 @@ impl Serving {
     ) -> Result<bool, ServingError> {
         let Some(text) = as_text(extra_params) else { return Ok(true) };
         let (class, _) = self.imported().await?;
-        if class.generation == 2 {
+        if class.api == ApiVersion::V2 {
             let store = self.key_store().await?;
             store.set(project_id(project), EXTRA_PARAMS_KEY, text).await?;
         }

@@ -3,16 +3,18 @@
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use super::Serving;
 use super::deadlines::Deadlines;
 use super::models::Models;
+use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::{
     ClassInfo, FromWorker, ModelError, ModelErrorKind, ModelSpec, ToWorker,
 };
@@ -38,10 +40,10 @@ pub(crate) struct Stage {
 }
 
 /// A class that trains on every new annotation.
-pub(crate) fn class(generation: u8) -> ClassInfo {
+pub(crate) fn class(api: ApiVersion) -> ClassInfo {
     ClassInfo {
         class: "Model".into(),
-        generation,
+        api,
         reason: String::new(),
         model_dir: "/nowhere".into(),
         thread_safe: true,
@@ -111,7 +113,7 @@ fn answer(channel: OwnedFd, heard: &Heard, loads: &Loads) {
             }),
             _ => None,
         };
-        heard.lock().unwrap().push(message);
+        heard.lock().push(message);
         if let Some(answer) = answer
             && writer.send(&answer, b"").is_err()
         {

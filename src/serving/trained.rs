@@ -1,4 +1,4 @@
-//! What a training of generation 2 brings: a name for what it made, and models that know of it.
+//! What a training of API v2 brings: a name for what it made, and models that know of it.
 //!
 //! Such a model keeps what it learned in keys and files of its own, which its workers see at once. The
 //! version is switched all the same only when its models are loaded, so until then the name that was
@@ -20,6 +20,7 @@ use super::renewal::{Renewal, ToFollow};
 use super::version_names::ProjectNames;
 use super::{Serving, ServingError, on_disk};
 use crate::store::versions::{Begun, Record, Version, Versions};
+use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::{VersionNames, project_id};
 use crate::workers::handle::Worker;
 
@@ -119,7 +120,7 @@ impl Serving {
     /// Takes back the names of trainings that a server which is gone did not finish.
     pub async fn give_up_interrupted(&self) -> Result<(), ServingError> {
         let (class, versions) = self.imported().await?;
-        if class.generation == 1 {
+        if class.api == ApiVersion::V1 {
             return Ok(());
         }
         for begun in on_disk(move || Ok(versions.interrupted_trainings())).await? {
@@ -278,7 +279,7 @@ async fn rename(
     }
 }
 
-/// A version of generation 2 has no folder, and whatever is wrong with it shows at once.
+/// A version of API v2 has no folder, and whatever is wrong with it shows at once.
 fn version(id: u64) -> Version {
     Version { id, train_output: Bytes::new(), is_tried: true }
 }

@@ -1,4 +1,4 @@
-//! How a project's version is called, for models of generation 2, which name their versions themselves.
+//! How a project's version is called, for models of API v2, which name their versions themselves.
 //!
 //! A version must change with every training, or Label Studio asks for no new predictions, and
 //! predictions must carry what /setup tells, or it asks for them again and again. So where a training

@@ -1,6 +1,6 @@
 //! Did `fit` write anything below MODEL_DIR?
 //!
-//! Generation 2 keeps its files where it likes, so all of them are looked at before and after: path,
+//! API v2 keeps its files where it likes, so all of them are looked at before and after: path,
 //! size, time of change. What is nobody's model is passed over: our own folder, caches, logs, hidden
 //! files, environments of Python. A folder that is too large to look through counts as changed.
 

@@ -18,10 +18,10 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use indexmap::IndexMap;
+use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -175,7 +175,7 @@ impl Versions {
 
     /// The newest job folder of a project, finished or not: ids of jobs go on from there.
     pub fn newest_folder(&self, project: &str) -> Result<u64, StoreError> {
-        let mut known = self.newest_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.newest_folders.lock();
         if let Some(newest) = known.get(project) {
             return Ok(*newest);
         }

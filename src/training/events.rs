@@ -83,6 +83,7 @@ pub fn ignored_because(action: &str, class: &ClassInfo) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::api_version::ApiVersion;
 
     fn project(json: &str) -> EventProject {
         let raw = RawValue::from_string(json.to_owned()).unwrap();
@@ -121,7 +122,7 @@ mod tests {
     fn an_ignored_action_says_why() {
         let mut class = ClassInfo {
             class: "Model".into(),
-            generation: 1,
+            api: ApiVersion::V1,
             reason: String::new(),
             model_dir: "/m".into(),
             thread_safe: true,

@@ -19,6 +19,7 @@ use crate::store::jobs::read::{self, Found};
 use crate::store::jobs::transitions::{self, Cancel};
 use crate::store::jobs::{self, Claimed, Job, JobId, JobState, JobStore};
 use crate::store::versions::{StoreError, Versions};
+use crate::wire::api_version::ApiVersion;
 use crate::workers::output::job::JobOutput;
 
 /// How long a request waits while another server still owns the model folder.
@@ -77,7 +78,7 @@ pub struct Request {
     pub action: Option<String>,
     /// The body of the HTTP request, unparsed.
     pub payload: Bytes,
-    pub generation: u8,
+    pub api: ApiVersion,
 }
 
 /// The job that runs.
@@ -98,7 +99,7 @@ impl Running {
 #[derive(Debug)]
 pub struct Queue {
     ownership: watch::Sender<Ownership>,
-    /// `--training-queue`; else the generation of the class decides.
+    /// `--training-queue`; else the API of the class decides.
     policy: Option<Policy>,
     running: watch::Sender<Option<Arc<Running>>>,
     changes: watch::Sender<u64>,
@@ -157,13 +158,16 @@ impl Queue {
             let (versions, project) = (Arc::clone(versions), request.project.clone());
             tokio::task::spawn_blocking(move || versions.newest_folder(&project)).await??
         };
-        let of_generation = if request.generation == 1 { Policy::Latest } else { Policy::All };
+        let of_api = match request.api {
+            ApiVersion::V1 => Policy::Latest,
+            ApiVersion::V2 => Policy::All,
+        };
         let job = NewJob {
             project: request.project,
             label_config: request.label_config,
             action: request.action,
             payload: request.payload,
-            policy: self.policy.unwrap_or(of_generation),
+            policy: self.policy.unwrap_or(of_api),
             newest_folder,
             now: jobs::now(),
         };

@@ -31,6 +31,7 @@ use crate::serving::trained::Ahead;
 use crate::store::jobs::transitions::{self, Outcome};
 use crate::store::jobs::{Claimed, read};
 use crate::store::versions::{Input, Version, Versions};
+use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::{Configure, FitJob};
 use crate::workers::process::Launch;
 
@@ -176,7 +177,7 @@ impl Runner {
             return Err(TrainingError::Ignored(reason));
         }
         let model = self.serving.resolve(&job.project, job.label_config.as_deref()).await?;
-        let workdir = if class.generation == 1 {
+        let workdir = if class.api == ApiVersion::V1 {
             let (versions, job) = (Arc::clone(&versions), job.clone());
             tokio::task::spawn_blocking(move || begin(&versions, &job)).await??
         } else {
@@ -231,7 +232,7 @@ impl Runner {
         Ok(Outcome::Succeeded { version: Some(id), error })
     }
 
-    /// Has what a run of generation 2 did served.
+    /// Has what a run of API v2 did served.
     async fn bring(
         &self,
         job: &Claimed,

@@ -4,10 +4,11 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::time::sleep;
 
 use super::error::TrainingError;
@@ -49,7 +50,7 @@ impl Scripted {
     }
 
     fn note(&self, told: Told) {
-        self.told.lock().unwrap().push(told);
+        self.told.lock().push(told);
     }
 
     pub(super) fn prepare(&mut self, output: Arc<JobOutput>) -> String {

@@ -1,4 +1,4 @@
-//! A run of `fit` of generation 2: what it changed is found out by looking before and after.
+//! A run of `fit` of API v2: what it changed is found out by looking before and after.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

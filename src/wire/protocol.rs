@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::api_version::ApiVersion;
 use crate::labelling::check::Mended;
 
 /// Version of this protocol, said in `hello`.
@@ -137,7 +138,7 @@ pub struct Configure {
     pub train_nice: Option<i32>,
     /// Construct the class once with `init_kwargs` alone, as `--check` asks.
     pub check: bool,
-    /// Generation 2: make an instance for every request, as the original does.
+    /// API v2: make an instance for every request, as the original does.
     #[serde(default)]
     pub fresh_instances: bool,
     /// Hosts that files of tasks may come from, as the user listed them; without it the worker's own
@@ -158,9 +159,9 @@ pub struct Batchable {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassInfo {
     pub class: String,
-    /// Generation of the API that the class is written for: 1 or 2.
-    pub generation: u8,
-    /// Why it was taken for that generation, for the log.
+    #[serde(rename = "generation")]
+    pub api: ApiVersion,
+    /// Why the class was taken for one of that API, for the log.
     pub reason: String,
     /// `MODEL_DIR` in force.
     pub model_dir: PathBuf,
@@ -223,7 +224,7 @@ pub struct ModelSpec {
 }
 
 impl ModelSpec {
-    /// The id of the project as user code of generation 2 knows it: without its time of creation.
+    /// The id of the project as user code of API v2 knows it: without its time of creation.
     pub fn project_id(&self) -> &str {
         project_id(&self.project)
     }

@@ -1,7 +1,7 @@
 //! Which thread of a worker runs which prediction.
 //!
 //! Where instances are shared, any thread will do, the one that was idle last first. Where every
-//! thread keeps instances of its own (generation 2: a database connection or a CUDA stream belongs to
+//! thread keeps instances of its own (API v2: a database connection or a CUDA stream belongs to
 //! the thread that made it), a request goes to a thread that holds an instance of its model. While all
 //! of those are busy it waits for them as long as making a further instance would take, and only then
 //! has one made; while the first one is being made, everybody waits for that.

@@ -37,10 +37,7 @@ pub(super) async fn check_script(
             } else {
                 ""
             };
-            group.ok(format!(
-                "the script loads: {} (API v{}){learns}",
-                class.class, class.generation
-            ));
+            group.ok(format!("the script loads: {} ({}){learns}", class.class, class.api));
             Some(class)
         }
         Err(error) => {

@@ -275,11 +275,12 @@ async fn tell_stray(group: &mut Group, situation: &Situation<'_>, hook: &Webhook
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::api_version::ApiVersion;
 
     fn class(events: &[&str], wants_every_event: bool) -> ClassInfo {
         ClassInfo {
             class: "Model".into(),
-            generation: 2,
+            api: ApiVersion::V2,
             reason: String::new(),
             model_dir: "/m".into(),
             thread_safe: true,

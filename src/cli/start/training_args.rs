@@ -75,7 +75,7 @@ impl TrainingArgs {
         }
     }
 
-    /// What becomes of events that wait; none where the generation of the API decides.
+    /// What becomes of events that wait; none where the API of the class decides.
     pub(super) fn policy(&self) -> Option<Policy> {
         self.training_queue.map(|chosen| match chosen {
             TrainingQueue::Latest => Policy::Latest,

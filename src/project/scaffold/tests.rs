@@ -1,6 +1,7 @@
 //! What is in a project folder, and what survives writing into one.
 
 use super::*;
+use crate::wire::api_version::ApiVersion;
 
 fn script_folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -25,7 +26,7 @@ fn plan(scripts: &Path, folder: &Path) -> Plan {
         folder: folder.to_owned(),
         script: scripts.join("model.py"),
         class: "MyEchoModel".into(),
-        generation: 1,
+        api: ApiVersion::V1,
         siblings: vec!["helpers.py".into(), "nets".into()],
         force: false,
     }
@@ -60,7 +61,7 @@ fn wsgi_names_script_and_class() {
     let scripts = script_folder();
     let mut plan = plan(scripts.path(), Path::new("p"));
     insta::assert_snapshot!("wsgi_v1", wsgi(&plan));
-    plan.generation = 2;
+    plan.api = ApiVersion::V2;
     plan.script = scripts.path().join("my-model.py");
     insta::assert_snapshot!("wsgi_v2", wsgi(&plan));
 }

@@ -78,7 +78,7 @@ fn all_projects_together_keep_so_many() {
 }
 
 #[test]
-fn extra_params_make_another_instance_for_generation_2() {
+fn extra_params_make_another_instance_for_api_v2() {
     let models = Models::new(100);
     let with = |params: Value| Setup { extra_params: params, ..setup("<View/>", "a") };
     models.set_version_once(KEY, None, Some(ProjectNames::new("0.0.1".into(), None)));

@@ -1,4 +1,4 @@
-//! What becomes of a training of generation 2: which version there is, what it is called, and what is
+//! What becomes of a training of API v2: which version there is, what it is called, and what is
 //! given back where nothing came of it.
 
 use std::fs;
@@ -7,6 +7,7 @@ use super::*;
 use crate::serving::keys::Keeper;
 use crate::serving::testing::{Stage, class, raised};
 use crate::testing::{run_in_time, until};
+use crate::wire::api_version::ApiVersion::{V1, V2};
 use crate::wire::keys::KeyQuestion;
 use crate::wire::protocol::{KeyAsk, KeyOutcome, ModelErrorKind, ToWorker};
 use crate::workers::key_keeper::KeyKeeper;
@@ -51,7 +52,7 @@ fn versions(stage: &Stage) -> Versions {
 
 /// A project whose model is in use, and a training of it that has begun.
 async fn begun() -> (Stage, Arc<ModelInUse>, Before) {
-    let stage = Stage::new(class(2));
+    let stage = Stage::new(class(V2));
     let model = stage.serving.resolve(KEY, Some("<View/>")).await.unwrap();
     let before = stage.serving.begin_training(KEY, 17).await.unwrap();
     (stage, model, before)
@@ -171,7 +172,7 @@ fn predictions_carry_the_name_before_until_the_version_is_served() {
 fn a_version_that_cannot_be_loaded_gives_its_name_back() {
     run_in_time(|| async {
         for name_before in [None, Some("mine")] {
-            let stage = Stage::new(class(2));
+            let stage = Stage::new(class(V2));
             let model = stage.serving.resolve(KEY, Some("<View/>")).await.unwrap();
             if let Some(name) = name_before {
                 set(&stage, VERSION_KEY, name).await;
@@ -189,7 +190,7 @@ fn a_version_that_cannot_be_loaded_gives_its_name_back() {
             assert!(versions(&stage).newest_record(KEY).unwrap().is_none());
             assert!(!model.is_replaced(), "the version before stays");
             // A worker that loaded it late is to forget it.
-            let told = heard.lock().unwrap().clone();
+            let told = heard.lock().clone();
             assert!(matches!(told[0], ToWorker::Load { .. }), "{told:?}");
             set(&stage, VERSION_KEY, "0.0.3").await;
             assert_eq!(
@@ -216,15 +217,15 @@ fn a_training_that_is_given_up_leaves_no_name_behind() {
 #[test]
 fn the_name_of_a_training_that_a_killed_server_left_is_taken_back() {
     run_in_time(|| async {
-        for (generation, left) in [(1, Some("0.0.2")), (2, Some("mine"))] {
-            let stage = Stage::new(class(generation));
+        for (api, left) in [(V1, Some("0.0.2")), (V2, Some("mine"))] {
+            let stage = Stage::new(class(api));
             let begun = Begun { project: KEY.into(), id: 17, own: Some("mine".into()) };
             versions(&stage).begin_training(&begun).unwrap();
             let keys = stage.serving.key_store().await.unwrap();
             keys.set("2", VERSION_KEY, "0.0.2".into()).await.unwrap();
             stage.serving.give_up_interrupted().await.unwrap();
-            assert_eq!(own_name(&stage).await.as_deref(), left, "generation {generation}");
-            assert_eq!(versions(&stage).interrupted_trainings().is_empty(), generation == 2);
+            assert_eq!(own_name(&stage).await.as_deref(), left, "{api}");
+            assert_eq!(versions(&stage).interrupted_trainings().is_empty(), api == V2);
         }
     });
 }
@@ -264,8 +265,7 @@ fn a_version_that_cannot_be_written_down_is_not_served() {
         assert_eq!(served(&stage).as_deref(), Some(INITIAL));
         assert!(!model.is_replaced());
         assert!(next.is_retired(), "a worker that loads it late is to forget it");
-        let told =
-            || heard.lock().unwrap().iter().any(|told| matches!(told, ToWorker::Unload { .. }));
+        let told = || heard.lock().iter().any(|told| matches!(told, ToWorker::Unload { .. }));
         until(told).await;
     });
 }
@@ -275,7 +275,7 @@ fn after_a_restart_the_newest_record_says_what_is_served() {
     run_in_time(|| async {
         let (stage, model, before) = begun().await;
         serve(&stage, &model, &before, done("1")).await.unwrap();
-        let stage_again = Stage::new(class(2));
+        let stage_again = Stage::new(class(V2));
         let record = versions(&stage).newest_record(KEY).unwrap().unwrap();
         versions(&stage_again).write_record(KEY, &record).unwrap();
         let model = stage_again.serving.resolve(KEY, None).await.unwrap();
@@ -290,7 +290,7 @@ fn after_a_restart_the_newest_record_says_what_is_served() {
 #[test]
 fn workers_that_hold_the_model_are_told_how_predictions_are_marked() {
     run_in_time(|| async {
-        let stage = Stage::new(class(2));
+        let stage = Stage::new(class(V2));
         let heard = stage.add_worker(Box::new(|_| Ok(())));
         let model = stage.serving.resolve(KEY, Some("<View/>")).await.unwrap();
         stage.serving.pool().workers()[0].load(&model.model, false).await.unwrap();
@@ -302,7 +302,7 @@ fn workers_that_hold_the_model_are_told_how_predictions_are_marked() {
         let is_told = |expected: VersionNames| {
             let heard = Arc::clone(&heard);
             until(move || {
-                let heard = heard.lock().unwrap();
+                let heard = heard.lock();
                 let last = heard.iter().rev().find_map(|told| match told {
                     ToWorker::Load { names, .. } | ToWorker::Name { names, .. } => Some(names),
                     _ => None,
@@ -322,14 +322,14 @@ fn workers_that_hold_the_model_are_told_how_predictions_are_marked() {
         serve(&stage, &model, &before, Done { id: 18, ..done("1") }).await.unwrap();
         is_told(names("a+18", &["a"])).await;
         let unloaded = ToWorker::Unload { model: model.model.spec.id };
-        until(|| heard.lock().unwrap().contains(&unloaded)).await;
+        until(|| heard.lock().contains(&unloaded)).await;
     });
 }
 
 #[test]
 fn what_models_keep_is_told_to_those_who_ask_for_it() {
     run_in_time(|| async {
-        let stage = Stage::new(class(2));
+        let stage = Stage::new(class(V2));
         let keeper = Keeper::shared(Arc::clone(&stage.serving), false);
         let answer = |ask, key: &str, value: &'static [u8]| {
             let value = Bytes::from_static(value);

@@ -1,4 +1,4 @@
-//! Versions of models of generation 2.
+//! Versions of models of API v2.
 //!
 //! Such a model writes over its own files and keys, so a version is no folder but a record of what
 //! made it: `MODEL_DIR/.label-studio-ml/versions/<project>/<id>.json`. The newest one counts.

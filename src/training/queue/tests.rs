@@ -3,6 +3,7 @@
 use super::*;
 use crate::store::jobs::transitions::{Outcome, settle};
 use crate::testing::{DEADLINE, run_in_time};
+use crate::wire::api_version::ApiVersion::{self, V1, V2};
 use crate::wire::record::Progress;
 
 fn queue() -> (tempfile::TempDir, Arc<Queue>, Arc<JobStore>, Arc<Versions>) {
@@ -14,13 +15,13 @@ fn queue() -> (tempfile::TempDir, Arc<Queue>, Arc<JobStore>, Arc<Versions>) {
     (dir, queue, store, versions)
 }
 
-fn event(generation: u8) -> Request {
+fn event(api: ApiVersion) -> Request {
     Request {
         project: "2.17".into(),
         label_config: None,
         action: Some("ANNOTATION_CREATED".into()),
         payload: Bytes::from_static(b"{}"),
-        generation,
+        api,
     }
 }
 
@@ -28,7 +29,7 @@ fn event(generation: u8) -> Request {
 fn who_waits_for_a_job_learns_of_its_end() {
     run_in_time(|| async {
         let (_dir, queue, store, versions) = queue();
-        let id = queue.add(event(1), &versions).await.unwrap().id;
+        let id = queue.add(event(V1), &versions).await.unwrap().id;
         let waiting = tokio::spawn({
             let queue = Arc::clone(&queue);
             async move { queue.ended(id, Duration::from_secs(60)).await.unwrap().state }
@@ -48,7 +49,7 @@ fn who_waits_for_a_job_learns_of_its_end() {
 fn the_running_job_is_told_that_it_is_cancelled() {
     run_in_time(|| async {
         let (_dir, queue, store, versions) = queue();
-        let id = queue.add(event(1), &versions).await.unwrap().id;
+        let id = queue.add(event(V1), &versions).await.unwrap().id;
         let (_, running) = queue.next(&store).await.unwrap().unwrap();
         assert!(queue.cancel(id).await.unwrap().cancel_requested);
         timeout(Duration::from_secs(5), running.cancelled()).await.unwrap();
@@ -57,16 +58,16 @@ fn the_running_job_is_told_that_it_is_cancelled() {
 }
 
 #[test]
-fn what_becomes_of_waiting_events_is_up_to_the_generation() {
+fn what_becomes_of_waiting_events_is_up_to_the_api() {
     run_in_time(|| async {
         let (_dir, queue, _store, versions) = queue();
-        let payload = |body: &'static str, generation| Request {
+        let payload = |body: &'static str, api| Request {
             payload: Bytes::from_static(body.as_bytes()),
-            ..event(generation)
+            ..event(api)
         };
-        queue.add(payload("1", 1), &versions).await.unwrap();
-        assert!(queue.add(payload("2", 1), &versions).await.unwrap().merged);
-        assert!(!queue.add(payload("3", 2), &versions).await.unwrap().merged);
+        queue.add(payload("1", V1), &versions).await.unwrap();
+        assert!(queue.add(payload("2", V1), &versions).await.unwrap().merged);
+        assert!(!queue.add(payload("3", V2), &versions).await.unwrap().merged);
         assert_eq!(queue.len(), 2);
     });
 }
@@ -95,7 +96,7 @@ fn a_job_gets_what_the_request_brought() {
         let request = Request {
             label_config: Some("<View/>".into()),
             payload: Bytes::from_static(b"{\"a\": 1}"),
-            ..event(1)
+            ..event(V1)
         };
         let queued = queue.add(request, &versions).await.unwrap();
         assert!(!queued.merged);
@@ -116,12 +117,12 @@ fn ids_go_on_from_the_folders_of_the_project() {
         let folder = dir.path().join("2.17/99999999999");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("event.json"), "{}").unwrap();
-        assert_eq!(queue.add(event(1), &versions).await.unwrap().id, 100_000_000_000);
+        assert_eq!(queue.add(event(V1), &versions).await.unwrap().id, 100_000_000_000);
     });
 }
 
 #[test]
-fn what_the_user_says_of_waiting_events_goes_before_the_generation() {
+fn what_the_user_says_of_waiting_events_goes_before_the_api() {
     run_in_time(|| async {
         for (policy, merged) in [
             (None, [true, false]),
@@ -132,15 +133,15 @@ fn what_the_user_says_of_waiting_events_goes_before_the_generation() {
             drop(of_store);
             let queue = Queue::new(policy);
             queue.set_ownership(Ownership::Owner(store));
-            for (generation, merged) in [1, 2].into_iter().zip(merged) {
+            for (api, merged) in [V1, V2].into_iter().zip(merged) {
                 let of = |body: &'static str| Request {
-                    project: generation.to_string(),
+                    project: u8::from(api).to_string(),
                     payload: Bytes::from_static(body.as_bytes()),
-                    ..event(generation)
+                    ..event(api)
                 };
                 queue.add(of("1"), &versions).await.unwrap();
                 let queued = queue.add(of("2"), &versions).await.unwrap();
-                assert_eq!(queued.merged, merged, "{policy:?} {generation}");
+                assert_eq!(queued.merged, merged, "{policy:?} {api}");
             }
         }
     });
@@ -150,7 +151,7 @@ fn what_the_user_says_of_waiting_events_goes_before_the_generation() {
 fn a_job_that_was_cancelled_before_anybody_could_be_told_is_told_so() {
     run_in_time(|| async {
         let (_dir, queue, store, versions) = queue();
-        let id = queue.add(event(1), &versions).await.unwrap().id;
+        let id = queue.add(event(V1), &versions).await.unwrap().id;
         store.run(|db| db.execute("UPDATE jobs SET cancel_requested = 1", [])).await.unwrap();
         let (_, running) = queue.next(&store).await.unwrap().unwrap();
         timeout(DEADLINE, running.cancelled()).await.unwrap();
@@ -162,8 +163,8 @@ fn a_job_that_was_cancelled_before_anybody_could_be_told_is_told_so() {
 fn cancelling_one_job_tells_no_other() {
     run_in_time(|| async {
         let (_dir, queue, store, versions) = queue();
-        let first = queue.add(event(2), &versions).await.unwrap().id;
-        let other = Request { project: "3.1".into(), ..event(2) };
+        let first = queue.add(event(V2), &versions).await.unwrap().id;
+        let other = Request { project: "3.1".into(), ..event(V2) };
         let second = queue.add(other, &versions).await.unwrap().id;
         let (job, running) = queue.next(&store).await.unwrap().unwrap();
         assert_eq!(job.id, first);
@@ -183,8 +184,8 @@ fn cancelling_one_job_tells_no_other() {
 fn a_cancelled_run_of_another_job_is_not_the_one_that_runs_now() {
     run_in_time(|| async {
         let (_dir, queue, store, versions) = queue();
-        queue.add(event(2), &versions).await.unwrap();
-        let other = Request { project: "3.1".into(), ..event(2) };
+        queue.add(event(V2), &versions).await.unwrap();
+        let other = Request { project: "3.1".into(), ..event(V2) };
         let second = queue.add(other, &versions).await.unwrap().id;
         let (_, running) = queue.next(&store).await.unwrap().unwrap();
         // Another runner has begun the second one, as far as the store knows.
@@ -198,7 +199,7 @@ fn a_cancelled_run_of_another_job_is_not_the_one_that_runs_now() {
 fn the_job_that_runs_is_shown_with_what_it_said_a_moment_ago() {
     run_in_time(|| async {
         let (_dir, queue, store, versions) = queue();
-        let id = queue.add(event(1), &versions).await.unwrap().id;
+        let id = queue.add(event(V1), &versions).await.unwrap().id;
         assert!(queue.running().borrow().is_none());
         let mut changes = queue.changes();
         changes.mark_unchanged();
@@ -232,7 +233,7 @@ fn jobs_are_listed_for_one_project_up_to_a_limit() {
     run_in_time(|| async {
         let (_dir, queue, _store, versions) = queue();
         for project in ["1.1", "2.2", "1.1"] {
-            let tasks = Request { project: project.into(), action: None, ..event(1) };
+            let tasks = Request { project: project.into(), action: None, ..event(V1) };
             queue.add(tasks, &versions).await.unwrap();
         }
         assert_eq!(queue.jobs(None, 2).await.unwrap().len(), 2);
@@ -254,7 +255,7 @@ fn a_request_waits_while_the_server_before_ends_or_the_class_is_imported() {
             queue.set_ownership(before);
             let adding = tokio::spawn({
                 let queue = Arc::clone(&queue);
-                async move { queue.add(event(1), &versions).await }
+                async move { queue.add(event(V1), &versions).await }
             });
             tokio::time::sleep(Duration::from_millis(20)).await;
             assert!(!adding.is_finished());
@@ -271,7 +272,7 @@ fn a_request_waits_for_another_server_only_so_long() {
         let (_dir, queue, _store, versions) = queue();
         queue.set_ownership(Ownership::Held(None));
         let began = Instant::now();
-        let refused = queue.add(event(1), &versions).await.unwrap_err();
+        let refused = queue.add(event(V1), &versions).await.unwrap_err();
         assert_eq!(
             refused.to_string(),
             "another server owns the model folder; this one only predicts"
@@ -280,7 +281,7 @@ fn a_request_waits_for_another_server_only_so_long() {
         // A folder that cannot be written does not become one by waiting.
         queue.set_ownership(Ownership::Unusable("disk full".into()));
         let began = Instant::now();
-        assert!(matches!(queue.add(event(1), &versions).await, Err(QueueError::Unusable(_))));
+        assert!(matches!(queue.add(event(V1), &versions).await, Err(QueueError::Unusable(_))));
         assert!(began.elapsed() < Duration::from_secs(1));
         queue.set_ownership(Ownership::Pending);
         assert_eq!(queue.of_project("2.17").await, None, "nobody waits for the import here");
@@ -291,7 +292,7 @@ fn a_request_waits_for_another_server_only_so_long() {
 fn whoever_waits_for_a_job_goes_when_the_server_does() {
     run_in_time(|| async {
         let (_dir, queue, _store, versions) = queue();
-        let id = queue.add(event(1), &versions).await.unwrap().id;
+        let id = queue.add(event(V1), &versions).await.unwrap().id;
         let waiting = tokio::spawn({
             let queue = Arc::clone(&queue);
             async move { queue.ended(id, Duration::from_secs(600)).await }

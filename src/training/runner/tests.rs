@@ -3,8 +3,8 @@
 mod edges;
 
 use std::fs;
-use std::sync::Mutex;
 
+use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -14,6 +14,7 @@ use super::*;
 use crate::serving::testing::{Heard, Loads, Stage, class, raised};
 use crate::store::jobs::{Job, JobState, JobStore};
 use crate::testing::{DEADLINE, run_in_time, until};
+use crate::wire::api_version::ApiVersion::{self, V1, V2};
 use crate::wire::protocol::{ClassInfo, ModelErrorKind};
 use crate::workers::handle::WorkerError;
 use crate::workers::output::job::JobOutput;
@@ -47,8 +48,8 @@ pub(super) struct Runs {
 }
 
 impl Bench {
-    pub(super) async fn new(generation: u8) -> Self {
-        Self::of(class(generation)).await
+    pub(super) async fn new(api: ApiVersion) -> Self {
+        Self::of(class(api)).await
     }
 
     pub(super) async fn of(class: ClassInfo) -> Self {
@@ -101,7 +102,7 @@ impl Runs {
             label_config: Some("<View/>".into()),
             action: action.map(str::to_owned),
             payload: Bytes::from_static(body.as_bytes()),
-            generation: self.bench.stage.class.generation,
+            api: self.bench.stage.class.api,
         };
         self.bench.queue.add(request, &self.bench.versions).await.unwrap().id
     }
@@ -137,7 +138,7 @@ impl Runs {
     }
 
     pub(super) fn told(&self) -> Vec<Told> {
-        self.told.lock().unwrap().clone()
+        self.told.lock().clone()
     }
 
     /// What the trainer was told, but for the beginnings of runs.
@@ -155,7 +156,7 @@ impl Runs {
         self.bench.stage.dir.path().join(PROJECT).join(id.to_string())
     }
 
-    /// Versions that are there, of either generation, newest first.
+    /// Versions that are there, of either API, newest first.
     pub(super) fn versions(&self) -> Vec<u64> {
         let mut versions = self.bench.versions.list(PROJECT).unwrap();
         versions.extend(self.bench.versions.record_ids(PROJECT).unwrap());
@@ -180,7 +181,7 @@ fn cancelled_while_it_runs(
 #[test]
 fn what_fit_returned_becomes_the_version_that_is_served() {
     run_in_time(|| async {
-        let mut runs = Bench::new(1).await.run_returning(OPTIONS, r#"{"n": 1}"#);
+        let mut runs = Bench::new(V1).await.run_returning(OPTIONS, r#"{"n": 1}"#);
         let job = runs.train().await;
         assert_eq!((job.state, job.version, job.error), (JobState::Succeeded, Some(job.id), None));
         assert_eq!(runs.served(), Some(job.id.to_string()));
@@ -204,7 +205,7 @@ fn of_a_webhook_only_a_dict_is_kept_and_of_train_everything() {
         for (json, by_webhook) in
             [("{}", true), ("[1]", false), ("null", false), ("\"{\"", false), ("3", false)]
         {
-            let runs = Bench::new(1).await.run_returning(OPTIONS, json);
+            let runs = Bench::new(V1).await.run_returning(OPTIONS, json);
             let job = runs.train().await;
             assert_eq!((job.state, job.error), (JobState::Succeeded, None), "{json}");
             assert_eq!(job.version, by_webhook.then_some(job.id), "{json}");
@@ -220,7 +221,7 @@ fn of_a_webhook_only_a_dict_is_kept_and_of_train_everything() {
 #[test]
 fn a_job_without_what_it_trains_on_fails_and_nothing_is_run() {
     run_in_time(|| async {
-        let runs = Bench::new(1).await.run_returning(OPTIONS, "{}");
+        let runs = Bench::new(V1).await.run_returning(OPTIONS, "{}");
         for (body, missing) in [("{}", "missing field `annotations`"), ("[]", "expected a map")] {
             let id = runs.add(None, body).await;
             let job = runs.ended(id).await;
@@ -238,16 +239,16 @@ fn a_job_whose_fit_raises_fails_and_the_version_before_stays() {
     run_in_time(|| async {
         let fails = Arc::new(Mutex::new(false));
         let failing = Arc::clone(&fails);
-        let runs = Bench::new(1).await.run(OPTIONS, move |job, _| {
+        let runs = Bench::new(V1).await.run(OPTIONS, move |job, _| {
             fs::write(job.workdir.join("half.pt"), "weights").unwrap();
-            let fails = *failing.lock().unwrap();
+            let fails = *failing.lock();
             async move {
                 let raised = WorkerError::Model(raised(ModelErrorKind::Raised));
                 if fails { Err(raised.into()) } else { Ok("{}") }
             }
         });
         let good = runs.train().await;
-        *fails.lock().unwrap() = true;
+        *fails.lock() = true;
         let job = runs.train().await;
         assert_eq!((job.state, job.error.as_deref()), (JobState::Failed, Some("KeyError: 'x'")));
         assert_eq!((job.version, job.attempts), (None, 1));
@@ -264,7 +265,7 @@ fn a_job_whose_fit_raises_fails_and_the_version_before_stays() {
 #[test]
 fn a_job_whose_worker_dies_is_run_once_more_in_an_empty_folder() {
     run_in_time(|| async {
-        let runs = Bench::new(1).await.run(OPTIONS, |job, _| {
+        let runs = Bench::new(V1).await.run(OPTIONS, |job, _| {
             let half = job.workdir.join("half.pt");
             assert!(!half.exists());
             fs::write(half, "weights").unwrap();
@@ -281,7 +282,7 @@ fn a_job_whose_worker_dies_is_run_once_more_in_an_empty_folder() {
 #[test]
 fn the_worker_of_a_job_is_known_while_it_runs() {
     run_in_time(|| async {
-        let bench = Bench::new(1).await;
+        let bench = Bench::new(V1).await;
         let store = Arc::clone(&bench.store);
         let runs = bench.run(OPTIONS, move |_, _| {
             let store = Arc::clone(&store);
@@ -298,7 +299,7 @@ fn the_worker_of_a_job_is_known_while_it_runs() {
 #[test]
 fn an_event_that_the_class_does_not_learn_from_any_more_is_not_run() {
     run_in_time(|| async {
-        let runs = Bench::new(1).await.run_returning(OPTIONS, "{}");
+        let runs = Bench::new(V1).await.run_returning(OPTIONS, "{}");
         let id = runs.add(Some("TASKS_CREATED"), "{}").await;
         let job = runs.ended(id).await;
         assert_eq!(job.state, JobState::Cancelled);
@@ -314,11 +315,11 @@ fn an_event_that_the_class_does_not_learn_from_any_more_is_not_run() {
 #[test]
 fn a_job_that_is_cancelled_while_it_runs_is_interrupted() {
     run_in_time(|| async {
-        for generation in [1, 2] {
+        for api in [V1, V2] {
             let begun = Arc::new(tokio::sync::Notify::new());
             let begins = Arc::clone(&begun);
-            let options = TrainingOptions { in_worker: generation == 2, ..OPTIONS };
-            let runs = Bench::new(generation).await.run(options, move |_, _| {
+            let options = TrainingOptions { in_worker: api == V2, ..OPTIONS };
+            let runs = Bench::new(api).await.run(options, move |_, _| {
                 begins.notify_one();
                 std::future::pending()
             });
@@ -337,10 +338,10 @@ fn a_job_that_is_cancelled_while_it_runs_is_interrupted() {
 #[test]
 fn a_job_that_was_cancelled_before_it_could_be_published_is_not() {
     run_in_time(|| async {
-        for (generation, served) in [(1, "INITIAL"), (2, "0.0.1")] {
-            let bench = Bench::new(generation).await;
+        for (api, served) in [(V1, "INITIAL"), (V2, "0.0.1")] {
+            let bench = Bench::new(api).await;
             let store = Arc::clone(&bench.store);
-            let options = TrainingOptions { in_worker: generation == 2, ..OPTIONS };
+            let options = TrainingOptions { in_worker: api == V2, ..OPTIONS };
             // Nobody tells the runner in time.
             let runs = bench.run(options, move |job, _| {
                 let cancelled = cancelled_while_it_runs(&store, &job);
@@ -350,9 +351,9 @@ fn a_job_that_was_cancelled_before_it_could_be_published_is_not() {
                 }
             });
             let job = runs.train().await;
-            assert_eq!((job.state, job.version), (JobState::Cancelled, None), "{generation}");
+            assert_eq!((job.state, job.version), (JobState::Cancelled, None), "{api}");
             assert_eq!(job.error.as_deref(), Some("cancelled"));
-            assert_eq!(runs.versions(), [0; 0], "{generation}");
+            assert_eq!(runs.versions(), [0; 0], "{api}");
             assert_eq!(runs.served().as_deref(), Some(served));
             assert!(runs.bench.versions.interrupted_trainings().is_empty());
             assert_eq!(runs.told_of_ends(), [Told::Finish { clean: true }]);
@@ -363,7 +364,7 @@ fn a_job_that_was_cancelled_before_it_could_be_published_is_not() {
 #[test]
 fn a_version_that_cannot_be_loaded_is_a_success_that_says_so() {
     run_in_time(|| async {
-        let runs = Bench::new(1).await.run_returning(OPTIONS, "{}");
+        let runs = Bench::new(V1).await.run_returning(OPTIONS, "{}");
         let good = runs.train().await;
         runs.add_worker(Box::new(|_| Err(raised(ModelErrorKind::Construct))));
         let job = runs.train().await;
@@ -380,20 +381,16 @@ fn a_version_that_cannot_be_loaded_is_a_success_that_says_so() {
 fn old_versions_go_when_a_new_one_is_served_and_not_before() {
     run_in_time(|| async {
         let options = TrainingOptions { keep_versions: Some(2), ..OPTIONS };
-        let runs = Bench::new(1).await.run_returning(options, "{}");
+        let runs = Bench::new(V1).await.run_returning(options, "{}");
         let loads = Arc::new(Mutex::new(true));
         let is_well = Arc::clone(&loads);
         runs.add_worker(Box::new(move |_| {
             // Of a kind that says nothing against the version.
-            if *is_well.lock().unwrap() {
-                Ok(())
-            } else {
-                Err(raised(ModelErrorKind::ConfigMissing))
-            }
+            if *is_well.lock() { Ok(()) } else { Err(raised(ModelErrorKind::ConfigMissing)) }
         }));
         let (first, second) = (runs.train().await.id, runs.train().await.id);
         assert_eq!(runs.versions(), [second, first]);
-        *loads.lock().unwrap() = false;
+        *loads.lock() = false;
         let third = runs.train().await;
         assert!(third.error.is_some());
         assert_eq!(
@@ -401,7 +398,7 @@ fn old_versions_go_when_a_new_one_is_served_and_not_before() {
             [third.id, second, first],
             "the one that is served may be next"
         );
-        *loads.lock().unwrap() = true;
+        *loads.lock() = true;
         let fourth = runs.train().await;
         assert_eq!(fourth.error, None);
         assert_eq!(runs.versions(), [fourth.id, third.id]);
@@ -411,7 +408,7 @@ fn old_versions_go_when_a_new_one_is_served_and_not_before() {
 #[test]
 fn versions_stay_where_nobody_says_how_many() {
     run_in_time(|| async {
-        let runs = Bench::new(1).await.run_returning(OPTIONS, "{}");
+        let runs = Bench::new(V1).await.run_returning(OPTIONS, "{}");
         for _ in 0..4 {
             runs.train().await;
         }
@@ -426,7 +423,7 @@ fn a_job_that_runs_when_the_server_stops_goes_back_to_the_queue() {
             let begun = Arc::new(tokio::sync::Notify::new());
             let begins = Arc::clone(&begun);
             let options = TrainingOptions { in_worker, ..OPTIONS };
-            let mut runs = Bench::new(1).await.run(options, move |_, _| {
+            let mut runs = Bench::new(V1).await.run(options, move |_, _| {
                 begins.notify_one();
                 std::future::pending()
             });
@@ -447,7 +444,7 @@ fn a_job_may_end_within_the_drain_time_and_none_is_begun_after_it() {
             (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
         let (begins, goes) = (Arc::clone(&begun), Arc::clone(&go));
         let options = TrainingOptions { drain: DEADLINE, ..OPTIONS };
-        let mut runs = Bench::new(1).await.run(options, move |_, _| {
+        let mut runs = Bench::new(V1).await.run(options, move |_, _| {
             begins.notify_one();
             let goes = Arc::clone(&goes);
             async move {
@@ -472,7 +469,7 @@ fn a_job_may_end_within_the_drain_time_and_none_is_begun_after_it() {
 fn a_training_worker_that_has_nothing_to_do_goes_after_a_while() {
     run_in_time(|| async {
         let options = TrainingOptions { linger: Duration::from_millis(20), ..OPTIONS };
-        let mut runs = Bench::new(1).await.run_returning(options, "{}");
+        let mut runs = Bench::new(V1).await.run_returning(options, "{}");
         runs.train().await;
         until(|| runs.told().last() == Some(&Told::Retire)).await;
         runs.train().await;
@@ -485,7 +482,7 @@ fn a_training_worker_that_has_nothing_to_do_goes_after_a_while() {
 #[test]
 fn jobs_of_a_class_without_fit_are_not_run() {
     run_in_time(|| async {
-        let bench = Bench::of(ClassInfo { train_events: Vec::new(), ..class(1) }).await;
+        let bench = Bench::of(ClassInfo { train_events: Vec::new(), ..class(V1) }).await;
         let runs = bench.run_returning(OPTIONS, "{}");
         let id = runs.tasks().await;
         let job = runs.ended(id).await;

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::labelling::check::Places;
+use crate::wire::api_version::ApiVersion;
 
 fn spec() -> ModelSpec {
     ModelSpec {
@@ -120,7 +121,7 @@ fn messages_from_a_worker() {
         FromWorker::Hello { protocol: PROTOCOL, pid: 42, python: "3.11.7".into() },
         FromWorker::ClassReady(ClassInfo {
             class: "Model".into(),
-            generation: 1,
+            api: ApiVersion::V1,
             reason: "fit(tasks, workdir, ...)".into(),
             model_dir: "/models".into(),
             thread_safe: true,

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::testing::{run_in_time, until};
+use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::ClassInfo;
 use crate::wire::server_end;
 use crate::workers::output::job::CurrentJob;
@@ -18,7 +19,7 @@ pub(super) fn worker(incarnation: u64, thread_safe: bool) -> Arc<Worker> {
     let (sender, _) = server_end::open(stream);
     let class = ClassInfo {
         class: "Model".into(),
-        generation: 1,
+        api: ApiVersion::V1,
         reason: String::new(),
         model_dir: "/models".into(),
         thread_safe,

@@ -321,7 +321,7 @@ impl Slot {
         self.class.send_if_modified(|known| {
             let first = !matches!(known, Class::Ready(_));
             if first {
-                info!("{} is written for API v{}: {}", class.class, class.generation, class.reason);
+                info!("{} is written for {}: {}", class.class, class.api, class.reason);
             }
             *known = Class::Ready(class);
             first

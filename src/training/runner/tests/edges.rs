@@ -1,4 +1,4 @@
-//! Jobs at a full disk, and those of generation 2.
+//! Jobs at a full disk, and those of API v2.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ async fn limit_pages(store: &JobStore, pages: u32) {
 
 /// A job at whose end the disk is full, and which has written a file.
 async fn at_a_full_disk(fitted: fn() -> Fitted) -> (Runs, u64, PathBuf) {
-    let bench = Bench::new(1).await;
+    let bench = Bench::new(V1).await;
     let store = Arc::clone(&bench.store);
     let runs = bench.run(OPTIONS, move |job, output| {
         let store = Arc::clone(&store);
@@ -92,10 +92,10 @@ fn a_server_that_stops_waits_for_no_disk() {
 }
 
 #[test]
-fn a_training_of_generation_2_that_did_nothing_makes_no_version() {
+fn a_training_of_api_v2_that_did_nothing_makes_no_version() {
     run_in_time(|| async {
         let options = TrainingOptions { in_worker: true, ..OPTIONS };
-        let runs = Bench::new(2).await.run_returning(options, "null");
+        let runs = Bench::new(V2).await.run_returning(options, "null");
         let job = runs.train().await;
         assert_eq!((job.state, job.version, job.error), (JobState::Succeeded, None, None));
         assert_eq!(runs.served().as_deref(), Some("0.0.1"));
@@ -104,10 +104,10 @@ fn a_training_of_generation_2_that_did_nothing_makes_no_version() {
 }
 
 #[test]
-fn a_training_of_generation_2_is_served_under_a_new_name_and_old_records_go() {
+fn a_training_of_api_v2_is_served_under_a_new_name_and_old_records_go() {
     run_in_time(|| async {
         let options = TrainingOptions { in_worker: true, keep_versions: Some(1), ..OPTIONS };
-        let bench = Bench::new(2).await;
+        let bench = Bench::new(V2).await;
         let model_dir = bench.stage.dir.path().to_owned();
         let runs = bench.run(options, move |job, _| {
             assert_eq!(job.workdir, model_dir, "files lie where the model wants them");
@@ -134,10 +134,10 @@ fn a_training_of_generation_2_is_served_under_a_new_name_and_old_records_go() {
 }
 
 #[test]
-fn a_version_of_generation_2_that_cannot_be_loaded_is_a_success_that_says_so() {
+fn a_version_of_api_v2_that_cannot_be_loaded_is_a_success_that_says_so() {
     run_in_time(|| async {
         let options = TrainingOptions { in_worker: true, ..OPTIONS };
-        let runs = Bench::new(2).await.run_returning(options, "1");
+        let runs = Bench::new(V2).await.run_returning(options, "1");
         let first = runs.train().await;
         assert_eq!(first.error, None);
         runs.add_worker(Box::new(|_| Err(raised(ModelErrorKind::Construct))));
@@ -152,10 +152,10 @@ fn a_version_of_generation_2_that_cannot_be_loaded_is_a_success_that_says_so() {
 }
 
 #[test]
-fn a_training_of_generation_2_that_fails_gives_its_name_back() {
+fn a_training_of_api_v2_that_fails_gives_its_name_back() {
     run_in_time(|| async {
         let options = TrainingOptions { in_worker: true, ..OPTIONS };
-        let runs = Bench::new(2).await.run(options, |_, _| async {
+        let runs = Bench::new(V2).await.run(options, |_, _| async {
             Err(WorkerError::Model(raised(ModelErrorKind::Raised)).into())
         });
         let job = runs.train().await;

@@ -1,0 +1,61 @@
+//! The two model interfaces of Label Studio ML, and which of them a class is written for.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The model interface that a class is written for; a number wherever it leaves this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum ApiVersion {
+    /// `fit` returns what the model learned, and the server keeps it.
+    V1 = 1,
+    /// The model keeps what it learned itself, in files or keys, and names its versions.
+    V2 = 2,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("there is no API v{0}")]
+pub struct UnknownApiVersion(u8);
+
+impl TryFrom<u8> for ApiVersion {
+    type Error = UnknownApiVersion;
+
+    fn try_from(number: u8) -> Result<Self, UnknownApiVersion> {
+        match number {
+            1 => Ok(Self::V1),
+            2 => Ok(Self::V2),
+            other => Err(UnknownApiVersion(other)),
+        }
+    }
+}
+
+impl From<ApiVersion> for u8 {
+    fn from(version: ApiVersion) -> Self {
+        version as Self
+    }
+}
+
+impl fmt::Display for ApiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "API v{}", u8::from(*self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_a_number_outside_and_has_a_name_for_people() {
+        for (version, number, name) in
+            [(ApiVersion::V1, "1", "API v1"), (ApiVersion::V2, "2", "API v2")]
+        {
+            assert_eq!(serde_json::to_string(&version).unwrap(), number);
+            assert_eq!(serde_json::from_str::<ApiVersion>(number).unwrap(), version);
+            assert_eq!(version.to_string(), name);
+        }
+        let error = serde_json::from_str::<ApiVersion>("3").unwrap_err();
+        assert!(error.to_string().starts_with("there is no API v3"), "{error}");
+    }
+}
