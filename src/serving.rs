@@ -39,10 +39,9 @@ use crate::store::keys::KeyStore;
 use crate::store::versions::{StoreError, Versions};
 use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::ClassInfo;
-use crate::workers::fleet::Fleet;
-use crate::workers::handle::{Worker, WorkerError};
+use crate::workers::handle::{WorkerError, WorkerHandle};
 use crate::workers::pool::Pool;
-use crate::workers::supervision::{Class, Prepare, Rollout};
+use crate::workers::supervision::{ClassState, Fleet, PrepareWorker, RolloutOrder};
 
 /// How long a request waits for the script to be imported, right after the start.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(100);
@@ -57,14 +56,14 @@ const MOST_REJECTED: u32 = 3;
 pub struct Serving {
     pool: Arc<Pool>,
     models: Arc<Models>,
-    class: watch::Receiver<Class>,
+    class: watch::Receiver<ClassState>,
     versions: OnceLock<Arc<Versions>>,
     keys: OnceLock<Arc<KeyStore>>,
     /// What the training that runs has set.
     watched: Mutex<Watched>,
     /// The way to the tasks that keep the workers.
     fleet: OnceLock<Fleet>,
-    rollout: Rollout,
+    rollout: RolloutOrder,
     deadlines: Deadlines,
     diagnostics: Diagnostics,
     /// Says that predictions which still run are not waited for any more.
@@ -77,8 +76,8 @@ impl Serving {
     pub fn new(
         pool: Arc<Pool>,
         models: Arc<Models>,
-        class: watch::Receiver<Class>,
-        rollout: Rollout,
+        class: watch::Receiver<ClassState>,
+        rollout: RolloutOrder,
         deadlines: Deadlines,
     ) -> Self {
         Self {
@@ -119,8 +118,8 @@ impl Serving {
     /// The class, once a worker has imported it.
     pub fn class(&self) -> Option<Arc<ClassInfo>> {
         match &*self.class.borrow() {
-            Class::Ready(class) => Some(Arc::clone(class)),
-            Class::Unknown | Class::Failed(_) => None,
+            ClassState::Ready(class) => Some(Arc::clone(class)),
+            ClassState::Unknown | ClassState::Failed(_) => None,
         }
     }
 
@@ -135,17 +134,17 @@ impl Serving {
     pub async fn imported(&self) -> Result<(Arc<ClassInfo>, Arc<Versions>), ServingError> {
         let mut class = self.class.clone();
         let known = class
-            .wait_for(|class| !matches!(class, Class::Unknown))
+            .wait_for(|class| !matches!(class, ClassState::Unknown))
             .await
             .map(|class| class.clone());
         match known {
-            Ok(Class::Ready(class)) => {
+            Ok(ClassState::Ready(class)) => {
                 let open = || Arc::new(Versions::open(&class.model_dir));
                 let versions = Arc::clone(self.versions.get_or_init(open));
                 Ok((class, versions))
             }
-            Ok(Class::Failed(failure)) => Err(ServingError::NotReady(failure.message.clone())),
-            Ok(Class::Unknown) | Err(_) => {
+            Ok(ClassState::Failed(failure)) => Err(ServingError::NotReady(failure.message.clone())),
+            Ok(ClassState::Unknown) | Err(_) => {
                 Err(ServingError::NotReady("the server is stopping".into()))
             }
         }
@@ -228,7 +227,7 @@ async fn on_disk<T: Send + 'static>(
 
 /// What a new worker does before it takes requests: it loads the models in use. It takes requests
 /// all the same when that takes long, and those that keep ending workers wait to be asked for.
-pub fn prepare(models: &Arc<Models>) -> Prepare {
+pub fn prepare(models: &Arc<Models>) -> PrepareWorker {
     let models = Arc::clone(models);
     Arc::new(move |worker| {
         let models = models.to_load();
@@ -254,7 +253,7 @@ pub fn prepare(models: &Arc<Models>) -> Prepare {
 }
 
 /// Loads a model on one worker and notes how it went.
-async fn load_on(worker: &Worker, model: &ModelInUse, renew: bool) {
+async fn load_on(worker: &WorkerHandle, model: &ModelInUse, renew: bool) {
     match worker.load(&model.model, renew).await {
         Ok(()) => {
             // It may have been renamed while the worker was not known to serve it.

@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 pub mod fair_queue;
-pub mod fleet;
 pub mod gpu;
 pub mod handle;
 pub mod heartbeat;
@@ -17,6 +16,7 @@ pub mod orphan_process;
 pub mod output;
 pub mod pool;
 pub mod process;
+pub mod start;
 pub mod supervision;
 
 /// How long a worker may take to end by itself before its process group is killed.

@@ -10,7 +10,7 @@ use super::say;
 use crate::project::find::{DEFAULT_NAME, below};
 use crate::project::scaffold::{self, Plan};
 use crate::project::template;
-use crate::wire::protocol::Source;
+use crate::wire::protocol::ClassSource;
 use crate::workers::process::Launch;
 
 /// The script of a user who names none.
@@ -52,7 +52,7 @@ pub(super) fn run(args: &InitArgs, launch: &Launch) -> Result<i32> {
     }
     let found =
         tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(inspect(
-            Source::Script { path: script.clone(), class },
+            ClassSource::Script { path: script.clone(), class },
             serde_json::Map::new(),
             None,
             "init",

@@ -5,23 +5,22 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Map, Value};
 
-use crate::wire::protocol::{ClassInfo, Configure, Role, Source};
-use crate::workers::fleet::{Started, start_worker};
-use crate::workers::handle::StartError;
-use crate::workers::output::Origin;
+use crate::wire::protocol::{ClassInfo, ClassSource, Configure, WorkerRole};
+use crate::workers::output::OutputOrigin;
 use crate::workers::output::job::CurrentJob;
 use crate::workers::process::Launch;
+use crate::workers::start::{StartError, StartedWorker, start_worker};
 
 /// Imports what `source` names, and asks what class is in it. `who` stands in the log for the process.
 pub(super) async fn inspect(
-    source: Source,
+    source: ClassSource,
     init_kwargs: Map<String, Value>,
     model_dir: Option<PathBuf>,
     who: &str,
     launch: &Launch,
 ) -> Result<ClassInfo> {
     let configure = Configure {
-        role: Role::Inspect,
+        role: WorkerRole::Inspect,
         source,
         cwd: std::env::current_dir().context("the working folder")?,
         model_dir,
@@ -34,9 +33,9 @@ pub(super) async fn inspect(
         max_batch_size: 0,
         allow_hosts: None,
     };
-    let origin = Origin { worker: who.into(), job: CurrentJob::default() };
+    let origin = OutputOrigin { worker: who.into(), job: CurrentJob::default() };
     match start_worker(launch, configure, origin, None).await {
-        Ok(Started { mut process, worker }) => {
+        Ok(StartedWorker { mut process, worker }) => {
             worker.shut_down().await;
             process.end(crate::workers::STOP_GRACE).await;
             Ok(worker.class.clone())

@@ -15,12 +15,12 @@ use crate::serving::diagnostics::Mistake;
 use crate::serving::keys::Keeper;
 use crate::serving::models::{Models, Setup};
 use crate::serving::{Answered, PredictRequest, Serving, ServingError, prepare};
-use crate::wire::protocol::{ClassInfo, Configure, Connection, HttpHead, project_id};
-use crate::workers::fair_queue::Bounds;
-use crate::workers::model::Request;
-use crate::workers::pool::{Places, Pool, Priority};
+use crate::wire::protocol::{ClassInfo, Configure, HttpHead, LabelStudioConnection, project_id};
+use crate::workers::fair_queue::QueueBounds;
+use crate::workers::model::ForwardedRequest;
+use crate::workers::pool::{Pool, Priority, WorkerCapacity};
 use crate::workers::process::Launch;
-use crate::workers::supervision::{Care, Class, Rollout, Supervisor};
+use crate::workers::supervision::{ClassState, RolloutOrder, SupervisionPolicy, Supervisor};
 
 /// How long a model may take to be loaded.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(3600);
@@ -53,15 +53,15 @@ impl Offline {
         launch: &Launch,
     ) -> Result<Self> {
         // The commands themselves bound what they ask for at a time, and wait for as long as it takes.
-        let bounds = Bounds { in_all: usize::MAX, of_project: usize::MAX };
-        let pool = Pool::new(workers.into(), Places::of_threads(configure.threads), bounds);
+        let bounds = QueueBounds { total: usize::MAX, per_project: usize::MAX };
+        let pool = Pool::new(workers.into(), WorkerCapacity::of_threads(configure.threads), bounds);
         let models = Arc::new(Models::new(MOST_MODELS));
-        let (class, known) = watch::channel(Class::Unknown);
+        let (class, known) = watch::channel(ClassState::Unknown);
         let serving = Serving::new(
             Arc::clone(&pool),
             Arc::clone(&models),
             known,
-            Rollout::Auto,
+            RolloutOrder::Auto,
             Deadlines { queue: NO_HURRY, abandoned: NO_HURRY, run: NO_HURRY },
         );
         let serving = Arc::new(serving);
@@ -73,7 +73,7 @@ impl Offline {
             &pool,
             &prepare(&models),
             &class,
-            Care::default(),
+            SupervisionPolicy::default(),
         );
         serving.set_fleet(fleet);
         match serving.imported().await {
@@ -120,7 +120,7 @@ impl Offline {
         &self,
         project: &str,
         label_config: Option<String>,
-        connection: Connection,
+        connection: LabelStudioConnection,
     ) -> Result<Opened> {
         let body = serde_json::to_vec(&serde_json::json!({
             "project": project,
@@ -187,9 +187,9 @@ impl Offline {
     }
 }
 
-fn request(target: &str, body: Vec<u8>) -> Request {
+fn request(target: &str, body: Vec<u8>) -> ForwardedRequest {
     let headers = "content-type: application/json\n".to_owned();
-    Request {
+    ForwardedRequest {
         head: HttpHead { target: target.to_owned(), headers },
         body: body.into(),
         batch: None,

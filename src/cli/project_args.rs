@@ -9,7 +9,7 @@ use clap::{ArgAction, Args};
 
 use super::kwargs;
 use crate::project::find::{self, WSGI};
-use crate::wire::protocol::{Configure, Role, Source};
+use crate::wire::protocol::{ClassSource, Configure, WorkerRole};
 
 #[derive(Debug, Args)]
 pub(super) struct ProjectArgs {
@@ -45,8 +45,8 @@ impl ProjectArgs {
     pub(super) fn configure(&self, project: &Path, threads: usize) -> Result<Configure> {
         let absolute = |path: &PathBuf| std::path::absolute(expand_user(path));
         Ok(Configure {
-            role: Role::Predict,
-            source: Source::Wsgi { path: project.join(WSGI) },
+            role: WorkerRole::Predict,
+            source: ClassSource::Wsgi { path: project.join(WSGI) },
             cwd: std::env::current_dir().context("the working folder")?,
             model_dir: self.model_dir.as_ref().map(absolute).transpose().context("--model-dir")?,
             init_kwargs: kwargs::gather(project, &self.with)?,

@@ -15,7 +15,7 @@ use super::task_file::{self, Task};
 use super::{note, say, terminal};
 use crate::labelling::check::Finding;
 use crate::serving::{Answered, ServingError};
-use crate::wire::protocol::Connection;
+use crate::wire::protocol::LabelStudioConnection;
 use crate::workers::process::Launch;
 
 /// Exit status where Label Studio would drop or hide something, or the model fails.
@@ -63,7 +63,7 @@ async fn validate(
     tasks: &[Task],
 ) -> Result<i32> {
     let project = offline.project_key(args.project.as_deref()).await?;
-    let connection = Connection { hostname: String::new(), access_token: String::new() };
+    let connection = LabelStudioConnection { hostname: String::new(), access_token: String::new() };
     let opened = offline.open(&project, config, connection).await?;
     say(&heading(offline, &opened, tasks.len()));
     let asked: Vec<&RawValue> = tasks.iter().map(|task| task.json.as_ref()).collect();

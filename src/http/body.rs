@@ -24,8 +24,8 @@ use super::budget::Held;
 use super::error::ApiError;
 use crate::wire::frame::INLINE_LIMIT;
 use crate::wire::protocol::HttpHead;
-use crate::wire::shared_body::{Payload, Spool};
-use crate::workers::model::Request;
+use crate::wire::shared_body::{BodyWriter, SharedBody};
+use crate::workers::model::ForwardedRequest;
 
 /// Slower than this in bytes a second, on average, no client may send once it had the time of two pauses.
 const SLOWEST: usize = 1 << 10;
@@ -83,7 +83,7 @@ impl BodyLimits {
 enum Coming {
     /// Few enough to send them to a worker as they are.
     InMemory(BytesMut),
-    InFile(Spool, usize),
+    InFile(BodyWriter, usize),
 }
 
 impl Coming {
@@ -102,7 +102,7 @@ impl Coming {
                 *length += data.len();
             }
             Self::InMemory(bytes) if bytes.len() + data.len() > INLINE_LIMIT => {
-                let mut spool = Spool::new()?;
+                let mut spool = BodyWriter::new()?;
                 spool.write(bytes)?;
                 spool.write(data)?;
                 *self = Self::InFile(spool, bytes.len() + data.len());
@@ -118,10 +118,12 @@ impl Coming {
         Ok(())
     }
 
-    fn finish(self, held: Held) -> io::Result<Payload> {
+    fn finish(self, held: Held) -> io::Result<SharedBody> {
         Ok(match self {
             Self::InMemory(bytes) => held.keep(bytes.freeze()).into(),
-            Self::InFile(spool, _) => Payload::in_file(spool.finish()?, |bytes| held.keep(bytes)),
+            Self::InFile(spool, _) => {
+                SharedBody::in_file(spool.finish()?, |bytes| held.keep(bytes))
+            }
         })
     }
 }
@@ -131,7 +133,7 @@ pub(super) async fn read(
     limits: &BodyLimits,
     headers: &HeaderMap,
     mut body: Body,
-) -> Result<Payload, ApiError> {
+) -> Result<SharedBody, ApiError> {
     require_json(headers)?;
     let announced: usize = headers
         .get(CONTENT_LENGTH)
@@ -221,7 +223,7 @@ fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// A request as user code may look at it.
-pub(super) fn request(uri: &Uri, headers: &HeaderMap, body: Payload) -> Request {
+pub(super) fn request(uri: &Uri, headers: &HeaderMap, body: SharedBody) -> ForwardedRequest {
     let target = uri.path_and_query().map_or_else(|| uri.path().to_owned(), ToString::to_string);
     let mut lines = String::with_capacity(headers.len() * 48);
     for (name, value) in headers {
@@ -232,7 +234,7 @@ pub(super) fn request(uri: &Uri, headers: &HeaderMap, body: Payload) -> Request 
             }
         }
     }
-    Request { head: HttpHead { target, headers: lines }, body, batch: None }
+    ForwardedRequest { head: HttpHead { target, headers: lines }, body, batch: None }
 }
 
 #[cfg(test)]

@@ -374,7 +374,7 @@ pub(super) fn complete_allow(response: &mut Response) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::protocol::Answer;
+    use crate::wire::protocol::ErrorAnswer;
 
     fn reason(detail: &str) -> String {
         String::from_utf8(reason_phrase(detail).unwrap().as_bytes().to_vec()).unwrap()
@@ -406,7 +406,7 @@ mod tests {
             class: "AnswerException".into(),
             message: "short and stout".into(),
             traceback: None,
-            answer: Some(Answer { status: 418, result: Map::new() }),
+            answer: Some(ErrorAnswer { status: 418, result: Map::new() }),
         });
         assert_eq!(error.status, StatusCode::IM_A_TEAPOT);
         assert_eq!(error.detail, "short and stout");

@@ -83,7 +83,7 @@ fn problems(app: &App) -> Vec<String> {
         SlotState::Starting | SlotState::Ready { .. } | SlotState::Stopped => None,
     });
     let stuck = pool.workers().into_iter().filter_map(|worker| {
-        let seconds = worker.signs.interpreter_ms() / 1000;
+        let seconds = worker.heartbeat.interpreter_ms() / 1000;
         (seconds >= 5).then(|| {
             format!("worker {}: one thread has kept the interpreter for {seconds} s", worker.name)
         })

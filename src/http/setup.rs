@@ -12,7 +12,7 @@ use super::error::ApiError;
 use super::fields::Fields;
 use super::state::App;
 use crate::serving::models::Setup;
-use crate::wire::protocol::Connection;
+use crate::wire::protocol::LabelStudioConnection;
 
 #[derive(Serialize)]
 pub(super) struct Answer {
@@ -32,7 +32,7 @@ pub(super) async fn setup(
     let extra_params = fields.get("extra_params").map(|raw| serde_json::from_str(raw.get()));
     let setup = Setup {
         label_config: fields.config("schema")?,
-        connection: Connection {
+        connection: LabelStudioConnection {
             hostname: fields.text("hostname")?.unwrap_or_default(),
             access_token: fields.text("access_token")?.unwrap_or_default(),
         },

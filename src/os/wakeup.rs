@@ -3,9 +3,9 @@
 //! On Linux it is an event counter, elsewhere a pipe.
 
 #[cfg(target_os = "linux")]
-pub use self::counter::Wakeup;
+pub use self::counter::EventfdWakeup as Wakeup;
 #[cfg(not(target_os = "linux"))]
-pub use self::pipe::Wakeup;
+pub use self::pipe::PipeWakeup as Wakeup;
 
 #[cfg(target_os = "linux")]
 pub mod counter {
@@ -16,9 +16,9 @@ pub mod counter {
 
     /// A descriptor to wait for beside the one to read from.
     #[derive(Debug)]
-    pub struct Wakeup(OwnedFd);
+    pub struct EventfdWakeup(OwnedFd);
 
-    impl Wakeup {
+    impl EventfdWakeup {
         pub fn new() -> io::Result<Self> {
             Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
         }
@@ -35,7 +35,7 @@ pub mod counter {
         }
     }
 
-    impl AsFd for Wakeup {
+    impl AsFd for EventfdWakeup {
         fn as_fd(&self) -> BorrowedFd<'_> {
             self.0.as_fd()
         }
@@ -51,12 +51,12 @@ pub mod pipe {
 
     /// A descriptor to wait for beside the one to read from.
     #[derive(Debug)]
-    pub struct Wakeup {
+    pub struct PipeWakeup {
         reader: PipeReader,
         writer: PipeWriter,
     }
 
-    impl Wakeup {
+    impl PipeWakeup {
         pub fn new() -> io::Result<Self> {
             let (reader, writer) = io::pipe()?;
             ioctl_fionbio(&reader, true)?;
@@ -77,7 +77,7 @@ pub mod pipe {
         }
     }
 
-    impl AsFd for Wakeup {
+    impl AsFd for PipeWakeup {
         fn as_fd(&self) -> BorrowedFd<'_> {
             self.reader.as_fd()
         }
@@ -98,14 +98,14 @@ mod tests {
     }
 
     macro_rules! wakes {
-        ($implementation:ident) => {
+        ($implementation:ident::$Wakeup:ident) => {
             mod $implementation {
-                use super::super::$implementation::Wakeup;
+                use super::super::$implementation::$Wakeup;
                 use super::*;
 
                 #[test]
                 fn it_is_readable_from_waking_to_clearing() {
-                    let wakeup = Wakeup::new().unwrap();
+                    let wakeup = $Wakeup::new().unwrap();
                     wakeup.clear();
                     // Once, as many times as one look takes out, and more often than there is room for.
                     for times in [1, 512, 200_000] {
@@ -122,7 +122,7 @@ mod tests {
 
                 #[test]
                 fn a_thread_that_sleeps_is_woken() {
-                    let wakeup = Arc::new(Wakeup::new().unwrap());
+                    let wakeup = Arc::new($Wakeup::new().unwrap());
                     let sleeper = thread::spawn({
                         let wakeup = Arc::clone(&wakeup);
                         move || poll(&mut [PollFd::new(&*wakeup, PollFlags::IN)], None).unwrap()
@@ -135,6 +135,6 @@ mod tests {
     }
 
     #[cfg(target_os = "linux")]
-    wakes!(counter);
-    wakes!(pipe);
+    wakes!(counter::EventfdWakeup);
+    wakes!(pipe::PipeWakeup);
 }

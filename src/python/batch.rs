@@ -10,9 +10,9 @@ use super::errors::model_error;
 use super::loaded::{params, required};
 use super::{json_in, json_out, logs};
 use crate::wire::protocol::{ModelError, ModelErrorKind, VersionNames};
-use crate::worker::host::{HttpRequest, Prediction};
+use crate::worker::host::{HttpRequest, PredictionBody};
 
-type Answers = Vec<Result<Prediction, ModelError>>;
+type Answers = Vec<Result<PredictionBody, ModelError>>;
 
 /// What came of a call with the tasks of several requests.
 pub(super) enum Outcome {
@@ -72,7 +72,7 @@ pub(super) fn predict<'py>(
         let own = results.get_slice(begin, begin + tasks);
         begin += tasks;
         let written = json_out::predictions(own.as_any(), names)?;
-        Ok(Prediction { body: written.body, tasks, mended: written.mended })
+        Ok(PredictionBody { body: written.body, tasks, mended: written.mended })
     };
     Ok(Outcome::Answered(numbers.into_iter().map(answer).collect()))
 }

@@ -9,7 +9,7 @@ use pyo3::types::{PyTraceback, PyType};
 use pythonize::depythonize;
 
 use crate::labelling::config::{ErrorKind, LabelConfigError};
-use crate::wire::protocol::{Answer, ModelError, ModelErrorKind};
+use crate::wire::protocol::{ErrorAnswer, ModelError, ModelErrorKind};
 
 /// Longest message or traceback, in bytes, that leaves the process.
 const LONGEST: usize = 64 << 10;
@@ -98,7 +98,7 @@ fn skip_foreign_frames<'py>(py: Python<'py>, error: &PyErr) -> Option<Bound<'py,
 }
 
 /// What an `AnswerException` carries. A result that is no dict of plain values is left out.
-fn answer(py: Python<'_>, error: &PyErr) -> Option<Answer> {
+fn answer(py: Python<'_>, error: &PyErr) -> Option<ErrorAnswer> {
     let exception =
         py.import("label_studio_ml.exceptions").ok()?.getattr("AnswerException").ok()?;
     let value = error.value(py);
@@ -107,7 +107,7 @@ fn answer(py: Python<'_>, error: &PyErr) -> Option<Answer> {
     }
     let status: u16 = value.getattr("status").ok()?.extract().ok()?;
     let result = value.getattr("result").and_then(|result| Ok(depythonize(&result)?));
-    let answer = Answer { status, result: result.unwrap_or_default() };
+    let answer = ErrorAnswer { status, result: result.unwrap_or_default() };
     (400..=599).contains(&status).then_some(answer)
 }
 

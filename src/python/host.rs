@@ -19,8 +19,8 @@ use crate::wire::protocol::{
     ClassInfo, Configure, FitJob, HttpHead, ImportFailure, ImportFailureKind, ModelError,
     ModelErrorKind, ModelId, RequestId, VersionNames,
 };
-use crate::wire::shared_body::Received;
-use crate::worker::host::{HttpRequest, KnownModel, ModelHost, Prediction};
+use crate::wire::shared_body::ReceivedBody;
+use crate::worker::host::{HttpRequest, KnownModel, ModelHost, PredictionBody};
 use crate::worker::key_client::KeyClient;
 
 /// The interpreter of a worker process.
@@ -151,7 +151,7 @@ impl ModelHost for PythonHost {
         collector::note_dropped();
     }
 
-    fn predict(&self, model: ModelId, http: &HttpRequest) -> Result<Prediction, ModelError> {
+    fn predict(&self, model: ModelId, http: &HttpRequest) -> Result<PredictionBody, ModelError> {
         attached(|py| {
             let loaded = self.loaded()?;
             let slot = self.instances.slot(model)?;
@@ -170,7 +170,7 @@ impl ModelHost for PythonHost {
             let names = slot.names();
             let written = json_out::predictions(&results, &names)?;
             let tasks = tasks.len().unwrap_or(0);
-            Ok(Prediction { body: written.body, tasks, mended: written.mended })
+            Ok(PredictionBody { body: written.body, tasks, mended: written.mended })
         })
     }
 
@@ -182,7 +182,7 @@ impl ModelHost for PythonHost {
         &self,
         model: ModelId,
         requests: &[&HttpRequest],
-    ) -> Option<Vec<Result<Prediction, ModelError>>> {
+    ) -> Option<Vec<Result<PredictionBody, ModelError>>> {
         let first = requests.first()?;
         let outcome = attached(|py| {
             let loaded = self.loaded()?;
@@ -217,7 +217,7 @@ impl ModelHost for PythonHost {
         self.running.cancel(request)
     }
 
-    fn fit(&self, model: ModelId, job: &FitJob, body: Received) -> Result<Vec<u8>, ModelError> {
+    fn fit(&self, model: ModelId, job: &FitJob, body: ReceivedBody) -> Result<Vec<u8>, ModelError> {
         let output = attached(|py| {
             let loaded = self.loaded()?;
             let slot = self.instances.slot(model)?;

@@ -14,7 +14,7 @@ use pythonize::pythonize;
 use super::{errors, generation, logs};
 use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::{
-    ClassInfo, Configure, ImportFailure, ImportFailureKind, Inspection, Role, Source,
+    ClassInfo, ClassSource, Configure, ImportFailure, ImportFailureKind, Inspection, WorkerRole,
 };
 
 /// Where `_media.hosts` finds which hosts may be asked.
@@ -35,8 +35,8 @@ pub(super) fn import(py: Python<'_>, configure: &Configure) -> Outcome<Imported>
     prepare(py, configure).map_err(|error| raised(py, &error))?;
     check_package(py)?;
     let found = match &configure.source {
-        Source::Script { path, class } => from_script(py, path, class.as_deref())?,
-        Source::Wsgi { path } => from_wsgi(py, path)?,
+        ClassSource::Script { path, class } => from_script(py, path, class.as_deref())?,
+        ClassSource::Wsgi { path } => from_wsgi(py, path)?,
     };
     // A `_wsgi.py` of the original sets a level of its own when it is imported.
     set_log_level(py, configure).map_err(|error| raised(py, &error))?;
@@ -84,7 +84,7 @@ fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
     let started_in = os.call_method0("getcwd")?;
     os.call_method1("chdir", (&configure.cwd,))?;
     let script = match &configure.source {
-        Source::Script { path, .. } | Source::Wsgi { path } => path,
+        ClassSource::Script { path, .. } | ClassSource::Wsgi { path } => path,
     };
     let sys = py.import("sys")?;
     sys.setattr("argv", PyList::new(py, [script.as_os_str()])?)?;
@@ -98,8 +98,8 @@ fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
     let environment = os.getattr("environ")?;
     let model_dir = match (&configure.model_dir, &configure.source) {
         (Some(model_dir), _) => Some(model_dir.clone()),
-        (None, Source::Wsgi { path }) => Some(default_model_dir(py, path, &configure.cwd)?),
-        (None, Source::Script { .. }) => None,
+        (None, ClassSource::Wsgi { path }) => Some(default_model_dir(py, path, &configure.cwd)?),
+        (None, ClassSource::Script { .. }) => None,
     };
     if let Some(model_dir) = model_dir {
         environment.set_item("MODEL_DIR", model_dir.as_os_str())?;
@@ -274,8 +274,8 @@ fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<
         init_kwargs.clear();
         init_kwargs.update(accepted.cast::<PyDict>()?.as_mapping())?;
     }
-    if configure.role != Role::Inspect
-        && let Source::Script { path, .. } | Source::Wsgi { path } = &configure.source
+    if configure.role != WorkerRole::Inspect
+        && let ClassSource::Script { path, .. } | ClassSource::Wsgi { path } = &configure.source
     {
         let folder = path.parent().unwrap_or(Path::new("."));
         inspect.call_method1("import_flask_if_named", (folder,))?;
@@ -283,7 +283,7 @@ fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<
     let events = inspect.call_method1("training_events", (&found.class,))?;
     let (train_events, wants_every_event): (Vec<String>, bool) = events.extract()?;
     let inspection = match (&configure.role, &configure.source) {
-        (Role::Inspect, Source::Script { path, .. }) => {
+        (WorkerRole::Inspect, ClassSource::Script { path, .. }) => {
             Some(Inspection { siblings: inspect.call_method1("siblings", (path,))?.extract()? })
         }
         _ => None,
@@ -335,7 +335,7 @@ fn model_dir(
         return path.call_method1("abspath", (expanded,))?.extract();
     }
     Ok(match &configure.source {
-        Source::Script { path, .. } | Source::Wsgi { path } if generation == 1 => {
+        ClassSource::Script { path, .. } | ClassSource::Wsgi { path } if generation == 1 => {
             path.parent().unwrap_or(&configure.cwd).to_owned()
         }
         _ => configure.cwd.clone(),

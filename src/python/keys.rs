@@ -8,8 +8,8 @@ use bytes::Bytes;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::wire::keys::KeyQuestion;
-use crate::wire::protocol::{KeyAsk, KeyOutcome};
+use crate::wire::keys::KeyRequest;
+use crate::wire::protocol::{KeyOperation, KeyOutcome};
 use crate::worker::key_client::KeyClient;
 
 static CLIENT: OnceLock<Arc<KeyClient>> = OnceLock::new();
@@ -37,15 +37,15 @@ pub(super) fn ask_key(
     value: Option<String>,
 ) -> PyResult<(bool, Option<String>)> {
     let ask = match ask {
-        "get" => KeyAsk::Get,
-        "has" => KeyAsk::Has,
-        "set" => KeyAsk::Set,
-        "delete" => KeyAsk::Delete,
+        "get" => KeyOperation::Get,
+        "has" => KeyOperation::Has,
+        "set" => KeyOperation::Set,
+        "delete" => KeyOperation::Delete,
         other => return Err(PyValueError::new_err(format!("nobody can {other:?} a key"))),
     };
     let Some(client) = CLIENT.get() else { return Ok((false, None)) };
     let value = value.map(Bytes::from).unwrap_or_default();
-    let question = KeyQuestion { ask, project, key, value };
+    let question = KeyRequest { ask, project, key, value };
     let answer = py.detach(|| client.ask(&question));
     match answer {
         None | Some((KeyOutcome::NotKept, _)) => Ok((false, None)),

@@ -12,7 +12,7 @@ use pyo3::types::PyDict;
 
 use super::{json_out, streams};
 use crate::wire::record;
-use crate::wire::record::Progress;
+use crate::wire::record::FitProgress;
 use crate::workers::output::tqdm;
 
 /// Between two reports of a bar.
@@ -60,8 +60,11 @@ pub(super) fn report_progress(
     };
     let message = message.map(|message| message.chars().take(LONGEST).collect());
     let fraction = fraction.filter(|fraction| !fraction.is_nan());
-    let progress =
-        Progress { fraction: fraction.map(|fraction| fraction.clamp(0.0, 1.0)), message, metrics };
+    let progress = FitProgress {
+        fraction: fraction.map(|fraction| fraction.clamp(0.0, 1.0)),
+        message,
+        metrics,
+    };
     let Some(record) = format(&progress) else { return Ok(()) };
     py.detach(|| streams::write(2, &record))?;
     Ok(())
@@ -82,7 +85,7 @@ pub(super) fn of_bar(text: &str) -> Option<String> {
     format(&progress)
 }
 
-fn format(progress: &Progress) -> Option<String> {
+fn format(progress: &FitProgress) -> Option<String> {
     // The line of a record is one line: JSON escapes what would end it.
     serde_json::to_string(progress).ok().map(|json| record::format("", "PROGRESS", &json))
 }

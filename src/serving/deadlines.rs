@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use super::ServingError;
-use crate::workers::handle::{Patience, Predicted, Verdict};
+use crate::workers::handle::{Interruption, Interruptions, PredictionReply};
 
 /// What the user chose.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +24,7 @@ pub struct Deadlines {
 }
 
 /// A client that waits for a prediction.
-pub(super) type Client = oneshot::Sender<Result<Predicted, ServingError>>;
+pub(super) type Client = oneshot::Sender<Result<PredictionReply, ServingError>>;
 
 /// How long one prediction is waited for.
 pub(super) struct Waiting {
@@ -54,7 +54,7 @@ impl Deadlines {
 }
 
 impl Waiting {
-    pub(super) fn answer(&mut self, answer: Result<Predicted, ServingError>) {
+    pub(super) fn answer(&mut self, answer: Result<PredictionReply, ServingError>) {
         if let Some(client) = self.client.take() {
             // Whoever hung up does not want it any more.
             let _ = client.send(answer);
@@ -70,8 +70,8 @@ impl Waiting {
     }
 }
 
-impl Patience for Waiting {
-    async fn ends(&mut self) -> Verdict {
+impl Interruptions for Waiting {
+    async fn next(&mut self) -> Interruption {
         let Self { deadlines, began, stage, client } = self;
         let until = match *stage {
             Stage::Gathers(until) => until,
@@ -82,18 +82,18 @@ impl Patience for Waiting {
             () = sleep_until(until) => {
                 if let Stage::Gathers(_) = *stage {
                     *stage = Stage::Runs;
-                    return Verdict::Withdraw;
+                    return Interruption::Withdraw;
                 }
             }
             () = Self::gone(client), if *stage != Stage::Abandoned => {
                 *stage = Stage::Abandoned;
-                return Verdict::Withdraw;
+                return Interruption::Withdraw;
             }
         }
         // Nobody waits for a worker to let go.
         let too_long = ServingError::TooLong(deadlines.run);
         self.answer(Err(too_long));
-        Verdict::BreakOff
+        Interruption::BreakOff
     }
 }
 
@@ -111,7 +111,7 @@ mod tests {
 
     /// What becomes of a prediction whose client leaves after `client` seconds, and after how many; where it
     /// gathers, its request came two seconds before.
-    async fn ends(gathers: bool, client: u64) -> Vec<(Verdict, u64)> {
+    async fn ends(gathers: bool, client: u64) -> Vec<(Interruption, u64)> {
         let began = Instant::now();
         let (sender, receiver) = oneshot::channel();
         let asked = began.checked_sub(Duration::from_secs(2)).unwrap();
@@ -122,9 +122,9 @@ mod tests {
         });
         let mut verdicts = Vec::new();
         loop {
-            let verdict = timeout(Duration::from_secs(1000), waiting.ends()).await.unwrap();
+            let verdict = timeout(Duration::from_secs(1000), waiting.next()).await.unwrap();
             verdicts.push((verdict, began.elapsed().as_secs()));
-            if verdict == Verdict::BreakOff {
+            if verdict == Interruption::BreakOff {
                 return verdicts;
             }
         }
@@ -134,15 +134,15 @@ mod tests {
     async fn a_prediction_may_run_on_while_somebody_waits() {
         for (client, ends_after) in [(0, 10), (5, 10), (30, 30)] {
             // Before it begins it is not begun for nobody.
-            let expected = [(Verdict::Withdraw, client), (Verdict::BreakOff, ends_after)];
+            let expected = [(Interruption::Withdraw, client), (Interruption::BreakOff, ends_after)];
             assert_eq!(ends(false, client).await, expected, "{client}");
         }
-        assert_eq!(ends(false, 90).await, [(Verdict::BreakOff, 60)]);
+        assert_eq!(ends(false, 90).await, [(Interruption::BreakOff, 60)]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_that_gathers_is_not_to_begin_late() {
-        let (withdraw, end) = (Verdict::Withdraw, Verdict::BreakOff);
+        let (withdraw, end) = (Interruption::Withdraw, Interruption::BreakOff);
         assert_eq!(ends(true, 1).await, [(withdraw, 1), (end, 10)]);
         assert_eq!(ends(true, 30).await, [(withdraw, 3), (withdraw, 30), (end, 30)]);
         assert_eq!(ends(true, 90).await, [(withdraw, 3), (end, 60)]);

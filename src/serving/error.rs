@@ -8,7 +8,7 @@ use crate::store::db::DbError;
 use crate::store::versions::StoreError;
 use crate::wire::frame::FrameError;
 use crate::wire::protocol::ModelError;
-use crate::workers::fair_queue::Full;
+use crate::workers::fair_queue::QueueFull;
 use crate::workers::handle::WorkerError;
 
 #[derive(Debug, Error)]
@@ -69,11 +69,11 @@ impl From<WorkerError> for ServingError {
     }
 }
 
-impl From<Full> for ServingError {
-    fn from(full: Full) -> Self {
+impl From<QueueFull> for ServingError {
+    fn from(full: QueueFull) -> Self {
         match full {
-            Full::InAll(most) => Self::QueueFull(most),
-            Full::OfProject(most) => Self::ProjectQueueFull(most),
+            QueueFull::Total(most) => Self::QueueFull(most),
+            QueueFull::Project(most) => Self::ProjectQueueFull(most),
         }
     }
 }

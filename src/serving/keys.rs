@@ -14,8 +14,8 @@ use bytes::Bytes;
 use super::{Serving, ServingError, on_disk};
 use crate::store::db::DbError;
 use crate::store::keys::KeyStore;
-use crate::wire::keys::{KeyAnswer, KeyQuestion};
-use crate::wire::protocol::{KeyAsk, KeyOutcome};
+use crate::wire::keys::{KeyAnswer, KeyRequest};
+use crate::wire::protocol::{KeyOperation, KeyOutcome};
 use crate::workers::key_keeper::KeyKeeper;
 
 /// How a model of API v2 names its version.
@@ -46,20 +46,20 @@ impl Keeper {
         Arc::new(Self { serving, trains })
     }
 
-    async fn try_answer(&self, question: KeyQuestion) -> Result<KeyAnswer, ServingError> {
+    async fn try_answer(&self, question: KeyRequest) -> Result<KeyAnswer, ServingError> {
         let Some(store) = self.serving.key_store_now() else {
             return Ok((KeyOutcome::NotKept, Bytes::new()));
         };
-        let KeyQuestion { ask, project, key, value } = question;
+        let KeyRequest { ask, project, key, value } = question;
         let found = |value: Option<String>, told: bool| match value {
             Some(value) if told => (KeyOutcome::Found, Bytes::from(value)),
             Some(_) => (KeyOutcome::Found, Bytes::new()),
             None => (KeyOutcome::Absent, Bytes::new()),
         };
         match ask {
-            KeyAsk::Get => Ok(found(store.get(&project, &key).await?, true)),
-            KeyAsk::Has => Ok(found(store.get(&project, &key).await?, false)),
-            KeyAsk::Set => {
+            KeyOperation::Get => Ok(found(store.get(&project, &key).await?, true)),
+            KeyOperation::Has => Ok(found(store.get(&project, &key).await?, false)),
+            KeyOperation::Set => {
                 let Ok(value) = String::from_utf8(value.into()) else {
                     return Ok((KeyOutcome::Failed("the value is no text".into()), Bytes::new()));
                 };
@@ -73,7 +73,7 @@ impl Keeper {
                 }
                 Ok((KeyOutcome::Done, Bytes::new()))
             }
-            KeyAsk::Delete => {
+            KeyOperation::Delete => {
                 if store.delete(&project, &key).await?.is_some() {
                     self.note_change(&project, &key);
                 }
@@ -94,10 +94,7 @@ impl Keeper {
 }
 
 impl KeyKeeper for Keeper {
-    fn answer(
-        &self,
-        question: KeyQuestion,
-    ) -> Pin<Box<dyn Future<Output = KeyAnswer> + Send + '_>> {
+    fn answer(&self, question: KeyRequest) -> Pin<Box<dyn Future<Output = KeyAnswer> + Send + '_>> {
         Box::pin(async move {
             let answer = self.try_answer(question).await;
             answer.unwrap_or_else(|error| (KeyOutcome::Failed(error.to_string()), Bytes::new()))

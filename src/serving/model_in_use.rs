@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::labelling::check::Rules;
 use crate::store::versions::Version;
 use crate::wire::protocol::{ModelError, ModelSpec, VersionNames};
-use crate::workers::model::{Model, Request};
+use crate::workers::model::{ForwardedRequest, LoadableModel};
 
 /// Whether the instance of a model stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Origin {
 /// A model that requests are sent to.
 #[derive(Debug)]
 pub struct ModelInUse {
-    pub model: Model,
+    pub model: LoadableModel,
     pub origin: Origin,
     /// Grows with every use of any model.
     last_use: AtomicU64,
@@ -61,12 +61,12 @@ impl ModelInUse {
         spec: ModelSpec,
         version: Option<&Version>,
         origin: Origin,
-        setup: Option<Arc<Request>>,
+        setup: Option<Arc<ForwardedRequest>>,
         names: VersionNames,
     ) -> Arc<Self> {
         let train_output = version.map(|version| version.train_output.clone()).unwrap_or_default();
         Arc::new(Self {
-            model: Model::new(spec, train_output, setup, names),
+            model: LoadableModel::new(spec, train_output, setup, names),
             origin,
             last_use: AtomicU64::default(),
             load: watch::channel(Load::Idle).0,

@@ -17,8 +17,8 @@ use super::held_back::HeldBack;
 use super::model_in_use::{Load, ModelInUse, Origin};
 use super::version_names::ProjectNames;
 use crate::store::versions::Version;
-use crate::wire::protocol::{Connection, ModelSpec, VersionNames, project_id};
-use crate::workers::model::Request;
+use crate::wire::protocol::{LabelStudioConnection, ModelId, ModelSpec, VersionNames, project_id};
+use crate::workers::model::ForwardedRequest;
 
 /// Instances of one project that are kept at a time.
 const INSTANCES_PER_PROJECT: usize = 4;
@@ -27,7 +27,7 @@ const INSTANCES_PER_PROJECT: usize = 4;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setup {
     pub label_config: Option<String>,
-    pub connection: Connection,
+    pub connection: LabelStudioConnection,
     pub extra_params: Value,
 }
 
@@ -45,7 +45,7 @@ enum Trained {
 struct Project {
     setup: Option<Setup>,
     /// The request that brought it.
-    request: Option<Arc<Request>>,
+    request: Option<Arc<ForwardedRequest>>,
     trained: Trained,
     /// API v2: how the model names its version.
     names: Option<ProjectNames>,
@@ -106,7 +106,7 @@ impl Models {
     }
 
     /// Keeps a /setup and the request that brought it; true if it says what the one before said.
-    pub fn set_up(&self, project: &str, setup: Setup, request: Option<Request>) -> bool {
+    pub fn set_up(&self, project: &str, setup: Setup, request: Option<ForwardedRequest>) -> bool {
         let mut projects = self.table();
         let project = projects.entry(project.to_owned()).or_default();
         let known = project.setup.as_ref() == Some(&setup);
@@ -368,8 +368,8 @@ impl Models {
         models
     }
 
-    fn next_id(&self) -> u64 {
-        self.ids.fetch_add(1, Ordering::Relaxed) + 1
+    fn next_id(&self) -> ModelId {
+        ModelId(self.ids.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     fn table(&self) -> MutexGuard<'_, HashMap<String, Project>> {

@@ -10,8 +10,8 @@ use super::model_in_use::{Load, ModelInUse};
 use super::{MOST_REJECTED, Serving, ServingError, no_version_left};
 use crate::labelling::check::{Asked, Checked, check};
 use crate::wire::protocol::{ModelError, ModelErrorKind};
-use crate::workers::handle::{Predicted, WorkerError};
-use crate::workers::model::Request;
+use crate::workers::handle::{PredictionReply, WorkerError};
+use crate::workers::model::ForwardedRequest;
 use crate::workers::pool::{Permit, Priority};
 
 /// One request for predictions.
@@ -26,7 +26,7 @@ pub struct PredictRequest {
     /// Make an instance if there is none yet; else that is an error.
     pub try_fetch: bool,
     /// The HTTP request, its body unparsed.
-    pub http: Request,
+    pub http: ForwardedRequest,
 }
 
 /// An answer for the client.
@@ -82,7 +82,7 @@ impl Serving {
         let permit = tokio::select! {
             biased;
             permit = self.pool.acquire(request.priority, &request.project) => permit?,
-            reason = self.pool.until_hopeless() => return Err(ServingError::NotReady(reason)),
+            reason = self.pool.until_all_failed() => return Err(ServingError::NotReady(reason)),
             () = sleep(self.deadlines.queue) => {
                 return Err(ServingError::Busy(self.deadlines.queue));
             }
@@ -122,7 +122,7 @@ impl Serving {
         model: Arc<ModelInUse>,
         request: &PredictRequest,
         asked: Instant,
-    ) -> oneshot::Receiver<Result<Predicted, ServingError>> {
+    ) -> oneshot::Receiver<Result<PredictionReply, ServingError>> {
         let (client, answer) = oneshot::channel();
         let (renew, http) = (request.force_reload, request.http.clone());
         let mut waiting = self.deadlines.begin(client, http.batch.is_some(), asked);
@@ -166,12 +166,12 @@ impl Serving {
 /// requests.
 async fn checked(
     model: &Arc<ModelInUse>,
-    predicted: Predicted,
+    predicted: PredictionReply,
 ) -> Result<(Bytes, Checked), ServingError> {
     const LONG: usize = 256 << 10;
-    let check = |model: &ModelInUse, predicted: &Predicted| {
+    let check = |model: &ModelInUse, predicted: &PredictionReply| {
         let version = model.model.names().served;
-        let Predicted { body, tasks, mended } = predicted;
+        let PredictionReply { body, tasks, mended } = predicted;
         let asked = Asked { tasks: *tasks, version: &version, mended };
         check(body, asked, model.rules())
     };

@@ -14,8 +14,9 @@ use tracing::{info, warn};
 use super::model_in_use::{Load, ModelInUse};
 use super::rollout::SWITCH_TIMEOUT;
 use super::{PREPARE_TIMEOUT, Serving, load_on};
-use crate::workers::fleet::{Fleet, Started};
-use crate::workers::handle::{StartError, Worker, WorkerError};
+use crate::workers::handle::{WorkerError, WorkerHandle};
+use crate::workers::start::{StartError, StartedWorker};
+use crate::workers::supervision::Fleet;
 
 /// How often a worker is started whose process ends while it loads: somebody may have ended it.
 const ATTEMPTS: u32 = 3;
@@ -24,7 +25,7 @@ const ATTEMPTS: u32 = 3;
 /// then starts its own.
 pub(super) struct Renewal<'a> {
     fleet: &'a Fleet,
-    started: Vec<(usize, Started)>,
+    started: Vec<(usize, StartedWorker)>,
     /// Slots whose old worker goes on until the new ones serve.
     to_follow: Vec<usize>,
 }
@@ -40,7 +41,7 @@ enum Failure {
 }
 
 impl Renewal<'_> {
-    pub(super) fn workers(&self) -> impl Iterator<Item = &Arc<Worker>> {
+    pub(super) fn workers(&self) -> impl Iterator<Item = &Arc<WorkerHandle>> {
         self.started.iter().map(|(_, started)| &started.worker)
     }
 }
@@ -86,7 +87,7 @@ impl Serving {
         switch: impl FnOnce(),
     ) -> ToFollow {
         let started = std::mem::take(&mut renewal.started);
-        let seats: Vec<(usize, Arc<Worker>)> =
+        let seats: Vec<(usize, Arc<WorkerHandle>)> =
             started.iter().map(|(slot, started)| (*slot, Arc::clone(&started.worker))).collect();
         self.pool.replace_all(&seats, switch);
         renewal.fleet.renew_spares();
@@ -117,7 +118,7 @@ impl Serving {
         fleet: &Fleet,
         slot: usize,
         next: Option<&Arc<ModelInUse>>,
-    ) -> Result<Started, String> {
+    ) -> Result<StartedWorker, String> {
         fleet.vacate(slot).await;
         let started = self.start_loaded(fleet, slot, next).await;
         if started.is_err() {
@@ -131,7 +132,7 @@ impl Serving {
         fleet: &Fleet,
         slot: usize,
         next: Option<&Arc<ModelInUse>>,
-    ) -> Result<Started, String> {
+    ) -> Result<StartedWorker, String> {
         let mut attempt = 1;
         loop {
             match self.try_start_loaded(fleet, slot, next).await {
@@ -151,7 +152,7 @@ impl Serving {
         fleet: &Fleet,
         slot: usize,
         next: Option<&Arc<ModelInUse>>,
-    ) -> Result<Started, Failure> {
+    ) -> Result<StartedWorker, Failure> {
         let mut started = fleet.start(slot).await.map_err(|error| match error {
             StartError::Import(_) => Failure::Model(error.to_string()),
             error => Failure::Process(format!("did not start: {error}")),
@@ -174,7 +175,7 @@ impl Serving {
     /// Loads `next`, which must succeed, and for a while what else is in use.
     async fn load_all(
         &self,
-        worker: &Worker,
+        worker: &WorkerHandle,
         next: Option<&Arc<ModelInUse>>,
     ) -> Result<(), Failure> {
         if let Some(next) = next {

@@ -13,7 +13,7 @@ use super::models::Setup;
 use super::{MOST_REJECTED, Serving, ServingError, no_version_left};
 use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::project_id;
-use crate::workers::model::Request;
+use crate::workers::model::ForwardedRequest;
 
 /// What /setup says before the class is known. Label Studio asks again before it predicts.
 const UNKNOWN_VERSION: &str = "INITIAL";
@@ -26,7 +26,7 @@ impl Serving {
         self: &Arc<Self>,
         project: &str,
         setup: Setup,
-        request: Request,
+        request: ForwardedRequest,
         force_reload: bool,
         wait: Duration,
     ) -> Result<String, ServingError> {

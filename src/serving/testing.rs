@@ -19,11 +19,11 @@ use crate::wire::protocol::{
     ClassInfo, FromWorker, ModelError, ModelErrorKind, ModelSpec, ToWorker,
 };
 use crate::wire::{server_end, worker_end};
-use crate::workers::fair_queue::Bounds;
-use crate::workers::handle::Worker;
+use crate::workers::fair_queue::QueueBounds;
+use crate::workers::handle::{Incarnation, WorkerHandle};
 use crate::workers::output::job::CurrentJob;
-use crate::workers::pool::{Places, Pool};
-use crate::workers::supervision::{Class, Rollout};
+use crate::workers::pool::{Pool, WorkerCapacity};
+use crate::workers::supervision::{ClassState, RolloutOrder};
 
 /// How a worker answers when it is asked for an instance.
 pub(crate) type Loads = Box<dyn Fn(&ModelSpec) -> Result<(), ModelError> + Send>;
@@ -36,7 +36,7 @@ pub(crate) struct Stage {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) serving: Arc<Serving>,
     pub(crate) class: ClassInfo,
-    _class: watch::Sender<Class>,
+    _class: watch::Sender<ClassState>,
 }
 
 /// A class that trains on every new annotation.
@@ -68,14 +68,14 @@ impl Stage {
     pub(crate) fn new(class: ClassInfo) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let class = ClassInfo { model_dir: dir.path().to_owned(), ..class };
-        let bounds = Bounds { in_all: 10, of_project: 10 };
+        let bounds = QueueBounds { total: 10, per_project: 10 };
         let second = Duration::from_secs(1);
-        let (sender, known) = watch::channel(Class::Ready(Arc::new(class.clone())));
+        let (sender, known) = watch::channel(ClassState::Ready(Arc::new(class.clone())));
         let serving = Arc::new(Serving::new(
-            Pool::new(1, Places::of_threads(2), bounds),
+            Pool::new(1, WorkerCapacity::of_threads(2), bounds),
             Arc::new(Models::new(100)),
             known,
-            Rollout::StartFirst,
+            RolloutOrder::StartFirst,
             Deadlines { queue: second, abandoned: second, run: second },
         ));
         Self { dir, serving, class, _class: sender }
@@ -92,7 +92,8 @@ impl Stage {
             move || answer(worker.into(), &heard, &loads)
         });
         let of = ("1".to_owned(), CurrentJob::default());
-        let handle = Arc::new(Worker::new(1, of, 1, self.class.clone(), sender, None));
+        let handle =
+            Arc::new(WorkerHandle::new(Incarnation(1), of, 1, self.class.clone(), sender, None));
         tokio::spawn({
             let handle = Arc::clone(&handle);
             async move { handle.receive(receiver).await }

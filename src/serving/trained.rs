@@ -22,7 +22,7 @@ use super::{Serving, ServingError, on_disk};
 use crate::store::versions::{Begun, Record, Version, Versions};
 use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::{VersionNames, project_id};
-use crate::workers::handle::Worker;
+use crate::workers::handle::WorkerHandle;
 
 /// What a model whose class names no version is called, as in the original.
 const INITIAL: &str = "0.0.1";
@@ -270,7 +270,7 @@ async fn rename(
     next: Option<&ModelInUse>,
     own: &str,
     served: &str,
-    workers: impl IntoIterator<Item = &Arc<Worker>>,
+    workers: impl IntoIterator<Item = &Arc<WorkerHandle>>,
 ) {
     let Some(next) = next else { return };
     next.model.rename(VersionNames { served: served.to_owned(), own: vec![own.to_owned()] });

@@ -7,7 +7,8 @@ use crate::serving::ServingError;
 use crate::store::db::DbError;
 use crate::store::jobs::transitions::Outcome;
 use crate::store::versions::StoreError;
-use crate::workers::handle::{StartError, WorkerError};
+use crate::workers::handle::WorkerError;
+use crate::workers::start::StartError;
 
 /// Runs of a job that may end with the death of their worker: one is tried again.
 const MOST_DEATHS: u32 = 2;

@@ -14,7 +14,7 @@ use super::error::TrainingError;
 use super::trainer::{INTERRUPT_GRACE, LAST_WORDS};
 use crate::serving::model_in_use::ModelInUse;
 use crate::wire::protocol::FitJob;
-use crate::workers::handle::Worker;
+use crate::workers::handle::WorkerHandle;
 use crate::workers::orphan_process;
 use crate::workers::output::job::JobOutput;
 use crate::workers::pool::Pool;
@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct InWorker {
     pool: Arc<Pool>,
-    running: Option<Arc<Worker>>,
+    running: Option<Arc<WorkerHandle>>,
 }
 
 impl InWorker {
@@ -44,7 +44,7 @@ impl InWorker {
         worker.job.set(Some(output));
         let pid = worker.pid;
         self.running = Some(worker);
-        orphan_process::name(pid)
+        orphan_process::identify(pid)
     }
 
     pub(super) async fn fit(
@@ -77,7 +77,7 @@ impl InWorker {
     }
 }
 
-fn signal(worker: &Worker, signal: Signal, group: bool) {
+fn signal(worker: &WorkerHandle, signal: Signal, group: bool) {
     let Some(pid) = i32::try_from(worker.pid).ok().and_then(Pid::from_raw) else { return };
     // A process that is gone needs no signal.
     let _ = if group { kill_process_group(pid, signal) } else { kill_process(pid, signal) };

@@ -154,7 +154,7 @@ async fn recover(store: &JobStore, versions: &Arc<Versions>) -> Result<(), Obsta
         let (versions, left) = (Arc::clone(versions), orphan.clone());
         let looked = tokio::task::spawn_blocking(move || {
             if let Some(worker) = &left.worker {
-                orphan_process::end(worker);
+                orphan_process::kill(worker);
             }
             versions.is_published(&left.project, left.id)
         });

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use tracing::info;
 
 use crate::store::jobs::{Claimed, JobStore, transitions};
-use crate::wire::record::Progress;
+use crate::wire::record::FitProgress;
 use crate::workers::output::job::JobOutput;
 
 const NOTE_PAUSE: Duration = Duration::from_secs(2);
@@ -41,7 +41,7 @@ pub(super) fn last_words(output: &JobOutput) -> (Option<String>, Vec<u8>) {
 
 async fn keep_notes(store: Arc<JobStore>, id: u64, epoch: u32, output: Arc<JobOutput>) {
     let mut noted = (None, Vec::new());
-    let mut logged: Option<(Instant, Progress)> = None;
+    let mut logged: Option<(Instant, FitProgress)> = None;
     loop {
         sleep(NOTE_PAUSE).await;
         let said = last_words(&output);
@@ -64,7 +64,7 @@ async fn keep_notes(store: Arc<JobStore>, id: u64, epoch: u32, output: Arc<JobOu
 }
 
 /// `40 %, epoch 2, loss 0.25`.
-pub fn in_words(progress: &Progress) -> String {
+pub fn in_words(progress: &FitProgress) -> String {
     let percent = progress.fraction.map(|fraction| format!("{:.0} %", fraction * 100.0));
     let metrics = progress.metrics.iter().map(|(name, value)| match value.as_f64() {
         Some(number) if value.is_f64() => format!("{name} {number:.4}"),
@@ -88,20 +88,24 @@ mod tests {
     #[test]
     fn progress_reads_like_a_sentence() {
         let metrics = serde_json::json!({"loss": 0.123_456, "step": 7});
-        let progress = Progress {
+        let progress = FitProgress {
             fraction: Some(0.4),
             message: Some("epoch 2".into()),
             metrics: metrics.as_object().unwrap().clone(),
         };
         assert_eq!(in_words(&progress), "40 %, epoch 2, loss 0.1235, step 7");
-        assert_eq!(in_words(&Progress::default()), "");
+        assert_eq!(in_words(&FitProgress::default()), "");
     }
 
     #[test]
     fn what_is_not_known_is_not_said() {
         let of = |fraction: Option<f64>, message: Option<&str>, metrics: serde_json::Value| {
             let message = message.map(str::to_owned);
-            in_words(&Progress { fraction, message, metrics: metrics.as_object().unwrap().clone() })
+            in_words(&FitProgress {
+                fraction,
+                message,
+                metrics: metrics.as_object().unwrap().clone(),
+            })
         };
         let none = serde_json::json!({});
         for (fraction, text) in [(0.0, "0 %"), (0.004, "0 %"), (0.996, "100 %"), (1.0, "100 %")] {

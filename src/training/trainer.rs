@@ -14,14 +14,14 @@ use tracing::warn;
 use super::error::TrainingError;
 use super::in_worker::InWorker;
 use crate::serving::model_in_use::ModelInUse;
-use crate::wire::protocol::{ClassInfo, Configure, FitJob, Role};
-use crate::workers::fleet::start_worker;
-use crate::workers::handle::Worker;
+use crate::wire::protocol::{ClassInfo, Configure, FitJob, WorkerRole};
+use crate::workers::handle::WorkerHandle;
 use crate::workers::key_keeper::KeyKeeper;
 use crate::workers::orphan_process;
-use crate::workers::output::Origin;
+use crate::workers::output::OutputOrigin;
 use crate::workers::output::job::{CurrentJob, JobOutput};
-use crate::workers::process::{Launch, Process};
+use crate::workers::process::{Launch, WorkerProcess};
+use crate::workers::start::start_worker;
 
 /// How long an answer may lag behind the end of its process.
 pub(super) const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -52,7 +52,7 @@ impl Trainer {
         }
     }
 
-    /// Makes sure that a worker is there, and returns its name for [`orphan_process::end`].
+    /// Makes sure that a worker is there, and returns its name for [`orphan_process::kill`].
     pub(super) async fn prepare(
         &mut self,
         class: &ClassInfo,
@@ -138,18 +138,19 @@ pub(super) struct Apart {
     launch: Launch,
     configure: Configure,
     keeper: Arc<dyn KeyKeeper>,
-    live: Option<(Process, Arc<Worker>)>,
+    live: Option<(WorkerProcess, Arc<WorkerHandle>)>,
     job: CurrentJob,
 }
 
 impl Apart {
     /// `configure` is that of the model workers; training workers differ in their role.
     pub(super) fn new(launch: Launch, configure: Configure, keeper: Arc<dyn KeyKeeper>) -> Self {
-        let configure = Configure { role: Role::Train, threads: 1, check: false, ..configure };
+        let configure =
+            Configure { role: WorkerRole::Train, threads: 1, check: false, ..configure };
         Self { launch, configure, keeper, live: None, job: CurrentJob::default() }
     }
 
-    /// Makes sure that a worker is there, and returns its name for [`orphan_process::end`].
+    /// Makes sure that a worker is there, and returns its name for [`orphan_process::kill`].
     async fn prepare(
         &mut self,
         class: &ClassInfo,
@@ -160,15 +161,15 @@ impl Apart {
         }
         self.job.set(Some(output));
         if let Some((process, _)) = &self.live {
-            return Ok(orphan_process::name(process.pid));
+            return Ok(orphan_process::identify(process.pid));
         }
         // A folder for all: the class decided where it is when it was first imported.
         let model_dir = Some(class.model_dir.clone());
         let configure = Configure { model_dir, ..self.configure.clone() };
-        let origin = Origin { worker: "train".into(), job: self.job.clone() };
+        let origin = OutputOrigin { worker: "train".into(), job: self.job.clone() };
         let started = start_worker(&self.launch, configure, origin, Some(&self.keeper)).await?;
         let live = (started.process, started.worker);
-        Ok(orphan_process::name(self.live.insert(live).0.pid))
+        Ok(orphan_process::identify(self.live.insert(live).0.pid))
     }
 
     /// Runs `fit`; returns what it returned, as JSON.
@@ -188,7 +189,7 @@ impl Apart {
             biased;
             output = &mut fitted => output.map_err(TrainingError::from),
             () = worker.closed() => Err(TrainingError::Died(process.end(LAST_WORDS).await)),
-            () = worker.signs.silent_for(SILENCE) => {
+            () = worker.heartbeat.silent_for(SILENCE) => {
                 process.end(Duration::ZERO).await;
                 let seconds = SILENCE.as_secs();
                 Err(TrainingError::Died(format!("gave no sign of life for {seconds} s and was ended")))

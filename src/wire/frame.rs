@@ -4,7 +4,7 @@
 //! `length` counting everything after itself. The header is a small JSON message of
 //! [`crate::wire::protocol`]; the body is raw bytes that nobody between the HTTP socket and the model
 //! looks into. A body above [`INLINE_LIMIT`] does not travel in the frame: the frame is of kind
-//! [`Kind::Handoff`] and a file descriptor that holds the body is sent along (see
+//! [`FrameKind::Descriptor`] and a file descriptor that holds the body is sent along (see
 //! [`crate::wire::shared_body`]), so that one huge request does not delay the others on the channel.
 
 use std::io;
@@ -18,7 +18,7 @@ pub const MAX_BODY: usize = 1 << 30;
 /// Bodies above this size go by descriptor, in the direction server → worker.
 pub const INLINE_LIMIT: usize = 1 << 20;
 /// Bytes before the header: length, kind, header length.
-pub const PREFIX: usize = 9;
+pub const PREFIX_LENGTH: usize = 9;
 /// Room for a usual head.
 pub(super) const HEAD_ROOM: usize = 1 << 10;
 /// Bytes that either end reads at a time, of messages that have come meanwhile.
@@ -26,11 +26,11 @@ pub(super) const READ_AHEAD: usize = 64 << 10;
 
 /// How the body of a frame travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FrameKind {
     /// The body follows the header.
     Inline,
     /// The body lies in the file whose descriptor came with the frame.
-    Handoff,
+    Descriptor,
 }
 
 /// What is wrong with a frame.
@@ -54,15 +54,15 @@ pub enum FrameError {
 
 /// The decoded first bytes of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prefix {
-    pub kind: Kind,
+pub struct FramePrefix {
+    pub kind: FrameKind,
     pub header: usize,
     pub body: usize,
 }
 
-impl Prefix {
+impl FramePrefix {
     /// Checks the caps, so that a frame that the other side would refuse is never begun.
-    pub fn new(kind: Kind, header: usize, body: usize) -> Result<Self, FrameError> {
+    pub fn new(kind: FrameKind, header: usize, body: usize) -> Result<Self, FrameError> {
         if header > MAX_HEADER {
             return Err(FrameError::HeaderTooLong(header));
         }
@@ -76,29 +76,29 @@ impl Prefix {
         clippy::cast_possible_truncation,
         reason = "both lengths are capped well below u32::MAX"
     )]
-    pub fn encode(self) -> [u8; PREFIX] {
-        let length = (PREFIX - 4 + self.header + self.body) as u32;
-        let mut out = [0; PREFIX];
+    pub fn encode(self) -> [u8; PREFIX_LENGTH] {
+        let length = (PREFIX_LENGTH - 4 + self.header + self.body) as u32;
+        let mut out = [0; PREFIX_LENGTH];
         out[..4].copy_from_slice(&length.to_le_bytes());
         out[4] = match self.kind {
-            Kind::Inline => 0,
-            Kind::Handoff => 1,
+            FrameKind::Inline => 0,
+            FrameKind::Descriptor => 1,
         };
         out[5..].copy_from_slice(&(self.header as u32).to_le_bytes());
         out
     }
 
-    pub fn decode(bytes: [u8; PREFIX]) -> Result<Self, FrameError> {
+    pub fn decode(bytes: [u8; PREFIX_LENGTH]) -> Result<Self, FrameError> {
         let [l0, l1, l2, l3, kind, h0, h1, h2, h3] = bytes;
         let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
         let header = u32::from_le_bytes([h0, h1, h2, h3]) as usize;
         let kind = match kind {
-            0 => Kind::Inline,
-            1 => Kind::Handoff,
+            0 => FrameKind::Inline,
+            1 => FrameKind::Descriptor,
             other => return Err(FrameError::UnknownKind(other)),
         };
         let body = length
-            .checked_sub(PREFIX - 4 + header)
+            .checked_sub(PREFIX_LENGTH - 4 + header)
             .ok_or(FrameError::Inconsistent { length, header })?;
         Self::new(kind, header, body)
     }
@@ -112,41 +112,41 @@ mod tests {
 
     #[test]
     fn a_prefix_is_laid_out_as_documented() {
-        let prefix = Prefix::new(Kind::Inline, 2, 3).unwrap();
+        let prefix = FramePrefix::new(FrameKind::Inline, 2, 3).unwrap();
         assert_eq!(prefix.encode(), [10, 0, 0, 0, 0, 2, 0, 0, 0]);
-        let prefix = Prefix::new(Kind::Handoff, 0x0102, 0).unwrap();
+        let prefix = FramePrefix::new(FrameKind::Descriptor, 0x0102, 0).unwrap();
         assert_eq!(prefix.encode(), [7, 1, 0, 0, 1, 2, 1, 0, 0]);
     }
 
     #[test]
     fn caps_hold_in_both_directions() {
         assert!(matches!(
-            Prefix::new(Kind::Inline, MAX_HEADER + 1, 0),
+            FramePrefix::new(FrameKind::Inline, MAX_HEADER + 1, 0),
             Err(FrameError::HeaderTooLong(_))
         ));
         assert!(matches!(
-            Prefix::new(Kind::Inline, 0, MAX_BODY + 1),
+            FramePrefix::new(FrameKind::Inline, 0, MAX_BODY + 1),
             Err(FrameError::BodyTooLong(_))
         ));
         let oversized = [255, 255, 255, 255, 0, 0, 0, 0, 0];
-        assert!(matches!(Prefix::decode(oversized), Err(FrameError::BodyTooLong(_))));
+        assert!(matches!(FramePrefix::decode(oversized), Err(FrameError::BodyTooLong(_))));
         let contradictory = [1, 0, 0, 0, 0, 9, 0, 0, 0];
-        assert!(matches!(Prefix::decode(contradictory), Err(FrameError::Inconsistent { .. })));
+        assert!(matches!(FramePrefix::decode(contradictory), Err(FrameError::Inconsistent { .. })));
         let unknown = [5, 0, 0, 0, 7, 0, 0, 0, 0];
-        assert!(matches!(Prefix::decode(unknown), Err(FrameError::UnknownKind(7))));
+        assert!(matches!(FramePrefix::decode(unknown), Err(FrameError::UnknownKind(7))));
     }
 
     proptest! {
         #[test]
-        fn what_is_encoded_is_decoded(header in 0..=MAX_HEADER, body in 0..=MAX_BODY, handoff: bool) {
-            let kind = if handoff { Kind::Handoff } else { Kind::Inline };
-            let prefix = Prefix::new(kind, header, body).unwrap();
-            prop_assert_eq!(Prefix::decode(prefix.encode()).unwrap(), prefix);
+        fn what_is_encoded_is_decoded(header in 0..=MAX_HEADER, body in 0..=MAX_BODY, by_descriptor: bool) {
+            let kind = if by_descriptor { FrameKind::Descriptor } else { FrameKind::Inline };
+            let prefix = FramePrefix::new(kind, header, body).unwrap();
+            prop_assert_eq!(FramePrefix::decode(prefix.encode()).unwrap(), prefix);
         }
 
         #[test]
-        fn any_nine_bytes_decode_or_are_refused(bytes: [u8; PREFIX]) {
-            if let Ok(prefix) = Prefix::decode(bytes) {
+        fn any_nine_bytes_decode_or_are_refused(bytes: [u8; PREFIX_LENGTH]) {
+            if let Ok(prefix) = FramePrefix::decode(bytes) {
                 prop_assert_eq!(prefix.encode(), bytes);
             }
         }

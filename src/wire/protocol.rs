@@ -15,9 +15,20 @@ use crate::labelling::check::Mended;
 pub const PROTOCOL: u32 = 1;
 
 /// Number of a request on one channel; answers carry the number of their request.
-pub type RequestId = u64;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestId(pub u64);
+
 /// Number of a model specification, unique in one server process.
-pub type ModelId = u64;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ModelId(pub u64);
+
+impl std::fmt::Display for ModelId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// What the server says to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,7 +99,7 @@ pub enum FromWorker {
     /// Any request that failed.
     Failed { request: RequestId, error: ModelError },
     /// User code asks for something that is kept for a project, or keeps it; the body is the value.
-    Key { request: RequestId, ask: KeyAsk, project: String, key: String },
+    Key { request: RequestId, ask: KeyOperation, project: String, key: String },
     /// Sent every second; `interpreter_ms` is how long the last check waited for the interpreter, and
     /// `loading` whether instances are being made or trained, which may keep it for long.
     Heartbeat { interpreter_ms: u64, loading: bool },
@@ -97,7 +108,7 @@ pub enum FromWorker {
 /// What a worker process is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum WorkerRole {
     /// Answers predictions for as long as the server lives.
     Predict,
     /// Runs one training job and ends, so that GPU memory comes back.
@@ -109,7 +120,7 @@ pub enum Role {
 /// Where the model class comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
+pub enum ClassSource {
     /// A script, and the class in it if the user named one.
     Script { path: PathBuf, class: Option<String> },
     /// A project's `_wsgi.py`, which hands the class to `init_app`.
@@ -119,8 +130,8 @@ pub enum Source {
 /// The first message to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Configure {
-    pub role: Role,
-    pub source: Source,
+    pub role: WorkerRole,
+    pub source: ClassSource,
     /// Folder that user code sees as its working folder: the caller's.
     pub cwd: PathBuf,
     /// `MODEL_DIR` where it is known before the import; else the class decides (see `ClassInfo`).
@@ -220,7 +231,7 @@ pub struct ModelSpec {
     /// Digits, or `INITIAL` for a model that was never trained.
     pub version: String,
     /// Address and token of Label Studio, known once /setup was called.
-    pub connection: Option<Connection>,
+    pub connection: Option<LabelStudioConnection>,
 }
 
 impl ModelSpec {
@@ -263,7 +274,7 @@ impl std::fmt::Debug for HttpHead {
 /// What user code wants of what is kept for its project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum KeyAsk {
+pub enum KeyOperation {
     Get,
     Has,
     Set,
@@ -288,12 +299,12 @@ pub enum KeyOutcome {
 
 /// How user code reaches Label Studio.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Connection {
+pub struct LabelStudioConnection {
     pub hostname: String,
     pub access_token: String,
 }
 
-impl std::fmt::Debug for Connection {
+impl std::fmt::Debug for LabelStudioConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection")
             .field("hostname", &self.hostname)
@@ -324,12 +335,12 @@ pub struct ModelError {
     pub traceback: Option<String>,
     /// What user code asked for by raising `AnswerException`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answer: Option<Answer>,
+    pub answer: Option<ErrorAnswer>,
 }
 
 /// The answer that an `AnswerException` describes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answer {
+pub struct ErrorAnswer {
     /// 400 to 599.
     pub status: u16,
     /// Goes into the `result` of the error body.

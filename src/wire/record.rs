@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 /// First byte of a record.
-pub const RECORD: char = '\u{1e}';
+pub const RECORD_MARK: char = '\u{1e}';
 /// Between the fields of a record.
-pub const FIELD: char = '\u{1f}';
+pub const FIELD_MARK: char = '\u{1f}';
 
 /// What a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
+pub enum OutputKind {
     Debug,
     Info,
     Warning,
@@ -21,15 +21,15 @@ pub enum Level {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub struct Record<'a> {
+pub struct OutputRecord<'a> {
     pub project: Option<&'a str>,
-    pub level: Level,
+    pub level: OutputKind,
     pub text: &'a str,
 }
 
 /// How far `fit` has got, as it says itself.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct FitProgress {
     /// 0 to 1, where it is known.
     pub fraction: Option<f64>,
     pub message: Option<String>,
@@ -39,27 +39,27 @@ pub struct Progress {
 
 /// Makes a record, with its line end.
 pub fn format(project: &str, level: &str, text: &str) -> String {
-    format!("{RECORD}{project}{FIELD}{level}{FIELD}{text}\n")
+    format!("{RECORD_MARK}{project}{FIELD_MARK}{level}{FIELD_MARK}{text}\n")
 }
 
-pub fn parse(line: &str) -> Record<'_> {
-    let record = line.strip_prefix(RECORD).and_then(|record| {
-        let (project, rest) = record.split_once(FIELD)?;
-        let (level, text) = rest.split_once(FIELD)?;
+pub fn parse(line: &str) -> OutputRecord<'_> {
+    let record = line.strip_prefix(RECORD_MARK).and_then(|record| {
+        let (project, rest) = record.split_once(FIELD_MARK)?;
+        let (level, text) = rest.split_once(FIELD_MARK)?;
         Some((project, level, text))
     });
     let Some((project, level, text)) = record else {
-        return Record { project: None, level: Level::Info, text: line };
+        return OutputRecord { project: None, level: OutputKind::Info, text: line };
     };
     let level = match level {
-        "DEBUG" => Level::Debug,
-        "WARNING" => Level::Warning,
-        "ERROR" | "CRITICAL" => Level::Error,
-        "PROGRESS" => Level::Progress,
-        "END" => Level::End,
-        _ => Level::Info,
+        "DEBUG" => OutputKind::Debug,
+        "WARNING" => OutputKind::Warning,
+        "ERROR" | "CRITICAL" => OutputKind::Error,
+        "PROGRESS" => OutputKind::Progress,
+        "END" => OutputKind::End,
+        _ => OutputKind::Info,
     };
-    Record { project: (!project.is_empty()).then_some(project), level, text }
+    OutputRecord { project: (!project.is_empty()).then_some(project), level, text }
 }
 
 #[cfg(test)]
@@ -71,7 +71,11 @@ mod tests {
         let line = format("2.17", "WARNING", "few labels\u{1f}!");
         assert_eq!(
             parse(line.trim_end()),
-            Record { project: Some("2.17"), level: Level::Warning, text: "few labels\u{1f}!" }
+            OutputRecord {
+                project: Some("2.17"),
+                level: OutputKind::Warning,
+                text: "few labels\u{1f}!"
+            }
         );
         assert_eq!(parse("\u{1e}\u{1f}INFO\u{1f}loaded").project, None);
     }
@@ -79,7 +83,7 @@ mod tests {
     #[test]
     fn other_output_is_taken_as_it_is() {
         for text in ["plain", "\u{1e}half a record", ""] {
-            assert_eq!(parse(text), Record { project: None, level: Level::Info, text });
+            assert_eq!(parse(text), OutputRecord { project: None, level: OutputKind::Info, text });
         }
     }
 }

@@ -14,27 +14,29 @@ use tokio::io::{AsyncReadExt, BufReader, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
-use crate::wire::frame::{FrameError, HEAD_ROOM, INLINE_LIMIT, Kind, PREFIX, Prefix, READ_AHEAD};
+use crate::wire::frame::{
+    FrameError, FrameKind, FramePrefix, HEAD_ROOM, INLINE_LIMIT, PREFIX_LENGTH, READ_AHEAD,
+};
 use crate::wire::protocol::{FromWorker, ToWorker};
-use crate::wire::shared_body::Payload;
+use crate::wire::shared_body::SharedBody;
 
 /// A message on its way.
-struct Outgoing {
+struct OutgoingMessage {
     /// Prefix and header.
     head: Vec<u8>,
-    body: Body,
+    body: FrameBody,
     /// Bytes that the socket took.
     sent: usize,
 }
 
-enum Body {
+enum FrameBody {
     Inline(Bytes),
-    Handoff(Arc<OwnedFd>),
+    Descriptor(Arc<OwnedFd>),
 }
 
 /// The sending half of the server's end; cheap to clone, never blocks.
 #[derive(Debug, Clone)]
-pub struct Sender {
+pub struct MessageSender {
     outbox: Arc<Outbox>,
 }
 
@@ -43,51 +45,52 @@ pub struct Sender {
 #[derive(Debug)]
 struct Outbox {
     stream: OwnedWriteHalf,
-    queue: Mutex<Queue>,
+    queue: Mutex<OutboxQueue>,
 }
 
 #[derive(Debug, Default)]
-struct Queue {
-    waiting: VecDeque<Outgoing>,
+struct OutboxQueue {
+    waiting: VecDeque<OutgoingMessage>,
     /// Somebody writes.
     writing: bool,
     /// The worker is gone, and nothing is sent any more.
     closed: bool,
 }
 
-impl std::fmt::Debug for Outgoing {
+impl std::fmt::Debug for OutgoingMessage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Outgoing").field("head", &self.head.len()).finish_non_exhaustive()
     }
 }
 
-impl Sender {
+impl MessageSender {
     /// Puts a message on its way. A message to a worker that is gone is dropped: whoever waits for
     /// its answer learns of the death from the supervisor.
     pub async fn send(
         &self,
         message: &ToWorker,
-        body: impl Into<Payload> + Send,
+        body: impl Into<SharedBody> + Send,
     ) -> Result<(), FrameError> {
         let body = body.into();
         let mut head = Vec::with_capacity(HEAD_ROOM);
-        head.resize(PREFIX, 0);
+        head.resize(PREFIX_LENGTH, 0);
         serde_json::to_writer(&mut head, message)?;
         let by_file = body.is_in_file() || body.len() > INLINE_LIMIT;
-        let (kind, inline) = if by_file { (Kind::Handoff, 0) } else { (Kind::Inline, body.len()) };
-        let prefix = Prefix::new(kind, head.len() - PREFIX, inline)?;
-        head[..PREFIX].copy_from_slice(&prefix.encode());
+        let (kind, inline) =
+            if by_file { (FrameKind::Descriptor, 0) } else { (FrameKind::Inline, body.len()) };
+        let prefix = FramePrefix::new(kind, head.len() - PREFIX_LENGTH, inline)?;
+        head[..PREFIX_LENGTH].copy_from_slice(&prefix.encode());
         let body = match kind {
-            Kind::Inline => Body::Inline(body.bytes().clone()),
-            Kind::Handoff => Body::Handoff(file_of(body).await?),
+            FrameKind::Inline => FrameBody::Inline(body.bytes().clone()),
+            FrameKind::Descriptor => FrameBody::Descriptor(file_of(body).await?),
         };
-        self.outbox.post(Outgoing { head, body, sent: 0 });
+        self.outbox.post(OutgoingMessage { head, body, sent: 0 });
         Ok(())
     }
 }
 
 impl Outbox {
-    fn post(self: &Arc<Self>, message: Outgoing) {
+    fn post(self: &Arc<Self>, message: OutgoingMessage) {
         {
             let mut queue = self.queue();
             if queue.closed {
@@ -113,7 +116,7 @@ impl Outbox {
     }
 
     /// Sends what there is as the socket has room for it.
-    async fn drain(self: Arc<Self>, message: Outgoing) {
+    async fn drain(self: Arc<Self>, message: OutgoingMessage) {
         let mut next = Some(message);
         while let Some(mut message) = next {
             let written = loop {
@@ -133,7 +136,7 @@ impl Outbox {
     }
 
     /// The next message; without one, whoever posts next writes.
-    fn next(&self) -> Option<Outgoing> {
+    fn next(&self) -> Option<OutgoingMessage> {
         let mut queue = self.queue();
         let next = queue.waiting.pop_front();
         queue.writing = next.is_some();
@@ -147,28 +150,28 @@ impl Outbox {
         queue.waiting.clear();
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, OutboxQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Outgoing {
+impl OutgoingMessage {
     /// Writes as much as there is room for; an error of kind `WouldBlock` where that is not all.
     fn write(&mut self, stream: &OwnedWriteHalf) -> io::Result<()> {
         let length =
-            self.head.len() + if let Body::Inline(body) = &self.body { body.len() } else { 0 };
+            self.head.len() + if let FrameBody::Inline(body) = &self.body { body.len() } else { 0 };
         while self.sent < length {
             self.sent += match &self.body {
-                Body::Inline(body) => match self.head.get(self.sent..) {
+                FrameBody::Inline(body) => match self.head.get(self.sent..) {
                     Some(head) => {
                         stream.try_write_vectored(&[IoSlice::new(head), IoSlice::new(body)])?
                     }
                     None => stream.try_write(&body[self.sent - self.head.len()..])?,
                 },
-                Body::Handoff(descriptor) if self.sent == 0 => {
+                FrameBody::Descriptor(descriptor) if self.sent == 0 => {
                     send_with(stream, &self.head, descriptor)?
                 }
-                Body::Handoff(_) => stream.try_write(&self.head[self.sent..])?,
+                FrameBody::Descriptor(_) => stream.try_write(&self.head[self.sent..])?,
             };
         }
         Ok(())
@@ -189,7 +192,7 @@ fn send_with(stream: &OwnedWriteHalf, head: &[u8], descriptor: &OwnedFd) -> io::
 
 /// Copying hundreds of megabytes takes tens of milliseconds, too long for a thread that serves
 /// other requests.
-async fn file_of(body: Payload) -> io::Result<Arc<OwnedFd>> {
+async fn file_of(body: SharedBody) -> io::Result<Arc<OwnedFd>> {
     if body.is_in_file() {
         return body.into_file();
     }
@@ -198,20 +201,20 @@ async fn file_of(body: Payload) -> io::Result<Arc<OwnedFd>> {
 
 /// The receiving half of the server's end.
 #[derive(Debug)]
-pub struct Receiver {
+pub struct MessageReceiver {
     stream: BufReader<OwnedReadHalf>,
 }
 
-impl Receiver {
+impl MessageReceiver {
     /// The next message and its body; none when the worker closed the channel.
     pub async fn receive(&mut self) -> Result<Option<(FromWorker, Bytes)>, FrameError> {
-        let mut prefix = [0; PREFIX];
+        let mut prefix = [0; PREFIX_LENGTH];
         match self.stream.read_exact(&mut prefix).await {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             Err(error) => return Err(error.into()),
         }
-        let prefix = Prefix::decode(prefix)?;
+        let prefix = FramePrefix::decode(prefix)?;
         let mut rest = BytesMut::zeroed(prefix.header + prefix.body);
         self.stream.read_exact(&mut rest).await?;
         let body = rest.split_off(prefix.header).freeze();
@@ -220,10 +223,13 @@ impl Receiver {
 }
 
 /// Takes over the server's end of the socket pair; must be called inside the runtime.
-pub fn open(stream: UnixStream) -> (Sender, Receiver) {
+pub fn open(stream: UnixStream) -> (MessageSender, MessageReceiver) {
     let (read, stream) = stream.into_split();
     let outbox = Arc::new(Outbox { stream, queue: Mutex::default() });
-    (Sender { outbox }, Receiver { stream: BufReader::with_capacity(READ_AHEAD, read) })
+    (
+        MessageSender { outbox },
+        MessageReceiver { stream: BufReader::with_capacity(READ_AHEAD, read) },
+    )
 }
 
 #[cfg(test)]
@@ -232,7 +238,7 @@ mod tests {
 
     use super::*;
     use crate::testing::run_in_time;
-    use crate::wire::protocol::HttpHead;
+    use crate::wire::protocol::{HttpHead, ModelId, RequestId};
     use crate::wire::worker_end;
 
     fn pair() -> (UnixStream, OwnedFd) {
@@ -241,9 +247,9 @@ mod tests {
         (UnixStream::from_std(server).unwrap(), worker.into())
     }
 
-    fn predict(request: u64) -> ToWorker {
+    fn predict(request: RequestId) -> ToWorker {
         let http = HttpHead::default();
-        ToWorker::Predict { request, model: 1, force_reload: false, http, batch: None }
+        ToWorker::Predict { request, model: ModelId(1), force_reload: false, http, batch: None }
     }
 
     #[test]
@@ -261,11 +267,11 @@ mod tests {
             });
             for (request, size) in (0..).zip(sizes) {
                 let body = Bytes::from(vec![u8::try_from(request).unwrap(); size]);
-                sender.send(&predict(request), body).await.unwrap();
+                sender.send(&predict(RequestId(request)), body).await.unwrap();
             }
             for (request, size) in (0..).zip(sizes) {
                 let (message, body) = receiver.receive().await.unwrap().unwrap();
-                assert_eq!(message, FromWorker::Fitted { request });
+                assert_eq!(message, FromWorker::Fitted { request: RequestId(request) });
                 assert_eq!(body.len(), size);
                 assert!(body.iter().all(|byte| u64::from(*byte) == request));
             }
@@ -286,7 +292,7 @@ mod tests {
                     for m in 0..EACH {
                         let size = usize::try_from(m * 13_007).unwrap();
                         let body = Bytes::from(vec![u8::try_from(n).unwrap(); size]);
-                        sender.send(&predict(n * EACH + m), body).await.unwrap();
+                        sender.send(&predict(RequestId(n * EACH + m)), body).await.unwrap();
                     }
                 })
             })
@@ -301,7 +307,7 @@ mod tests {
             for _ in 0..4 * EACH {
                 let (message, body) = reader.receive().unwrap().unwrap();
                 let ToWorker::Predict { request, .. } = message else { panic!("{message:?}") };
-                let (n, m) = (request / EACH, request % EACH);
+                let (n, m) = (request.0 / EACH, request.0 % EACH);
                 let expected = &mut next[usize::try_from(n).unwrap()];
                 assert_eq!(m, *expected, "in the order of their sender");
                 *expected += 1;

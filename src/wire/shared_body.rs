@@ -16,7 +16,7 @@ use crate::os::memory_file::{MemoryFile, SealedFile};
 
 /// A body on its way to a worker. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Payload {
+pub struct SharedBody {
     bytes: Bytes,
     /// The file that the bytes lie in.
     file: Option<Arc<OwnedFd>>,
@@ -24,18 +24,18 @@ pub struct Payload {
 
 /// A body as a worker got it.
 #[derive(Debug)]
-pub enum Received {
+pub enum ReceivedBody {
     Inline(Vec<u8>),
     Mapped(Mmap),
 }
 
 /// A large body that is still coming.
 #[derive(Debug)]
-pub struct Spool {
+pub struct BodyWriter {
     file: MemoryFile,
 }
 
-impl Payload {
+impl SharedBody {
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
@@ -54,7 +54,7 @@ impl Payload {
         if let Some(file) = self.file {
             return Ok(file);
         }
-        let mut spool = Spool::new()?;
+        let mut spool = BodyWriter::new()?;
         spool.write(&self.bytes)?;
         Ok(Arc::new(spool.file.seal()?.into()))
     }
@@ -64,7 +64,7 @@ impl Payload {
     }
 }
 
-impl Spool {
+impl BodyWriter {
     pub fn new() -> io::Result<Self> {
         Ok(Self { file: MemoryFile::new()? })
     }
@@ -80,12 +80,12 @@ impl Spool {
     }
 }
 
-/// Maps what [`Spool`] put into a file.
-pub fn unpack(descriptor: OwnedFd) -> io::Result<Received> {
-    Ok(Received::Mapped(SealedFile::received(descriptor).map()?))
+/// Maps what [`BodyWriter`] put into a file.
+pub fn unpack(descriptor: OwnedFd) -> io::Result<ReceivedBody> {
+    Ok(ReceivedBody::Mapped(SealedFile::received(descriptor).map()?))
 }
 
-impl Received {
+impl ReceivedBody {
     /// The bytes on their own.
     pub fn into_vec(self) -> Vec<u8> {
         match self {
@@ -95,7 +95,7 @@ impl Received {
     }
 }
 
-impl Deref for Received {
+impl Deref for ReceivedBody {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -106,7 +106,7 @@ impl Deref for Received {
     }
 }
 
-impl Deref for Payload {
+impl Deref for SharedBody {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -114,13 +114,13 @@ impl Deref for Payload {
     }
 }
 
-impl From<Bytes> for Payload {
+impl From<Bytes> for SharedBody {
     fn from(bytes: Bytes) -> Self {
         Self { bytes, file: None }
     }
 }
 
-impl From<Vec<u8>> for Payload {
+impl From<Vec<u8>> for SharedBody {
     fn from(bytes: Vec<u8>) -> Self {
         Bytes::from(bytes).into()
     }
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     fn spooled(body: &[u8]) -> (Mmap, OwnedFd) {
-        let mut spool = Spool::new().unwrap();
+        let mut spool = BodyWriter::new().unwrap();
         for piece in body.chunks(700_000) {
             spool.write(piece).unwrap();
         }
@@ -141,14 +141,14 @@ mod tests {
     #[test]
     fn a_body_comes_back_as_it_was() {
         let body: Vec<u8> = (0..3_000_000u32).map(|i| i.to_le_bytes()[0]).collect();
-        let payload = Payload::in_file(spooled(&body), |bytes| bytes);
+        let payload = SharedBody::in_file(spooled(&body), |bytes| bytes);
         assert_eq!(*payload, *body);
-        let copy = Payload::from(body.clone());
+        let copy = SharedBody::from(body.clone());
         for payload in [payload, copy] {
             let descriptor = payload.into_file().unwrap().try_clone().unwrap();
             assert_eq!(*unpack(descriptor).unwrap(), *body);
         }
-        let empty = Payload::default().into_file().unwrap().try_clone().unwrap();
+        let empty = SharedBody::default().into_file().unwrap().try_clone().unwrap();
         assert!(unpack(empty).unwrap().is_empty());
     }
 }

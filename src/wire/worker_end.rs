@@ -12,13 +12,15 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::os::descriptor_passing::receive;
 use crate::os::wakeup::Wakeup;
-use crate::wire::frame::{FrameError, HEAD_ROOM, Kind, PREFIX, Prefix, READ_AHEAD};
+use crate::wire::frame::{
+    FrameError, FrameKind, FramePrefix, HEAD_ROOM, PREFIX_LENGTH, READ_AHEAD,
+};
 use crate::wire::protocol::{FromWorker, ToWorker};
-use crate::wire::shared_body::{self, Received};
+use crate::wire::shared_body::{self, ReceivedBody};
 
 /// Receives what the server sends, descriptors included.
 #[derive(Debug)]
-pub struct Reader {
+pub struct ChannelReader {
     socket: Arc<UnixStream>,
     descriptors: VecDeque<OwnedFd>,
     /// Bytes that were read ahead; those in this range were not handed out.
@@ -28,39 +30,39 @@ pub struct Reader {
 
 /// Sends to the server; whole messages, whichever threads send at once.
 #[derive(Debug)]
-pub struct Writer {
+pub struct ChannelWriter {
     socket: Arc<UnixStream>,
     sending: Mutex<()>,
 }
 
 /// Takes over the worker's end of the socket pair.
-pub fn open(channel: OwnedFd) -> Result<(Reader, Writer), FrameError> {
+pub fn open(channel: OwnedFd) -> Result<(ChannelReader, ChannelWriter), FrameError> {
     rustix::io::fcntl_setfd(&channel, rustix::io::FdFlags::CLOEXEC).map_err(io::Error::from)?;
     // One descriptor for both: children that the model forks close exactly that one.
     let socket = Arc::new(UnixStream::from(channel));
-    let writer = Writer { socket: Arc::clone(&socket), sending: Mutex::new(()) };
+    let writer = ChannelWriter { socket: Arc::clone(&socket), sending: Mutex::new(()) };
     let ahead = vec![0; READ_AHEAD].into_boxed_slice();
-    Ok((Reader { socket, descriptors: VecDeque::new(), ahead, left: 0..0 }, writer))
+    Ok((ChannelReader { socket, descriptors: VecDeque::new(), ahead, left: 0..0 }, writer))
 }
 
-impl Reader {
+impl ChannelReader {
     /// The next message and its body; none when the server closed the channel.
-    pub fn receive(&mut self) -> Result<Option<(ToWorker, Received)>, FrameError> {
-        let mut prefix = [0; PREFIX];
+    pub fn receive(&mut self) -> Result<Option<(ToWorker, ReceivedBody)>, FrameError> {
+        let mut prefix = [0; PREFIX_LENGTH];
         if !self.fill(&mut prefix)? {
             return Ok(None);
         }
-        let prefix = Prefix::decode(prefix)?;
+        let prefix = FramePrefix::decode(prefix)?;
         let mut header = vec![0; prefix.header];
         let mut body = vec![0; prefix.body];
         if !self.fill(&mut header)? || !self.fill(&mut body)? {
             return Ok(None);
         }
-        let body = if prefix.kind == Kind::Handoff {
+        let body = if prefix.kind == FrameKind::Descriptor {
             let descriptor = self.descriptors.pop_front().ok_or(FrameError::DescriptorMissing)?;
             shared_body::unpack(descriptor)?
         } else {
-            Received::Inline(body)
+            ReceivedBody::Inline(body)
         };
         Ok(Some((serde_json::from_slice(&header)?, body)))
     }
@@ -88,8 +90,9 @@ impl Reader {
     /// Whether a whole message was read ahead.
     pub fn has_message(&self) -> bool {
         let ahead = &self.ahead[self.left.clone()];
-        let Some(prefix) = ahead.first_chunk::<PREFIX>() else { return false };
-        Prefix::decode(*prefix).is_ok_and(|of| PREFIX + of.header + of.body <= ahead.len())
+        let Some(prefix) = ahead.first_chunk::<PREFIX_LENGTH>() else { return false };
+        FramePrefix::decode(*prefix)
+            .is_ok_and(|of| PREFIX_LENGTH + of.header + of.body <= ahead.len())
     }
 
     /// Fills `out`; false at the end of the stream.
@@ -122,13 +125,13 @@ impl Reader {
     }
 }
 
-impl Writer {
+impl ChannelWriter {
     pub fn send(&self, message: &FromWorker, body: &[u8]) -> Result<(), FrameError> {
         let mut head = Vec::with_capacity(HEAD_ROOM);
-        head.resize(PREFIX, 0);
+        head.resize(PREFIX_LENGTH, 0);
         serde_json::to_writer(&mut head, message)?;
-        let prefix = Prefix::new(Kind::Inline, head.len() - PREFIX, body.len())?;
-        head[..PREFIX].copy_from_slice(&prefix.encode());
+        let prefix = FramePrefix::new(FrameKind::Inline, head.len() - PREFIX_LENGTH, body.len())?;
+        head[..PREFIX_LENGTH].copy_from_slice(&prefix.encode());
         let _whole = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
         let mut socket = &*self.socket;
         let mut done = 0;

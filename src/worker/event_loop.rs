@@ -17,27 +17,27 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use self::predict::predict_loop;
-use self::reader::Incoming;
+use self::reader::ChannelInput;
 use crate::os::descendants::end_this_worker;
 use crate::os::priority;
 use crate::os::wakeup::Wakeup;
 use crate::wire::frame::FrameError;
 use crate::wire::protocol::{
-    Batchable, FitJob, FromWorker, ModelError, ModelErrorKind, ModelId, PROTOCOL, RequestId, Role,
-    ToWorker,
+    Batchable, FitJob, FromWorker, ModelError, ModelErrorKind, ModelId, PROTOCOL, RequestId,
+    ToWorker, WorkerRole,
 };
-use crate::wire::shared_body::Received;
-use crate::wire::worker_end::Writer;
+use crate::wire::shared_body::ReceivedBody;
+use crate::wire::worker_end::ChannelWriter;
 use crate::worker::host::{HttpRequest, ModelHost};
 use crate::worker::key_client::KeyClient;
-use crate::worker::scheduler::Dispatch;
+use crate::worker::scheduler::Scheduler;
 use crate::worker::work_queue::WorkQueue;
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Why a worker could not work.
 #[derive(Debug, Error)]
-pub enum RuntimeError {
+pub enum EventLoopError {
     #[error("the channel to the server: {0}")]
     Channel(#[from] FrameError),
     #[error("the first message must be `configure`, not {0}")]
@@ -47,14 +47,14 @@ pub enum RuntimeError {
 }
 
 #[derive(Debug)]
-struct Predict {
+struct PredictCall {
     request: RequestId,
     force_reload: bool,
     http: HttpRequest,
     batch: Option<Batchable>,
 }
 
-struct Load {
+struct LoadCall {
     request: RequestId,
     model: ModelId,
     renew: bool,
@@ -62,22 +62,22 @@ struct Load {
     keep: bool,
 }
 
-struct Fit {
+struct FitCall {
     request: RequestId,
     model: ModelId,
     job: FitJob,
-    body: Received,
+    body: ReceivedBody,
 }
 
 /// The lists of work, one for each kind of thread.
 #[derive(Default)]
-struct Queues {
-    predict: Arc<Dispatch<Predict>>,
-    load: WorkQueue<Load>,
-    fit: WorkQueue<Fit>,
+struct WorkQueues {
+    predict: Arc<Scheduler<PredictCall>>,
+    load: WorkQueue<LoadCall>,
+    fit: WorkQueue<FitCall>,
 }
 
-impl Queues {
+impl WorkQueues {
     fn close(&self) {
         self.predict.close();
         self.load.close();
@@ -86,18 +86,18 @@ impl Queues {
 }
 
 /// What all threads of a worker share.
-struct Shared<H> {
+struct SharedState<H> {
     host: Arc<H>,
-    queues: Queues,
-    incoming: Incoming,
-    writer: Arc<Writer>,
+    queues: WorkQueues,
+    incoming: ChannelInput,
+    writer: Arc<ChannelWriter>,
     /// Most tasks of several requests for one call; 0: each request has its own.
     max_batch_size: usize,
     /// Instances that are being made, or trained.
     loading: AtomicUsize,
 }
 
-impl<H: ModelHost> Shared<H> {
+impl<H: ModelHost> SharedState<H> {
     /// Makes sure of an instance. That may keep the interpreter for long, and is no reason to worry.
     fn load(
         &self,
@@ -113,7 +113,7 @@ impl<H: ModelHost> Shared<H> {
 }
 
 /// Serves one server over `channel` until it says `shutdown`. Call it on the main thread.
-pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), RuntimeError> {
+pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), EventLoopError> {
     let (mut reader, writer) = crate::wire::worker_end::open(channel)?;
     let writer = Arc::new(writer);
     writer.send(
@@ -126,26 +126,26 @@ pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), RuntimeE
     )?;
     let configure = match host.wait(|| reader.receive())? {
         Some((ToWorker::Configure(configure), _)) => configure,
-        Some((other, _)) => return Err(RuntimeError::NotConfigured(format!("{other:?}"))),
+        Some((other, _)) => return Err(EventLoopError::NotConfigured(format!("{other:?}"))),
         None => return Ok(()),
     };
 
-    let (wakeup, queues) = (Arc::new(Wakeup::new()?), Queues::default());
-    queues.predict.let_read(Arc::clone(&wakeup));
+    let (wakeup, queues) = (Arc::new(Wakeup::new()?), WorkQueues::default());
+    queues.predict.allow_reading(Arc::clone(&wakeup));
     let keys = Arc::new(KeyClient::new(Arc::clone(&writer), Arc::clone(&queues.predict) as _));
     host.keep_keys_with(&keys);
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(SharedState {
         host: Arc::clone(host),
         queues,
-        incoming: Incoming::new(reader, wakeup, keys),
+        incoming: ChannelInput::new(reader, wakeup, keys),
         writer: Arc::clone(&writer),
         max_batch_size: configure.max_batch_size,
         loading: AtomicUsize::default(),
     });
-    reader::spawn_lookout(Arc::clone(&shared))?;
+    reader::spawn_fallback_reader(Arc::clone(&shared))?;
     spawn_heartbeat(&shared)?;
     // Predictions come first; but that this process lives must be seen also while it cannot compute.
-    if configure.role == Role::Train {
+    if configure.role == WorkerRole::Train {
         priority::lower(configure.train_nice);
     }
 
@@ -156,14 +156,14 @@ pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), RuntimeE
             let most = if class.thread_safe { usize::MAX } else { 1 };
             writer.send(&FromWorker::ClassReady(class), &[])?;
             // Training needs none of the threads that predict.
-            let threads = if configure.role == Role::Predict { configure.threads } else { 0 };
+            let threads = if configure.role == WorkerRole::Predict { configure.threads } else { 0 };
             serve(&shared, threads.min(most))
         }
     }
 }
 
 /// Runs the threads and returns when the queues are closed and all work is done.
-fn serve<H: ModelHost>(shared: &Arc<Shared<H>>, threads: usize) -> Result<(), RuntimeError> {
+fn serve<H: ModelHost>(shared: &Arc<SharedState<H>>, threads: usize) -> Result<(), EventLoopError> {
     let host = &shared.host;
     host.start_thread("load", {
         let shared = Arc::clone(shared);
@@ -182,7 +182,7 @@ fn serve<H: ModelHost>(shared: &Arc<Shared<H>>, threads: usize) -> Result<(), Ru
 }
 
 /// Every load has a thread of its own: one constructor that hangs must not hold up the others.
-fn load_loop<H: ModelHost>(shared: &Arc<Shared<H>>) {
+fn load_loop<H: ModelHost>(shared: &Arc<SharedState<H>>) {
     let host = &shared.host;
     while let Some(load) = host.wait(|| shared.queues.load.pop()) {
         let (name, request, model) = (format!("load-{}", load.model), load.request, load.model);
@@ -206,14 +206,14 @@ fn load_loop<H: ModelHost>(shared: &Arc<Shared<H>>) {
     }
 }
 
-fn answer_load<H>(shared: &Shared<H>, request: RequestId, made: &Result<(), ModelError>) {
+fn answer_load<H>(shared: &SharedState<H>, request: RequestId, made: &Result<(), ModelError>) {
     match made {
         Ok(()) => reply(&shared.writer, request, &FromWorker::Loaded { request }, &[]),
         Err(error) => fail(&shared.writer, request, error.clone()),
     }
 }
 
-fn fit_loop<H: ModelHost>(shared: &Shared<H>) {
+fn fit_loop<H: ModelHost>(shared: &SharedState<H>) {
     let (host, writer) = (&shared.host, &shared.writer);
     while let Some(call) = host.wait(|| shared.queues.fit.pop()) {
         let request = call.request;
@@ -229,7 +229,7 @@ fn fit_loop<H: ModelHost>(shared: &Shared<H>) {
 }
 
 /// Sends an answer; one that is too large for a frame becomes an error of its own request.
-fn reply(writer: &Writer, request: RequestId, header: &FromWorker, body: &[u8]) {
+fn reply(writer: &ChannelWriter, request: RequestId, header: &FromWorker, body: &[u8]) {
     if let Err(error @ (FrameError::HeaderTooLong(_) | FrameError::BodyTooLong(_))) =
         writer.send(header, body)
     {
@@ -244,12 +244,12 @@ fn own_error(class: &str, message: String) -> ModelError {
 
 /// Sends an error. Its texts are short, so that a send only fails when the server is gone, which
 /// the reader thread deals with.
-fn fail(writer: &Writer, request: RequestId, error: ModelError) {
+fn fail(writer: &ChannelWriter, request: RequestId, error: ModelError) {
     let _ = writer.send(&FromWorker::Failed { request, error }, &[]);
 }
 
 /// Tells the server that the process lives, and how long the interpreter kept a thread waiting.
-fn spawn_heartbeat<H: ModelHost>(shared: &Arc<Shared<H>>) -> io::Result<()> {
+fn spawn_heartbeat<H: ModelHost>(shared: &Arc<SharedState<H>>) -> io::Result<()> {
     let (host, shared) = (Arc::clone(&shared.host), Arc::clone(shared));
     // The check runs apart from the sender, which must go on while the interpreter is stuck.
     let asked = Arc::new(std::sync::Mutex::new(None::<Instant>));

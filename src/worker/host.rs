@@ -13,12 +13,12 @@ use crate::wire::protocol::{
     ClassInfo, Configure, FitJob, HttpHead, ImportFailure, ModelError, ModelId, ModelSpec,
     RequestId, VersionNames,
 };
-use crate::wire::shared_body::Received;
+use crate::wire::shared_body::ReceivedBody;
 use crate::worker::key_client::KeyClient;
 
 /// A prediction as it goes to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prediction {
+pub struct PredictionBody {
     /// The whole body of the HTTP answer.
     pub body: Vec<u8>,
     /// Number of tasks asked for.
@@ -42,7 +42,7 @@ pub struct KnownModel {
 #[derive(Debug)]
 pub struct HttpRequest {
     pub head: HttpHead,
-    pub body: Received,
+    pub body: ReceivedBody,
 }
 
 /// An interpreter with a model class in it.
@@ -82,7 +82,7 @@ pub trait ModelHost: Send + Sync + 'static {
     fn release(&self, model: ModelId);
 
     /// Calls `predict` of a loaded model with the tasks of an HTTP request.
-    fn predict(&self, model: ModelId, request: &HttpRequest) -> Result<Prediction, ModelError>;
+    fn predict(&self, model: ModelId, request: &HttpRequest) -> Result<PredictionBody, ModelError>;
 
     /// Whether `predict` can be given the tasks of several requests, as far as is known.
     fn takes_batches(&self) -> bool;
@@ -94,7 +94,7 @@ pub trait ModelHost: Send + Sync + 'static {
         &self,
         model: ModelId,
         requests: &[&HttpRequest],
-    ) -> Option<Vec<Result<Prediction, ModelError>>>;
+    ) -> Option<Vec<Result<PredictionBody, ModelError>>>;
 
     /// Runs what answers requests on this thread, so that [`Self::cancel`] finds it; true with its
     /// outcome if all of them were cancelled.
@@ -105,7 +105,7 @@ pub trait ModelHost: Send + Sync + 'static {
     fn cancel(&self, request: RequestId) -> bool;
 
     /// Calls `fit` and returns what it returned, as JSON.
-    fn fit(&self, model: ModelId, job: &FitJob, body: Received) -> Result<Vec<u8>, ModelError>;
+    fn fit(&self, model: ModelId, job: &FitJob, body: ReceivedBody) -> Result<Vec<u8>, ModelError>;
 
     /// Runs `wait`, which may block, without keeping the interpreter from other threads.
     fn wait<T: Send>(&self, wait: impl FnOnce() -> T + Send) -> T;

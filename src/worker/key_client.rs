@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use bytes::Bytes;
 
-use crate::wire::keys::{KeyAnswer, KeyQuestion};
+use crate::wire::keys::{KeyAnswer, KeyRequest};
 use crate::wire::protocol::{FromWorker, KeyOutcome, RequestId};
-use crate::wire::worker_end::Writer;
+use crate::wire::worker_end::ChannelWriter;
 
 /// Has the channel read at once, whatever the threads do that read it now and then.
 pub trait Attention: std::fmt::Debug + Send + Sync {
@@ -23,7 +23,7 @@ pub trait Attention: std::fmt::Debug + Send + Sync {
 /// The worker's end.
 #[derive(Debug)]
 pub struct KeyClient {
-    writer: Arc<Writer>,
+    writer: Arc<ChannelWriter>,
     attention: Arc<dyn Attention>,
     pid: u32,
     next: AtomicU64,
@@ -31,18 +31,18 @@ pub struct KeyClient {
 }
 
 impl KeyClient {
-    pub fn new(writer: Arc<Writer>, attention: Arc<dyn Attention>) -> Self {
+    pub fn new(writer: Arc<ChannelWriter>, attention: Arc<dyn Attention>) -> Self {
         let (pid, next) = (std::process::id(), AtomicU64::new(1));
         Self { writer, attention, pid, next, waiting: Mutex::default() }
     }
 
     /// Asks the server and waits for its answer. None in a child that the model forked: the channel is
     /// not its own.
-    pub fn ask(&self, question: &KeyQuestion) -> Option<KeyAnswer> {
+    pub fn ask(&self, question: &KeyRequest) -> Option<KeyAnswer> {
         if std::process::id() != self.pid {
             return None;
         }
-        let request = self.next.fetch_add(1, Ordering::Relaxed);
+        let request = RequestId(self.next.fetch_add(1, Ordering::Relaxed));
         let (reply, answer) = mpsc::channel();
         self.waiting().insert(request, reply);
         let message = FromWorker::Key {

@@ -7,7 +7,7 @@
 //! has one made; while the first one is being made, everybody waits for that.
 //!
 //! Threads take turns with the interpreter, and waking one costs more than a fast model: while calls are
-//! short, whoever is done takes the next one, and [`Dispatch::hasten`] wakes others where that does not
+//! short, whoever is done takes the next one, and [`Scheduler::wake_stalled`] wakes others where that does not
 //! come to pass.
 
 mod reader_election;
@@ -16,8 +16,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use self::reader_election::LOOK_AFTER;
-use self::reader_election::Reading;
+use self::reader_election::ReaderElection;
+pub use self::reader_election::STALL_CHECK;
 use crate::os::wakeup::Wakeup;
 use crate::wire::protocol::ModelId;
 
@@ -25,11 +25,12 @@ use crate::wire::protocol::ModelId;
 const SHORT: Duration = Duration::from_micros(150);
 
 /// A thread that takes work here.
-pub type ThreadId = usize;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PredictThreadId(usize);
 
 /// What a thread is to do next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next<T> {
+pub enum NextStep<T> {
     Item {
         model: ModelId,
         item: T,
@@ -46,38 +47,38 @@ pub enum Next<T> {
 
 /// Work for the threads of one worker.
 #[derive(Debug)]
-pub struct Dispatch<T> {
-    state: Mutex<State<T>>,
+pub struct Scheduler<T> {
+    state: Mutex<SchedulerState<T>>,
     drained: Condvar,
-    /// Where the lookout sleeps.
-    lookout: Condvar,
+    /// Where the fallback reader sleeps.
+    fallback_reader: Condvar,
 }
 
 #[derive(Debug)]
-struct State<T> {
+struct SchedulerState<T> {
     /// Threads keep instances of their own.
     by_thread: bool,
-    waiting: VecDeque<Waiting<T>>,
-    threads: HashMap<ThreadId, Arc<Condvar>>,
+    waiting: VecDeque<WaitingItem<T>>,
+    threads: HashMap<PredictThreadId, Arc<Condvar>>,
     /// Threads that sleep and were not woken yet; the last one went to sleep last.
-    idle: Vec<ThreadId>,
-    running: Vec<Run>,
+    idle: Vec<PredictThreadId>,
+    running: Vec<RunningCall>,
     /// How long calls took of late.
     pace: Option<Duration>,
     /// Items that were taken, and how many had been when it was last looked.
     taken: u64,
     seen: u64,
-    models: HashMap<ModelId, Held>,
-    forgotten: HashMap<ThreadId, Vec<ModelId>>,
-    registered: ThreadId,
+    models: HashMap<ModelId, ModelInstances>,
+    forgotten: HashMap<PredictThreadId, Vec<ModelId>>,
+    registered: usize,
     closed: bool,
-    reading: Reading,
+    election: ReaderElection,
     /// Without it no thread reads.
     wakeup: Option<Arc<Wakeup>>,
 }
 
 #[derive(Debug)]
-struct Waiting<T> {
+struct WaitingItem<T> {
     model: ModelId,
     since: Instant,
     item: T,
@@ -85,31 +86,31 @@ struct Waiting<T> {
 
 /// What a thread does.
 #[derive(Debug)]
-struct Run {
-    thread: ThreadId,
+struct RunningCall {
+    thread: PredictThreadId,
     model: ModelId,
     since: Instant,
 }
 
 /// The instances of one model.
 #[derive(Debug, Default)]
-struct Held {
-    by: Vec<ThreadId>,
+struct ModelInstances {
+    by: Vec<PredictThreadId>,
     making: usize,
     /// How long it took to make one.
     cost: Duration,
 }
 
-impl<T> Default for Dispatch<T> {
+impl<T> Default for Scheduler<T> {
     fn default() -> Self {
         Self::new(false)
     }
 }
 
-impl<T> Dispatch<T> {
+impl<T> Scheduler<T> {
     pub fn new(by_thread: bool) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(SchedulerState {
                 by_thread,
                 waiting: VecDeque::new(),
                 threads: HashMap::new(),
@@ -122,11 +123,11 @@ impl<T> Dispatch<T> {
                 forgotten: HashMap::new(),
                 registered: 0,
                 closed: false,
-                reading: Reading::default(),
+                election: ReaderElection::default(),
                 wakeup: None,
             }),
             drained: Condvar::new(),
-            lookout: Condvar::new(),
+            fallback_reader: Condvar::new(),
         }
     }
 
@@ -136,21 +137,21 @@ impl<T> Dispatch<T> {
     }
 
     /// Lets threads read the channel that have nothing else to do; `wakeup` calls them back.
-    pub fn let_read(&self, wakeup: Arc<Wakeup>) {
+    pub fn allow_reading(&self, wakeup: Arc<Wakeup>) {
         self.lock().wakeup = Some(wakeup);
     }
 
     /// A thread begins to take work.
-    pub fn register(&self) -> ThreadId {
+    pub fn register(&self) -> PredictThreadId {
         let mut state = self.lock();
         state.registered += 1;
-        let thread = state.registered;
+        let thread = PredictThreadId(state.registered);
         state.threads.insert(thread, Arc::default());
         thread
     }
 
     /// A thread takes no work any more, and has dropped what it held.
-    pub fn leave(&self, thread: ThreadId) {
+    pub fn leave(&self, thread: PredictThreadId) {
         let mut state = self.lock();
         self.stop_reading(&mut state, thread);
         state.threads.remove(&thread);
@@ -162,12 +163,12 @@ impl<T> Dispatch<T> {
     }
 
     /// Puts an item after those that wait. `by` is a thread that read it, and looks for work next.
-    pub fn push(&self, model: ModelId, item: T, by: Option<ThreadId>) {
+    pub fn push(&self, model: ModelId, item: T, by: Option<PredictThreadId>) {
         self.add(model, item, by, VecDeque::push_back);
     }
 
     /// Puts an item before those that wait.
-    pub fn push_first(&self, model: ModelId, item: T, by: Option<ThreadId>) {
+    pub fn push_first(&self, model: ModelId, item: T, by: Option<PredictThreadId>) {
         self.add(model, item, by, VecDeque::push_front);
     }
 
@@ -175,12 +176,12 @@ impl<T> Dispatch<T> {
         &self,
         model: ModelId,
         item: T,
-        by: Option<ThreadId>,
-        put: impl FnOnce(&mut VecDeque<Waiting<T>>, Waiting<T>),
+        by: Option<PredictThreadId>,
+        put: impl FnOnce(&mut VecDeque<WaitingItem<T>>, WaitingItem<T>),
     ) {
         let mut state = self.lock();
         let now = Instant::now();
-        put(&mut state.waiting, Waiting { model, since: now, item });
+        put(&mut state.waiting, WaitingItem { model, since: now, item });
         let is_taken_by_reader = by.is_some_and(|thread| state.is_for(thread, model));
         if !is_taken_by_reader && !state.is_soon_taken(model, now) {
             state.wake_for(model);
@@ -194,8 +195,8 @@ impl<T> Dispatch<T> {
 
     /// To be called every now and then while something waits: where nothing was begun since the last
     /// time, whoever was to be done soon is not, and others are woken.
-    pub fn hasten(&self) {
-        self.lock().hasten();
+    pub fn wake_stalled(&self) {
+        self.lock().wake_stalled();
     }
 
     /// Items of a model that wait, to be done together with one that was just given out: those for which
@@ -235,7 +236,7 @@ impl<T> Dispatch<T> {
 
     /// Returns once it is closed and all work is done.
     pub fn wait_drained(&self) {
-        let busy = |state: &mut State<T>| {
+        let busy = |state: &mut SchedulerState<T>| {
             !(state.closed && state.waiting.is_empty() && state.running.is_empty())
         };
         drop(self.drained.wait_while(self.lock(), busy).unwrap_or_else(PoisonError::into_inner));
@@ -244,19 +245,23 @@ impl<T> Dispatch<T> {
     /// What `thread`, which has done what it was given before, is to do next; it sleeps until there is
     /// something, but at most `patience`. With an item of a model of which it holds no instance it has
     /// begun to make one.
-    pub fn next(&self, thread: ThreadId, patience: Duration) -> Next<T> {
+    pub fn next(&self, thread: PredictThreadId, patience: Duration) -> NextStep<T> {
         let until = Instant::now() + patience;
         let mut state = self.lock();
         self.stop_reading(&mut state, thread);
         loop {
             if let Some(models) = state.forgotten.remove(&thread) {
-                return Next::Forget(models);
+                return NextStep::Forget(models);
             }
             if let Some(position) = state.eligible(thread)
                 && let Some(found) = state.waiting.remove(position)
             {
                 state.taken += 1;
-                state.running.push(Run { thread, model: found.model, since: Instant::now() });
+                state.running.push(RunningCall {
+                    thread,
+                    model: found.model,
+                    since: Instant::now(),
+                });
                 state.note_making(thread, found.model);
                 if let Some(next) = state.waiting.front() {
                     // This thread may have been the one that was to look at what else waits.
@@ -270,22 +275,22 @@ impl<T> Dispatch<T> {
                     // Whoever went back to sleep for this item need not stay for it.
                     state.wake_everybody();
                 }
-                return Next::Item { model: found.model, item: found.item };
+                return NextStep::Item { model: found.model, item: found.item };
             }
             if state.closed && state.waiting.is_empty() {
                 self.drained.notify_all();
-                return Next::Closed;
+                return NextStep::Closed;
             }
             let now = Instant::now();
             if now >= until {
-                return Next::Idle;
+                return NextStep::Idle;
             }
             let Some(sleeper) = state.threads.get(&thread).map(Arc::clone) else {
-                return Next::Closed;
+                return NextStep::Closed;
             };
             let soonest = state.soonest().map_or(until, |soonest| soonest.min(until));
             if state.begin_reading(thread) {
-                return Next::Read(soonest);
+                return NextStep::Read(soonest);
             }
             state.idle.push(thread);
             let sleep = soonest.saturating_duration_since(now).max(Duration::from_micros(50));
@@ -295,7 +300,7 @@ impl<T> Dispatch<T> {
     }
 
     /// The item that a thread was given is done.
-    pub fn done(&self, thread: ThreadId) {
+    pub fn done(&self, thread: PredictThreadId) {
         let mut state = self.lock();
         if let Some(index) = state.running.iter().position(|run| run.thread == thread) {
             let took = state.running.swap_remove(index).since.elapsed();
@@ -313,7 +318,7 @@ impl<T> Dispatch<T> {
     }
 
     /// The instance stands, and belongs to `thread`, which drops it if it was forgotten meanwhile.
-    pub fn made(&self, thread: ThreadId, model: ModelId, cost: Duration) {
+    pub fn made(&self, thread: PredictThreadId, model: ModelId, cost: Duration) {
         let mut state = self.lock();
         let Some(held) = state.models.get_mut(&model) else {
             state.forgotten.entry(thread).or_default().push(model);
@@ -342,7 +347,7 @@ impl<T> Dispatch<T> {
     }
 
     /// Whether `thread` holds an instance.
-    pub fn holds(&self, thread: ThreadId, model: ModelId) -> bool {
+    pub fn holds(&self, thread: PredictThreadId, model: ModelId) -> bool {
         self.lock().models.get(&model).is_some_and(|held| held.by.contains(&thread))
     }
 
@@ -363,7 +368,7 @@ impl<T> Dispatch<T> {
     }
 
     /// Instances of `thread` that others hold too; it is to drop them.
-    pub fn surplus(&self, thread: ThreadId) -> Vec<ModelId> {
+    pub fn surplus(&self, thread: PredictThreadId) -> Vec<ModelId> {
         let mut surplus = Vec::new();
         for (model, held) in &mut self.lock().models {
             if held.by.len() > 1 && held.by.contains(&thread) {
@@ -375,28 +380,28 @@ impl<T> Dispatch<T> {
     }
 
     /// Whether `thread` holds any instance.
-    pub fn holds_any(&self, thread: ThreadId) -> bool {
+    pub fn holds_any(&self, thread: PredictThreadId) -> bool {
         self.lock().models.values().any(|held| held.by.contains(&thread))
     }
 
     /// A panic elsewhere leaves whole items, so a poisoned lock is as good as a clean one.
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, SchedulerState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T> State<T> {
+impl<T> SchedulerState<T> {
     /// A thread that gets a request for a model of which it holds no instance is going to make one:
     /// the others must know that before they look.
-    fn note_making(&mut self, thread: ThreadId, model: ModelId) {
+    fn note_making(&mut self, thread: PredictThreadId, model: ModelId) {
         if self.by_thread {
             let held = self.models.entry(model).or_default();
             held.making += usize::from(!held.by.contains(&thread));
         }
     }
 
-    /// See [`Dispatch::hasten`].
-    fn hasten(&mut self) {
+    /// See [`Scheduler::wake_stalled`].
+    fn wake_stalled(&mut self) {
         let taken = self.taken;
         if std::mem::replace(&mut self.seen, taken) == taken {
             self.wake_for_all();
@@ -409,8 +414,8 @@ impl<T> State<T> {
     }
 
     /// Whether `thread` may take an item of a model as soon as it is done.
-    fn is_for(&self, thread: ThreadId, model: ModelId) -> bool {
-        let is_held = |held: &Held| held.by.contains(&thread);
+    fn is_for(&self, thread: PredictThreadId, model: ModelId) -> bool {
+        let is_held = |held: &ModelInstances| held.by.contains(&thread);
         !self.by_thread || self.models.get(&model).is_none_or(is_held)
     }
 
@@ -424,7 +429,7 @@ impl<T> State<T> {
     }
 
     /// The first item that `thread` may take now.
-    fn eligible(&self, thread: ThreadId) -> Option<usize> {
+    fn eligible(&self, thread: PredictThreadId) -> Option<usize> {
         if !self.by_thread {
             return (!self.waiting.is_empty()).then_some(0);
         }
@@ -437,14 +442,14 @@ impl<T> State<T> {
 
     /// When an item that waits for a busy thread has waited long enough.
     fn soonest(&self) -> Option<Instant> {
-        let patience = |item: &Waiting<T>| {
+        let patience = |item: &WaitingItem<T>| {
             let held = self.models.get(&item.model)?;
             (held.making == 0).then(|| item.since + held.cost)
         };
         self.waiting.iter().filter_map(patience).min()
     }
 
-    fn wake(&mut self, thread: ThreadId) {
+    fn wake(&mut self, thread: PredictThreadId) {
         self.idle.retain(|idle| *idle != thread);
         if !self.ring(thread)
             && let Some(sleeper) = self.threads.get(&thread)

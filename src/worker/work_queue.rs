@@ -6,12 +6,12 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// First in, first out; closing it lets the consumers take what is left and then end.
 #[derive(Debug)]
 pub struct WorkQueue<T> {
-    state: Mutex<State<T>>,
+    state: Mutex<WorkQueueState<T>>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct State<T> {
+struct WorkQueueState<T> {
     items: VecDeque<T>,
     closed: bool,
 }
@@ -19,7 +19,7 @@ struct State<T> {
 impl<T> Default for WorkQueue<T> {
     fn default() -> Self {
         Self {
-            state: Mutex::new(State { items: VecDeque::new(), closed: false }),
+            state: Mutex::new(WorkQueueState { items: VecDeque::new(), closed: false }),
             changed: Condvar::new(),
         }
     }
@@ -51,7 +51,7 @@ impl<T> WorkQueue<T> {
     }
 
     /// A panic elsewhere leaves a queue of whole items, so a poisoned lock is as good as a clean one.
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, WorkQueueState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

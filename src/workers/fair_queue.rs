@@ -6,69 +6,69 @@
 use std::collections::VecDeque;
 
 /// Names one place in line.
-pub(super) type Place = u64;
+pub(super) type Ticket = u64;
 
 /// How many may wait.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    pub in_all: usize,
-    pub of_project: usize,
+pub struct QueueBounds {
+    pub total: usize,
+    pub per_project: usize,
 }
 
 /// Why nobody may join the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Full {
-    InAll(usize),
-    OfProject(usize),
+pub enum QueueFull {
+    Total(usize),
+    Project(usize),
 }
 
 /// Those who wait with the same priority.
 #[derive(Debug)]
-pub(super) struct Line<T> {
+pub(super) struct FairQueue<T> {
     /// The project whose turn it is comes first; none of them is empty.
-    projects: VecDeque<(String, VecDeque<(Place, T)>)>,
-    next: Place,
+    projects: VecDeque<(String, VecDeque<(Ticket, T)>)>,
+    next: Ticket,
     length: usize,
 }
 
-impl<T> Default for Line<T> {
+impl<T> Default for FairQueue<T> {
     fn default() -> Self {
         Self { projects: VecDeque::new(), next: 0, length: 0 }
     }
 }
 
-impl<T> Line<T> {
-    pub(super) fn join(&mut self, project: &str, who: T) -> Place {
+impl<T> FairQueue<T> {
+    pub(super) fn join(&mut self, project: &str, who: T) -> Ticket {
         self.next += 1;
         self.length += 1;
         let waiting = (self.next, who);
         match self.projects.iter_mut().find(|(name, _)| name == project) {
-            Some((_, line)) => line.push_back(waiting),
+            Some((_, queue)) => queue.push_back(waiting),
             None => self.projects.push_back((project.to_owned(), VecDeque::from([waiting]))),
         }
         self.next
     }
 
     /// Gives a place up; nothing happens if its turn has come already.
-    pub(super) fn leave(&mut self, project: &str, place: Place) {
+    pub(super) fn leave(&mut self, project: &str, ticket: Ticket) {
         let Some(index) = self.projects.iter().position(|(name, _)| name == project) else {
             return;
         };
-        let line = &mut self.projects[index].1;
-        let before = line.len();
-        line.retain(|(other, _)| *other != place);
-        self.length -= before - line.len();
-        if line.is_empty() {
+        let queue = &mut self.projects[index].1;
+        let before = queue.len();
+        queue.retain(|(other, _)| *other != ticket);
+        self.length -= before - queue.len();
+        if queue.is_empty() {
             self.projects.remove(index);
         }
     }
 
     /// Whose turn it is; the project then goes to the end.
     pub(super) fn next(&mut self) -> Option<T> {
-        let (project, mut line) = self.projects.pop_front()?;
-        let first = line.pop_front();
-        if !line.is_empty() {
-            self.projects.push_back((project, line));
+        let (project, mut queue) = self.projects.pop_front()?;
+        let first = queue.pop_front();
+        if !queue.is_empty() {
+            self.projects.push_back((project, queue));
         }
         self.length -= usize::from(first.is_some());
         first.map(|(_, who)| who)
@@ -80,7 +80,7 @@ impl<T> Line<T> {
 
     pub(super) fn len_of(&self, project: &str) -> usize {
         let found = self.projects.iter().find(|(name, _)| name == project);
-        found.map_or(0, |(_, line)| line.len())
+        found.map_or(0, |(_, queue)| queue.len())
     }
 }
 
@@ -92,28 +92,28 @@ mod tests {
 
     #[test]
     fn projects_take_turns() {
-        let mut line = Line::default();
+        let mut queue = FairQueue::default();
         for who in ["a1", "a2", "a3", "b1", "c1", "b2"] {
-            line.join(&who[..1], who);
+            queue.join(&who[..1], who);
         }
-        let order: Vec<_> = std::iter::from_fn(|| line.next()).collect();
+        let order: Vec<_> = std::iter::from_fn(|| queue.next()).collect();
         assert_eq!(order, ["a1", "b1", "c1", "a2", "b2", "a3"]);
-        assert_eq!((line.len(), line.len_of("a")), (0, 0));
+        assert_eq!((queue.len(), queue.len_of("a")), (0, 0));
     }
 
     #[test]
     fn who_leaves_is_not_called() {
-        let mut line = Line::default();
-        let first = line.join("a", 1);
-        line.join("a", 2);
-        let only = line.join("b", 3);
-        line.leave("a", first);
-        line.leave("b", only);
-        line.leave("b", only);
-        assert_eq!((line.len(), line.len_of("a"), line.len_of("b")), (1, 1, 0));
-        assert_eq!((line.next(), line.next()), (Some(2), None));
-        line.leave("a", 2);
-        assert_eq!(line.len(), 0);
+        let mut queue = FairQueue::default();
+        let first = queue.join("a", 1);
+        queue.join("a", 2);
+        let only = queue.join("b", 3);
+        queue.leave("a", first);
+        queue.leave("b", only);
+        queue.leave("b", only);
+        assert_eq!((queue.len(), queue.len_of("a"), queue.len_of("b")), (1, 1, 0));
+        assert_eq!((queue.next(), queue.next()), (Some(2), None));
+        queue.leave("a", 2);
+        assert_eq!(queue.len(), 0);
     }
 
     proptest! {
@@ -121,23 +121,23 @@ mod tests {
         /// than one turn of every other project.
         #[test]
         fn nobody_is_forgotten(steps in proptest::collection::vec((0_u8..4, 0_u8..4), 0..60)) {
-            let mut line = Line::default();
-            let mut model: Vec<(u8, Place)> = Vec::new();
+            let mut queue = FairQueue::default();
+            let mut model: Vec<(u8, Ticket)> = Vec::new();
             for (project, step) in steps {
                 let name = project.to_string();
                 match step {
                     0 | 1 => {
-                        let place = line.join(&name, (project, 0));
-                        model.push((project, place));
+                        let ticket = queue.join(&name, (project, 0));
+                        model.push((project, ticket));
                     }
                     2 => {
                         if let Some(index) = model.iter().position(|(of, _)| *of == project) {
-                            let (_, place) = model.remove(index);
-                            line.leave(&name, place);
+                            let (_, ticket) = model.remove(index);
+                            queue.leave(&name, ticket);
                         }
                     }
                     _ => {
-                        let called = line.next();
+                        let called = queue.next();
                         prop_assert_eq!(called.is_some(), !model.is_empty());
                         if let Some((of, _)) = called {
                             let index = model.iter().position(|(other, _)| *other == of);
@@ -146,9 +146,9 @@ mod tests {
                         }
                     }
                 }
-                prop_assert_eq!(line.len(), model.len());
+                prop_assert_eq!(queue.len(), model.len());
                 let of = model.iter().filter(|(of, _)| *of == project).count();
-                prop_assert_eq!(line.len_of(&name), of);
+                prop_assert_eq!(queue.len_of(&name), of);
             }
         }
     }

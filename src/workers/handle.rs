@@ -12,17 +12,16 @@ use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 
-pub use self::predict::{Patience, Predicted, Verdict};
+pub use self::predict::{Interruption, Interruptions, PredictionReply};
 use crate::wire::frame::FrameError;
-use crate::wire::keys::KeyQuestion;
+use crate::wire::keys::KeyRequest;
 use crate::wire::protocol::{
-    ClassInfo, FitJob, FromWorker, ImportFailure, KeyOutcome, ModelError, ModelId, PROTOCOL,
-    RequestId, ToWorker, VersionNames,
+    ClassInfo, FitJob, FromWorker, ModelError, ModelId, RequestId, ToWorker, VersionNames,
 };
-use crate::wire::server_end::{Receiver, Sender};
-use crate::workers::heartbeat::Signs;
-use crate::workers::key_keeper::KeyKeeper;
-use crate::workers::model::Model;
+use crate::wire::server_end::{MessageReceiver, MessageSender};
+use crate::workers::heartbeat::Heartbeat;
+use crate::workers::key_keeper::{KeyKeeper, answer_key};
+use crate::workers::model::LoadableModel;
 use crate::workers::output::job::CurrentJob;
 
 /// Why a worker gave no answer, or a bad one.
@@ -39,49 +38,37 @@ pub enum WorkerError {
     Frame(#[from] FrameError),
 }
 
-/// Why a worker never became ready.
-#[derive(Debug, Error)]
-pub enum StartError {
-    #[error("{}", .0.message)]
-    Import(ImportFailure),
-    #[error("the worker speaks version {0} of the protocol, the server {PROTOCOL}")]
-    Protocol(u32),
-    #[error("it closed its channel before the script was imported")]
-    Closed,
-    #[error("importing the script ended its process: it {0}")]
-    Ended(String),
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-}
-
 /// An answer and its body.
 #[derive(Debug)]
-struct Answer {
+struct WorkerAnswer {
     message: FromWorker,
     body: Bytes,
 }
 
-type AnswerReceiver = oneshot::Receiver<Result<Answer, WorkerError>>;
+type AnswerReceiver = oneshot::Receiver<Result<WorkerAnswer, WorkerError>>;
 
 #[derive(Debug, Default)]
 struct Calls {
-    next: RequestId,
-    open: HashMap<RequestId, oneshot::Sender<Result<Answer, WorkerError>>>,
+    last: u64,
+    open: HashMap<RequestId, oneshot::Sender<Result<WorkerAnswer, WorkerError>>>,
     ended: Option<String>,
 }
 
+/// Number of a worker process, unique in one server process, also across restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Incarnation(pub u64);
+
 /// A worker process that imported its class.
 #[derive(Debug)]
-pub struct Worker {
-    /// Unique in one server process, also across respawns.
-    pub incarnation: u64,
+pub struct WorkerHandle {
+    pub incarnation: Incarnation,
     /// `1`, `2`, … or `train`.
     pub name: String,
     pub pid: u32,
     pub class: ClassInfo,
     /// The job whose output the worker's output is.
     pub job: CurrentJob,
-    sender: Sender,
+    sender: MessageSender,
     keeper: Option<Arc<dyn KeyKeeper>>,
     calls: Mutex<Calls>,
     /// Models that the worker was told of, in channel order before any use of them, and how they were
@@ -91,7 +78,7 @@ pub struct Worker {
     predicted: Mutex<HashSet<ModelId>>,
     introducing: tokio::sync::Mutex<()>,
     /// What it tells of itself.
-    pub signs: Signs,
+    pub heartbeat: Heartbeat,
     /// Calls that do not end although they were broken off.
     hung: AtomicUsize,
     /// Predictions that it answered.
@@ -99,41 +86,13 @@ pub struct Worker {
     closed: watch::Sender<bool>,
 }
 
-/// Goes through `hello`, `configure` and the import.
-pub async fn greet(
-    sender: &Sender,
-    receiver: &mut Receiver,
-    configure: crate::wire::protocol::Configure,
-    keeper: Option<&Arc<dyn KeyKeeper>>,
-) -> Result<ClassInfo, StartError> {
-    match receiver.receive().await? {
-        Some((FromWorker::Hello { protocol: PROTOCOL, .. }, _)) => {}
-        Some((FromWorker::Hello { protocol, .. }, _)) => {
-            return Err(StartError::Protocol(protocol));
-        }
-        _ => return Err(StartError::Closed),
-    }
-    sender.send(&ToWorker::Configure(configure), Bytes::new()).await?;
-    loop {
-        match receiver.receive().await? {
-            Some((FromWorker::ClassReady(class), _)) => return Ok(class),
-            Some((FromWorker::ClassFailed(failure), _)) => return Err(StartError::Import(failure)),
-            Some((FromWorker::Key { request, ask, project, key }, value)) => {
-                answer_key(sender, keeper, request, KeyQuestion { ask, project, key, value });
-            }
-            Some(_) => {}
-            None => return Err(StartError::Closed),
-        }
-    }
-}
-
-impl Worker {
+impl WorkerHandle {
     pub fn new(
-        incarnation: u64,
+        incarnation: Incarnation,
         (name, job): (String, CurrentJob),
         pid: u32,
         class: ClassInfo,
-        sender: Sender,
+        sender: MessageSender,
         keeper: Option<Arc<dyn KeyKeeper>>,
     ) -> Self {
         Self {
@@ -148,7 +107,7 @@ impl Worker {
             known: Mutex::default(),
             predicted: Mutex::default(),
             introducing: tokio::sync::Mutex::default(),
-            signs: Signs::default(),
+            heartbeat: Heartbeat::default(),
             hung: AtomicUsize::default(),
             answered: AtomicU64::default(),
             closed: watch::channel(false).0,
@@ -156,7 +115,7 @@ impl Worker {
     }
 
     /// Hands answers to their callers until the channel ends.
-    pub async fn receive(&self, mut receiver: Receiver) {
+    pub async fn receive(&self, mut receiver: MessageReceiver) {
         loop {
             match receiver.receive().await {
                 Ok(Some((message, body))) => self.take(message, body),
@@ -189,10 +148,10 @@ impl Worker {
             | FromWorker::Fitted { request }
             | FromWorker::Failed { request, .. } => *request,
             FromWorker::Heartbeat { interpreter_ms, loading } => {
-                return self.signs.note(*interpreter_ms, *loading);
+                return self.heartbeat.note(*interpreter_ms, *loading);
             }
             FromWorker::Key { request, ask, project, key } => {
-                let question = KeyQuestion {
+                let question = KeyRequest {
                     ask: *ask,
                     project: project.clone(),
                     key: key.clone(),
@@ -207,7 +166,7 @@ impl Worker {
         if let Some(caller) = self.calls().open.remove(&request) {
             let answer = match message {
                 FromWorker::Failed { error, .. } => Err(WorkerError::Model(error)),
-                message => Ok(Answer { message, body }),
+                message => Ok(WorkerAnswer { message, body }),
             };
             // A caller that hung up does not want the answer any more.
             let _ = caller.send(answer);
@@ -237,14 +196,14 @@ impl Worker {
     }
 
     /// Asks for an instance of `model`, a new one with `renew`, and waits until it stands.
-    pub async fn load(&self, model: &Model, renew: bool) -> Result<(), WorkerError> {
+    pub async fn load(&self, model: &LoadableModel, renew: bool) -> Result<(), WorkerError> {
         let (request, answer) = self.open_call()?;
         self.send_load(model, Some(request), renew).await?;
         self.answer(answer).await.map(|_| ())
     }
 
     /// Makes sure that the worker has heard of `model`, without waiting for its instance.
-    async fn introduce(&self, model: &Model) -> Result<(), WorkerError> {
+    async fn introduce(&self, model: &LoadableModel) -> Result<(), WorkerError> {
         let told = self.known().get(&model.spec.id).cloned();
         match told {
             None => self.send_load(model, None, false).await,
@@ -264,7 +223,7 @@ impl Worker {
 
     async fn send_load(
         &self,
-        model: &Model,
+        model: &LoadableModel,
         request: Option<RequestId>,
         renew: bool,
     ) -> Result<(), WorkerError> {
@@ -296,7 +255,7 @@ impl Worker {
     }
 
     /// Has the worker mark predictions of a model as it is called now.
-    pub async fn rename(&self, model: &Model) {
+    pub async fn rename(&self, model: &LoadableModel) {
         let names = model.names();
         if let Some(told) = self.known().get_mut(&model.spec.id) {
             told.clone_from(&names);
@@ -326,13 +285,18 @@ impl Worker {
         }
     }
 
-    pub async fn fit(&self, model: &Model, job: FitJob, body: Bytes) -> Result<Bytes, WorkerError> {
+    pub async fn fit(
+        &self,
+        model: &LoadableModel,
+        job: FitJob,
+        body: Bytes,
+    ) -> Result<Bytes, WorkerError> {
         self.introduce(model).await?;
         let (request, answer) = self.open_call()?;
         let message = ToWorker::Fit { request, model: model.spec.id, job };
         self.sender.send(&message, body).await?;
         match self.answer(answer).await? {
-            Answer { message: FromWorker::Fitted { .. }, body } => Ok(body),
+            WorkerAnswer { message: FromWorker::Fitted { .. }, body } => Ok(body),
             other => Err(self.confused(&other)),
         }
     }
@@ -348,13 +312,13 @@ impl Worker {
         if let Some(reason) = &calls.ended {
             return Err(self.dead(reason));
         }
-        calls.next += 1;
-        let request = calls.next;
+        calls.last += 1;
+        let request = RequestId(calls.last);
         calls.open.insert(request, caller);
         Ok((request, answer))
     }
 
-    async fn answer(&self, answer: AnswerReceiver) -> Result<Answer, WorkerError> {
+    async fn answer(&self, answer: AnswerReceiver) -> Result<WorkerAnswer, WorkerError> {
         answer.await.unwrap_or_else(|_| Err(self.dead("was given up")))
     }
 
@@ -362,7 +326,7 @@ impl Worker {
         WorkerError::Died { worker: self.name.clone(), pid: self.pid, reason: reason.to_owned() }
     }
 
-    fn confused(&self, answer: &Answer) -> WorkerError {
+    fn confused(&self, answer: &WorkerAnswer) -> WorkerError {
         self.dead(&format!("gave an answer of another kind: {:?}", answer.message))
     }
 
@@ -377,25 +341,4 @@ impl Worker {
     fn predicted(&self) -> MutexGuard<'_, HashSet<ModelId>> {
         self.predicted.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Answers user code's question without holding up the channel.
-fn answer_key(
-    sender: &Sender,
-    keeper: Option<&Arc<dyn KeyKeeper>>,
-    request: RequestId,
-    question: KeyQuestion,
-) {
-    let (sender, keeper) = (sender.clone(), keeper.cloned());
-    tokio::spawn(async move {
-        let (outcome, value) = match &keeper {
-            Some(keeper) => keeper.answer(question).await,
-            None => (KeyOutcome::NotKept, Bytes::new()),
-        };
-        let message = ToWorker::KeyAnswer { request, outcome };
-        if let Err(error) = sender.send(&message, value).await {
-            let outcome = KeyOutcome::Failed(error.to_string());
-            let _ = sender.send(&ToWorker::KeyAnswer { request, outcome }, Bytes::new()).await;
-        }
-    });
 }

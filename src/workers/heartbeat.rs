@@ -10,13 +10,13 @@ pub(super) const TICK: Duration = Duration::from_secs(1);
 
 /// The newest signs of life of one worker.
 #[derive(Debug, Default)]
-pub struct Signs {
+pub struct Heartbeat {
     interpreter_ms: AtomicU64,
     loading: AtomicBool,
     heard: AtomicU64,
 }
 
-impl Signs {
+impl Heartbeat {
     pub(super) fn note(&self, interpreter_ms: u64, loading: bool) {
         self.interpreter_ms.store(interpreter_ms, Ordering::Relaxed);
         self.loading.store(loading, Ordering::Relaxed);
@@ -60,8 +60,8 @@ pub(super) struct Silence {
 
 impl Silence {
     /// To be called once every [`TICK`].
-    pub(super) fn tick(&mut self, signs: &Signs) -> Duration {
-        let heard = Some(signs.heard.load(Ordering::Relaxed));
+    pub(super) fn tick(&mut self, heartbeat: &Heartbeat) -> Duration {
+        let heard = Some(heartbeat.heard.load(Ordering::Relaxed));
         self.lasts = if heard == self.heard { self.lasts + TICK } else { Duration::ZERO };
         self.heard = heard;
         self.lasts
@@ -78,8 +78,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn silence_begins_anew_with_every_sign() {
-        let signs = Arc::new(Signs::default());
-        let speaker = Arc::clone(&signs);
+        let heartbeat = Arc::new(Heartbeat::default());
+        let speaker = Arc::clone(&heartbeat);
         tokio::spawn(async move {
             for _ in 0..20 {
                 sleep(Duration::from_secs(3)).await;
@@ -87,7 +87,7 @@ mod tests {
             }
         });
         let began = Instant::now();
-        signs.silent_for(Duration::from_secs(10)).await;
+        heartbeat.silent_for(Duration::from_secs(10)).await;
         let seconds = began.elapsed().as_secs();
         assert!((69..=72).contains(&seconds), "{seconds}");
     }

@@ -5,33 +5,33 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use crate::wire::protocol::{Batchable, HttpHead, ModelSpec, VersionNames};
-use crate::wire::shared_body::Payload;
+use crate::wire::shared_body::SharedBody;
 
 /// A model that workers can be asked to load.
 #[derive(Debug)]
-pub struct Model {
+pub struct LoadableModel {
     pub spec: ModelSpec,
     /// What `fit` returned when this version was made, as JSON; empty for an untrained model.
     pub train_output: Bytes,
     /// The /setup that user code sees while an instance is made.
-    pub setup: Option<Arc<Request>>,
+    pub setup: Option<Arc<ForwardedRequest>>,
     names: Mutex<VersionNames>,
 }
 
 /// A request over HTTP, as it came.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct ForwardedRequest {
     pub head: HttpHead,
-    pub body: Payload,
+    pub body: SharedBody,
     /// It may be answered together with others.
     pub batch: Option<Batchable>,
 }
 
-impl Model {
+impl LoadableModel {
     pub fn new(
         spec: ModelSpec,
         train_output: Bytes,
-        setup: Option<Arc<Request>>,
+        setup: Option<Arc<ForwardedRequest>>,
         names: VersionNames,
     ) -> Self {
         Self { spec, train_output, setup, names: Mutex::new(names) }

@@ -14,17 +14,17 @@ use crate::os::processes::{boot_id, start_time};
 /// How long a killed process may take to be gone.
 const GONE: Duration = Duration::from_secs(5);
 
-/// Names a running process for [`end`]; none where the system does not tell (only Linux does).
-pub fn name(pid: u32) -> Option<String> {
+/// Names a running process for [`kill`]; none where the system does not tell (only Linux does).
+pub fn identify(pid: u32) -> Option<String> {
     Some(format!("{}/{pid}/{}", boot_id()?, start_time(pid)?))
 }
 
 /// Kills the process group of a named process if it still runs, and waits until it is gone.
-pub fn end(worker: &str) {
+pub fn kill(worker: &str) {
     let Some(pid) = worker.split('/').nth(1).and_then(|pid| pid.parse::<u32>().ok()) else {
         return;
     };
-    let runs = || name(pid).is_some_and(|now| now == worker);
+    let runs = || identify(pid).is_some_and(|now| now == worker);
     let group = i32::try_from(pid).ok().and_then(Pid::from_raw);
     let (Some(group), true) = (group, runs()) else { return };
     tracing::warn!(pid, "a training worker of the server before still runs and is ended");
@@ -49,12 +49,12 @@ mod tests {
             Command::new("sleep").arg("60").process_group(0).stdin(Stdio::null()).spawn().unwrap()
         };
         let (mut other, mut meant) = (spawn(), spawn());
-        let named = name(meant.id()).unwrap();
+        let named = identify(meant.id()).unwrap();
         let earlier = named.rsplit_once('/').unwrap().0.to_owned() + "/1";
-        end(&earlier);
+        kill(&earlier);
         assert!(meant.try_wait().unwrap().is_none(), "started at another time");
         let reaper = thread::spawn(move || meant.wait().unwrap());
-        end(&named);
+        kill(&named);
         assert!(!reaper.join().unwrap().success());
         assert!(other.try_wait().unwrap().is_none());
         other.kill().unwrap();

@@ -16,16 +16,16 @@ use tokio::io::AsyncRead;
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
-use crate::wire::record::{self, Level, Record};
+use crate::wire::record::{self, OutputKind, OutputRecord};
 use job::{CurrentJob, JobOutput};
-use lines::{Lines, Piece};
+use lines::{Lines, OutputPiece};
 
 const WINDOW: Duration = Duration::from_secs(1);
 const LINES_PER_WINDOW: u32 = 2_000;
 
 /// Whose output it is.
 #[derive(Debug, Clone)]
-pub struct Origin {
+pub struct OutputOrigin {
     /// `1`, `2`, … for model workers, `train` for a training worker.
     pub worker: String,
     /// What a training worker is running; lines of subprocesses are then its project's too.
@@ -33,9 +33,9 @@ pub struct Origin {
 }
 
 /// Logs everything that comes out of one pipe until it is closed.
-pub async fn log(pipe: impl AsyncRead + Unpin, origin: Origin) {
+pub async fn log(pipe: impl AsyncRead + Unpin, origin: OutputOrigin) {
     let mut lines = Lines::new(pipe);
-    let mut window = Window::new();
+    let mut window = LogWindow::new();
     loop {
         // Between two chunks the reader keeps what it has, so it can be left and resumed.
         let Ok(piece) = timeout(WINDOW, lines.next()).await else {
@@ -45,12 +45,12 @@ pub async fn log(pipe: impl AsyncRead + Unpin, origin: Origin) {
         let job = origin.job.get();
         match piece {
             None => break,
-            Some(Piece::Overwritten(text)) => {
+            Some(OutputPiece::Overwritten(text)) => {
                 if let (Some(job), Some(progress)) = (&job, tqdm::parse(&text)) {
                     job.progress(progress);
                 }
             }
-            Some(Piece::Line(text)) => take(&text, job.as_deref(), &mut window, &origin),
+            Some(OutputPiece::Line(text)) => take(&text, job.as_deref(), &mut window, &origin),
         }
     }
     window.end(&origin);
@@ -59,12 +59,12 @@ pub async fn log(pipe: impl AsyncRead + Unpin, origin: Origin) {
     }
 }
 
-fn take(line: &str, job: Option<&JobOutput>, window: &mut Window, origin: &Origin) {
-    let Record { project, level, text } = record::parse(line);
+fn take(line: &str, job: Option<&JobOutput>, window: &mut LogWindow, origin: &OutputOrigin) {
+    let OutputRecord { project, level, text } = record::parse(line);
     if let Some(job) = job {
         match level {
-            Level::Progress => return job.report(text),
-            Level::End => return job.fit_ended(text),
+            OutputKind::Progress => return job.report(text),
+            OutputKind::End => return job.fit_ended(text),
             _ => job.line(text),
         }
         if let Some(progress) = tqdm::parse(text) {
@@ -77,30 +77,30 @@ fn take(line: &str, job: Option<&JobOutput>, window: &mut Window, origin: &Origi
     }
 }
 
-fn emit(level: Level, text: &str, worker: &str, project: Option<&str>, job: Option<u64>) {
+fn emit(level: OutputKind, text: &str, worker: &str, project: Option<&str>, job: Option<u64>) {
     match level {
-        Level::Debug => debug!(target: "model", worker, project, job, "{text}"),
-        Level::Info => info!(target: "model", worker, project, job, "{text}"),
-        Level::Warning => warn!(target: "model", worker, project, job, "{text}"),
-        Level::Error => error!(target: "model", worker, project, job, "{text}"),
-        Level::Progress | Level::End => {}
+        OutputKind::Debug => debug!(target: "model", worker, project, job, "{text}"),
+        OutputKind::Info => info!(target: "model", worker, project, job, "{text}"),
+        OutputKind::Warning => warn!(target: "model", worker, project, job, "{text}"),
+        OutputKind::Error => error!(target: "model", worker, project, job, "{text}"),
+        OutputKind::Progress | OutputKind::End => {}
     }
 }
 
 /// Counts lines in windows of a second.
-struct Window {
+struct LogWindow {
     began: Instant,
     lines: u32,
     skipped: u32,
 }
 
-impl Window {
+impl LogWindow {
     fn new() -> Self {
         Self { began: Instant::now(), lines: 0, skipped: 0 }
     }
 
     /// Whether a line is logged.
-    fn admit(&mut self, origin: &Origin) -> bool {
+    fn admit(&mut self, origin: &OutputOrigin) -> bool {
         if self.began.elapsed() >= WINDOW {
             self.end(origin);
         }
@@ -113,7 +113,7 @@ impl Window {
     }
 
     /// Begins a new window, saying what was left out in this one.
-    fn end(&mut self, origin: &Origin) {
+    fn end(&mut self, origin: &OutputOrigin) {
         if self.skipped > 0 {
             let (worker, skipped) = (origin.worker.as_str(), self.skipped);
             warn!(target: "model", worker, "{skipped} lines of output left out: over {LINES_PER_WINDOW} in a second");
@@ -128,14 +128,14 @@ mod tests {
 
     use super::*;
 
-    fn origin() -> Origin {
-        Origin { worker: "train".into(), job: CurrentJob::default() }
+    fn origin() -> OutputOrigin {
+        OutputOrigin { worker: "train".into(), job: CurrentJob::default() }
     }
 
     #[test]
     fn a_flood_is_cut() {
         let origin = origin();
-        let mut window = Window::new();
+        let mut window = LogWindow::new();
         let admitted = (0..LINES_PER_WINDOW * 2).filter(|_| window.admit(&origin)).count();
         assert_eq!(admitted, LINES_PER_WINDOW as usize);
         assert_eq!(window.skipped, LINES_PER_WINDOW);

@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
-use crate::workers::fair_queue::{Bounds, Full, Line, Place};
-use crate::workers::handle::Worker;
+use crate::workers::fair_queue::{FairQueue, QueueBounds, QueueFull, Ticket};
+use crate::workers::handle::WorkerHandle;
 
 /// How often it is looked whether a worker that left may end.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -45,13 +45,13 @@ pub enum SlotState {
 
 /// How many calls a worker is given at once.
 #[derive(Debug, Clone, Copy)]
-pub struct Places {
+pub struct WorkerCapacity {
     pub thread_safe: usize,
     /// Of a class that says that it is not thread-safe.
     pub not_thread_safe: usize,
 }
 
-impl Places {
+impl WorkerCapacity {
     /// As many as a worker has threads.
     pub fn of_threads(threads: usize) -> Self {
         Self { thread_safe: threads, not_thread_safe: 1 }
@@ -61,9 +61,9 @@ impl Places {
 /// The pool; shared by the supervisor, which fills it, and the dispatcher, which uses it.
 #[derive(Debug)]
 pub struct Pool {
-    state: Mutex<State>,
-    places: Places,
-    bounds: Bounds,
+    state: Mutex<PoolState>,
+    capacity: WorkerCapacity,
+    bounds: QueueBounds,
     /// A worker that left has one call less.
     left: Notify,
     /// A slot does something else.
@@ -71,12 +71,12 @@ pub struct Pool {
 }
 
 #[derive(Debug)]
-struct State {
+struct PoolState {
     ready: Vec<Seat>,
     /// Workers that take no new calls; those that run still end.
     leaving: Vec<Seat>,
-    interactive: Line<oneshot::Sender<Permit>>,
-    batch: Line<oneshot::Sender<Permit>>,
+    interactive: FairQueue<oneshot::Sender<Permit>>,
+    batch: FairQueue<oneshot::Sender<Permit>>,
     slots: Vec<SlotState>,
     restarts: u64,
 }
@@ -84,7 +84,7 @@ struct State {
 #[derive(Debug)]
 struct Seat {
     slot: usize,
-    worker: Arc<Worker>,
+    worker: Arc<WorkerHandle>,
     in_flight: usize,
     /// Calls at once.
     limit: usize,
@@ -94,26 +94,26 @@ struct Seat {
 #[derive(Debug)]
 pub struct Permit {
     pool: Arc<Pool>,
-    worker: Arc<Worker>,
+    worker: Arc<WorkerHandle>,
 }
 
 impl Permit {
-    pub fn worker(&self) -> &Arc<Worker> {
+    pub fn worker(&self) -> &Arc<WorkerHandle> {
         &self.worker
     }
 }
 
 /// A place in line; dropping it gives it up.
-struct Waiting<'a> {
+struct WaitingItem<'a> {
     pool: &'a Pool,
     priority: Priority,
     project: &'a str,
-    place: Place,
+    ticket: Ticket,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingItem<'_> {
     fn drop(&mut self) {
-        self.pool.state().line(self.priority).leave(self.project, self.place);
+        self.pool.state().queue(self.priority).leave(self.project, self.ticket);
     }
 }
 
@@ -123,7 +123,7 @@ impl Drop for Permit {
             let mut state = self.pool.state();
             let incarnation = self.worker.incarnation;
             let is_mine = |seat: &&mut Seat| seat.worker.incarnation == incarnation;
-            let State { ready, leaving, .. } = &mut *state;
+            let PoolState { ready, leaving, .. } = &mut *state;
             if let Some(seat) = ready.iter_mut().chain(leaving).find(is_mine) {
                 seat.in_flight = seat.in_flight.saturating_sub(1);
             }
@@ -135,17 +135,17 @@ impl Drop for Permit {
 }
 
 impl Pool {
-    pub fn new(workers: usize, places: Places, bounds: Bounds) -> Arc<Self> {
+    pub fn new(workers: usize, capacity: WorkerCapacity, bounds: QueueBounds) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State {
+            state: Mutex::new(PoolState {
                 ready: Vec::new(),
                 leaving: Vec::new(),
-                interactive: Line::default(),
-                batch: Line::default(),
+                interactive: FairQueue::default(),
+                batch: FairQueue::default(),
                 slots: vec![SlotState::Starting; workers],
                 restarts: 0,
             }),
-            places,
+            capacity,
             bounds,
             left: Notify::new(),
             changed: Notify::new(),
@@ -158,7 +158,7 @@ impl Pool {
         self: &Arc<Self>,
         priority: Priority,
         project: &str,
-    ) -> Result<Permit, Full> {
+    ) -> Result<Permit, QueueFull> {
         let (_place, turn) = {
             let mut state = self.state();
             let free = match priority {
@@ -172,8 +172,8 @@ impl Pool {
                 return Err(full);
             }
             let (sender, turn) = oneshot::channel();
-            let place = state.line(priority).join(project, sender);
-            (Waiting { pool: self, priority, project, place }, turn)
+            let ticket = state.queue(priority).join(project, sender);
+            (WaitingItem { pool: self, priority, project, ticket }, turn)
         };
         match turn.await {
             Ok(permit) => Ok(permit),
@@ -183,7 +183,7 @@ impl Pool {
     }
 
     /// A worker is ready.
-    pub fn add(self: &Arc<Self>, slot: usize, worker: Arc<Worker>) {
+    pub fn add(self: &Arc<Self>, slot: usize, worker: Arc<WorkerHandle>) {
         let seat = self.new_seat(slot, worker);
         {
             let mut state = self.state();
@@ -197,7 +197,7 @@ impl Pool {
     /// acquires a worker before that gets an old one, whoever does so afterwards a new one.
     pub fn replace_all(
         self: &Arc<Self>,
-        workers: &[(usize, Arc<Worker>)],
+        workers: &[(usize, Arc<WorkerHandle>)],
         meanwhile: impl FnOnce(),
     ) {
         {
@@ -215,9 +215,9 @@ impl Pool {
     }
 
     /// A worker takes no new calls.
-    pub fn leave(&self, worker: &Worker) {
+    pub fn leave(&self, worker: &WorkerHandle) {
         let mut state = self.state();
-        let State { ready, leaving, .. } = &mut *state;
+        let PoolState { ready, leaving, .. } = &mut *state;
         if let Some(index) = ready.iter().position(|s| s.worker.incarnation == worker.incarnation) {
             let seat = ready.swap_remove(index);
             leaving.extend((seat.in_flight > 0).then_some(seat));
@@ -225,7 +225,7 @@ impl Pool {
     }
 
     /// Resolves when a worker that left has no call any more, but for those that do not end.
-    pub async fn unused(&self, worker: &Worker) {
+    pub async fn unused(&self, worker: &WorkerHandle) {
         loop {
             let changed = self.left.notified();
             let is_used = |seat: &Seat| {
@@ -240,7 +240,7 @@ impl Pool {
     }
 
     /// A worker is gone, or about to go.
-    pub fn remove(&self, slot: usize, worker: &Worker, state_after: SlotState) {
+    pub fn remove(&self, slot: usize, worker: &WorkerHandle, state_after: SlotState) {
         let mut state = self.state();
         state.ready.retain(|seat| seat.worker.incarnation != worker.incarnation);
         state.leaving.retain(|seat| seat.worker.incarnation != worker.incarnation);
@@ -254,7 +254,7 @@ impl Pool {
 
     /// No worker gets ready in a slot, for the reason that was noted last: requests are told at once,
     /// until one does.
-    pub fn despair_of(&self, slot: usize) {
+    pub fn mark_failed(&self, slot: usize) {
         let reason = match &self.state().slots[slot] {
             SlotState::Died { reason } | SlotState::Failed { reason } => reason.clone(),
             SlotState::Starting | SlotState::Ready { .. } | SlotState::Stopped => return,
@@ -263,10 +263,10 @@ impl Pool {
     }
 
     /// Resolves with the reason once no worker can become ready as the script is now.
-    pub async fn until_hopeless(&self) -> String {
+    pub async fn until_all_failed(&self) -> String {
         loop {
             let changed = self.changed.notified();
-            if let Some(reason) = self.hopeless() {
+            if let Some(reason) = self.all_failed() {
                 return reason;
             }
             changed.await;
@@ -278,7 +278,7 @@ impl Pool {
     }
 
     /// All ready workers.
-    pub fn workers(&self) -> Vec<Arc<Worker>> {
+    pub fn workers(&self) -> Vec<Arc<WorkerHandle>> {
         self.state().ready.iter().map(|seat| Arc::clone(&seat.worker)).collect()
     }
 
@@ -287,7 +287,7 @@ impl Pool {
     }
 
     /// Why no worker can become ready as the script is now, if that is so.
-    fn hopeless(&self) -> Option<String> {
+    fn all_failed(&self) -> Option<String> {
         let state = self.state();
         let mut reason = None;
         for slot in &state.slots {
@@ -322,7 +322,7 @@ impl Pool {
                 let Some(index) = state.least_busy() else {
                     return;
                 };
-                let Some(waiting) = state.next_in_line() else { return };
+                let Some(waiting) = state.next_waiting() else { return };
                 let permit = self.seat(&mut state, index);
                 (waiting, permit)
             };
@@ -332,32 +332,32 @@ impl Pool {
         }
     }
 
-    fn new_seat(&self, slot: usize, worker: Arc<Worker>) -> Seat {
-        let Places { thread_safe, not_thread_safe } = self.places;
+    fn new_seat(&self, slot: usize, worker: Arc<WorkerHandle>) -> Seat {
+        let WorkerCapacity { thread_safe, not_thread_safe } = self.capacity;
         let limit = if worker.class.thread_safe { thread_safe } else { not_thread_safe };
         Seat { slot, worker, in_flight: 0, limit }
     }
 
-    fn seat(self: &Arc<Self>, state: &mut State, index: usize) -> Permit {
+    fn seat(self: &Arc<Self>, state: &mut PoolState, index: usize) -> Permit {
         let seat = &mut state.ready[index];
         seat.in_flight += 1;
         Permit { pool: Arc::clone(self), worker: Arc::clone(&seat.worker) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn line(&mut self, priority: Priority) -> &mut Line<oneshot::Sender<Permit>> {
+impl PoolState {
+    fn queue(&mut self, priority: Priority) -> &mut FairQueue<oneshot::Sender<Permit>> {
         match priority {
             Priority::Interactive => &mut self.interactive,
             Priority::Batch => &mut self.batch,
         }
     }
 
-    fn next_in_line(&mut self) -> Option<oneshot::Sender<Permit>> {
+    fn next_waiting(&mut self) -> Option<oneshot::Sender<Permit>> {
         self.interactive.next().or_else(|| self.batch.next())
     }
 
@@ -365,12 +365,12 @@ impl State {
         self.interactive.len() + self.batch.len()
     }
 
-    fn full(&self, bounds: Bounds, project: &str) -> Option<Full> {
-        if self.waiting() >= bounds.in_all {
-            return Some(Full::InAll(bounds.in_all));
+    fn full(&self, bounds: QueueBounds, project: &str) -> Option<QueueFull> {
+        if self.waiting() >= bounds.total {
+            return Some(QueueFull::Total(bounds.total));
         }
-        let of_project = self.interactive.len_of(project) + self.batch.len_of(project);
-        (of_project >= bounds.of_project).then_some(Full::OfProject(bounds.of_project))
+        let per_project = self.interactive.len_of(project) + self.batch.len_of(project);
+        (per_project >= bounds.per_project).then_some(QueueFull::Project(bounds.per_project))
     }
 
     fn least_busy(&self) -> Option<usize> {

@@ -38,7 +38,7 @@ pub struct Launch {
 
 /// A running worker process. Dropping it kills it and everything that it started.
 #[derive(Debug)]
-pub struct Process {
+pub struct WorkerProcess {
     child: Child,
     group: Pid,
     /// Of its descendants, wherever they put themselves.
@@ -50,15 +50,15 @@ pub struct Process {
 
 /// A fresh process and its open ends.
 #[derive(Debug)]
-pub struct Spawned {
-    pub process: Process,
+pub struct SpawnedWorker {
+    pub process: WorkerProcess,
     pub channel: UnixStream,
     pub stdout: Option<ChildStdout>,
     pub stderr: Option<ChildStderr>,
 }
 
 impl Launch {
-    pub fn spawn(&self) -> io::Result<Spawned> {
+    pub fn spawn(&self) -> io::Result<SpawnedWorker> {
         let (server, worker) = StdStream::pair()?;
         server.set_nonblocking(true)?;
         let mut command = Command::new(&self.python);
@@ -88,10 +88,10 @@ impl Launch {
             .ok()
             .and_then(Pid::from_raw)
             .ok_or_else(|| io::Error::other(format!("the system gave a worker the pid {pid}")))?;
-        Ok(Spawned {
+        Ok(SpawnedWorker {
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),
-            process: Process { child, group, mark, ending: None, pid },
+            process: WorkerProcess { child, group, mark, ending: None, pid },
             channel: UnixStream::from_std(server)?,
         })
     }
@@ -104,7 +104,7 @@ fn absolute(paths: &OsStr) -> io::Result<OsString> {
     std::env::join_paths(entries).map_err(io::Error::other)
 }
 
-impl Process {
+impl WorkerProcess {
     /// Waits for the process to end; says how it ended in words.
     pub async fn wait(&mut self) -> String {
         let end = self.child.wait().await;
@@ -145,7 +145,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for WorkerProcess {
     fn drop(&mut self) {
         match self.ending.take() {
             Some(ending) => drop(ending.join()),

@@ -2,10 +2,11 @@
 //!
 //! Every slot has one task ([`slot`]). A worker that dies answers for nothing any more: its open calls
 //! end with the reason, and the slot starts anew, at once the first time and then at growing intervals
-//! ([`backoff`]). One that is stuck is ended, one that is worn ([`wear`]) has a successor before it goes.
-//! Spare workers ([`reserve`]) shorten the wait after a death.
+//! ([`backoff`]). One that is stuck is ended, one that is worn ([`recycling`]) has a successor before it goes.
+//! Spare workers ([`spares`]) shorten the wait after a death.
 
 mod backoff;
+mod fleet;
 mod recycling;
 mod slot;
 mod spares;
@@ -18,23 +19,24 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::wire::protocol::{ClassInfo, Configure, ImportFailure};
-use crate::workers::fleet::{Base, Fleet};
 use crate::workers::gpu;
-use crate::workers::handle::Worker;
+use crate::workers::handle::WorkerHandle;
 use crate::workers::key_keeper::KeyKeeper;
 use crate::workers::pool::Pool;
 use crate::workers::process::Launch;
-pub use recycling::Limits;
-use slot::Slot;
-pub(super) use spares::Reserve;
+use crate::workers::start::WorkerTemplate;
+pub use fleet::Fleet;
+pub use recycling::WorkerLimits;
+use slot::WorkerSlot;
+use spares::Spares;
 
 /// What the serving layer does with a worker before it takes requests: loading models.
-pub type Prepare =
-    Arc<dyn Fn(Arc<Worker>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+pub type PrepareWorker =
+    Arc<dyn Fn(Arc<WorkerHandle>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// What is known about the user's class.
 #[derive(Debug, Clone, Default)]
-pub enum Class {
+pub enum ClassState {
     /// No worker has imported it yet.
     #[default]
     Unknown,
@@ -44,7 +46,7 @@ pub enum Class {
 
 /// Whether the worker before answers while its successor is loaded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Rollout {
+pub enum RolloutOrder {
     StartFirst,
     StopFirst,
     /// Stop first where a graphics card lacks the memory that the old workers hold.
@@ -52,7 +54,7 @@ pub enum Rollout {
     Auto,
 }
 
-impl Rollout {
+impl RolloutOrder {
     /// Whether the workers of these pids must go first.
     pub async fn stops_first(self, pids: &[u32]) -> bool {
         match self {
@@ -65,9 +67,9 @@ impl Rollout {
 
 /// How model workers are kept.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Care {
-    pub limits: Limits,
-    pub rollout: Rollout,
+pub struct SupervisionPolicy {
+    pub limits: WorkerLimits,
+    pub rollout: RolloutOrder,
     /// Workers that wait for another one's death.
     pub spares: usize,
     /// Whether those hold models.
@@ -78,7 +80,7 @@ pub struct Care {
 #[derive(Debug)]
 pub struct Supervisor {
     slots: Vec<JoinHandle<()>>,
-    reserve: Arc<Reserve>,
+    spares: Arc<Spares>,
     filling: JoinHandle<()>,
     stop: watch::Sender<bool>,
 }
@@ -90,25 +92,25 @@ impl Supervisor {
         configure: &Configure,
         keeper: &Arc<dyn KeyKeeper>,
         pool: &Arc<Pool>,
-        prepare: &Prepare,
-        class: &watch::Sender<Class>,
-        care: Care,
+        prepare: &PrepareWorker,
+        class: &watch::Sender<ClassState>,
+        care: SupervisionPolicy,
     ) -> (Self, Fleet) {
         let (stop, stopped) = watch::channel(false);
-        let base = Base {
+        let template = WorkerTemplate {
             launch: launch.clone(),
             configure: configure.clone(),
             keeper: Arc::clone(keeper),
         };
         let loading = care.loaded_spares.then(|| Arc::clone(prepare));
-        let reserve = Arc::new(Reserve::new(base.clone(), care.spares, loading));
+        let spares = Arc::new(Spares::new(template.clone(), care.spares, loading));
         let (mut slots, mut orders) = (Vec::new(), Vec::new());
         for number in 0..pool.slots().len() {
             let (order, ordered) = mpsc::unbounded_channel();
-            let slot = Slot {
+            let slot = WorkerSlot {
                 number,
-                base: base.clone(),
-                reserve: Arc::clone(&reserve),
+                template: template.clone(),
+                spares: Arc::clone(&spares),
                 pool: Arc::clone(pool),
                 prepare: Arc::clone(prepare),
                 class: class.clone(),
@@ -119,11 +121,11 @@ impl Supervisor {
             slots.push(tokio::spawn(slot.keep()));
             orders.push(order);
         }
-        let filled = Arc::clone(&reserve);
+        let filled = Arc::clone(&spares);
         let known = class.subscribe();
         let filling = tokio::spawn(async move { filled.keep_filled(known).await });
-        let fleet = Fleet { base, orders, reserve: Arc::clone(&reserve) };
-        (Self { slots, reserve, filling, stop }, fleet)
+        let fleet = Fleet { template, orders, spares: Arc::clone(&spares) };
+        (Self { slots, spares, filling, stop }, fleet)
     }
 
     /// Asks all workers to end and waits until they are gone.
@@ -131,7 +133,7 @@ impl Supervisor {
         let _ = self.stop.send(true);
         self.filling.abort();
         let _ = self.filling.await;
-        self.reserve.end();
+        self.spares.end();
         for slot in self.slots {
             let _ = slot.await;
         }

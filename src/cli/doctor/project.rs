@@ -13,7 +13,7 @@ use crate::cli::project_args::expand_user;
 use crate::project::find::WSGI;
 use crate::store::lock;
 use crate::store::versions::lock_file;
-use crate::wire::protocol::{ClassInfo, Source};
+use crate::wire::protocol::{ClassInfo, ClassSource};
 use crate::workers::process::Launch;
 
 /// Scripts import whole frameworks.
@@ -64,7 +64,7 @@ fn first_line(text: &str) -> &str {
 
 async fn import(project: &Path, model_dir: Option<&Path>, launch: &Launch) -> Result<ClassInfo> {
     let project = std::path::absolute(project).context("the path of the project")?;
-    let source = Source::Wsgi { path: project.join(WSGI) };
+    let source = ClassSource::Wsgi { path: project.join(WSGI) };
     let init_kwargs = kwargs::gather(&project, &[])?;
     let model_dir = model_dir
         .map(|dir| std::path::absolute(expand_user(dir)))

@@ -14,7 +14,7 @@ use super::{PredictArgs, Tally, stop};
 use crate::cli::offline::label_config;
 use crate::cli::task_file::{self, Task};
 use crate::cli::{note, say};
-use crate::wire::protocol::Connection;
+use crate::wire::protocol::LabelStudioConnection;
 use crate::workers::process::Launch;
 
 /// Batches between two looks at the bar.
@@ -64,7 +64,7 @@ pub(super) async fn predict(args: &PredictArgs, input: &Path, launch: &Launch) -
     let offline = args.offline(launch).await?;
     let done: Result<Tally> = async {
         let project = offline.project_key(args.project.as_deref()).await?;
-        let connection = Connection {
+        let connection = LabelStudioConnection {
             hostname: args.label_studio_url.clone().unwrap_or_default(),
             access_token: args.api_key.clone().unwrap_or_default(),
         };

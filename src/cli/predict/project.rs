@@ -23,7 +23,7 @@ use crate::label_studio::predictions::NewPrediction;
 use crate::label_studio::projects::Project;
 use crate::label_studio::tasks::{Detail, Task};
 use crate::label_studio::{LabelStudio, LabelStudioError};
-use crate::wire::protocol::Connection;
+use crate::wire::protocol::LabelStudioConnection;
 use crate::workers::process::Launch;
 
 /// Fewest tasks of a page: each is a request to Label Studio.
@@ -56,8 +56,10 @@ pub(super) async fn predict(args: &PredictArgs, id: &str, launch: &Launch) -> Re
     let project = label_studio.project(id).await?;
     let offline = args.offline(launch).await?;
     let done: Result<Tally> = async {
-        let connection =
-            Connection { hostname: label_studio.url().to_owned(), access_token: api_key.clone() };
+        let connection = LabelStudioConnection {
+            hostname: label_studio.url().to_owned(),
+            access_token: api_key.clone(),
+        };
         let config = Some(project.label_config.clone());
         let opened = offline.open(&project.key(), config, connection).await?;
         let version = opened.version.clone();

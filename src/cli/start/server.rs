@@ -23,7 +23,7 @@ use crate::training::queue::Queue;
 use crate::training::runner::train;
 use crate::wire::protocol::{Configure, ImportFailure};
 use crate::workers::process::Launch;
-use crate::workers::supervision::{Class, Supervisor};
+use crate::workers::supervision::{ClassState, Supervisor};
 
 /// Open files that the server needs besides connections: its own, and those of each worker.
 const DESCRIPTORS: u64 = 256;
@@ -39,7 +39,7 @@ pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch)
     }
     let pool = args.workers.pool();
     let models = Arc::new(Models::new(args.workers.max_instances.try_into()?));
-    let (class, known) = watch::channel(Class::Unknown);
+    let (class, known) = watch::channel(ClassState::Unknown);
     let queue = Arc::new(Queue::new(args.training.policy()));
     let care = args.workers.care();
     let serving = Arc::new(Serving::new(
@@ -121,9 +121,9 @@ pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch)
 
 /// Resolves if the very first import fails: then nothing was ever served, and the user is still
 /// at the terminal.
-async fn import_failure(mut class: watch::Receiver<Class>) -> Arc<ImportFailure> {
-    match class.wait_for(|class| !matches!(class, Class::Unknown)).await.map(|c| c.clone()) {
-        Ok(Class::Failed(failure)) => failure,
+async fn import_failure(mut class: watch::Receiver<ClassState>) -> Arc<ImportFailure> {
+    match class.wait_for(|class| !matches!(class, ClassState::Unknown)).await.map(|c| c.clone()) {
+        Ok(ClassState::Failed(failure)) => failure,
         _ => std::future::pending().await,
     }
 }

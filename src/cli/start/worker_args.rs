@@ -9,9 +9,9 @@ use clap::{Args, ValueEnum};
 use super::seconds;
 use super::workers::{self, Workers};
 use crate::serving::deadlines::Deadlines;
-use crate::workers::fair_queue::Bounds;
-use crate::workers::pool::{Places, Pool};
-use crate::workers::supervision::{Care, Limits, Rollout};
+use crate::workers::fair_queue::QueueBounds;
+use crate::workers::pool::{Pool, WorkerCapacity};
+use crate::workers::supervision::{RolloutOrder, SupervisionPolicy, WorkerLimits};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Workers")]
@@ -84,7 +84,7 @@ enum RolloutChoice {
     Auto,
 }
 
-impl From<RolloutChoice> for Rollout {
+impl From<RolloutChoice> for RolloutOrder {
     fn from(chosen: RolloutChoice) -> Self {
         match chosen {
             RolloutChoice::StartFirst => Self::StartFirst,
@@ -96,14 +96,17 @@ impl From<RolloutChoice> for Rollout {
 
 impl WorkerArgs {
     pub(super) fn pool(&self) -> Arc<Pool> {
-        let in_all = usize::try_from(self.max_queue).unwrap_or(usize::MAX);
-        let of_project = self.max_queue_per_project.and_then(|most| usize::try_from(most).ok());
-        let of_project = of_project.unwrap_or(in_all.div_ceil(2));
-        let bounds = Bounds { in_all, of_project };
+        let total = usize::try_from(self.max_queue).unwrap_or(usize::MAX);
+        let per_project = self.max_queue_per_project.and_then(|most| usize::try_from(most).ok());
+        let per_project = per_project.unwrap_or(total.div_ceil(2));
+        let bounds = QueueBounds { total, per_project };
         let places = match self.batch() {
-            0 => Places::of_threads(self.threads()),
+            0 => WorkerCapacity::of_threads(self.threads()),
             // While one batch runs, the next one gathers.
-            batch => Places { thread_safe: 2 * batch * self.threads(), not_thread_safe: 2 * batch },
+            batch => WorkerCapacity {
+                thread_safe: 2 * batch * self.threads(),
+                not_thread_safe: 2 * batch,
+            },
         };
         Pool::new(self.workers.number.into(), places, bounds)
     }
@@ -127,11 +130,11 @@ impl WorkerArgs {
     }
 
     /// How workers are kept.
-    pub(super) fn care(&self) -> Care {
+    pub(super) fn care(&self) -> SupervisionPolicy {
         let unless_zero = |given: u64| (given > 0).then_some(given);
         let time = |given: f64| Some(seconds(given)).filter(|time| *time > Duration::ZERO);
-        Care {
-            limits: Limits {
+        SupervisionPolicy {
+            limits: WorkerLimits {
                 stuck: time(self.gil_timeout),
                 requests: unless_zero(self.max_requests),
                 age: time(self.max_worker_age),

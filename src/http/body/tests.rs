@@ -246,7 +246,7 @@ fn a_request_is_shown_as_it_came() {
     headers.insert("x-a", "1".parse().unwrap());
     headers.append("x-a", "2".parse().unwrap());
     headers.insert("x-b", axum::http::HeaderValue::from_bytes(b"\xff").unwrap());
-    let body = || Payload::from(Bytes::from_static(b"{}"));
+    let body = || SharedBody::from(Bytes::from_static(b"{}"));
     let shown = request(&"/predict?a=1".parse().unwrap(), &headers, body());
     assert_eq!((shown.head.target.as_str(), &shown.body[..]), ("/predict?a=1", &b"{}"[..]));
     assert_eq!(shown.head.headers, "x-a: 1\nx-a: 2\n", "what is not text is left out");

@@ -9,7 +9,10 @@ const KEY: &str = "2.1795430965";
 fn setup(label_config: &str, token: &str) -> Setup {
     Setup {
         label_config: Some(label_config.into()),
-        connection: Connection { hostname: "http://127.0.0.1".into(), access_token: token.into() },
+        connection: LabelStudioConnection {
+            hostname: "http://127.0.0.1".into(),
+            access_token: token.into(),
+        },
         extra_params: Value::Null,
     }
 }
@@ -58,7 +61,7 @@ fn without_a_config_the_last_one_known_is_meant() {
 #[test]
 fn the_models_used_longest_ago_go() {
     let models = Models::new(100);
-    let ids: Vec<u64> = (0..INSTANCES_PER_PROJECT)
+    let ids: Vec<ModelId> = (0..INSTANCES_PER_PROJECT)
         .map(|n| models.resolve(KEY, Some(&format!("<View a='{n}'/>"))).0.model.spec.id)
         .collect();
     models.resolve(KEY, Some("<View a='0'/>"));
@@ -257,7 +260,8 @@ fn nothing_is_set_up_or_read_twice() {
 #[test]
 fn a_setup_differs_by_config_address_token_and_parameters() {
     let first = || setup("<View/>", "a");
-    let other_host = Connection { hostname: "http://other".into(), access_token: "a".into() };
+    let other_host =
+        LabelStudioConnection { hostname: "http://other".into(), access_token: "a".into() };
     for other in [
         setup("<View></View>", "a"),
         setup("<View/>", "b"),
@@ -406,7 +410,7 @@ fn a_load_begins_anew_only_where_the_one_before_has_ended() {
 #[test]
 fn models_are_made_with_the_request_of_the_newest_setup() {
     let models = Models::new(100);
-    let request = |body: &'static str| Request {
+    let request = |body: &'static str| ForwardedRequest {
         head: crate::wire::protocol::HttpHead::default(),
         body: Bytes::from_static(body.as_bytes()).into(),
         batch: None,

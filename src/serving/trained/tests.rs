@@ -8,8 +8,8 @@ use crate::serving::keys::Keeper;
 use crate::serving::testing::{Stage, class, raised};
 use crate::testing::{run_in_time, until};
 use crate::wire::api_version::ApiVersion::{V1, V2};
-use crate::wire::keys::KeyQuestion;
-use crate::wire::protocol::{KeyAsk, KeyOutcome, ModelErrorKind, ToWorker};
+use crate::wire::keys::KeyRequest;
+use crate::wire::protocol::{KeyOperation, KeyOutcome, ModelErrorKind, ToWorker};
 use crate::workers::key_keeper::KeyKeeper;
 
 const KEY: &str = "2.1795430965";
@@ -27,15 +27,15 @@ fn done(result: &'static str) -> Done {
 }
 
 /// What user code asks for in a worker that trains, or in another.
-async fn ask(stage: &Stage, trains: bool, ask: KeyAsk, key: &str, value: &str) -> KeyOutcome {
+async fn ask(stage: &Stage, trains: bool, ask: KeyOperation, key: &str, value: &str) -> KeyOutcome {
     let keeper: Arc<dyn KeyKeeper> = Keeper::shared(Arc::clone(&stage.serving), trains);
     let question =
-        KeyQuestion { ask, project: "2".into(), key: key.into(), value: value.to_owned().into() };
+        KeyRequest { ask, project: "2".into(), key: key.into(), value: value.to_owned().into() };
     keeper.answer(question).await.0
 }
 
 async fn set(stage: &Stage, key: &str, value: &str) {
-    assert_eq!(ask(stage, true, KeyAsk::Set, key, value).await, KeyOutcome::Done);
+    assert_eq!(ask(stage, true, KeyOperation::Set, key, value).await, KeyOutcome::Done);
 }
 
 async fn own_name(stage: &Stage) -> Option<String> {
@@ -111,15 +111,15 @@ fn what_the_training_itself_changed_of_the_keys_of_its_project_counts() {
     run_in_time(|| async {
         // Nothing of this is a change that the training made.
         let (stage, model, before) = begun().await;
-        ask(&stage, false, KeyAsk::Set, "of_a_prediction", "1").await;
+        ask(&stage, false, KeyOperation::Set, "of_a_prediction", "1").await;
         for key in ["label_config", "parsed_label_config", "extra_params"] {
-            ask(&stage, true, KeyAsk::Set, key, "1").await;
+            ask(&stage, true, KeyOperation::Set, key, "1").await;
         }
-        ask(&stage, true, KeyAsk::Delete, "never_there", "").await;
-        ask(&stage, true, KeyAsk::Get, "never_there", "").await;
+        ask(&stage, true, KeyOperation::Delete, "never_there", "").await;
+        ask(&stage, true, KeyOperation::Get, "never_there", "").await;
         let keeper = Keeper::shared(Arc::clone(&stage.serving), true);
-        let of_another = KeyQuestion {
-            ask: KeyAsk::Set,
+        let of_another = KeyRequest {
+            ask: KeyOperation::Set,
             project: "22".into(),
             key: "weights".into(),
             value: Bytes::from_static(b"1"),
@@ -128,11 +128,11 @@ fn what_the_training_itself_changed_of_the_keys_of_its_project_counts() {
         assert!(serve(&stage, &model, &before, done("null")).await.is_none());
 
         let before = stage.serving.begin_training(KEY, 17).await.unwrap();
-        ask(&stage, true, KeyAsk::Set, "of_a_prediction", "1").await;
+        ask(&stage, true, KeyOperation::Set, "of_a_prediction", "1").await;
         assert!(serve(&stage, &model, &before, done("null")).await.is_none(), "the same again");
 
         let before = stage.serving.begin_training(KEY, 17).await.unwrap();
-        ask(&stage, true, KeyAsk::Delete, "of_a_prediction", "").await;
+        ask(&stage, true, KeyOperation::Delete, "of_a_prediction", "").await;
         let record = serve(&stage, &model, &before, done("null")).await.unwrap();
         assert_eq!(record.keys, ["of_a_prediction"], "it is gone");
     });
@@ -333,22 +333,28 @@ fn what_models_keep_is_told_to_those_who_ask_for_it() {
         let keeper = Keeper::shared(Arc::clone(&stage.serving), false);
         let answer = |ask, key: &str, value: &'static [u8]| {
             let value = Bytes::from_static(value);
-            keeper.answer(KeyQuestion { ask, project: "2".into(), key: key.into(), value })
+            keeper.answer(KeyRequest { ask, project: "2".into(), key: key.into(), value })
         };
         let nothing = Bytes::new;
-        assert_eq!(answer(KeyAsk::Get, "a", b"").await, (KeyOutcome::NotKept, nothing()));
+        assert_eq!(answer(KeyOperation::Get, "a", b"").await, (KeyOutcome::NotKept, nothing()));
         stage.serving.key_store().await.unwrap();
         for (ask, key, value, outcome, told) in [
-            (KeyAsk::Get, "a", &b""[..], KeyOutcome::Absent, ""),
-            (KeyAsk::Has, "a", b"", KeyOutcome::Absent, ""),
-            (KeyAsk::Set, "a", b"1", KeyOutcome::Done, ""),
-            (KeyAsk::Get, "a", b"", KeyOutcome::Found, "1"),
-            (KeyAsk::Has, "a", b"", KeyOutcome::Found, ""),
-            (KeyAsk::Get, "b", b"", KeyOutcome::Absent, ""),
-            (KeyAsk::Set, "a", b"\xff", KeyOutcome::Failed("the value is no text".into()), ""),
-            (KeyAsk::Get, "a", b"", KeyOutcome::Found, "1"),
-            (KeyAsk::Delete, "a", b"", KeyOutcome::Done, ""),
-            (KeyAsk::Has, "a", b"", KeyOutcome::Absent, ""),
+            (KeyOperation::Get, "a", &b""[..], KeyOutcome::Absent, ""),
+            (KeyOperation::Has, "a", b"", KeyOutcome::Absent, ""),
+            (KeyOperation::Set, "a", b"1", KeyOutcome::Done, ""),
+            (KeyOperation::Get, "a", b"", KeyOutcome::Found, "1"),
+            (KeyOperation::Has, "a", b"", KeyOutcome::Found, ""),
+            (KeyOperation::Get, "b", b"", KeyOutcome::Absent, ""),
+            (
+                KeyOperation::Set,
+                "a",
+                b"\xff",
+                KeyOutcome::Failed("the value is no text".into()),
+                "",
+            ),
+            (KeyOperation::Get, "a", b"", KeyOutcome::Found, "1"),
+            (KeyOperation::Delete, "a", b"", KeyOutcome::Done, ""),
+            (KeyOperation::Has, "a", b"", KeyOutcome::Absent, ""),
         ] {
             let answered = answer(ask, key, value).await;
             assert_eq!(answered, (outcome, Bytes::from_static(told.as_bytes())), "{ask:?} {key}");

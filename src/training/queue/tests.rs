@@ -4,7 +4,7 @@ use super::*;
 use crate::store::jobs::transitions::{Outcome, settle};
 use crate::testing::{DEADLINE, run_in_time};
 use crate::wire::api_version::ApiVersion::{self, V1, V2};
-use crate::wire::record::Progress;
+use crate::wire::record::FitProgress;
 
 fn queue() -> (tempfile::TempDir, Arc<Queue>, Arc<JobStore>, Arc<Versions>) {
     let dir = tempfile::tempdir().unwrap();
@@ -205,7 +205,7 @@ fn the_job_that_runs_is_shown_with_what_it_said_a_moment_ago() {
         changes.mark_unchanged();
         let (job, running) = queue.next(&store).await.unwrap().unwrap();
         assert!(changes.has_changed().unwrap(), "those who follow it learn that it runs");
-        let progress = Progress { fraction: Some(0.5), ..Progress::default() };
+        let progress = FitProgress { fraction: Some(0.5), ..FitProgress::default() };
         running.output.line("epoch 1");
         let text = serde_json::to_string(&progress).unwrap();
         running.output.report(&text);

@@ -8,11 +8,11 @@ use crate::wire::api_version::ApiVersion;
 
 fn spec() -> ModelSpec {
     ModelSpec {
-        id: 3,
+        id: ModelId(3),
         project: "2.1795430965".into(),
         label_config: Some("<View/>".into()),
         version: "1795431326".into(),
-        connection: Some(Connection {
+        connection: Some(LabelStudioConnection {
             hostname: "http://127.0.0.1:8080".into(),
             access_token: "secret".into(),
         }),
@@ -31,8 +31,8 @@ fn head(target: &str) -> HttpHead {
 fn messages_to_a_worker() {
     let messages = [
         ToWorker::Configure(Configure {
-            role: Role::Predict,
-            source: Source::Script { path: "p/model.py".into(), class: Some("Model".into()) },
+            role: WorkerRole::Predict,
+            source: ClassSource::Script { path: "p/model.py".into(), class: Some("Model".into()) },
             cwd: "/home/user".into(),
             model_dir: Some("/models".into()),
             init_kwargs: json!({"n": 1}).as_object().cloned().unwrap_or_default(),
@@ -45,8 +45,8 @@ fn messages_to_a_worker() {
             allow_hosts: Some("*.example.com".into()),
         }),
         ToWorker::Configure(Configure {
-            role: Role::Train,
-            source: Source::Wsgi { path: "p/_wsgi.py".into() },
+            role: WorkerRole::Train,
+            source: ClassSource::Wsgi { path: "p/_wsgi.py".into() },
             cwd: "/home/user".into(),
             model_dir: None,
             init_kwargs: serde_json::Map::new(),
@@ -59,7 +59,7 @@ fn messages_to_a_worker() {
             allow_hosts: None,
         }),
         ToWorker::Load {
-            request: Some(1),
+            request: Some(RequestId(1)),
             model: spec(),
             renew: false,
             names: names(),
@@ -74,38 +74,41 @@ fn messages_to_a_worker() {
             train_output: 0,
             setup: None,
         },
-        ToWorker::Name { model: 3, names: names() },
-        ToWorker::Unload { model: 3 },
+        ToWorker::Name { model: ModelId(3), names: names() },
+        ToWorker::Unload { model: ModelId(3) },
         ToWorker::Predict {
-            request: 2,
-            model: 3,
+            request: RequestId(2),
+            model: ModelId(3),
             force_reload: false,
             http: head("/predict"),
             batch: None,
         },
         ToWorker::Predict {
-            request: 3,
-            model: 3,
+            request: RequestId(3),
+            model: ModelId(3),
             force_reload: false,
             http: head("/predict"),
             batch: Some(Batchable { tasks: 2, params: "{\"login\":null}".into() }),
         },
-        ToWorker::Cancel { request: 2 },
-        ToWorker::Withdraw { request: 3 },
+        ToWorker::Cancel { request: RequestId(2) },
+        ToWorker::Withdraw { request: RequestId(3) },
         ToWorker::Fit {
-            request: 3,
-            model: 3,
+            request: RequestId(3),
+            model: ModelId(3),
             job: FitJob {
                 id: "1795431327".into(),
                 workdir: "/models/2.1795430965/1795431327".into(),
                 event: Some("ANNOTATION_CREATED".into()),
             },
         },
-        ToWorker::KeyAnswer { request: 1, outcome: KeyOutcome::Found },
-        ToWorker::KeyAnswer { request: 2, outcome: KeyOutcome::Absent },
-        ToWorker::KeyAnswer { request: 3, outcome: KeyOutcome::Done },
-        ToWorker::KeyAnswer { request: 4, outcome: KeyOutcome::NotKept },
-        ToWorker::KeyAnswer { request: 5, outcome: KeyOutcome::Failed("disk full".into()) },
+        ToWorker::KeyAnswer { request: RequestId(1), outcome: KeyOutcome::Found },
+        ToWorker::KeyAnswer { request: RequestId(2), outcome: KeyOutcome::Absent },
+        ToWorker::KeyAnswer { request: RequestId(3), outcome: KeyOutcome::Done },
+        ToWorker::KeyAnswer { request: RequestId(4), outcome: KeyOutcome::NotKept },
+        ToWorker::KeyAnswer {
+            request: RequestId(5),
+            outcome: KeyOutcome::Failed("disk full".into()),
+        },
         ToWorker::Shutdown,
     ];
     insta::assert_json_snapshot!("to_worker", messages);
@@ -134,28 +137,33 @@ fn messages_from_a_worker() {
             message: "ModuleNotFoundError: No module named 'torch'".into(),
             traceback: Some("  File \"model.py\", line 1".into()),
         }),
-        FromWorker::Loaded { request: 1 },
-        FromWorker::Predicted { request: 2, tasks: 4, mended: Mended::default() },
+        FromWorker::Loaded { request: RequestId(1) },
+        FromWorker::Predicted { request: RequestId(2), tasks: 4, mended: Mended::default() },
         FromWorker::Predicted {
-            request: 2,
+            request: RequestId(2),
             tasks: 4,
             mended: Mended {
                 null_items: Some(Places { first: "results[1]".into(), count: 3 }),
                 null_versions: None,
             },
         },
-        FromWorker::Fitted { request: 3 },
+        FromWorker::Fitted { request: RequestId(3) },
         FromWorker::Failed {
-            request: 4,
+            request: RequestId(4),
             error: ModelError {
                 kind: ModelErrorKind::Raised,
                 class: "KeyError".into(),
                 message: "'sentiment'".into(),
                 traceback: None,
-                answer: Some(Answer { status: 418, result: serde_json::Map::new() }),
+                answer: Some(ErrorAnswer { status: 418, result: serde_json::Map::new() }),
             },
         },
-        FromWorker::Key { request: 1, ask: KeyAsk::Set, project: "2".into(), key: "prompt".into() },
+        FromWorker::Key {
+            request: RequestId(1),
+            ask: KeyOperation::Set,
+            project: "2".into(),
+            key: "prompt".into(),
+        },
         FromWorker::Heartbeat { interpreter_ms: 0, loading: false },
     ];
     insta::assert_json_snapshot!("from_worker", messages);

@@ -5,18 +5,18 @@ use std::time::{Duration, Instant};
 
 use crate::wire::protocol::{FromWorker, ModelError, ModelId, RequestId};
 use crate::worker::event_loop::reader::read_next;
-use crate::worker::event_loop::{Load, Predict, Shared, answer_load, fail, reply};
-use crate::worker::host::{HttpRequest, ModelHost, Prediction};
-use crate::worker::scheduler::{Next, ThreadId};
+use crate::worker::event_loop::{LoadCall, PredictCall, SharedState, answer_load, fail, reply};
+use crate::worker::host::{HttpRequest, ModelHost, PredictionBody};
+use crate::worker::scheduler::{NextStep, PredictThreadId};
 
 /// An instance beyond the first one of its model is dropped when it was not used for this long.
 const SURPLUS_AFTER: Duration = Duration::from_secs(60);
 
 /// Takes predictions until there are no more. A thread that was started to `load` a model keeps what
 /// it made, and stays while it holds anything.
-pub(super) fn predict_loop<H: ModelHost>(shared: &Arc<Shared<H>>, load: Option<&Load>) {
-    let (host, dispatch) = (&shared.host, &shared.queues.predict);
-    let thread = dispatch.register();
+pub(super) fn predict_loop<H: ModelHost>(shared: &Arc<SharedState<H>>, load: Option<&LoadCall>) {
+    let (host, scheduler) = (&shared.host, &shared.queues.predict);
+    let thread = scheduler.register();
     let stays = load.is_none();
     // Whoever waited for an attempt shares its failure; whoever comes later tries again.
     let mut failed = load.and_then(|load| {
@@ -30,61 +30,64 @@ pub(super) fn predict_loop<H: ModelHost>(shared: &Arc<Shared<H>>, load: Option<&
         let next = host.wait(|| {
             if !last.is_empty() {
                 last.drain(..).for_each(|outcome| answer_predict(shared, outcome));
-                dispatch.done(thread);
+                scheduler.done(thread);
             }
             next(shared, thread)
         });
         match next {
-            Next::Item { model, item } => {
+            NextStep::Item { model, item } => {
                 let shared_failure = failed.take().filter(|(of, _)| *of == model);
                 match shared_failure {
                     Some((_, error)) => {
-                        dispatch.not_made(model);
-                        last.push(Outcome { model, call: item, answer: Some(Err(error)) });
+                        scheduler.not_made(model);
+                        last.push(CallOutcome { model, call: item, answer: Some(Err(error)) });
                     }
                     None => last = predict(shared, thread, model, item),
                 }
             }
-            Next::Forget(models) => models.into_iter().for_each(|model| host.release(model)),
-            Next::Idle => {
-                dispatch.surplus(thread).into_iter().for_each(|model| host.release(model));
-                if !stays && !dispatch.holds_any(thread) {
+            NextStep::Forget(models) => models.into_iter().for_each(|model| host.release(model)),
+            NextStep::Idle => {
+                scheduler.surplus(thread).into_iter().for_each(|model| host.release(model));
+                if !stays && !scheduler.holds_any(thread) {
                     break;
                 }
             }
-            Next::Closed | Next::Read(_) => break,
+            NextStep::Closed | NextStep::Read(_) => break,
         }
         failed = None;
     }
-    dispatch.leave(thread);
+    scheduler.leave(thread);
 }
 
 /// What a thread is to do; while there is nothing, it may be its turn to read what the server sends.
-fn next<H: ModelHost>(shared: &Arc<Shared<H>>, thread: ThreadId) -> Next<Predict> {
+fn next<H: ModelHost>(
+    shared: &Arc<SharedState<H>>,
+    thread: PredictThreadId,
+) -> NextStep<PredictCall> {
     let idle_from = Instant::now() + SURPLUS_AFTER;
     loop {
         let patience = idle_from.saturating_duration_since(Instant::now());
         match shared.queues.predict.next(thread, patience) {
-            Next::Read(until) => read_next(shared, thread, until),
+            NextStep::Read(until) => read_next(shared, thread, until),
             next => return next,
         }
     }
 }
 
 /// What a request came to; without an answer another thread is to try.
-struct Outcome {
+struct CallOutcome {
     model: ModelId,
-    call: Predict,
-    answer: Option<Result<Prediction, ModelError>>,
+    call: PredictCall,
+    answer: Option<Result<PredictionBody, ModelError>>,
 }
 
 /// Answers a request, and those that wait and can be answered with it.
 fn predict<H: ModelHost>(
-    shared: &Shared<H>,
-    thread: ThreadId,
+    shared: &SharedState<H>,
+    thread: PredictThreadId,
     model: ModelId,
-    first: Predict,
-) -> Vec<Outcome> {
+    first: PredictCall,
+) -> Vec<CallOutcome> {
     let mut calls = batch(shared, model, first);
     if calls.len() > 1 {
         let requests: Vec<RequestId> = calls.iter().map(|call| call.request).collect();
@@ -104,7 +107,7 @@ fn predict<H: ModelHost>(
             Ok(None) | Err(_) => None,
         };
         if let Some(answers) = answers {
-            let outcome = |(call, answer)| Outcome { model, call, answer: Some(answer) };
+            let outcome = |(call, answer)| CallOutcome { model, call, answer: Some(answer) };
             return calls.into_iter().zip(answers).map(outcome).collect();
         }
     }
@@ -112,7 +115,11 @@ fn predict<H: ModelHost>(
 }
 
 /// A request and those that wait with the same parameters, as far as they have room in a batch.
-fn batch<H: ModelHost>(shared: &Shared<H>, model: ModelId, first: Predict) -> Vec<Predict> {
+fn batch<H: ModelHost>(
+    shared: &SharedState<H>,
+    model: ModelId,
+    first: PredictCall,
+) -> Vec<PredictCall> {
     let mut calls = vec![first];
     if shared.max_batch_size > 0
         && let Some(of_first) = &calls[0].batch
@@ -132,18 +139,22 @@ fn batch<H: ModelHost>(shared: &Shared<H>, model: ModelId, first: Predict) -> Ve
 }
 
 /// Whether a thread has to make an instance of its own first.
-fn needs_own<H: ModelHost>(shared: &Shared<H>, thread: ThreadId, model: ModelId) -> bool {
+fn needs_own<H: ModelHost>(
+    shared: &SharedState<H>,
+    thread: PredictThreadId,
+    model: ModelId,
+) -> bool {
     shared.host.keeps_by_thread() && !shared.queues.predict.holds(thread, model)
 }
 
 /// Makes sure of the instance that a request needs.
 fn ready<H: ModelHost>(
-    shared: &Shared<H>,
-    thread: ThreadId,
+    shared: &SharedState<H>,
+    thread: PredictThreadId,
     model: ModelId,
-    call: &Predict,
+    call: &PredictCall,
 ) -> Result<(), ModelError> {
-    let Predict { force_reload, http, .. } = call;
+    let PredictCall { force_reload, http, .. } = call;
     if needs_own(shared, thread, model) {
         make(shared, thread, model, *force_reload, Some(http))
     } else {
@@ -152,11 +163,11 @@ fn ready<H: ModelHost>(
 }
 
 fn predict_one<H: ModelHost>(
-    shared: &Shared<H>,
-    thread: ThreadId,
+    shared: &SharedState<H>,
+    thread: PredictThreadId,
     model: ModelId,
-    call: Predict,
-) -> Outcome {
+    call: PredictCall,
+) -> CallOutcome {
     let needs_own = needs_own(shared, thread, model);
     let mut was_made = true;
     let (answer, is_cancelled) = shared.host.cancellable(&[call.request], || {
@@ -166,16 +177,16 @@ fn predict_one<H: ModelHost>(
     // A further instance that cannot be made costs nobody an answer: there are others.
     let others_can = !was_made && !is_cancelled && !call.force_reload;
     let answer = (!others_can || !shared.queues.predict.is_held(model)).then_some(answer);
-    Outcome { model, call, answer }
+    CallOutcome { model, call, answer }
 }
 
-fn answer_predict<H>(shared: &Shared<H>, outcome: Outcome) {
-    let Outcome { model, call, answer } = outcome;
+fn answer_predict<H>(shared: &SharedState<H>, outcome: CallOutcome) {
+    let CallOutcome { model, call, answer } = outcome;
     let (writer, request) = (&shared.writer, call.request);
     match answer {
         None => shared.queues.predict.push(model, call, None),
         Some(Ok(prediction)) => {
-            let Prediction { body, tasks, mended } = prediction;
+            let PredictionBody { body, tasks, mended } = prediction;
             reply(writer, request, &FromWorker::Predicted { request, tasks, mended }, &body);
         }
         Some(Err(error)) => fail(writer, request, error),
@@ -184,8 +195,8 @@ fn answer_predict<H>(shared: &Shared<H>, outcome: Outcome) {
 
 /// Makes the instance that this thread keeps, after it was said that somebody would.
 fn make<H: ModelHost>(
-    shared: &Shared<H>,
-    thread: ThreadId,
+    shared: &SharedState<H>,
+    thread: PredictThreadId,
     model: ModelId,
     renew: bool,
     request: Option<&HttpRequest>,

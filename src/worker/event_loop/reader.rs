@@ -1,6 +1,6 @@
 //! Reads what the server sends, and has it done.
 //!
-//! The lookout does this, on a thread of Rust's own, unless a thread that predicts and has nothing else to
+//! The fallback reader does this, on a thread of Rust's own, unless a thread that predicts and has nothing else to
 //! do does it (see [`crate::worker::scheduler`]). Nothing that a worker or its children do can reach anybody
 //! when the server is gone: whoever finds that ends them all.
 
@@ -13,36 +13,38 @@ use crate::os::descendants::end_this_worker;
 use crate::os::wakeup::Wakeup;
 use crate::wire::frame::FrameError;
 use crate::wire::protocol::{FromWorker, ModelError, ModelErrorKind, RequestId, ToWorker};
-use crate::wire::shared_body::Received;
-use crate::wire::worker_end::Reader;
-use crate::worker::event_loop::{Fit, Load, Predict, Shared, fail, own_error, reply};
+use crate::wire::shared_body::ReceivedBody;
+use crate::wire::worker_end::ChannelReader;
+use crate::worker::event_loop::{
+    FitCall, LoadCall, PredictCall, SharedState, fail, own_error, reply,
+};
 use crate::worker::host::{HttpRequest, KnownModel, ModelHost};
 use crate::worker::key_client::KeyClient;
-use crate::worker::scheduler::{LOOK_AFTER, ThreadId};
+use crate::worker::scheduler::{PredictThreadId, STALL_CHECK};
 
 /// A request may just be on its way from the list to its thread when it is to be broken off.
 const CANCEL_ATTEMPTS: u32 = 20;
 const CANCEL_PAUSE: Duration = Duration::from_millis(50);
 
 /// What comes from the server.
-pub(super) struct Incoming {
+pub(super) struct ChannelInput {
     /// Whose turn it is to read locks it.
-    reader: Mutex<Reader>,
+    reader: Mutex<ChannelReader>,
     wakeup: Arc<Wakeup>,
     keys: Arc<KeyClient>,
 }
 
-impl Incoming {
-    pub(super) fn new(reader: Reader, wakeup: Arc<Wakeup>, keys: Arc<KeyClient>) -> Self {
+impl ChannelInput {
+    pub(super) fn new(reader: ChannelReader, wakeup: Arc<Wakeup>, keys: Arc<KeyClient>) -> Self {
         Self { reader: Mutex::new(reader), wakeup, keys }
     }
 }
 
 /// Starts the thread that reads when no other does.
-pub(super) fn spawn_lookout<H: ModelHost>(shared: Arc<Shared<H>>) -> io::Result<()> {
+pub(super) fn spawn_fallback_reader<H: ModelHost>(shared: Arc<SharedState<H>>) -> io::Result<()> {
     let run = move || {
         while read_all(&shared).is_ok() {
-            shared.queues.predict.look();
+            shared.queues.predict.wait_for_reading();
         }
         end_this_worker();
     };
@@ -51,16 +53,16 @@ pub(super) fn spawn_lookout<H: ModelHost>(shared: Arc<Shared<H>>) -> io::Result<
 }
 
 /// Reads until somebody else does, and meanwhile looks after predictions that no thread was woken for.
-fn read_all<H: ModelHost>(shared: &Arc<Shared<H>>) -> Result<(), FrameError> {
+fn read_all<H: ModelHost>(shared: &Arc<SharedState<H>>) -> Result<(), FrameError> {
     let predictions = &shared.queues.predict;
     let mut reader = shared.incoming.reader.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
-        while predictions.any_waits() && !reader.comes_within(LOOK_AFTER, None)? {
-            predictions.hasten();
+        while predictions.any_waits() && !reader.comes_within(STALL_CHECK, None)? {
+            predictions.wake_stalled();
         }
         let Some((message, body)) = reader.receive()? else { end_this_worker() };
         take(shared, message, body, None);
-        if !reader.has_message() && predictions.hand_over() {
+        if !reader.has_message() && predictions.hand_over_reading() {
             return Ok(());
         }
     }
@@ -68,7 +70,11 @@ fn read_all<H: ModelHost>(shared: &Arc<Shared<H>>) -> Result<(), FrameError> {
 
 /// Reads what comes next, by the thread that was told to; returns without when it is called back, and at
 /// `until`.
-pub(super) fn read_next<H: ModelHost>(shared: &Arc<Shared<H>>, by: ThreadId, until: Instant) {
+pub(super) fn read_next<H: ModelHost>(
+    shared: &Arc<SharedState<H>>,
+    by: PredictThreadId,
+    until: Instant,
+) {
     let mut reader = shared.incoming.reader.lock().unwrap_or_else(PoisonError::into_inner);
     let patience = until.saturating_duration_since(Instant::now());
     match reader.comes_within(patience, Some(&shared.incoming.wakeup)) {
@@ -87,12 +93,12 @@ pub(super) fn read_next<H: ModelHost>(shared: &Arc<Shared<H>>, by: ThreadId, unt
 
 /// Does what a message says; `by` is the thread that read it and looks for work next.
 fn take<H: ModelHost>(
-    shared: &Arc<Shared<H>>,
+    shared: &Arc<SharedState<H>>,
     message: ToWorker,
-    body: Received,
-    by: Option<ThreadId>,
+    body: ReceivedBody,
+    by: Option<PredictThreadId>,
 ) {
-    let Shared { host, queues, .. } = &**shared;
+    let SharedState { host, queues, .. } = &**shared;
     match message {
         ToWorker::KeyAnswer { request, outcome } => {
             shared.incoming.keys.take(request, (outcome, body.into_vec().into()));
@@ -101,7 +107,7 @@ fn take<H: ModelHost>(
             let id = model.id;
             let mut train_output_json = body.into_vec();
             let rest = train_output_json.split_off(train_output.min(train_output_json.len()));
-            let setup = setup.map(|head| HttpRequest { head, body: Received::Inline(rest) });
+            let setup = setup.map(|head| HttpRequest { head, body: ReceivedBody::Inline(rest) });
             let train_output = train_output_json;
             host.register(KnownModel { spec: model, names, train_output, setup });
             let Some(request) = request else { return };
@@ -112,7 +118,7 @@ fn take<H: ModelHost>(
             if keep {
                 queues.predict.begin_making(id);
             }
-            queues.load.push(Load { request, model: id, renew, keep });
+            queues.load.push(LoadCall { request, model: id, renew, keep });
         }
         ToWorker::Name { model, names } => host.rename(model, names),
         ToWorker::Unload { model } => {
@@ -122,7 +128,7 @@ fn take<H: ModelHost>(
         ToWorker::Predict { request, model, force_reload, http, batch } => {
             let http = HttpRequest { head: http, body };
             let is_alone = batch.is_none();
-            let call = Predict { request, force_reload, http, batch };
+            let call = PredictCall { request, force_reload, http, batch };
             if is_alone && shared.max_batch_size > 0 {
                 queues.predict.push_first(model, call, by);
             } else {
@@ -133,14 +139,16 @@ fn take<H: ModelHost>(
         ToWorker::Withdraw { request } => {
             withdraw(shared, request);
         }
-        ToWorker::Fit { request, model, job } => queues.fit.push(Fit { request, model, job, body }),
+        ToWorker::Fit { request, model, job } => {
+            queues.fit.push(FitCall { request, model, job, body })
+        }
         ToWorker::Shutdown => queues.close(),
         ToWorker::Configure(_) => {}
     }
 }
 
 /// Breaks a prediction off that has not begun; false if there is no such one.
-fn withdraw<H>(shared: &Shared<H>, request: RequestId) -> bool {
+fn withdraw<H>(shared: &SharedState<H>, request: RequestId) -> bool {
     let found = shared.queues.predict.withdraw(|waiting| waiting.request == request).is_some();
     if found {
         let kind = ModelErrorKind::Cancelled;
@@ -152,7 +160,7 @@ fn withdraw<H>(shared: &Shared<H>, request: RequestId) -> bool {
 }
 
 /// Breaks a prediction off, without holding up the channel: the interpreter may be busy.
-fn cancel<H: ModelHost>(shared: &Arc<Shared<H>>, request: RequestId) {
+fn cancel<H: ModelHost>(shared: &Arc<SharedState<H>>, request: RequestId) {
     let shared = Arc::clone(shared);
     let run = move || {
         for _ in 0..CANCEL_ATTEMPTS {

@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 use crate::labelling::check::Mended;
 use crate::wire::protocol::{FromWorker, ModelError, ModelErrorKind, RequestId, ToWorker};
-use crate::workers::handle::{Answer, Worker, WorkerError};
-use crate::workers::model::{Model, Request};
+use crate::workers::handle::{WorkerAnswer, WorkerError, WorkerHandle};
+use crate::workers::model::{ForwardedRequest, LoadableModel};
 
 /// How long a prediction may take to end once it was broken off; code in C does not notice.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
@@ -21,7 +21,7 @@ const ASK_AGAIN: usize = 256;
 
 /// What is to become of a prediction that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Interruption {
     /// It is not to begin any more.
     Withdraw,
     /// It is to end.
@@ -29,30 +29,30 @@ pub enum Verdict {
 }
 
 /// Says how long a prediction is waited for.
-pub trait Patience: Send {
+pub trait Interruptions: Send {
     /// Resolves when something is to become of it; after `BreakOff` it is not asked again.
-    fn ends(&mut self) -> impl Future<Output = Verdict> + Send;
+    fn next(&mut self) -> impl Future<Output = Interruption> + Send;
 }
 
 /// A prediction as the model made it.
 #[derive(Debug)]
-pub struct Predicted {
+pub struct PredictionReply {
     pub body: Bytes,
     pub tasks: usize,
     /// What was changed in it while it was written.
     pub mended: Mended,
 }
 
-impl Worker {
+impl WorkerHandle {
     /// Predicts. What is broken off ends when the model does, or the process: until then it takes a thread.
     pub async fn predict(
         &self,
-        model: &Model,
+        model: &LoadableModel,
         force_reload: bool,
-        http: Request,
-        patience: &mut impl Patience,
-    ) -> Result<Predicted, WorkerError> {
-        let mut asked = self.ask_predict(model, force_reload, http.clone(), patience).await;
+        http: ForwardedRequest,
+        interruptions: &mut impl Interruptions,
+    ) -> Result<PredictionReply, WorkerError> {
+        let mut asked = self.ask_predict(model, force_reload, http.clone(), interruptions).await;
         // A switch of versions may unload the model between its introduction and its use; so may each
         // other request for it that ends after the switch.
         for _ in 0..ASK_AGAIN {
@@ -61,13 +61,13 @@ impl Worker {
                 break;
             };
             self.known().remove(&model.spec.id);
-            asked = self.ask_predict(model, force_reload, http.clone(), patience).await;
+            asked = self.ask_predict(model, force_reload, http.clone(), interruptions).await;
         }
         self.answered.fetch_add(1, Ordering::Relaxed);
         match asked? {
-            Answer { message: FromWorker::Predicted { tasks, mended, .. }, body } => {
+            WorkerAnswer { message: FromWorker::Predicted { tasks, mended, .. }, body } => {
                 self.predicted().insert(model.spec.id);
-                Ok(Predicted { body, tasks, mended })
+                Ok(PredictionReply { body, tasks, mended })
             }
             other => Err(self.confused(&other)),
         }
@@ -75,14 +75,14 @@ impl Worker {
 
     async fn ask_predict(
         &self,
-        model: &Model,
+        model: &LoadableModel,
         force_reload: bool,
-        http: Request,
-        patience: &mut impl Patience,
-    ) -> Result<Answer, WorkerError> {
+        http: ForwardedRequest,
+        interruptions: &mut impl Interruptions,
+    ) -> Result<WorkerAnswer, WorkerError> {
         self.introduce(model).await?;
         let (request, answer) = self.open_call()?;
-        let Request { head: http, body, batch } = http;
+        let ForwardedRequest { head: http, body, batch } = http;
         let model = model.spec.id;
         let message = ToWorker::Predict { request, model, force_reload, http, batch };
         self.sender.send(&message, body).await?;
@@ -91,12 +91,12 @@ impl Worker {
         loop {
             tokio::select! {
                 answered = &mut answer => return withdrawn(answered),
-                verdict = patience.ends() => match verdict {
+                interruption = interruptions.next() => match interruption {
                     // Only a dead worker cannot be told, and it ends the call itself.
-                    Verdict::Withdraw => {
+                    Interruption::Withdraw => {
                         let _ = self.sender.send(&ToWorker::Withdraw { request }, Bytes::new()).await;
                     }
-                    Verdict::BreakOff => return self.break_off(request, answer).await,
+                    Interruption::BreakOff => return self.break_off(request, answer).await,
                 },
             }
         }
@@ -106,8 +106,8 @@ impl Worker {
     async fn break_off(
         &self,
         request: RequestId,
-        mut answer: Pin<&mut impl Future<Output = Result<Answer, WorkerError>>>,
-    ) -> Result<Answer, WorkerError> {
+        mut answer: Pin<&mut impl Future<Output = Result<WorkerAnswer, WorkerError>>>,
+    ) -> Result<WorkerAnswer, WorkerError> {
         // Only a dead worker cannot be told, and it ends the call itself.
         let _ = self.sender.send(&ToWorker::Cancel { request }, Bytes::new()).await;
         let end = if let Ok(end) = timeout(CANCEL_GRACE, answer.as_mut()).await {
@@ -128,7 +128,7 @@ impl Worker {
 }
 
 /// The end of a call that was perhaps taken back.
-fn withdrawn(answered: Result<Answer, WorkerError>) -> Result<Answer, WorkerError> {
+fn withdrawn(answered: Result<WorkerAnswer, WorkerError>) -> Result<WorkerAnswer, WorkerError> {
     match answered {
         Err(WorkerError::Model(ModelError { kind: ModelErrorKind::Cancelled, .. })) => {
             Err(WorkerError::Cancelled)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::wire::record::Progress;
+use crate::wire::record::FitProgress;
 
 /// Bytes of output that are kept of a job.
 const TAIL: usize = 64 << 10;
@@ -41,7 +41,7 @@ pub struct JobOutput {
 #[derive(Debug, Default)]
 struct Said {
     tail: Vec<u8>,
-    progress: Option<Progress>,
+    progress: Option<FitProgress>,
 }
 
 impl JobOutput {
@@ -60,7 +60,7 @@ impl JobOutput {
         }
     }
 
-    pub(super) fn progress(&self, progress: Progress) {
+    pub(super) fn progress(&self, progress: FitProgress) {
         self.said().progress = Some(progress);
         self.reports.send_modify(|number| *number += 1);
     }
@@ -84,7 +84,7 @@ impl JobOutput {
         tail[begin..].to_vec()
     }
 
-    pub fn latest_progress(&self) -> Option<Progress> {
+    pub fn latest_progress(&self) -> Option<FitProgress> {
         self.said().progress.clone()
     }
 

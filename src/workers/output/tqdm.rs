@@ -1,9 +1,9 @@
 //! Progress bars in the form that tqdm draws them, `epoch 1:  45%|####5     | 45/100 [00:01<…]`.
 
-use crate::wire::record::Progress;
+use crate::wire::record::FitProgress;
 
 /// Reads a bar; none if the text is none.
-pub fn parse(text: &str) -> Option<Progress> {
+pub fn parse(text: &str) -> Option<FitProgress> {
     let (before, after) = text.split_once("%|")?;
     let (_, counts) = after.split_once("| ")?;
     let digits = before.len() - before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
@@ -13,7 +13,7 @@ pub fn parse(text: &str) -> Option<Progress> {
     let (counts, _) = counts.split_once(" [")?;
     let fraction = exact(counts).unwrap_or(percent / 100.0);
     let message = if name.is_empty() { counts.to_owned() } else { format!("{name} {counts}") };
-    Some(Progress { fraction: Some(fraction), message: Some(message), ..Progress::default() })
+    Some(FitProgress { fraction: Some(fraction), message: Some(message), ..FitProgress::default() })
 }
 
 /// The fraction of `45/100`; bars with units (`1.2k/3.4k`) are read by their percentage.

@@ -12,9 +12,10 @@ use crate::testing::{run_in_time, until};
 use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::ClassInfo;
 use crate::wire::server_end;
+use crate::workers::handle::Incarnation;
 use crate::workers::output::job::CurrentJob;
 
-pub(super) fn worker(incarnation: u64, thread_safe: bool) -> Arc<Worker> {
+pub(super) fn worker(incarnation: u64, thread_safe: bool) -> Arc<WorkerHandle> {
     let (stream, _) = UnixStream::pair().unwrap();
     let (sender, _) = server_end::open(stream);
     let class = ClassInfo {
@@ -28,19 +29,19 @@ pub(super) fn worker(incarnation: u64, thread_safe: bool) -> Arc<Worker> {
         inspection: None,
     };
     let of = (incarnation.to_string(), CurrentJob::default());
-    Arc::new(Worker::new(incarnation, of, 1, class, sender, None))
+    Arc::new(WorkerHandle::new(Incarnation(incarnation), of, 1, class, sender, None))
 }
 
-const BOUNDS: Bounds = Bounds { in_all: 3, of_project: 2 };
+const BOUNDS: QueueBounds = QueueBounds { total: 3, per_project: 2 };
 
-async fn must_wait(future: impl Future<Output = Result<Permit, Full>>) {
+async fn must_wait(future: impl Future<Output = Result<Permit, QueueFull>>) {
     assert!(timeout(Duration::from_millis(20), future).await.is_err());
 }
 
 #[test]
 fn calls_spread_over_workers_and_are_bounded() {
     run_in_time(|| async {
-        let pool = Pool::new(2, Places::of_threads(1), BOUNDS);
+        let pool = Pool::new(2, WorkerCapacity::of_threads(1), BOUNDS);
         pool.add(0, worker(1, true));
         pool.add(1, worker(2, true));
         let first = pool.acquire(Priority::Batch, "p").await.unwrap();
@@ -49,7 +50,7 @@ fn calls_spread_over_workers_and_are_bounded() {
         must_wait(pool.acquire(Priority::Batch, "p")).await;
         drop(first);
         let third = pool.acquire(Priority::Batch, "p").await.unwrap();
-        assert_eq!(third.worker().incarnation, 1);
+        assert_eq!(third.worker().incarnation, Incarnation(1));
         assert_eq!(pool.in_flight(), 2);
     });
 }
@@ -57,7 +58,7 @@ fn calls_spread_over_workers_and_are_bounded() {
 #[test]
 fn a_person_goes_before_a_batch() {
     run_in_time(|| async {
-        let pool = Pool::new(1, Places::of_threads(1), BOUNDS);
+        let pool = Pool::new(1, WorkerCapacity::of_threads(1), BOUNDS);
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut waiting = Vec::new();
         for (name, priority) in [("batch", Priority::Batch), ("person", Priority::Interactive)] {
@@ -80,7 +81,7 @@ fn a_person_goes_before_a_batch() {
 #[test]
 fn a_place_in_line_that_was_given_up_costs_nobody_anything() {
     run_in_time(|| async {
-        let pool = Pool::new(1, Places::of_threads(1), BOUNDS);
+        let pool = Pool::new(1, WorkerCapacity::of_threads(1), BOUNDS);
         must_wait(pool.acquire(Priority::Interactive, "p")).await;
         pool.add(0, worker(1, true));
         let _permit = timeout(Duration::from_secs(5), pool.acquire(Priority::Batch, "p"))
@@ -94,7 +95,7 @@ fn a_place_in_line_that_was_given_up_costs_nobody_anything() {
 #[test]
 fn a_class_that_is_not_thread_safe_is_called_once_at_a_time() {
     run_in_time(|| async {
-        let pool = Pool::new(1, Places::of_threads(8), BOUNDS);
+        let pool = Pool::new(1, WorkerCapacity::of_threads(8), BOUNDS);
         pool.add(0, worker(1, false));
         let _permit = pool.acquire(Priority::Batch, "p").await.unwrap();
         must_wait(pool.acquire(Priority::Batch, "p")).await;
@@ -104,7 +105,7 @@ fn a_class_that_is_not_thread_safe_is_called_once_at_a_time() {
 #[test]
 fn a_removed_worker_gets_no_calls() {
     run_in_time(|| async {
-        let pool = Pool::new(1, Places::of_threads(1), BOUNDS);
+        let pool = Pool::new(1, WorkerCapacity::of_threads(1), BOUNDS);
         let gone = worker(1, true);
         pool.add(0, Arc::clone(&gone));
         let permit = pool.acquire(Priority::Batch, "p").await.unwrap();
@@ -112,14 +113,17 @@ fn a_removed_worker_gets_no_calls() {
         drop(permit);
         must_wait(pool.acquire(Priority::Batch, "p")).await;
         pool.add(0, worker(2, true));
-        assert_eq!(pool.acquire(Priority::Batch, "p").await.unwrap().worker().incarnation, 2);
+        assert_eq!(
+            pool.acquire(Priority::Batch, "p").await.unwrap().worker().incarnation,
+            Incarnation(2)
+        );
     });
 }
 
 #[test]
 fn a_project_stays_with_its_worker() {
     run_in_time(|| async {
-        let pool = Pool::new(3, Places::of_threads(8), BOUNDS);
+        let pool = Pool::new(3, WorkerCapacity::of_threads(8), BOUNDS);
         for incarnation in 1..=3 {
             let slot = usize::try_from(incarnation).unwrap() - 1;
             pool.add(slot, worker(incarnation, true));
@@ -140,7 +144,7 @@ fn a_project_stays_with_its_worker() {
 #[test]
 fn projects_are_spread_over_the_workers_and_stay_when_another_one_goes() {
     run_in_time(|| async {
-        let pool = Pool::new(3, Places::of_threads(8), BOUNDS);
+        let pool = Pool::new(3, WorkerCapacity::of_threads(8), BOUNDS);
         let workers = [worker(1, true), worker(2, true), worker(3, true)];
         for (slot, worker) in workers.iter().enumerate() {
             pool.add(slot, Arc::clone(worker));
@@ -149,7 +153,7 @@ fn projects_are_spread_over_the_workers_and_stay_when_another_one_goes() {
         let mut chosen = Vec::new();
         for project in &projects {
             let permit = pool.acquire(Priority::Interactive, project).await.unwrap();
-            chosen.push(permit.worker().incarnation);
+            chosen.push(permit.worker().incarnation.0);
         }
         for incarnation in 1..=3 {
             let share = chosen.iter().filter(|chosen| **chosen == incarnation).count();
@@ -158,7 +162,7 @@ fn projects_are_spread_over_the_workers_and_stay_when_another_one_goes() {
         pool.leave(&workers[2]);
         for (project, before) in projects.iter().zip(chosen).filter(|(_, before)| *before < 3) {
             let permit = pool.acquire(Priority::Interactive, project).await.unwrap();
-            assert_eq!(permit.worker().incarnation, before);
+            assert_eq!(permit.worker().incarnation.0, before);
         }
     });
 }
@@ -166,7 +170,7 @@ fn projects_are_spread_over_the_workers_and_stay_when_another_one_goes() {
 #[test]
 fn whoever_asks_after_a_replacement_gets_a_new_worker() {
     run_in_time(|| async {
-        let pool = Pool::new(2, Places::of_threads(1), BOUNDS);
+        let pool = Pool::new(2, WorkerCapacity::of_threads(1), BOUNDS);
         pool.add(0, worker(1, true));
         pool.add(1, worker(2, true));
         let before = pool.acquire(Priority::Batch, "p").await.unwrap();
@@ -175,7 +179,7 @@ fn whoever_asks_after_a_replacement_gets_a_new_worker() {
         pool.replace_all(&[(0, worker(3, true)), (1, worker(4, true))], || switched = true);
         assert!(switched);
         let after = pool.acquire(Priority::Batch, "p").await.unwrap();
-        assert!(after.worker().incarnation > 2);
+        assert!(after.worker().incarnation.0 > 2);
         let mut unused = Box::pin(pool.unused(&old));
         assert!(
             timeout(Duration::from_millis(20), &mut unused).await.is_err(),
@@ -189,7 +193,7 @@ fn whoever_asks_after_a_replacement_gets_a_new_worker() {
 #[test]
 fn the_line_is_bounded_and_a_place_that_was_given_up_is_free_again() {
     run_in_time(|| async {
-        let pool = Pool::new(1, Places::of_threads(1), BOUNDS);
+        let pool = Pool::new(1, WorkerCapacity::of_threads(1), BOUNDS);
         let wait = |project: &'static str| {
             let pool = Arc::clone(&pool);
             tokio::spawn(async move { pool.acquire(Priority::Batch, project).await.map(drop) })
@@ -197,10 +201,10 @@ fn the_line_is_bounded_and_a_place_that_was_given_up_is_free_again() {
         let waiting = [wait("a"), wait("a"), wait("b")];
         until(|| pool.waiting() == 3).await;
         let refused = |project| pool.acquire(Priority::Interactive, project);
-        assert_eq!(refused("c").await.unwrap_err(), Full::InAll(3));
+        assert_eq!(refused("c").await.unwrap_err(), QueueFull::Total(3));
         waiting[2].abort();
         until(|| pool.waiting() < 3).await;
-        assert_eq!(refused("a").await.unwrap_err(), Full::OfProject(2));
+        assert_eq!(refused("a").await.unwrap_err(), QueueFull::Project(2));
         must_wait(refused("c")).await;
         pool.add(0, worker(1, true));
         let [first, second, _] = waiting;
@@ -218,23 +222,23 @@ type Waits = &'static [Asked];
 #[test]
 fn whoever_waits_counts_against_the_bounds_whatever_the_priority() {
     use Priority::{Batch, Interactive};
-    let in_all = Err(Full::InAll(3));
-    let of_project = Err(Full::OfProject(2));
-    let cases: [(Waits, Asked, Result<(), Full>); 10] = [
+    let total = Err(QueueFull::Total(3));
+    let per_project = Err(QueueFull::Project(2));
+    let cases: [(Waits, Asked, Result<(), QueueFull>); 10] = [
         (&[], (Batch, "a"), Ok(())),
         (&[(Batch, "a")], (Batch, "a"), Ok(())),
         (&[(Interactive, "a")], (Batch, "a"), Ok(())),
-        (&[(Interactive, "a"), (Interactive, "a")], (Interactive, "a"), of_project),
-        (&[(Interactive, "a"), (Interactive, "a")], (Batch, "a"), of_project),
-        (&[(Batch, "a"), (Batch, "a")], (Interactive, "a"), of_project),
-        (&[(Interactive, "a"), (Batch, "a")], (Interactive, "a"), of_project),
+        (&[(Interactive, "a"), (Interactive, "a")], (Interactive, "a"), per_project),
+        (&[(Interactive, "a"), (Interactive, "a")], (Batch, "a"), per_project),
+        (&[(Batch, "a"), (Batch, "a")], (Interactive, "a"), per_project),
+        (&[(Interactive, "a"), (Batch, "a")], (Interactive, "a"), per_project),
         (&[(Interactive, "a"), (Interactive, "a")], (Interactive, "b"), Ok(())),
-        (&[(Interactive, "a"), (Batch, "b"), (Interactive, "c")], (Interactive, "d"), in_all),
-        (&[(Interactive, "a"), (Batch, "a"), (Interactive, "c")], (Batch, "a"), in_all),
+        (&[(Interactive, "a"), (Batch, "b"), (Interactive, "c")], (Interactive, "d"), total),
+        (&[(Interactive, "a"), (Batch, "a"), (Interactive, "c")], (Batch, "a"), total),
     ];
     for (waiting, (priority, project), expected) in cases {
         run_in_time(move || async move {
-            let pool = Pool::new(1, Places::of_threads(1), BOUNDS);
+            let pool = Pool::new(1, WorkerCapacity::of_threads(1), BOUNDS);
             let mut line = Vec::new();
             for &(priority, project) in waiting {
                 let mut asking = Box::pin(pool.acquire(priority, project));
@@ -255,7 +259,7 @@ fn whoever_waits_counts_against_the_bounds_whatever_the_priority() {
 fn a_worker_has_as_many_calls_as_it_has_places() {
     run_in_time(|| async {
         for (thread_safe, places) in [(true, 3), (false, 2)] {
-            let pool = Pool::new(1, Places { thread_safe: 3, not_thread_safe: 2 }, BOUNDS);
+            let pool = Pool::new(1, WorkerCapacity { thread_safe: 3, not_thread_safe: 2 }, BOUNDS);
             pool.add(0, worker(1, thread_safe));
             let mut permits = Vec::new();
             for _ in 0..places {
@@ -270,7 +274,7 @@ fn a_worker_has_as_many_calls_as_it_has_places() {
 #[test]
 fn a_person_whose_worker_is_busy_gets_another_and_a_batch_the_least_busy() {
     run_in_time(|| async {
-        let pool = Pool::new(2, Places::of_threads(2), BOUNDS);
+        let pool = Pool::new(2, WorkerCapacity::of_threads(2), BOUNDS);
         pool.add(0, worker(1, true));
         pool.add(1, worker(2, true));
         let of = |permit: &Permit| permit.worker().incarnation;
@@ -288,7 +292,7 @@ fn a_person_whose_worker_is_busy_gets_another_and_a_batch_the_least_busy() {
 #[test]
 fn a_worker_that_leaves_ends_its_calls_and_gets_no_other() {
     run_in_time(|| async {
-        let pool = Pool::new(1, Places::of_threads(2), BOUNDS);
+        let pool = Pool::new(1, WorkerCapacity::of_threads(2), BOUNDS);
         let (leaving, idle) = (worker(1, true), worker(2, true));
         pool.add(0, Arc::clone(&leaving));
         let permits = [(); 2].map(|()| pool.acquire(Priority::Batch, "p"));
@@ -316,7 +320,7 @@ fn a_worker_that_leaves_ends_its_calls_and_gets_no_other() {
 #[test]
 fn nobody_waits_for_the_calls_of_a_worker_that_is_gone() {
     run_in_time(|| async {
-        let pool = Pool::new(1, Places::of_threads(1), BOUNDS);
+        let pool = Pool::new(1, WorkerCapacity::of_threads(1), BOUNDS);
         let gone = worker(1, true);
         pool.add(0, Arc::clone(&gone));
         let _permit = pool.acquire(Priority::Batch, "p").await.unwrap();
@@ -331,13 +335,13 @@ fn nobody_waits_for_the_calls_of_a_worker_that_is_gone() {
 #[test]
 fn whoever_waits_gets_one_of_the_new_workers() {
     run_in_time(|| async {
-        let pool = Pool::new(1, Places::of_threads(1), BOUNDS);
+        let pool = Pool::new(1, WorkerCapacity::of_threads(1), BOUNDS);
         pool.add(0, worker(1, true));
         let _before = pool.acquire(Priority::Batch, "p").await.unwrap();
         let waiting = {
             let pool = Arc::clone(&pool);
             tokio::spawn(async move {
-                pool.acquire(Priority::Batch, "p").await.unwrap().worker().incarnation
+                pool.acquire(Priority::Batch, "p").await.unwrap().worker().incarnation.0
             })
         };
         until(|| pool.waiting() == 1).await;
@@ -361,29 +365,29 @@ fn there_is_no_hope_once_every_slot_has_failed() {
         (Vec::new(), None),
     ];
     for (slots, reason) in cases {
-        let pool = Pool::new(slots.len(), Places::of_threads(1), BOUNDS);
+        let pool = Pool::new(slots.len(), WorkerCapacity::of_threads(1), BOUNDS);
         for (slot, state) in slots.iter().enumerate() {
             pool.set_slot(slot, state.clone());
         }
-        assert_eq!(pool.hopeless().as_deref(), reason, "{slots:?}");
+        assert_eq!(pool.all_failed().as_deref(), reason, "{slots:?}");
     }
     run_in_time(move || async move {
-        let pool = Pool::new(1, Places::of_threads(1), BOUNDS);
+        let pool = Pool::new(1, WorkerCapacity::of_threads(1), BOUNDS);
         for hopeful in [SlotState::Starting, SlotState::Ready { pid: 1 }, SlotState::Stopped] {
             pool.set_slot(0, hopeful.clone());
-            pool.despair_of(0);
+            pool.mark_failed(0);
             assert_eq!(pool.slots(), [hopeful]);
         }
-        let hopeless = tokio::spawn({
+        let all_failed = tokio::spawn({
             let pool = Arc::clone(&pool);
-            async move { pool.until_hopeless().await }
+            async move { pool.until_all_failed().await }
         });
         tokio::task::yield_now().await;
         pool.set_slot(0, SlotState::Died { reason: "died".into() });
         tokio::task::yield_now().await;
-        assert!(!hopeless.is_finished());
-        pool.despair_of(0);
-        assert_eq!(hopeless.await.unwrap(), "died");
+        assert!(!all_failed.is_finished());
+        pool.mark_failed(0);
+        assert_eq!(all_failed.await.unwrap(), "died");
         assert_eq!(pool.restarts(), 0);
         pool.count_restart();
         assert_eq!(pool.restarts(), 1);

@@ -14,7 +14,7 @@ const BREAKS_AT: u32 = 5;
 
 /// The life of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Life {
+pub(super) enum WorkerLife {
     NeverReady,
     /// It served for so long.
     Served(Duration),
@@ -28,10 +28,10 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    pub(super) fn note(&mut self, life: Life) {
+    pub(super) fn note(&mut self, life: WorkerLife) {
         match life {
-            Life::NeverReady => self.never_ready += 1,
-            Life::Served(time) => {
+            WorkerLife::NeverReady => self.never_ready += 1,
+            WorkerLife::Served(time) => {
                 self.never_ready = 0;
                 self.died_young = if time >= GROWN_UP { 0 } else { self.died_young + 1 };
             }
@@ -60,7 +60,7 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    fn delays(backoff: &mut Backoff, life: Life, times: usize) -> Vec<u128> {
+    fn delays(backoff: &mut Backoff, life: WorkerLife, times: usize) -> Vec<u128> {
         let one = |backoff: &mut Backoff| {
             backoff.note(life);
             backoff.delay().as_millis()
@@ -71,21 +71,21 @@ mod tests {
     #[test]
     fn those_that_never_get_ready_are_tried_ever_less_often() {
         let mut backoff = Backoff::default();
-        assert_eq!(delays(&mut backoff, Life::NeverReady, 4), [0, 100, 200, 400]);
+        assert_eq!(delays(&mut backoff, WorkerLife::NeverReady, 4), [0, 100, 200, 400]);
         assert!(!backoff.is_broken());
-        assert_eq!(delays(&mut backoff, Life::NeverReady, 1), [800]);
+        assert_eq!(delays(&mut backoff, WorkerLife::NeverReady, 1), [800]);
         assert!(backoff.is_broken());
-        assert_eq!(delays(&mut backoff, Life::NeverReady, 99).last(), Some(&30_000));
-        assert_eq!(delays(&mut backoff, Life::Served(Duration::ZERO), 1), [0]);
+        assert_eq!(delays(&mut backoff, WorkerLife::NeverReady, 99).last(), Some(&30_000));
+        assert_eq!(delays(&mut backoff, WorkerLife::Served(Duration::ZERO), 1), [0]);
         assert!(!backoff.is_broken());
     }
 
     #[test]
     fn requests_that_end_workers_keep_others_waiting_for_a_second_at_most() {
         let mut backoff = Backoff::default();
-        let young = Life::Served(Duration::from_secs(1));
+        let young = WorkerLife::Served(Duration::from_secs(1));
         assert_eq!(delays(&mut backoff, young, 7), [0, 100, 200, 400, 800, 1000, 1000]);
         assert!(!backoff.is_broken());
-        assert_eq!(delays(&mut backoff, Life::Served(GROWN_UP), 1), [0]);
+        assert_eq!(delays(&mut backoff, WorkerLife::Served(GROWN_UP), 1), [0]);
     }
 }

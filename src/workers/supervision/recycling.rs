@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::os::memory;
-use crate::workers::handle::Worker;
+use crate::workers::handle::{Incarnation, WorkerHandle};
 use crate::workers::heartbeat::{Silence, ticks};
 
 /// An interpreter that was kept for this long is worth a line in the log.
@@ -21,7 +21,7 @@ const JITTER: f64 = 0.1;
 
 /// What one worker may use up. None: without limit.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Limits {
+pub struct WorkerLimits {
     /// How long the interpreter may be kept by one thread, but for loading.
     pub stuck: Option<Duration>,
     /// Predictions that it answers.
@@ -33,41 +33,43 @@ pub struct Limits {
 
 /// What is to become of a worker, and why.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Recycle {
     /// Nothing more can be expected of it.
-    Stuck(String),
+    Kill(String),
     /// Another one takes its place.
-    Worn(String),
+    Replace(String),
     /// Another one takes its place, and it takes no call from now on: some do not end.
-    Hung(String),
+    DrainAndReplace(String),
 }
 
 /// Resolves when the worker is to go.
-pub(super) async fn watch(worker: &Worker, limits: &Limits) -> Verdict {
+pub(super) async fn watch(worker: &WorkerHandle, limits: &WorkerLimits) -> Recycle {
     judge_until(worker, limits, |_| true).await
 }
 
 /// Resolves with the reason when nothing more can be expected of a worker that is being replaced.
-pub(super) async fn until_stuck(worker: &Worker, limits: &Limits) -> String {
-    let verdict = judge_until(worker, limits, |verdict| matches!(verdict, Verdict::Stuck(_)));
-    match verdict.await {
-        Verdict::Stuck(reason) | Verdict::Worn(reason) | Verdict::Hung(reason) => reason,
+pub(super) async fn until_stuck(worker: &WorkerHandle, limits: &WorkerLimits) -> String {
+    let recycle = judge_until(worker, limits, |recycle| matches!(recycle, Recycle::Kill(_)));
+    match recycle.await {
+        Recycle::Kill(reason) | Recycle::Replace(reason) | Recycle::DrainAndReplace(reason) => {
+            reason
+        }
     }
 }
 
 /// Looks at a worker once a second, until a verdict is one that `counts`.
 async fn judge_until(
-    worker: &Worker,
-    limits: &Limits,
-    counts: impl Fn(&Verdict) -> bool,
-) -> Verdict {
+    worker: &WorkerHandle,
+    limits: &WorkerLimits,
+    counts: impl Fn(&Recycle) -> bool,
+) -> Recycle {
     let limits = limits.shortened_by(jitter(worker.incarnation));
     let began = Instant::now();
     let mut ticks = ticks();
     let (mut told, mut silence) = (false, Silence::default());
     loop {
         ticks.tick().await;
-        let kept = Duration::from_millis(worker.signs.interpreter_ms());
+        let kept = Duration::from_millis(worker.heartbeat.interpreter_ms());
         if kept >= STUCK && !told {
             let (name, pid, seconds) = (&worker.name, worker.pid, kept.as_secs());
             warn!(
@@ -77,29 +79,29 @@ async fn judge_until(
         }
         told = kept >= STUCK;
         let memory = limits.memory.and_then(|_| memory::resident(worker.pid));
-        let seen = Seen {
-            silent: silence.tick(&worker.signs),
-            kept: if worker.signs.is_loading() { Duration::ZERO } else { kept },
+        let seen = WorkerVitals {
+            silent: silence.tick(&worker.heartbeat),
+            kept: if worker.heartbeat.is_loading() { Duration::ZERO } else { kept },
             hung: worker.hung(),
             answered: worker.answered(),
             age: began.elapsed(),
             memory,
         };
-        if let Some(verdict) = limits.judge(&seen).filter(&counts) {
-            return verdict;
+        if let Some(recycle) = limits.judge(&seen).filter(&counts) {
+            return recycle;
         }
     }
 }
 
 /// A number from 0 to [`JITTER`], another one for every worker.
-fn jitter(incarnation: u64) -> f64 {
+fn jitter(incarnation: Incarnation) -> f64 {
     let hash = RandomState::new().hash_one(incarnation) % 1000;
     JITTER * f64::from(u32::try_from(hash).unwrap_or_default()) / 1000.0
 }
 
 /// What is known of a worker.
 #[derive(Debug, Clone, Copy, Default)]
-struct Seen {
+struct WorkerVitals {
     silent: Duration,
     kept: Duration,
     hung: usize,
@@ -108,7 +110,7 @@ struct Seen {
     memory: Option<u64>,
 }
 
-impl Limits {
+impl WorkerLimits {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
@@ -124,18 +126,18 @@ impl Limits {
         }
     }
 
-    fn judge(&self, seen: &Seen) -> Option<Verdict> {
+    fn judge(&self, seen: &WorkerVitals) -> Option<Recycle> {
         if let Some(stuck) = self.stuck {
             let seconds = stuck.as_secs_f64();
             if seen.silent >= stuck {
                 let reason = format!("gave no sign of life for {seconds} s and was ended");
-                return Some(Verdict::Stuck(reason));
+                return Some(Recycle::Kill(reason));
             }
             if seen.kept >= stuck {
                 let reason = format!(
                     "let nobody into its interpreter for {seconds} s (--gil-timeout) and was ended"
                 );
-                return Some(Verdict::Stuck(reason));
+                return Some(Recycle::Kill(reason));
             }
         }
         let mib = |bytes: u64| bytes >> 20;
@@ -147,27 +149,27 @@ impl Limits {
                     mib(memory),
                     mib(most)
                 );
-                return Some(Verdict::Stuck(reason));
+                return Some(Recycle::Kill(reason));
             }
             if memory > most {
                 let (memory, most) = (mib(memory), mib(most));
                 let reason = format!("holds {memory} MiB, over {most} MiB (--max-worker-rss)");
-                return Some(Verdict::Worn(reason));
+                return Some(Recycle::Replace(reason));
             }
         }
         if seen.hung > 0 {
             let reason = "runs a prediction that was cancelled and does not end".into();
-            return Some(Verdict::Hung(reason));
+            return Some(Recycle::DrainAndReplace(reason));
         }
         if self.requests.is_some_and(|most| seen.answered >= most) {
             let answered = seen.answered;
-            return Some(Verdict::Worn(format!(
+            return Some(Recycle::Replace(format!(
                 "answered {answered} predictions (--max-requests)"
             )));
         }
         if self.age.is_some_and(|most| seen.age >= most) {
             let seconds = seen.age.as_secs();
-            return Some(Verdict::Worn(format!("is {seconds} s old (--max-worker-age)")));
+            return Some(Recycle::Replace(format!("is {seconds} s old (--max-worker-age)")));
         }
         None
     }
@@ -177,18 +179,18 @@ impl Limits {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: WorkerLimits = WorkerLimits {
         stuck: Some(Duration::from_secs(60)),
         requests: Some(100),
         age: Some(Duration::from_secs(1000)),
         memory: Some(100 << 20),
     };
 
-    fn judged(seen: &Seen) -> Option<String> {
-        LIMITS.judge(seen).map(|verdict| match verdict {
-            Verdict::Stuck(reason) => format!("stuck: {reason}"),
-            Verdict::Worn(reason) => format!("worn: {reason}"),
-            Verdict::Hung(reason) => format!("hung: {reason}"),
+    fn judged(seen: &WorkerVitals) -> Option<String> {
+        LIMITS.judge(seen).map(|recycle| match recycle {
+            Recycle::Kill(reason) => format!("kill: {reason}"),
+            Recycle::Replace(reason) => format!("replace: {reason}"),
+            Recycle::DrainAndReplace(reason) => format!("drain: {reason}"),
         })
     }
 
@@ -197,27 +199,45 @@ mod tests {
         let seconds = Duration::from_secs;
         let cases = [
             (
-                Seen { silent: seconds(60), ..Seen::default() },
-                "stuck: gave no sign of life for 60 s",
+                WorkerVitals { silent: seconds(60), ..WorkerVitals::default() },
+                "kill: gave no sign of life for 60 s",
             ),
             (
-                Seen { kept: seconds(61), ..Seen::default() },
-                "stuck: let nobody into its interpreter",
+                WorkerVitals { kept: seconds(61), ..WorkerVitals::default() },
+                "kill: let nobody into its interpreter",
             ),
-            (Seen { memory: Some(151 << 20), ..Seen::default() }, "stuck: grew to 151 MiB"),
-            (Seen { memory: Some(101 << 20), ..Seen::default() }, "worn: holds 101 MiB"),
-            (Seen { hung: 1, ..Seen::default() }, "hung: runs a prediction"),
-            (Seen { answered: 100, ..Seen::default() }, "worn: answered 100 predictions"),
-            (Seen { age: seconds(1000), ..Seen::default() }, "worn: is 1000 s old"),
+            (
+                WorkerVitals { memory: Some(151 << 20), ..WorkerVitals::default() },
+                "kill: grew to 151 MiB",
+            ),
+            (
+                WorkerVitals { memory: Some(101 << 20), ..WorkerVitals::default() },
+                "replace: holds 101 MiB",
+            ),
+            (WorkerVitals { hung: 1, ..WorkerVitals::default() }, "drain: runs a prediction"),
+            (
+                WorkerVitals { answered: 100, ..WorkerVitals::default() },
+                "replace: answered 100 predictions",
+            ),
+            (
+                WorkerVitals { age: seconds(1000), ..WorkerVitals::default() },
+                "replace: is 1000 s old",
+            ),
         ];
         for (seen, expected) in cases {
             let said = judged(&seen).unwrap();
             assert!(said.starts_with(expected), "{said}");
         }
-        let fine = Seen { silent: seconds(59), kept: seconds(59), answered: 99, ..Seen::default() };
+        let fine = WorkerVitals {
+            silent: seconds(59),
+            kept: seconds(59),
+            answered: 99,
+            ..WorkerVitals::default()
+        };
         assert_eq!(judged(&fine), None);
-        let worst = Seen { silent: seconds(99), hung: 1, answered: 100, ..Seen::default() };
-        assert!(judged(&worst).unwrap().starts_with("stuck"), "what helps nobody goes first");
+        let worst =
+            WorkerVitals { silent: seconds(99), hung: 1, answered: 100, ..WorkerVitals::default() };
+        assert!(judged(&worst).unwrap().starts_with("kill"), "what helps nobody goes first");
     }
 
     #[test]
@@ -225,9 +245,9 @@ mod tests {
         for part in [0.0, 0.05, JITTER] {
             let shortened = LIMITS.shortened_by(part);
             assert!((90..=100).contains(&shortened.requests.unwrap()));
-            let one = Limits { requests: Some(1), ..Limits::default() };
+            let one = WorkerLimits { requests: Some(1), ..WorkerLimits::default() };
             assert_eq!(one.shortened_by(part).requests, Some(1));
         }
-        assert!((0..100).map(jitter).all(|part| (0.0..=JITTER).contains(&part)));
+        assert!((0..100).map(Incarnation).map(jitter).all(|part| (0.0..=JITTER).contains(&part)));
     }
 }

@@ -10,12 +10,15 @@ use tracing::{error, info, warn};
 
 use crate::wire::protocol::{ImportFailure, ImportFailureKind};
 use crate::workers::STOP_GRACE;
-use crate::workers::fleet::{Base, Order, Started};
-use crate::workers::handle::{StartError, Worker};
+use crate::workers::handle::WorkerHandle;
 use crate::workers::pool::{Pool, SlotState};
-use crate::workers::supervision::backoff::{Backoff, Life};
-use crate::workers::supervision::recycling::{self, Verdict};
-use crate::workers::supervision::{Care, Class, Limits, Prepare, Reserve, stopped};
+use crate::workers::start::{StartError, StartedWorker, WorkerTemplate};
+use crate::workers::supervision::backoff::{Backoff, WorkerLife};
+use crate::workers::supervision::fleet::SlotOrder;
+use crate::workers::supervision::recycling::{self, Recycle};
+use crate::workers::supervision::{
+    ClassState, PrepareWorker, Spares, SupervisionPolicy, WorkerLimits, stopped,
+};
 
 /// How long a process may outlive its channel.
 const CLOSED_GRACE: Duration = Duration::from_millis(500);
@@ -26,28 +29,28 @@ const LONGEST_VACATING: Duration = Duration::from_secs(100);
 /// Before another successor is tried, after one that did not start.
 const SUCCESSOR_PAUSE: Duration = Duration::from_secs(60);
 
-pub(super) struct Slot {
+pub(super) struct WorkerSlot {
     pub(super) number: usize,
-    pub(super) base: Base,
-    pub(super) reserve: Arc<Reserve>,
+    pub(super) template: WorkerTemplate,
+    pub(super) spares: Arc<Spares>,
     pub(super) pool: Arc<Pool>,
-    pub(super) prepare: Prepare,
-    pub(super) class: watch::Sender<Class>,
-    pub(super) care: Care,
+    pub(super) prepare: PrepareWorker,
+    pub(super) class: watch::Sender<ClassState>,
+    pub(super) care: SupervisionPolicy,
     pub(super) stop: watch::Receiver<bool>,
-    pub(super) orders: mpsc::UnboundedReceiver<Order>,
+    pub(super) orders: mpsc::UnboundedReceiver<SlotOrder>,
 }
 
 /// How the time of a worker in a slot ended.
 enum End {
     Died(String),
     Stopped,
-    Adopted(Box<Started>),
+    Adopted(Box<StartedWorker>),
     Vacated(oneshot::Sender<()>),
     Worn { hung: bool, reason: String },
 }
 
-impl Slot {
+impl WorkerSlot {
     pub(super) async fn keep(mut self) {
         let mut backoff = Backoff::default();
         let mut stop = self.stop.clone();
@@ -57,7 +60,7 @@ impl Slot {
                 Some(started) => {
                     let began = Instant::now();
                     self.serve_until_death(started).await;
-                    Life::Served(began.elapsed())
+                    WorkerLife::Served(began.elapsed())
                 }
                 None => self.one_life().await,
             };
@@ -68,7 +71,7 @@ impl Slot {
             backoff.note(life);
             self.pool.count_restart();
             if backoff.is_broken() {
-                self.pool.despair_of(self.number);
+                self.pool.mark_failed(self.number);
             }
             tokio::select! {
                 () = sleep(backoff.delay()) => {}
@@ -80,24 +83,24 @@ impl Slot {
     }
 
     /// From the spawn of a worker to a death, through all those that take its place.
-    async fn one_life(&mut self) -> Life {
+    async fn one_life(&mut self) -> WorkerLife {
         let began = Instant::now();
         let mut stop = self.stop.clone();
         let started = tokio::select! {
-            started = start(&self.base, &self.reserve, self.number) => started,
+            started = start(&self.template, &self.spares, self.number) => started,
             handover = handed_over(&mut self.orders) => {
                 if let Some(next) = self.hand_over(handover).await {
                     self.serve_until_death(next).await;
                 }
-                return Life::Served(began.elapsed());
+                return WorkerLife::Served(began.elapsed());
             }
-            () = stopped(&mut stop) => return Life::NeverReady,
+            () = stopped(&mut stop) => return WorkerLife::NeverReady,
         };
         let started = match started {
             Ok(started) => started,
             Err(failure) => {
                 self.failed(failure);
-                return Life::NeverReady;
+                return WorkerLife::NeverReady;
             }
         };
         self.introduce(&started.worker);
@@ -114,12 +117,14 @@ impl Slot {
         };
         if let Some(next) = self.serve(started, getting_ready).await {
             self.serve_until_death(next).await;
-            return Life::Served(began.elapsed());
+            return WorkerLife::Served(began.elapsed());
         }
-        became_ready.try_recv().map_or(Life::NeverReady, |since| Life::Served(since.elapsed()))
+        became_ready
+            .try_recv()
+            .map_or(WorkerLife::NeverReady, |since| WorkerLife::Served(since.elapsed()))
     }
 
-    async fn serve_until_death(&mut self, mut started: Box<Started>) {
+    async fn serve_until_death(&mut self, mut started: Box<StartedWorker>) {
         loop {
             // What became of the worker before may have been noted meanwhile.
             self.pool.set_slot(self.number, SlotState::Ready { pid: started.worker.pid });
@@ -133,9 +138,9 @@ impl Slot {
     /// Keeps a worker until it ends; the one that takes its place, if there is one.
     async fn serve(
         &mut self,
-        mut started: Started,
+        mut started: StartedWorker,
         getting_ready: impl Future<Output = ()>,
-    ) -> Option<Box<Started>> {
+    ) -> Option<Box<StartedWorker>> {
         let limits = self.care.limits;
         let watched = Arc::clone(&started.worker);
         let wear = async move {
@@ -151,10 +156,10 @@ impl Slot {
     /// Waits for whatever ends the time of a worker.
     async fn until_end(
         &mut self,
-        started: &mut Started,
-        wear: impl Future<Output = Verdict>,
+        started: &mut StartedWorker,
+        wear: impl Future<Output = Recycle>,
     ) -> End {
-        let Started { process, worker } = started;
+        let StartedWorker { process, worker } = started;
         tokio::select! {
             reason = process.wait() => End::Died(reason),
             // The channel of a dead process ends before its death is known.
@@ -167,12 +172,12 @@ impl Slot {
                 }
             ),
             verdict = wear => match verdict {
-                Verdict::Stuck(reason) => {
+                Recycle::Kill(reason) => {
                     process.end(Duration::ZERO).await;
                     End::Died(reason)
                 }
-                Verdict::Worn(reason) => End::Worn { hung: false, reason },
-                Verdict::Hung(reason) => End::Worn { hung: true, reason },
+                Recycle::Replace(reason) => End::Worn { hung: false, reason },
+                Recycle::DrainAndReplace(reason) => End::Worn { hung: true, reason },
             },
             handover = handed_over(&mut self.orders) => match handover {
                 Handover::To(next) => End::Adopted(next),
@@ -183,7 +188,7 @@ impl Slot {
     }
 
     /// Winds a worker up; the one that takes its place, if there is one.
-    async fn ended(&mut self, mut started: Started, end: End) -> Option<Box<Started>> {
+    async fn ended(&mut self, mut started: StartedWorker, end: End) -> Option<Box<StartedWorker>> {
         let worker = Arc::clone(&started.worker);
         match end {
             End::Adopted(next) => {
@@ -221,10 +226,10 @@ impl Slot {
     /// Has another worker take the place of one that is worn, without a failed request.
     async fn succeed(
         &mut self,
-        mut started: Started,
+        mut started: StartedWorker,
         hung: bool,
         reason: &str,
-    ) -> Option<Box<Started>> {
+    ) -> Option<Box<StartedWorker>> {
         let worker = Arc::clone(&started.worker);
         warn!(
             worker = worker.name,
@@ -241,11 +246,11 @@ impl Slot {
             self.finish_here(&mut started).await;
             return None;
         }
-        let (base, reserve) = (self.base.clone(), Arc::clone(&self.reserve));
+        let (template, spares) = (self.template.clone(), Arc::clone(&self.spares));
         let (prepare, number) = (Arc::clone(&self.prepare), self.number);
         let (successor, mut found) = oneshot::channel();
         let starting = async move {
-            match start(&base, &reserve, number).await {
+            match start(&template, &spares, number).await {
                 Ok(next) => {
                     prepare(Arc::clone(&next.worker)).await;
                     let _ = successor.send(next);
@@ -257,7 +262,7 @@ impl Slot {
                     }
                 }
             }
-            Verdict::Worn(String::new())
+            Recycle::Replace(String::new())
         };
         let end = self.until_end(&mut started, starting).await;
         if !matches!(end, End::Worn { .. }) {
@@ -280,14 +285,14 @@ impl Slot {
     }
 
     /// Ends a worker in the background once its calls have ended.
-    fn let_finish(&self, mut started: Started) {
+    fn let_finish(&self, mut started: StartedWorker) {
         self.pool.leave(&started.worker);
         let (pool, limits) = (Arc::clone(&self.pool), self.care.limits);
         tokio::spawn(async move { finish(&pool, &mut started, &limits, LONGEST_CALL).await });
     }
 
     /// Ends a worker that left once its calls have ended; false if the server stops meanwhile.
-    async fn finish_here(&self, started: &mut Started) -> bool {
+    async fn finish_here(&self, started: &mut StartedWorker) -> bool {
         let mut stop = self.stop.clone();
         tokio::select! {
             () = finish(&self.pool, started, &self.care.limits, LONGEST_VACATING) => true,
@@ -296,7 +301,7 @@ impl Slot {
     }
 
     /// Which worker is next: one that is given, or none to start its own.
-    async fn hand_over(&mut self, handover: Handover) -> Option<Box<Started>> {
+    async fn hand_over(&mut self, handover: Handover) -> Option<Box<StartedWorker>> {
         let mut stop = self.stop.clone();
         let mut vacated = match handover {
             Handover::To(next) => return Some(next),
@@ -309,21 +314,21 @@ impl Slot {
                 () = stopped(&mut stop) => return None,
             };
             vacated = match order {
-                Order::Adopt(next) => return Some(next),
-                Order::Restart => return None,
-                Order::Vacate(done) => done,
+                SlotOrder::Adopt(next) => return Some(next),
+                SlotOrder::Restart => return None,
+                SlotOrder::Vacate(done) => done,
             };
         }
     }
 
-    fn introduce(&self, worker: &Worker) {
+    fn introduce(&self, worker: &WorkerHandle) {
         let class = Arc::new(worker.class.clone());
         self.class.send_if_modified(|known| {
-            let first = !matches!(known, Class::Ready(_));
+            let first = !matches!(known, ClassState::Ready(_));
             if first {
                 info!("{} is written for {}: {}", class.class, class.api, class.reason);
             }
-            *known = Class::Ready(class);
+            *known = ClassState::Ready(class);
             first
         });
     }
@@ -348,9 +353,9 @@ impl Slot {
             }
         };
         self.class.send_if_modified(|known| {
-            let first = matches!(known, Class::Unknown);
+            let first = matches!(known, ClassState::Unknown);
             if first {
-                *known = Class::Failed(Arc::new(failure));
+                *known = ClassState::Failed(Arc::new(failure));
             }
             first
         });
@@ -358,33 +363,37 @@ impl Slot {
 }
 
 /// A worker for a slot: a spare, or a new one.
-async fn start(base: &Base, reserve: &Reserve, number: usize) -> Result<Started, StartError> {
-    match reserve.take() {
+async fn start(
+    template: &WorkerTemplate,
+    spares: &Spares,
+    number: usize,
+) -> Result<StartedWorker, StartError> {
+    match spares.take() {
         Some(spare) => Ok(spare),
-        None => base.start((number + 1).to_string()).await,
+        None => template.start((number + 1).to_string()).await,
     }
 }
 
 /// What becomes of a worker that serves.
 enum Handover {
-    To(Box<Started>),
+    To(Box<StartedWorker>),
     Vacate(oneshot::Sender<()>),
 }
 
 /// The next order for a slot that has a worker, or is about to have one.
-async fn handed_over(orders: &mut mpsc::UnboundedReceiver<Order>) -> Handover {
+async fn handed_over(orders: &mut mpsc::UnboundedReceiver<SlotOrder>) -> Handover {
     loop {
         match order(orders).await {
-            Order::Adopt(next) => return Handover::To(next),
-            Order::Vacate(done) => return Handover::Vacate(done),
+            SlotOrder::Adopt(next) => return Handover::To(next),
+            SlotOrder::Vacate(done) => return Handover::Vacate(done),
             // It has one, or will have.
-            Order::Restart => {}
+            SlotOrder::Restart => {}
         }
     }
 }
 
 /// The next order.
-async fn order(orders: &mut mpsc::UnboundedReceiver<Order>) -> Order {
+async fn order(orders: &mut mpsc::UnboundedReceiver<SlotOrder>) -> SlotOrder {
     match orders.recv().await {
         Some(order) => order,
         // Nobody can give one any more.
@@ -393,8 +402,13 @@ async fn order(orders: &mut mpsc::UnboundedReceiver<Order>) -> Order {
 }
 
 /// Ends a worker that took its last call: what runs is finished first, but for what never ends.
-async fn finish(pool: &Pool, started: &mut Started, limits: &Limits, longest: Duration) {
-    let Started { process, worker } = started;
+async fn finish(
+    pool: &Pool,
+    started: &mut StartedWorker,
+    limits: &WorkerLimits,
+    longest: Duration,
+) {
+    let StartedWorker { process, worker } = started;
     let unused = async {
         tokio::select! {
             () = pool.unused(worker) => None,

@@ -7,37 +7,41 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-use crate::workers::fleet::{Base, Started};
-use crate::workers::supervision::backoff::{Backoff, Life};
-use crate::workers::supervision::{Class, Prepare};
+use crate::workers::start::{StartedWorker, WorkerTemplate};
+use crate::workers::supervision::backoff::{Backoff, WorkerLife};
+use crate::workers::supervision::{ClassState, PrepareWorker};
 
 /// How often it is looked whether a spare died.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Workers that serve nobody yet.
-pub(in crate::workers) struct Reserve {
-    base: Base,
+pub(super) struct Spares {
+    template: WorkerTemplate,
     wanted: usize,
     /// Loads models, if spares are to hold some.
-    prepare: Option<Prepare>,
-    spares: Mutex<Vec<Started>>,
+    prepare: Option<PrepareWorker>,
+    idle: Mutex<Vec<StartedWorker>>,
     taken: Notify,
 }
 
-impl std::fmt::Debug for Reserve {
+impl std::fmt::Debug for Spares {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reserve").field("wanted", &self.wanted).finish_non_exhaustive()
     }
 }
 
-impl Reserve {
-    pub(super) fn new(base: Base, wanted: usize, prepare: Option<Prepare>) -> Self {
-        Self { base, wanted, prepare, spares: Mutex::default(), taken: Notify::new() }
+impl Spares {
+    pub(super) fn new(
+        template: WorkerTemplate,
+        wanted: usize,
+        prepare: Option<PrepareWorker>,
+    ) -> Self {
+        Self { template, wanted, prepare, idle: Mutex::default(), taken: Notify::new() }
     }
 
     /// A spare that lives, if there is one.
-    pub(super) fn take(&self) -> Option<Started> {
-        let mut spares = self.spares();
+    pub(super) fn take(&self) -> Option<StartedWorker> {
+        let mut spares = self.idle();
         spares.retain(|spare| !spare.worker.is_closed());
         let taken = spares.pop();
         count(&spares);
@@ -46,45 +50,45 @@ impl Reserve {
     }
 
     /// Ends all spares and has others started: what they have imported is out of date.
-    pub(in crate::workers) fn renew(&self) {
+    pub(super) fn renew(&self) {
         self.end();
         self.taken.notify_one();
     }
 
     /// Ends all spares, which answer for nothing.
     pub(super) fn end(&self) {
-        let ended = std::mem::take(&mut *self.spares());
+        let ended = std::mem::take(&mut *self.idle());
         count(&[]);
         drop(ended);
     }
 
     /// Starts spares as long as some are wanted; never returns.
-    pub(super) async fn keep_filled(&self, mut class: watch::Receiver<Class>) {
+    pub(super) async fn keep_filled(&self, mut class: watch::Receiver<ClassState>) {
         // The workers that serve come first.
         if self.wanted == 0
-            || class.wait_for(|class| matches!(class, Class::Ready(_))).await.is_err()
+            || class.wait_for(|class| matches!(class, ClassState::Ready(_))).await.is_err()
         {
             return std::future::pending().await;
         }
         let mut backoff = Backoff::default();
         loop {
-            self.spares().retain(|spare| !spare.worker.is_closed());
-            if self.spares().len() >= self.wanted {
+            self.idle().retain(|spare| !spare.worker.is_closed());
+            if self.idle().len() >= self.wanted {
                 let _ = timeout(LOOK, self.taken.notified()).await;
                 continue;
             }
-            match self.base.start("spare".into()).await {
+            match self.template.start("spare".into()).await {
                 Ok(started) => {
                     if let Some(prepare) = &self.prepare {
                         prepare(Arc::clone(&started.worker)).await;
                     }
                     backoff = Backoff::default();
-                    let mut spares = self.spares();
+                    let mut spares = self.idle();
                     spares.push(started);
                     count(&spares);
                 }
                 Err(error) => {
-                    backoff.note(Life::NeverReady);
+                    backoff.note(WorkerLife::NeverReady);
                     warn!("a spare worker could not start: {error}");
                     sleep(backoff.delay()).await;
                 }
@@ -92,13 +96,13 @@ impl Reserve {
         }
     }
 
-    fn spares(&self) -> MutexGuard<'_, Vec<Started>> {
-        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
+    fn idle(&self) -> MutexGuard<'_, Vec<StartedWorker>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Says how many there are, in /metrics.
 #[expect(clippy::cast_precision_loss, reason = "of a few workers")]
-fn count(spares: &[Started]) {
+fn count(spares: &[StartedWorker]) {
     metrics::gauge!("label_studio_ml_workers_spare").set(spares.len() as f64);
 }

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use label_studio_ml::wire::frame::{FrameError, PREFIX, Prefix};
+use label_studio_ml::wire::frame::{FrameError, FramePrefix, PREFIX_LENGTH};
 use label_studio_ml::wire::protocol::{FromWorker, ToWorker};
 use label_studio_ml::wire::{server_end, worker_end};
 use libfuzzer_sys::fuzz_target;
@@ -30,8 +30,8 @@ fuzz_target!(|data: &[u8]| {
 /// A reader makes room for what a prefix announces, up to the caps. Making a gigabyte of room for
 /// every second input would test the system's allocator and nothing else.
 fn announces_too_much(mut bytes: &[u8]) -> bool {
-    while let Some((prefix, rest)) = bytes.split_first_chunk::<PREFIX>() {
-        let Ok(Prefix { header, body, .. }) = Prefix::decode(*prefix) else { return false };
+    while let Some((prefix, rest)) = bytes.split_first_chunk::<PREFIX_LENGTH>() {
+        let Ok(FramePrefix { header, body, .. }) = FramePrefix::decode(*prefix) else { return false };
         if header + body > 2 * MOST {
             return true;
         }
@@ -79,7 +79,7 @@ fn to_server(bytes: &[u8]) {
     }
 }
 
-fn opened(stream: UnixStream) -> (server_end::Sender, server_end::Receiver) {
+fn opened(stream: UnixStream) -> (server_end::MessageSender, server_end::MessageReceiver) {
     stream.set_nonblocking(true).expect("a socket");
     server_end::open(tokio::net::UnixStream::from_std(stream).expect("a runtime"))
 }

@@ -71,98 +71,98 @@ impl Channel {
     fn take(
         &self,
         mut stream: &UnixStream,
-        dispatch: &Dispatch<usize>,
-        by: Option<ThreadId>,
+        scheduler: &Scheduler<usize>,
+        by: Option<PredictThreadId>,
     ) -> bool {
         let mut step = [0; 2];
         if stream.read_exact(&mut step).is_err() {
             return false;
         }
-        let model = ModelId::from(step[1]);
+        let model = ModelId(step[1].into());
         match step[0] {
-            PUSH => dispatch.push(model, self.read.fetch_add(1, Ordering::Relaxed), by),
-            FORGET => dispatch.forget(model),
-            _ => dispatch.close(),
+            PUSH => scheduler.push(model, self.read.fetch_add(1, Ordering::Relaxed), by),
+            FORGET => scheduler.forget(model),
+            _ => scheduler.close(),
         }
         true
     }
 }
 
-/// The lookout, as `runtime` runs it.
-fn look_out(dispatch: &Dispatch<usize>, channel: &Channel) {
+/// The fallback reader, as `runtime` runs it.
+fn read_as_fallback(scheduler: &Scheduler<usize>, channel: &Channel) {
     loop {
         let stream = channel.stream.lock().unwrap();
         loop {
-            while dispatch.any_waits() && !channel.comes_within(&stream, LOOK_AFTER) {
-                dispatch.hasten();
+            while scheduler.any_waits() && !channel.comes_within(&stream, STALL_CHECK) {
+                scheduler.wake_stalled();
             }
-            if !channel.take(&stream, dispatch, None) {
+            if !channel.take(&stream, scheduler, None) {
                 return;
             }
-            if dispatch.hand_over() {
+            if scheduler.hand_over_reading() {
                 break;
             }
         }
         drop(stream);
-        dispatch.look();
+        scheduler.wait_for_reading();
     }
 }
 
 /// A predict thread, as `runtime` runs it. Says what it ran.
 fn take_work(
-    dispatch: &Dispatch<usize>,
+    scheduler: &Scheduler<usize>,
     channel: &Channel,
     by_thread: bool,
     making: Making,
 ) -> Vec<usize> {
-    let thread = dispatch.register();
+    let thread = scheduler.register();
     let mut ran = Vec::new();
     loop {
-        match dispatch.next(thread, PATIENCE) {
-            Next::Item { model, item } => {
-                if by_thread && !dispatch.holds(thread, model) {
+        match scheduler.next(thread, PATIENCE) {
+            NextStep::Item { model, item } => {
+                if by_thread && !scheduler.holds(thread, model) {
                     let cost = Duration::from_micros(making.takes);
                     thread::sleep(cost);
                     if item.is_multiple_of(making.fails) {
-                        dispatch.not_made(model);
+                        scheduler.not_made(model);
                     } else {
-                        dispatch.made(thread, model, cost);
+                        scheduler.made(thread, model, cost);
                     }
                 }
                 ran.push(item);
-                dispatch.done(thread);
+                scheduler.done(thread);
             }
-            Next::Read(until) => {
+            NextStep::Read(until) => {
                 let stream = channel.stream.lock().unwrap();
                 let patience = until.saturating_duration_since(Instant::now());
                 if channel.comes_within(&stream, patience) {
-                    channel.take(&stream, dispatch, Some(thread));
+                    channel.take(&stream, scheduler, Some(thread));
                 }
             }
-            Next::Forget(_) | Next::Idle => {}
-            Next::Closed => break,
+            NextStep::Forget(_) | NextStep::Idle => {}
+            NextStep::Closed => break,
         }
     }
-    dispatch.leave(thread);
+    scheduler.leave(thread);
     ran
 }
 
 fn play(by_thread: bool, threads: usize, making: Making, steps: Vec<Step>) -> TestCaseResult {
-    let dispatch = Arc::new(Dispatch::new(by_thread));
+    let scheduler = Arc::new(Scheduler::new(by_thread));
     let (mut server, worker) = UnixStream::pair().unwrap();
     let wakeup = Arc::new(Wakeup::new().unwrap());
-    dispatch.let_read(Arc::clone(&wakeup));
+    scheduler.allow_reading(Arc::clone(&wakeup));
     let channel =
         Arc::new(Channel { stream: Mutex::new(worker), wakeup, read: AtomicUsize::new(0) });
     let (report, ended) = mpsc::channel();
     for _ in 0..threads {
-        let (dispatch, channel) = (Arc::clone(&dispatch), Arc::clone(&channel));
+        let (scheduler, channel) = (Arc::clone(&scheduler), Arc::clone(&channel));
         let report = report.clone();
-        thread::spawn(move || report.send(take_work(&dispatch, &channel, by_thread, making)));
+        thread::spawn(move || report.send(take_work(&scheduler, &channel, by_thread, making)));
     }
-    let lookout = thread::spawn({
-        let dispatch = Arc::clone(&dispatch);
-        move || look_out(&dispatch, &channel)
+    let fallback_reader = thread::spawn({
+        let scheduler = Arc::clone(&scheduler);
+        move || read_as_fallback(&scheduler, &channel)
     });
     let mut pushed = 0;
     for step in steps {
@@ -179,12 +179,12 @@ fn play(by_thread: bool, threads: usize, making: Making, steps: Vec<Step>) -> Te
     let mut ran = Vec::new();
     for _ in 0..threads {
         let one = ended.recv_timeout(HANGS);
-        prop_assert!(one.is_ok(), "a thread sleeps while something waits: {dispatch:?}");
+        prop_assert!(one.is_ok(), "a thread sleeps while something waits: {scheduler:?}");
         ran.extend(one.unwrap());
     }
-    dispatch.wait_drained();
+    scheduler.wait_drained();
     drop(server);
-    prop_assert!(lookout.join().is_ok());
+    prop_assert!(fallback_reader.join().is_ok());
     prop_assert_eq!(ran.len(), pushed);
     prop_assert_eq!(ran.into_iter().collect::<BTreeSet<_>>().len(), pushed);
     Ok(())

@@ -13,7 +13,7 @@ use crate::testing::in_time;
 
 const THREADS: usize = 2;
 const SLOTS: usize = 3;
-const BOUNDS: Bounds = Bounds { in_all: 6, of_project: 4 };
+const BOUNDS: QueueBounds = QueueBounds { total: 6, per_project: 4 };
 
 /// What may happen.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +52,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-type Asking = Pin<Box<dyn Future<Output = Result<Permit, Full>>>>;
+type Asking = Pin<Box<dyn Future<Output = Result<Permit, QueueFull>>>>;
 
 struct Crowd {
     pool: Arc<Pool>,
@@ -72,7 +72,7 @@ impl Crowd {
                 match look(&mut asking) {
                     Poll::Ready(Ok(permit)) => self.permits.push(permit),
                     Poll::Ready(Err(_)) => {
-                        prop_assert!(self.pool.waiting() >= BOUNDS.of_project, "room is left");
+                        prop_assert!(self.pool.waiting() >= BOUNDS.per_project, "room is left");
                     }
                     Poll::Pending => self.asking.push(asking),
                 }
@@ -130,25 +130,25 @@ impl Crowd {
         Ok(())
     }
 
-    fn new_worker(&mut self, is_thread_safe: bool) -> Arc<Worker> {
+    fn new_worker(&mut self, is_thread_safe: bool) -> Arc<WorkerHandle> {
         self.incarnations += 1;
         worker(self.incarnations, is_thread_safe)
     }
 
-    fn ready(&self, index: usize) -> Option<Arc<Worker>> {
+    fn ready(&self, index: usize) -> Option<Arc<WorkerHandle>> {
         let workers = self.pool.workers();
         (!workers.is_empty()).then(|| Arc::clone(&workers[index % workers.len()]))
     }
 }
 
-fn look(asking: &mut Asking) -> Poll<Result<Permit, Full>> {
+fn look(asking: &mut Asking) -> Poll<Result<Permit, QueueFull>> {
     asking.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
 fn play(steps: Vec<Step>) -> TestCaseResult {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _inside = runtime.enter();
-    let pool = Pool::new(SLOTS, Places::of_threads(THREADS), BOUNDS);
+    let pool = Pool::new(SLOTS, WorkerCapacity::of_threads(THREADS), BOUNDS);
     let mut crowd = Crowd { pool, asking: Vec::new(), permits: Vec::new(), incarnations: 0 };
     for step in steps {
         crowd.take(step)?;

@@ -1,0 +1,124 @@
+//! Starting worker processes: spawn, hello, import.
+//!
+//! In: how a process is launched and configured. Out: a process that has imported its class, with a handle
+//! to call it, or the reason why there is none.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::wire::frame::FrameError;
+use crate::wire::keys::KeyRequest;
+use crate::wire::protocol::{ClassInfo, Configure, FromWorker, ImportFailure, PROTOCOL, ToWorker};
+use crate::wire::server_end::{self, MessageReceiver, MessageSender};
+use crate::workers::STOP_GRACE;
+use crate::workers::handle::{Incarnation, WorkerHandle};
+use crate::workers::key_keeper::{KeyKeeper, answer_key};
+use crate::workers::output::job::CurrentJob;
+use crate::workers::output::{self, OutputOrigin};
+use crate::workers::process::{Launch, SpawnedWorker, WorkerProcess};
+
+static INCARNATIONS: AtomicU64 = AtomicU64::new(1);
+
+/// A process that imported its class. Dropping it ends the process.
+#[derive(Debug)]
+pub struct StartedWorker {
+    pub process: WorkerProcess,
+    pub worker: Arc<WorkerHandle>,
+}
+
+/// Starts a worker and goes through the import; the output of the process goes to the log.
+pub async fn start_worker(
+    launch: &Launch,
+    configure: Configure,
+    origin: OutputOrigin,
+    keeper: Option<&Arc<dyn KeyKeeper>>,
+) -> Result<StartedWorker, StartError> {
+    let SpawnedWorker { mut process, channel, stdout, stderr } =
+        launch.spawn().map_err(FrameError::from)?;
+    if let Some(pipe) = stdout {
+        tokio::spawn(output::log(pipe, origin.clone()));
+    }
+    if let Some(pipe) = stderr {
+        tokio::spawn(output::log(pipe, origin.clone()));
+    }
+    let (sender, mut receiver) = server_end::open(channel);
+    let greeted = greet(&sender, &mut receiver, configure, keeper).await;
+    let class = match greeted {
+        // The channel of a dead process is closed before its death is known.
+        Err(StartError::Closed) => {
+            let end = process.end(STOP_GRACE).await;
+            return Err(StartError::Ended(end));
+        }
+        class => class?,
+    };
+    let incarnation = Incarnation(INCARNATIONS.fetch_add(1, Ordering::Relaxed));
+    let of = (origin.worker, origin.job);
+    let worker =
+        Arc::new(WorkerHandle::new(incarnation, of, process.pid, class, sender, keeper.cloned()));
+    tokio::spawn({
+        let worker = Arc::clone(&worker);
+        async move { worker.receive(receiver).await }
+    });
+    Ok(StartedWorker { process, worker })
+}
+
+/// What every model worker is started with.
+#[derive(Debug, Clone)]
+pub(super) struct WorkerTemplate {
+    pub(super) launch: Launch,
+    pub(super) configure: Configure,
+    pub(super) keeper: Arc<dyn KeyKeeper>,
+}
+
+impl WorkerTemplate {
+    pub(super) async fn start(&self, name: String) -> Result<StartedWorker, StartError> {
+        let origin = OutputOrigin { worker: name, job: CurrentJob::default() };
+        start_worker(&self.launch, self.configure.clone(), origin, Some(&self.keeper)).await
+    }
+}
+
+/// Why a worker never became ready.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error("{}", .0.message)]
+    Import(ImportFailure),
+    #[error("the worker speaks version {0} of the protocol, the server {PROTOCOL}")]
+    Protocol(u32),
+    #[error("it closed its channel before the script was imported")]
+    Closed,
+    #[error("importing the script ended its process: it {0}")]
+    Ended(String),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+/// Goes through `hello`, `configure` and the import.
+async fn greet(
+    sender: &MessageSender,
+    receiver: &mut MessageReceiver,
+    configure: Configure,
+    keeper: Option<&Arc<dyn KeyKeeper>>,
+) -> Result<ClassInfo, StartError> {
+    match receiver.receive().await? {
+        Some((FromWorker::Hello { protocol: PROTOCOL, .. }, _)) => {}
+        Some((FromWorker::Hello { protocol, .. }, _)) => {
+            return Err(StartError::Protocol(protocol));
+        }
+        _ => return Err(StartError::Closed),
+    }
+    sender.send(&ToWorker::Configure(configure), Bytes::new()).await?;
+    loop {
+        match receiver.receive().await? {
+            Some((FromWorker::ClassReady(class), _)) => return Ok(class),
+            Some((FromWorker::ClassFailed(failure), _)) => return Err(StartError::Import(failure)),
+            Some((FromWorker::Key { request, ask, project, key }, value)) => {
+                answer_key(sender, keeper, request, KeyRequest { ask, project, key, value });
+            }
+            Some(_) => {}
+            None => return Err(StartError::Closed),
+        }
+    }
+}
