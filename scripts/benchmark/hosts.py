@@ -13,7 +13,7 @@ from processes import Running, free_port
 HERE = Path(__file__).parent
 MODELS, APPS = HERE / "models", HERE / "apps"
 OURS = "label-studio-ml"
-#: The original as it can be installed, which serves generation 1, and its newest source.
+#: The original as it can be installed, which serves API v1, and its newest source.
 FIRST, FIRST_START, SECOND = "upstream 1.0.9", "upstream 1.0.9 start", "upstream v2"
 GUNICORN = ["--workers", "1", "--threads", "8", "--timeout", "0", "--log-level", "warning"]
 
@@ -27,7 +27,7 @@ class Host:
     venv: str
     #: Arguments after the environment's `bin/`, for a port and a project folder.
     command: Callable[[int, Path], list[str]]
-    #: Generations of `LabelStudioMLBase` that it serves; none if it serves functions.
+    #: APIs of `LabelStudioMLBase` (1, 2) that it serves; none if it serves functions.
     generations: tuple[int, ...] = ()
 
 
@@ -85,7 +85,7 @@ class Setup:
     #: Options of our `start`.
     options: tuple[str, ...] = ()
     env: dict[str, str] = field(default_factory=dict)
-    #: Generation of the class; the newest one that the server serves, unless it is given.
+    #: API of the class; the newest one that the server serves, unless it is given.
     generation: int | None = None
 
 

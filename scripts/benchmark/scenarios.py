@@ -141,7 +141,7 @@ def _all() -> list[Scenario]:
         ),
         Scenario(
             name="start",
-            title="Cold start of a class of generation 1",
+            title="Cold start of a class of API v1",
             measure=measures.cold_start,
             contenders=contenders((OURS, FIRST, FIRST_START), replace(trivial, generation=1)),
             baseline=(FIRST_START,),

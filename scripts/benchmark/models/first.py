@@ -1,4 +1,4 @@
-"""The model as a class of generation 1, which imports nothing heavy."""
+"""The model as a class of API v1, which imports nothing heavy."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The model as a class of generation 2, for the original package and for this one."""
+"""The model as a class of API v2, for the original package and for this one."""
 
 import os
 import time
