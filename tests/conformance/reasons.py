@@ -105,10 +105,10 @@ NO_DATE = because(
 )
 
 # Requests and errors.
-_NO_JSON = "body that is no JSON"
+_NO_JSON = "body that is not JSON"
 _NO_MEDIA_TYPE = "content type other than JSON, or none"
 _NO_OBJECT = (
-    "JSON that is no object; a field missing or of the wrong type; a labelling config that is not"
+    "JSON that is not an object; a field missing or of the wrong type; a labelling config that is not"
     " well-formed"
 )
 BAD_INPUT = because(
@@ -226,7 +226,7 @@ ELSEWHERE: dict[str, str] = {
         "tests/conformance/test_v1_differential.py::test_our_reason_phrase_is_the_detail"
     ),
     # About what lies on the disk.
-    "a project key that is no file name": (
+    "a project key that is not a file name": (
         "tests/python/test_http.py::test_a_project_key_writes_nothing_outside_the_model_folder"
     ),
     # The original reads any amount.

@@ -1,4 +1,4 @@
-"""Every intended difference from the recorded answers of generation 2, and the row that says so to users.
+"""Every intended difference from the recorded answers of API v2, and the row that says so to users.
 
 The first cells of rows in docs/compatibility.md name the reasons.
 """
@@ -73,8 +73,8 @@ PLACE = "`set`, `bytes` and the like in a result of API v2"
 MIXED = "keys of different types in a result"
 BUMP = "`bump_model_version`"
 NULL_PARAMS = "`params: null`"
-XML = "the words of an error about a labelling config"
-EXTRA = "`extra_params` that is no text"
+XML = "the wording of an error about a labelling config"
+EXTRA = "`extra_params` that is not text"
 
 
 def _both() -> Table:
@@ -107,10 +107,10 @@ IN_PROCESS: Table = _both() | {
 HEALTH = "/health and /"
 MORE_ROUTES = "/is_training, /versions, /jobs, /train"
 ERRORS = "400, 404, 405 of a path or method"
-BAD_INPUT = "a body that is no JSON, no object, or of another content type"
+BAD_INPUT = "a body that is not JSON, not an object, or of another content type"
 PROJECT = "`project` absent, null or an object"
 EMPTY_CONFIG = "`label_config` empty"
-CONFIG_STATUS = "a labelling config that is no XML"
+CONFIG_STATUS = "a labelling config that is not XML"
 LEAVES = "the model calls `sys.exit`"
 ADDRESS = "`flask.request.remote_addr`"
 TRAINS = "/webhook that trains, in API v2"
