@@ -104,8 +104,16 @@ class Browser:
         """Wait until JavaScript on the page returns something; return that."""
         return self.wait(lambda driver: driver.execute_script(script), what)
 
+    def resize(self, width: int, height: int) -> None:
+        """Make the window that large, with its frame."""
+        self._driver.set_window_size(width, height)
+
+    def save(self, path: Path) -> None:
+        """Write what can be seen now to a PNG file."""
+        assert self._driver.save_screenshot(str(path)), path
+
     def shot(self, name: str) -> None:
         """Keep what can be seen now."""
         SCREENSHOTS.mkdir(exist_ok=True)
         self._shots += 1
-        self._driver.save_screenshot(str(SCREENSHOTS / f"{self._shots:02}-{name}.png"))
+        self.save(SCREENSHOTS / f"{self._shots:02}-{name}.png")
