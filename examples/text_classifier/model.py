@@ -18,11 +18,11 @@ from urllib.parse import quote
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
+from store import AnnotationStore
 
 from label_studio_ml.model import LabelStudioMLBase
 from label_studio_ml.response import ModelResponse
 from label_studio_ml.utils import DATA_UNDEFINED_NAME
-from store import AnnotationStore
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from model import COLLECTED, TextClassifier, load, replace_file
-
 from store import AnnotationStore
 
 CONFIG = Path(__file__).with_name("label_config.xml").read_text()
