@@ -169,7 +169,7 @@ impl From<ModelError> for ApiError {
             ),
             ModelErrorKind::ConfigMalformed => (
                 StatusCode::UNPROCESSABLE_ENTITY,
-                format!("the labelling config is not well-formed ({said})"),
+                format!("the labelling config cannot be read: {}", error.message),
             ),
             ModelErrorKind::Request => (StatusCode::BAD_REQUEST, said),
         };

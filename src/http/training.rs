@@ -99,7 +99,7 @@ async fn queue_tasks(app: App, bytes: Bytes, wait: Option<Duration>) -> Result<R
     let label_config = fields.config("label_config")?;
     fields.object("params")?;
     if let Err(error) = parse(label_config.as_deref().unwrap_or_default(), Dialect::Tools) {
-        let detail = format!("the labelling config is not well-formed ({error})");
+        let detail = format!("the labelling config cannot be read: {error}");
         return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
     let (class, versions) = app.serving.ready().await?;

@@ -48,14 +48,17 @@ impl Loaded {
         });
         made.map_err(|error| {
             let label_config = model.spec.label_config.as_deref().unwrap_or_default();
-            let kind = if parse(label_config, Dialect::Tools).is_err() {
-                ModelErrorKind::ConfigMalformed
-            } else if label_config.is_empty() {
-                ModelErrorKind::ConfigMissing
-            } else {
-                ModelErrorKind::Construct
-            };
-            model_error(py, &error, kind)
+            match parse(label_config, Dialect::Tools) {
+                // User code may have failed for it in words of its own.
+                Err(malformed) => ModelError {
+                    message: malformed.to_string(),
+                    ..model_error(py, &error, ModelErrorKind::ConfigMalformed)
+                },
+                Ok(_) if label_config.is_empty() => {
+                    model_error(py, &error, ModelErrorKind::ConfigMissing)
+                }
+                Ok(_) => model_error(py, &error, ModelErrorKind::Construct),
+            }
         })
     }
 

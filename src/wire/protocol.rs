@@ -354,7 +354,7 @@ pub enum ModelErrorKind {
     Construct,
     /// The constructor raised, and there was no labelling config to give it.
     ConfigMissing,
-    /// The labelling config is not well-formed.
+    /// The labelling config cannot be read.
     ConfigMalformed,
     /// `predict` or `fit` raised.
     Raised,

@@ -408,7 +408,7 @@ differ(
     "train with a broken config",
     "train",
     failed("LabelStudioXMLSyntaxErrorSentryIgnored: "),
-    refused(422, "the labelling config is not well-formed"),
+    refused(422, "the labelling config cannot be read: "),
     BAD_INPUT,
 )
 differ("two slashes", "health", ok(_OLD_HEALTH), ok(HEALTH), SWITCH)
@@ -450,7 +450,7 @@ differ(
     "missing fields",
     "setup, broken schema",
     failed("LabelStudioXMLSyntaxErrorSentryIgnored: "),
-    failed("not well-formed", "LabelStudioXMLSyntaxErrorSentryIgnored: ", status=422),
+    failed("the labelling config cannot be read: ", status=422),
     BAD_INPUT,
 )
 _UNTRAINED = with_config(CONFIG, train_output={}, kwargs={})

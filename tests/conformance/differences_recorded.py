@@ -181,7 +181,7 @@ _everywhere("E train project dict", refused(422, "`project` must be a string"), 
 _everywhere("E train bad label", QUEUED, ASYNC)
 _everywhere(
     "E setup bad xml",
-    failed("not well-formed", "LabelStudioXMLSyntaxErrorSentryIgnored: ", status=422),
+    failed("the labelling config cannot be read: ", status=422),
     BAD_INPUT,
 )
 _everywhere("E 404", refused(404, "no such path: /nope"), JSON_ERRORS)

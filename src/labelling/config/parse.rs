@@ -41,7 +41,7 @@ pub fn parse(config: &str, dialect: Dialect) -> Result<LabelConfig> {
     let mut reading = Reading::new(dialect);
     let tags = document.root_element().descendants();
     for node in tags.filter(Node::is_element) {
-        reading.visit(node, &Tag::read(node, &prepared.dtd))?;
+        reading.visit(node)?;
     }
     reading.finish()
 }
@@ -85,7 +85,8 @@ impl Reading {
         }
     }
 
-    fn visit(&mut self, node: Node<'_, '_>, tag: &Tag<'_>) -> Result<()> {
+    fn visit(&mut self, node: Node<'_, '_>) -> Result<()> {
+        let tag = Tag(node);
         let parent = node.parent().map(|parent| parent.id());
         while let Some(last) = self.ancestors.last()
             && Some(last.node) != parent
@@ -93,7 +94,7 @@ impl Reading {
             self.ancestors.pop();
         }
         // A variable stays in force after its Repeater is closed.
-        if let Some(flag) = tag.index_flag() {
+        if let Some(flag) = tag.get("indexFlag") {
             self.variables.insert(flag.to_owned());
         }
         let name = tag.filled("name");
@@ -115,7 +116,7 @@ impl Reading {
     /// A tag with name and `toName`, whatever it is called, except `Filter`. A
     /// later control of the same name replaces the earlier one, keeps its place
     /// and its labels.
-    fn control(&mut self, name: &str, to_name: &str, tag: &Tag<'_>) -> Result<()> {
+    fn control(&mut self, name: &str, to_name: &str, tag: Tag<'_>) -> Result<()> {
         let strings = 3 + to_name.matches(',').count();
         let (attributes, bytes) = tag.attributes_size();
         self.spend(strings + attributes, to_name.len() + name.len() + tag.name_length() + bytes)?;
@@ -166,7 +167,7 @@ impl Reading {
 
     /// An input needs a value (label-studio-tools), or a value or a value list
     /// (label-studio-sdk). There a `value` attribute wins even if it is empty.
-    fn source(&self, tag: &Tag<'_>) -> Option<InputSource> {
+    fn source(&self, tag: Tag<'_>) -> Option<InputSource> {
         let bare = |value: &str| value.trim_start_matches('$').to_owned();
         let value = tag.get("value");
         match self.dialect {
@@ -179,7 +180,7 @@ impl Reading {
         }
     }
 
-    fn input(&mut self, name: &str, source: InputSource, tag: &Tag<'_>) -> Result<()> {
+    fn input(&mut self, name: &str, source: InputSource, tag: Tag<'_>) -> Result<()> {
         self.spend(2, tag.name_length() + name.len())?;
         let value_type = match self.dialect {
             Dialect::Tools => None,
@@ -192,7 +193,7 @@ impl Reading {
 
     /// A label belongs to the nearest tag around it whose name is that of a
     /// control by then; without one, or without a value, it is dropped.
-    fn label(&mut self, tag: &Tag<'_>) -> Result<()> {
+    fn label(&mut self, tag: Tag<'_>) -> Result<()> {
         let control = self.ancestors.iter().rev().find_map(|tag| tag.control);
         let mut key = tag.filled("alias").or_else(|| tag.filled("value"));
         if self.dialect == Dialect::Sdk {
@@ -236,7 +237,7 @@ impl Reading {
 
 /// Only a control shown per region has conditions, and of them the first that
 /// is filled in counts.
-fn conditional(tag: &Tag<'_>) -> Option<Conditional> {
+fn conditional(tag: Tag<'_>) -> Option<Conditional> {
     if tag.get("perRegion") != Some("true") {
         return None;
     }

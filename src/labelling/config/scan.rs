@@ -121,7 +121,7 @@ pub(super) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn rest(&self) -> &'a str {
+    fn rest(&self) -> &'a str {
         &self.source[self.pos..]
     }
 
@@ -149,20 +149,6 @@ impl<'a> Cursor<'a> {
         skipped > 0
     }
 
-    pub(super) fn expect_space(&mut self) -> Result<(), LabelConfigError> {
-        if self.space() { Ok(()) } else { Err(self.fail("white space is missing")) }
-    }
-
-    pub(super) fn name(&mut self) -> Result<&'a str, LabelConfigError> {
-        let rest = self.rest();
-        let end = rest.find(|char: char| !is_name_char(char)).unwrap_or(rest.len());
-        if !rest.starts_with(is_name_start) {
-            return Err(self.fail("a name is missing"));
-        }
-        self.pos += end;
-        Ok(&rest[..end])
-    }
-
     /// The text between two equal quotes.
     pub(super) fn quoted(&mut self) -> Result<&'a str, LabelConfigError> {
         let rest = self.rest();
@@ -177,25 +163,14 @@ impl<'a> Cursor<'a> {
             None => Err(self.fail("a quote is never closed")),
         }
     }
-
-    /// Skips a construct that begins here and ends with `close`.
-    pub(super) fn skip_past(&mut self, close: &str) -> Result<&'a str, LabelConfigError> {
-        let rest = self.rest();
-        let Some(length) = rest.find(close) else {
-            return Err(self.fail(format!("'{close}' is missing")));
-        };
-        self.pos += length + close.len();
-        Ok(&rest[..length + close.len()])
-    }
 }
 
 pub(super) fn is_space(char: char) -> bool {
     matches!(char, ' ' | '\t' | '\r' | '\n')
 }
 
-/// Wider than XML for characters beyond ASCII: such names occur in declarations
-/// only, where they match a name elsewhere or nothing.
-pub(super) fn is_name_start(char: char) -> bool {
+/// Wider than XML for characters beyond ASCII, which the XML library judges.
+fn is_name_start(char: char) -> bool {
     char.is_ascii_alphabetic()
         || matches!(char, '_' | ':')
         || (!char.is_ascii() && is_xml_char(char))
@@ -208,40 +183,4 @@ pub(super) fn is_name_char(char: char) -> bool {
 /// The characters that XML 1.0 admits at all.
 pub(super) fn is_xml_char(char: char) -> bool {
     is_space(char) || (char >= ' ' && !matches!(char, '\u{FFFE}' | '\u{FFFF}'))
-}
-
-/// A reference at the start of a text, and how many bytes it takes.
-pub(super) enum Reference<'a> {
-    Char(char, usize),
-    Entity(&'a str, usize),
-}
-
-/// Reads `&name;`, `&#10;` or `&#xA;`; `None` if it is malformed.
-pub(super) fn reference(text: &str) -> Option<Reference<'_>> {
-    let inner = &text[1..text.find(';')?];
-    let length = inner.len() + 2;
-    let Some(number) = inner.strip_prefix('#') else {
-        let known = match inner {
-            "lt" => '<',
-            "gt" => '>',
-            "amp" => '&',
-            "quot" => '"',
-            "apos" => '\'',
-            _ if inner.starts_with(is_name_start) && inner.chars().all(is_name_char) => {
-                return Some(Reference::Entity(inner, length));
-            }
-            _ => return None,
-        };
-        return Some(Reference::Char(known, length));
-    };
-    let (digits, radix) = match number.strip_prefix('x') {
-        Some(digits) => (digits, 16),
-        None => (number, 10),
-    };
-    if !digits.starts_with(|char: char| char.is_digit(radix)) {
-        return None;
-    }
-    let code = u32::from_str_radix(digits, radix).ok()?;
-    let char = char::from_u32(code).filter(|char| is_xml_char(*char))?;
-    Some(Reference::Char(char, length))
 }

@@ -2,20 +2,18 @@
 //!
 //! In: the text of a configuration. Out: a tree as lxml would build it, or a
 //! refusal. The XML library sees only what cannot make it slow: the declaration
-//! and the DTD are read here, and depth, size and the places where the library
-//! is quadratic are checked beforehand.
-
-use std::borrow::Cow;
+//! is read here, and depth, size and the places where the library is quadratic
+//! are checked beforehand.
 
 use roxmltree::{Document, ParsingOptions};
 
-use super::dtd::Dtd;
 use super::error::{LabelConfigError, line_and_column};
-use super::limits::MAX_CONFIG_BYTES;
-use super::scan::{Cursor, Piece, Pieces, attributes, is_name_char, is_space, reference};
+use super::scan::{Cursor, Piece, Pieces, attributes, is_name_char, is_space, is_xml_char};
 
 type Result<T> = std::result::Result<T, LabelConfigError>;
 
+/// libxml2 refuses a single text of this size; here it is the whole document.
+pub const MAX_CONFIG_BYTES: usize = 10_000_000;
 /// Nested tags; libxml2's limit.
 const MAX_DEPTH: usize = 256;
 /// Occurrences of `<` and `=`, for which the library reserves memory up front.
@@ -31,16 +29,17 @@ const MAX_URI_BYTES: usize = 300;
 /// What a URI may contain besides ASCII letters and digits.
 const URI_MARKS: &[u8] = b"-._~:/?#[]@!$'()*+,;=%";
 const BAD_NUMBER: &str = "a character given by number does not exist in XML";
+const DOCUMENT_TYPE: &str =
+    "<!DOCTYPE> is not allowed, as in Label Studio: remove it and write out its entities";
 
 /// A text that the XML library may read.
 pub(super) struct Prepared<'a> {
-    text: Cow<'a, str>,
+    text: &'a str,
     /// Lines and columns of the configuration that precede `text`.
     skipped: (usize, usize),
-    pub(super) dtd: Dtd,
 }
 
-/// Takes the declaration and the DTD off a configuration and checks the rest.
+/// Takes the declaration off a configuration and checks the rest.
 pub(super) fn prepare(config: &str) -> Result<Prepared<'_>> {
     if config.len() > MAX_CONFIG_BYTES {
         return Err(too_large(format!("over {MAX_CONFIG_BYTES} bytes")));
@@ -51,17 +50,7 @@ pub(super) fn prepare(config: &str) -> Result<Prepared<'_>> {
     let text = config.strip_prefix('\u{FEFF}').unwrap_or(config);
     let start = declaration(text)?;
     let (line, column) = line_and_column(text, start);
-    let skipped = (line - 1, column - 1);
-
-    let doctype = end_of_prolog(text, start);
-    let (body, dtd) = if text[doctype..].starts_with("<!DOCTYPE") {
-        let (dtd, end) = Dtd::read(text, doctype)?;
-        let head = &text[start..doctype];
-        (Cow::Owned(head.to_owned() + &dtd.expand(text, end)?), dtd)
-    } else {
-        (Cow::Borrowed(&text[start..]), Dtd::default())
-    };
-    let prepared = Prepared { text: body, skipped, dtd };
+    let prepared = Prepared { text: &text[start..], skipped: (line - 1, column - 1) };
     prepared.check()?;
     Ok(prepared)
 }
@@ -72,11 +61,11 @@ impl Prepared<'_> {
             nodes_limit: u32::try_from(MAX_TAGS * 2).unwrap_or(u32::MAX),
             ..ParsingOptions::default()
         };
-        Document::parse_with_options(&self.text, options).map_err(|error| self.explain(&error))
+        Document::parse_with_options(self.text, options).map_err(|error| self.explain(&error))
     }
 
     fn at(&self, offset: usize, message: impl Into<String>) -> LabelConfigError {
-        self.positioned(line_and_column(&self.text, offset), message)
+        self.positioned(line_and_column(self.text, offset), message)
     }
 
     fn positioned(
@@ -93,10 +82,7 @@ impl Prepared<'_> {
     }
 
     fn check(&self) -> Result<()> {
-        let text = &*self.text;
-        if text.len() > MAX_CONFIG_BYTES {
-            return Err(too_large(format!("over {MAX_CONFIG_BYTES} bytes")));
-        }
+        let text = self.text;
         if text.matches('<').count() > MAX_TAGS {
             return Err(too_large(format!("over {MAX_TAGS} tags")));
         }
@@ -126,6 +112,9 @@ impl Prepared<'_> {
                 }
                 Piece::Text(text) if !has_valid_numbers(text) => {
                     return Err(self.at(offset, BAD_NUMBER));
+                }
+                Piece::Broken(raw) if raw.starts_with("<!DOCTYPE") => {
+                    return Err(self.at(offset, DOCUMENT_TYPE));
                 }
                 Piece::Text(_) | Piece::Opaque(_) | Piece::Broken(_) => {}
             }
@@ -202,7 +191,7 @@ impl Prepared<'_> {
 
     fn unclosed(&self) -> LabelConfigError {
         let mut open = Vec::new();
-        for (offset, piece) in Pieces::new(&self.text) {
+        for (offset, piece) in Pieces::new(self.text) {
             match piece {
                 Piece::Open(tag) => open.push((offset, tag)),
                 Piece::Close(_) => drop(open.pop()),
@@ -279,18 +268,6 @@ fn pseudo_attribute<'a>(cursor: &mut Cursor<'a>, name: &str) -> Result<Option<&'
     cursor.quoted().map(Some)
 }
 
-/// Where comments, instructions and white space in front of the rest end.
-fn end_of_prolog(text: &str, start: usize) -> usize {
-    Pieces::new(&text[start..])
-        .find_map(|(offset, piece)| match piece {
-            Piece::Instruction(_) => None,
-            Piece::Opaque(raw) if raw.starts_with("<!--") => None,
-            Piece::Text(raw) if raw.trim_start_matches(is_space).is_empty() => None,
-            _ => Some(start + offset),
-        })
-        .unwrap_or(text.len())
-}
-
 /// What libxml2 minds about an attribute and the library does not.
 fn attribute_fault(name: &str, value: &str) -> Option<&'static str> {
     if name.starts_with(':') {
@@ -316,7 +293,18 @@ fn attribute_fault(name: &str, value: &str) -> Option<&'static str> {
 
 /// Whether each character given by number is one that XML admits.
 fn has_valid_numbers(text: &str) -> bool {
-    text.match_indices("&#").all(|(position, _)| reference(&text[position..]).is_some())
+    text.match_indices("&#").all(|(position, _)| is_valid_number(&text[position + 2..]))
+}
+
+/// Whether a text begins with `10;` or `xA;`, the number of a character that XML admits.
+fn is_valid_number(text: &str) -> bool {
+    let Some((number, _)) = text.split_once(';') else { return false };
+    let (digits, radix) = match number.strip_prefix('x') {
+        Some(digits) => (digits, 16),
+        None => (number, 10),
+    };
+    digits.starts_with(|char: char| char.is_digit(radix))
+        && u32::from_str_radix(digits, radix).ok().and_then(char::from_u32).is_some_and(is_xml_char)
 }
 
 /// What libxml2 minds about a processing instruction and the library does not.

@@ -1,6 +1,6 @@
 //! Input made to hurt: it must be refused or read soon, and never panic.
 //!
-//! In: deep, large, self-multiplying and random text. Out: an answer in time,
+//! In: deep, large and random text. Out: an answer in time,
 //! on a small stack.
 
 use std::ops::Range;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::super::{self as label_config, Dialect, ErrorKind, LabelConfigError};
-use super::{choice, parse, with_dtd};
+use super::parse;
 
 /// Refused or read, but soon and on a small stack.
 fn endures(name: &'static str, config: String, expected: Option<ErrorKind>) {
@@ -39,25 +39,6 @@ fn endures_depth() {
     endures("257 deep", nested(257), Some(ErrorKind::XmlSyntax));
     endures("a million deep", nested(1_000_000), Some(ErrorKind::XmlSyntax));
     endures("never closed", "<a>".repeat(1_000_000), Some(ErrorKind::XmlSyntax));
-}
-
-#[test]
-fn endures_entity_bombs() {
-    let bomb = each(1..10, |level| {
-        let inner = format!("&e{};", level - 1).repeat(10);
-        format!(r#"<!ENTITY e{level} "{inner}">"#)
-    });
-    let bomb = format!(r#"<!ENTITY e0 "lol">{bomb}"#);
-    let refused = Some(ErrorKind::XmlSyntax);
-    endures("laughs", with_dtd(&bomb, "<View>&e9;</View>"), refused);
-    endures("laughs in a value", with_dtd(&bomb, &choice("&e9;")), refused);
-    let long = format!("<!ENTITY e '{}'>", "x".repeat(1_000_000));
-    let often = "&e;".repeat(100_000);
-    endures("blow-up", with_dtd(&long, &choice(&often)), refused);
-    let chain = each(1..30, |level| format!(r#"<!ENTITY e{level} "&e{};">"#, level - 1));
-    let chain = format!(r#"<!ENTITY e0 "x">{chain}"#);
-    endures("chain of 19", with_dtd(&chain, &choice("&e18;")), None);
-    endures("chain of 20", with_dtd(&chain, &choice("&e19;")), refused);
 }
 
 #[test]
@@ -99,19 +80,12 @@ fn fragment() -> impl Strategy<Value = String> {
         "indexFlag='{{i}}'",
         "perRegion=\"true\"",
         "<!DOCTYPE a [",
-        "<!ENTITY e \"x\">",
-        "<!ENTITY e '&f;'>",
-        "<!ENTITY f '<b/>'>",
-        "<!ATTLIST Choice value ",
-        "CDATA '&e;'>",
-        "NMTOKENS",
         "]>",
         "&e;",
         "&#65;",
         "&#",
         "&",
         ";",
-        "%p;",
         "<!--",
         "-->",
         "<![CDATA[",
@@ -135,7 +109,6 @@ fn fragment() -> impl Strategy<Value = String> {
         "😀",
         "\u{1}",
         "encoding='x'",
-        "SYSTEM 'x'",
     ]);
     prop_oneof![9 => fixed.prop_map(str::to_owned), 1 => ".{0,6}"]
 }
@@ -154,7 +127,5 @@ proptest! {
         let config = parts.concat();
         let _ = parse(&config, Dialect::Tools);
         let _ = parse(&config, Dialect::Sdk);
-        let _ = parse(&with_dtd("<!ENTITY e 'x'>", &config), Dialect::Sdk);
-        let _ = parse(&format!("<!DOCTYPE a [{config}"), Dialect::Sdk);
     }
 }
