@@ -57,6 +57,7 @@ from reasons import (
     CONFIGS,
     CREDENTIALS,
     DEFAULT_PROJECT,
+    DOCUMENT_TYPE,
     EVERY_EVENT,
     FIT_CONFIG,
     GOES_ON,
@@ -396,7 +397,14 @@ for _step, _value in (("project", "x"), ("try_fetch", False)):
 _twice = failed("TypeError: ", "predict() got multiple values for argument 'tasks'")
 differ("names of params", "tasks", _twice, _twice, NAMES_OF_PARAMS)
 
-# Configs that no parser takes.
+# Configs that a parser does not take.
+differ(
+    "config with a document type",
+    "setup",
+    ok({"model_version": VERSION}),
+    failed("<!DOCTYPE> is not allowed", status=422),
+    DOCUMENT_TYPE,
+)
 differ(
     "config with an encoding",
     "setup",

@@ -117,6 +117,10 @@ BAD_INPUT = because(
     _NO_MEDIA_TYPE,
     _NO_OBJECT,
 )
+DOCUMENT_TYPE = because(
+    "Label Studio itself refuses a document type, so no project needs one",
+    "a labelling config with a document type (`<!DOCTYPE …>`)",
+)
 MISTYPED = because(
     "a field of the wrong type is refused and named, whether or not it happens to be unused",
     "a mistyped field that happens to be harmless (`params: []`, `hostname: 7`)",

@@ -332,9 +332,11 @@ def pinned_version() -> Scenario:
 
 
 def odd_configs() -> list[Scenario]:
-    """Labelling configs that no parser takes, for a project without an instance."""
+    """Labelling configs that a parser does not take, for a project without an instance."""
     encoded = f'<?xml version="1.0" encoding="utf-8"?>{CONFIG}'
+    typed = f"<!DOCTYPE View>{CONFIG}"
     return [
+        Scenario("config with a document type", (setup(schema=typed),)),
         Scenario("config with an encoding", (setup(status=500, schema=encoded),)),
         Scenario("train with a broken config", (train(status=500, label_config=BROKEN_CONFIG),)),
     ]

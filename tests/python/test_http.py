@@ -108,7 +108,10 @@ def test_a_config_that_is_needed_and_missing_is_named(serve: Serve) -> None:
     assert "`label_config` is missing, no /setup brought one" in answer.json()["detail"]
     answer = server.setup(config="<View><Text")
     assert answer.status_code == 422
-    assert "the labelling config cannot be read: the tag <Text" in answer.json()["detail"]
+    assert (
+        "the labelling config cannot be read: the tag <View> is never closed"
+        in answer.json()["detail"]
+    )
     assert server.setup().status_code == 200
 
 

@@ -132,6 +132,13 @@ def test_testing_lets_exceptions_of_fit_through(app: Flask) -> None:
         client.post("/webhook", json=body)
 
 
+def test_a_document_type_is_an_error_of_parse_config(app: Flask) -> None:
+    with app.test_client() as client:
+        answer = predict(client, label_config=f"<!DOCTYPE View>{CHOICES}")
+    assert answer.status_code == 500
+    assert "<!DOCTYPE> is not allowed" in answer.text
+
+
 @pytest.mark.parametrize(
     ("raised", "status"), [(FileNotFoundError, 404), (AssertionError, 500), (IndexError, 500)]
 )

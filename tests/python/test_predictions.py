@@ -141,7 +141,7 @@ def test_strict_and_debug_exclude_each_other(project: Path) -> None:
 
 
 def test_every_cause_is_documented() -> None:
-    source = (ROOT / "src" / "predictions" / "finding.rs").read_text()
+    source = (ROOT / "src" / "labelling" / "check" / "finding.rs").read_text()
     enum = source.split("pub enum Cause {")[1].split("\n}")[0]
     names = re.findall(r"^    (\w+),$", enum, re.MULTILINE)
     kebab = {re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower() for name in names}

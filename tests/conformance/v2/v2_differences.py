@@ -192,6 +192,7 @@ ELSEWHERE = {
     "`model_version` set by a `fit` that fails": "tests/python/test_versions_second.py::test_a_fit_that_fails_leaves_the_version",
     "`None` in the list of results of API v2": "tests/python/test_predictions.py::test_none_for_a_task_in_api_v2",
     "NaN and infinities in a result of API v2": "tests/python/test_in_process.py::test_what_models_return_becomes_json",
+    "a labelling config with a document type in API v2": "tests/python/test_in_process.py::test_a_document_type_is_an_error_of_parse_config",
     "wrong credentials": "tests/python/test_in_process.py::test_credentials_are_asked_for_everywhere",
 }
 
