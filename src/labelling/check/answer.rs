@@ -3,8 +3,10 @@
 
 use std::collections::HashSet;
 
+use jiter::JsonValue;
+
 use super::finding::{Cause, Checked, Finding, Mended, Place};
-use super::json::{Json, Results, member, read_results};
+use super::json::{Results, member, read_results};
 use super::region;
 use super::relation;
 use super::rules::Rules;
@@ -60,7 +62,7 @@ fn judge_number(given: usize, tasks: usize) -> Option<(Cause, String)> {
 }
 
 fn check_item(
-    result: &Json<'_>,
+    result: &JsonValue<'_>,
     item: usize,
     asked: Asked<'_>,
     rules: Option<&Rules>,
@@ -68,7 +70,7 @@ fn check_item(
 ) {
     let place = Place { item, prediction: None, region: None };
     match result {
-        Json::List(predictions) => {
+        JsonValue::Array(predictions) => {
             for (prediction, value) in predictions.iter().enumerate() {
                 let place = Place { prediction: Some(prediction), ..place };
                 check_prediction(value, place, asked, rules, checked);
@@ -94,25 +96,25 @@ fn add(
 }
 
 fn check_prediction(
-    value: &Json<'_>,
+    value: &JsonValue<'_>,
     place: Place,
     asked: Asked<'_>,
     rules: Option<&Rules>,
     checked: &mut Checked,
 ) {
-    let Json::Dict(prediction) = value else {
+    let JsonValue::Object(prediction) = value else {
         let problem = || format!("is {} instead of a dict with `result`", show(value));
         return add(checked, Cause::PredictionNotADict, place, "", problem);
     };
     match member(prediction, "score") {
-        None | Some(Json::Null | Json::Int(_) | Json::Float(_)) => {}
+        None | Some(JsonValue::Null | JsonValue::Int(_) | JsonValue::Float(_)) => {}
         // Label Studio takes "0.5" too.
-        Some(Json::Text(text)) if text.trim().parse::<f64>().is_ok() => {}
+        Some(JsonValue::Str(text)) if text.trim().parse::<f64>().is_ok() => {}
         Some(score) => add(checked, Cause::ScoreNotANumber, place, "score", || {
             format!("is {} instead of a number", show(score))
         }),
     }
-    if let Some(Json::Text(version)) = member(prediction, "model_version")
+    if let Some(JsonValue::Str(version)) = member(prediction, "model_version")
         && version != asked.version
     {
         let cause = Cause::OtherVersion;
@@ -123,8 +125,8 @@ fn check_prediction(
         });
     }
     match member(prediction, "result") {
-        Some(Json::List(regions)) => check_regions(regions, place, rules, checked),
-        Some(Json::Null) => add(checked, Cause::ResultNull, place, "result", || {
+        Some(JsonValue::Array(regions)) => check_regions(regions, place, rules, checked),
+        Some(JsonValue::Null) => add(checked, Cause::ResultNull, place, "result", || {
             "is None instead of a list of regions (`[]` stands for none)".into()
         }),
         Some(other) => add(checked, Cause::ResultNotAList, place, "result", || {
@@ -134,18 +136,23 @@ fn check_prediction(
     }
 }
 
-fn check_regions(regions: &[Json<'_>], place: Place, rules: Option<&Rules>, checked: &mut Checked) {
+fn check_regions(
+    regions: &[JsonValue<'_>],
+    place: Place,
+    rules: Option<&Rules>,
+    checked: &mut Checked,
+) {
     let mut seen = HashSet::new();
     let mut ids = None;
     for (index, value) in regions.iter().enumerate() {
         let place = Place { region: Some(index), ..place };
-        let Json::Dict(region) = value else {
+        let JsonValue::Object(region) = value else {
             let problem = || format!("is {} instead of a dict", show(value));
             add(checked, Cause::RegionNotADict, place, "", problem);
             continue;
         };
         let text = |key| match member(region, key) {
-            Some(Json::Text(text)) => Some(text.as_ref()),
+            Some(JsonValue::Str(text)) => Some(text.as_ref()),
             _ => None,
         };
         let kind = text("type");

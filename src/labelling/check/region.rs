@@ -1,16 +1,14 @@
 //! One region against the labelling config: which control tag it is of, and the labels or the
 //! answer in its value.
 
-use std::borrow::Cow;
+use jiter::JsonValue;
 
 use super::finding::{Cause, Checked, Finding, Place};
-use super::json::{Json, member, number};
+use super::json::{Members, member, number};
 use super::rules::{ControlRules, Rules};
 use super::shape::{Tool, is_known_type};
 use super::value;
 use super::words::{quote, show};
-
-pub(super) type Members<'j> = [(Cow<'j, str>, Json<'j>)];
 
 /// The findings of one region; each is about the control tag that it says it is of.
 pub(super) struct Reporter<'a> {
@@ -26,7 +24,7 @@ impl Reporter<'_> {
     }
 
     /// Something of the wrong type, or missing.
-    pub(super) fn wrong(&mut self, path: &str, found: Option<&Json<'_>>, expected: &str) {
+    pub(super) fn wrong(&mut self, path: &str, found: Option<&JsonValue<'_>>, expected: &str) {
         match found {
             Some(found) => {
                 self.add(Cause::WrongValue, path, || {
@@ -47,7 +45,7 @@ pub(super) fn check(
 ) {
     let mut report = Reporter { subject: "", place, checked };
     let value = match member(region, "value") {
-        Some(Json::Dict(value)) => Some(value.as_slice()),
+        Some(JsonValue::Object(value)) => Some(value.as_slice()),
         other => {
             let found =
                 other.map_or_else(|| "is missing".into(), |other| format!("is {}", show(other)));
@@ -57,7 +55,7 @@ pub(super) fn check(
     };
     let from_name = member(region, "from_name");
     let control = match from_name {
-        Some(Json::Text(name)) => rules.control(name).ok_or(from_name),
+        Some(JsonValue::Str(name)) => rules.control(name).ok_or(from_name),
         other => Err(other),
     };
     let control = match control {
@@ -76,7 +74,7 @@ pub(super) fn check(
     };
     report.subject = &control.name;
     match member(region, "to_name") {
-        Some(Json::Text(name)) if control.points_to(name) => {}
+        Some(JsonValue::Str(name)) if control.points_to(name) => {}
         found => {
             let found =
                 found.map_or_else(|| "is missing".into(), |name| format!("is {}", show(name)));
@@ -130,18 +128,18 @@ fn check_answer(control: &ControlRules, value: &Members<'_>, report: &mut Report
     match control.tool {
         Tool::Rating | Tool::Number => check_number(control, key, found, report),
         Tool::Pairwise => match found {
-            Some(Json::Text(side)) if matches!(side.as_ref(), "left" | "right") => {}
+            Some(JsonValue::Str(side)) if matches!(side.as_ref(), "left" | "right") => {}
             found => report.wrong(&path(""), found, "\"left\" or \"right\""),
         },
         Tool::DateTime => match found {
-            Some(Json::Text(date)) if !control.iso_date || starts_with_year(date) => {}
+            Some(JsonValue::Str(date)) if !control.iso_date || starts_with_year(date) => {}
             found => report.wrong(&path(""), found, "a date such as \"2024-01-31\""),
         },
         Tool::TextArea => match found {
-            Some(Json::Text(_)) => {}
-            Some(Json::List(texts)) => {
+            Some(JsonValue::Str(_)) => {}
+            Some(JsonValue::Array(texts)) => {
                 for (index, text) in texts.iter().enumerate() {
-                    if !matches!(text, Json::Text(_)) {
+                    if !matches!(text, JsonValue::Str(_)) {
                         report.wrong(&path(&format!("[{index}]")), Some(text), "a text");
                     }
                 }
@@ -149,12 +147,12 @@ fn check_answer(control: &ControlRules, value: &Members<'_>, report: &mut Report
             found => report.wrong(&path(""), found, "a list of texts"),
         },
         Tool::Ranker => match found {
-            Some(Json::List(_) | Json::Dict(_)) => {}
+            Some(JsonValue::Array(_) | JsonValue::Object(_)) => {}
             found => report.wrong(&path(""), found, "a list of ids, or a dict of such lists"),
         },
         Tool::VideoRectangle if found.is_none() => {}
         _ => match found {
-            Some(Json::List(labels)) => check_labels(control, &path(""), labels, report),
+            Some(JsonValue::Array(labels)) => check_labels(control, &path(""), labels, report),
             found => report.wrong(&path(""), found, "a list of labels"),
         },
     }
@@ -163,7 +161,7 @@ fn check_answer(control: &ControlRules, value: &Members<'_>, report: &mut Report
 fn check_number(
     control: &ControlRules,
     key: &str,
-    found: Option<&Json<'_>>,
+    found: Option<&JsonValue<'_>>,
     report: &mut Reporter<'_>,
 ) {
     let path = || format!("value.{key}");
@@ -185,20 +183,20 @@ fn starts_with_year(date: &str) -> bool {
 fn check_labels(
     control: &ControlRules,
     path: &str,
-    labels: &[Json<'_>],
+    labels: &[JsonValue<'_>],
     report: &mut Reporter<'_>,
 ) {
     let is_taxonomy = control.tool == Tool::Taxonomy;
     for (index, label) in labels.iter().enumerate() {
         let at = |rest: &str| format!("{path}[{index}]{rest}");
         match label {
-            Json::Text(label) if !is_taxonomy => check_label(control, label, || at(""), report),
+            JsonValue::Str(label) if !is_taxonomy => check_label(control, label, || at(""), report),
             // A path, from the root to the choice.
-            Json::List(steps) if is_taxonomy || control.tool == Tool::Choices => {
+            JsonValue::Array(steps) if is_taxonomy || control.tool == Tool::Choices => {
                 for (step, label) in steps.iter().enumerate() {
                     let at = || at(&format!("[{step}]"));
                     match label {
-                        Json::Text(label) => check_label(control, label, at, report),
+                        JsonValue::Str(label) => check_label(control, label, at, report),
                         other => report.wrong(&at(), Some(other), "a text"),
                     }
                 }

@@ -3,27 +3,28 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use jiter::JsonValue;
+
 use super::finding::{Cause, Checked, Finding, Place};
-use super::json::{Json, member};
+use super::json::{Members, member};
 use super::words::show;
 
-type Members<'j> = [(Cow<'j, str>, Json<'j>)];
 /// Ids of regions; numbers as text.
 pub(super) type Ids<'a> = HashSet<Cow<'a, str>>;
 
 /// The ids that relations may name.
-pub(super) fn ids<'a>(regions: &'a [Json<'_>]) -> Ids<'a> {
-    let id_of = |region: &'a Json<'_>| match region {
-        Json::Dict(region) => member(region, "id").and_then(as_id),
+pub(super) fn ids<'a>(regions: &'a [JsonValue<'_>]) -> Ids<'a> {
+    let id_of = |region: &'a JsonValue<'_>| match region {
+        JsonValue::Object(region) => member(region, "id").and_then(as_id),
         _ => None,
     };
     regions.iter().filter_map(id_of).collect()
 }
 
-fn as_id<'a>(id: &'a Json<'_>) -> Option<Cow<'a, str>> {
+fn as_id<'a>(id: &'a JsonValue<'_>) -> Option<Cow<'a, str>> {
     match id {
-        Json::Text(id) => Some(Cow::Borrowed(id.as_ref())),
-        Json::Int(id) => Some(Cow::Owned(id.to_string())),
+        JsonValue::Str(id) => Some(Cow::Borrowed(id.as_ref())),
+        JsonValue::Int(id) => Some(Cow::Owned(id.to_string())),
         _ => None,
     }
 }
@@ -42,7 +43,8 @@ pub(super) fn check(relation: &Members<'_>, ids: &Ids<'_>, place: Place, checked
     }
     match member(relation, "direction") {
         None => {}
-        Some(Json::Text(direction)) if matches!(direction.as_ref(), "left" | "right" | "bi") => {}
+        Some(JsonValue::Str(direction))
+            if matches!(direction.as_ref(), "left" | "right" | "bi") => {}
         Some(other) => add(checked, place, "direction", || {
             format!("is {} instead of \"left\", \"right\" or \"bi\"", show(other))
         }),

@@ -3,9 +3,11 @@
 //! The editor tells shapes apart by the keys of the value, and takes only what has all of them with
 //! the right types: a rectangle whose `x` is a text is not drawn. Lengths are percent of the image.
 
+use jiter::JsonValue;
+
 use super::finding::Cause;
-use super::json::{Json, member, number, whole};
-use super::region::{Members, Reporter};
+use super::json::{Members, member, number, whole};
+use super::region::Reporter;
 use super::shape::Region;
 
 /// Rounding may take a coordinate a little beyond the edge.
@@ -24,7 +26,7 @@ pub(super) fn check(region: Region, value: &Members<'_>, report: &mut Reporter<'
         Region::Polygon => polygon(value, report),
         Region::Brush => brush(value, report),
         Region::Bitmask => match member(value, "imageDataURL") {
-            Some(Json::Text(_)) => {}
+            Some(JsonValue::Str(_)) => {}
             found => report.wrong("value.imageDataURL", found, "a data URL of an image"),
         },
         Region::Vector => points(value, "vertices", report),
@@ -79,11 +81,11 @@ fn percent(given: f64, path: impl FnOnce() -> String, report: &mut Reporter<'_>)
 
 fn polygon(value: &Members<'_>, report: &mut Reporter<'_>) {
     match member(value, "points") {
-        Some(Json::List(points)) if !points.is_empty() => {
+        Some(JsonValue::Array(points)) if !points.is_empty() => {
             for (index, point) in points.iter().enumerate() {
                 let path = || format!("value.points[{index}]");
                 let pair = match point {
-                    Json::List(pair) => pair.as_slice(),
+                    JsonValue::Array(pair) => pair.as_slice(),
                     _ => &[],
                 };
                 match (pair.len(), pair.first().and_then(number), pair.get(1).and_then(number)) {
@@ -101,11 +103,11 @@ fn polygon(value: &Members<'_>, report: &mut Reporter<'_>) {
 
 fn points(value: &Members<'_>, key: &str, report: &mut Reporter<'_>) {
     match member(value, key) {
-        Some(Json::List(points)) if !points.is_empty() => {
+        Some(JsonValue::Array(points)) if !points.is_empty() => {
             for (index, point) in points.iter().enumerate() {
                 let path = format!("value.{key}[{index}]");
                 match point {
-                    Json::Dict(point) => percents(point, &path, &["x", "y"], report),
+                    JsonValue::Object(point) => percents(point, &path, &["x", "y"], report),
                     _ => report.wrong(&path, Some(point), "a dict with x and y"),
                 }
             }
@@ -115,12 +117,12 @@ fn points(value: &Members<'_>, key: &str, report: &mut Reporter<'_>) {
 }
 
 fn brush(value: &Members<'_>, report: &mut Reporter<'_>) {
-    if let Some(Json::Text(_)) = member(value, "maskDataURL") {
+    if let Some(JsonValue::Str(_)) = member(value, "maskDataURL") {
         return;
     }
     match member(value, "rle") {
-        Some(Json::List(bytes)) if !bytes.is_empty() => {
-            let is_byte = |byte: &Json<'_>| matches!(byte, Json::Int(0..=255));
+        Some(JsonValue::Array(bytes)) if !bytes.is_empty() => {
+            let is_byte = |byte: &JsonValue<'_>| matches!(byte, JsonValue::Int(0..=255));
             if let Some(index) = bytes.iter().position(|byte| !is_byte(byte)) {
                 let path = format!("value.rle[{index}]");
                 report.wrong(&path, bytes.get(index), "a byte, 0 to 255");
@@ -134,7 +136,7 @@ fn brush(value: &Members<'_>, report: &mut Reporter<'_>) {
     }
     match member(value, "format") {
         None => {}
-        Some(Json::Text(format)) if format == "rle" => {}
+        Some(JsonValue::Str(format)) if format == "rle" => {}
         found => report.wrong("value.format", found, "\"rle\""),
     }
 }
@@ -170,12 +172,12 @@ enum End {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no text is that long")]
-fn read_end(found: &Json<'_>, of_text: bool) -> Option<End> {
+fn read_end(found: &JsonValue<'_>, of_text: bool) -> Option<End> {
     if of_text {
         return whole(found).map(|number| End::Number(number as f64));
     }
     match found {
-        Json::Text(_) => Some(End::Text),
+        JsonValue::Str(_) => Some(End::Text),
         found => number(found).map(End::Number),
     }
 }
@@ -190,13 +192,13 @@ fn ordered(start: f64, end: f64, needs_length: bool, path: &str, report: &mut Re
 
 /// Characters of the whole text, or an `XPath` each, with an offset in each.
 fn hypertext(value: &Members<'_>, report: &mut Reporter<'_>) {
-    let plain = |key| matches!(member(value, key), Some(Json::Int(_)));
+    let plain = |key| matches!(member(value, key), Some(JsonValue::Int(_)));
     if plain("start") && plain("end") {
         return span(value, true, report);
     }
     for key in ["start", "end"] {
         match member(value, key) {
-            Some(Json::Text(_)) => {}
+            Some(JsonValue::Str(_)) => {}
             found => {
                 let expected = "an XPath such as \"/p[1]/text()[1]\"";
                 report.wrong(&format!("value.{key}"), found, expected);
@@ -210,7 +212,7 @@ fn hypertext(value: &Members<'_>, report: &mut Reporter<'_>) {
 /// Numbers of paragraphs, as texts, with an offset in each.
 fn paragraphs(value: &Members<'_>, report: &mut Reporter<'_>) {
     let read = |key| match member(value, key) {
-        Some(Json::Text(text)) => text.parse::<u32>().ok(),
+        Some(JsonValue::Str(text)) => text.parse::<u32>().ok(),
         _ => None,
     };
     let (start, end) = (read("start"), read("end"));
@@ -243,10 +245,10 @@ fn offsets(value: &Members<'_>, in_same: bool, report: &mut Reporter<'_>) {
 
 fn sequence(value: &Members<'_>, report: &mut Reporter<'_>) {
     match member(value, "sequence") {
-        Some(Json::List(frames)) if !frames.is_empty() => {
+        Some(JsonValue::Array(frames)) if !frames.is_empty() => {
             for (index, frame) in frames.iter().enumerate() {
                 let path = format!("value.sequence[{index}]");
-                let Json::Dict(frame) = frame else {
+                let JsonValue::Object(frame) = frame else {
                     report.wrong(&path, Some(frame), "a dict with frame, x, y, width and height");
                     continue;
                 };
@@ -263,11 +265,11 @@ fn sequence(value: &Members<'_>, report: &mut Reporter<'_>) {
 
 fn ranges(value: &Members<'_>, report: &mut Reporter<'_>) {
     match member(value, "ranges") {
-        Some(Json::List(ranges)) if !ranges.is_empty() => {
+        Some(JsonValue::Array(ranges)) if !ranges.is_empty() => {
             for (index, range) in ranges.iter().enumerate() {
                 let path = format!("value.ranges[{index}]");
                 let ends = match range {
-                    Json::Dict(range) => member(range, "start")
+                    JsonValue::Object(range) => member(range, "start")
                         .and_then(number)
                         .zip(member(range, "end").and_then(number)),
                     _ => None,

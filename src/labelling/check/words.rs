@@ -1,21 +1,22 @@
 //! Short words for messages: what a value is, names to choose from.
 
-use super::json::Json;
+use jiter::JsonValue;
 
 /// Texts in messages are cut after so many characters.
 const LONGEST_TEXT: usize = 60;
 
 /// What a value is, for a message: `"abc"`, `12`, `a list`.
-pub(super) fn show(value: &Json<'_>) -> String {
+pub(super) fn show(value: &JsonValue<'_>) -> String {
     match value {
-        Json::Null => "null".into(),
-        Json::Bool(flag) => flag.to_string(),
-        Json::Int(number) => number.to_string(),
-        Json::Float(number) => number.to_string(),
-        Json::Text(text) => quote(text),
-        Json::List(items) if items.is_empty() => "an empty list".into(),
-        Json::List(_) => "a list".into(),
-        Json::Dict(_) => "a dict".into(),
+        JsonValue::Null => "null".into(),
+        JsonValue::Bool(flag) => flag.to_string(),
+        JsonValue::Int(number) => number.to_string(),
+        JsonValue::BigInt(number) => number.to_string(),
+        JsonValue::Float(number) => number.to_string(),
+        JsonValue::Str(text) => quote(text),
+        JsonValue::Array(items) if items.is_empty() => "an empty list".into(),
+        JsonValue::Array(_) => "a list".into(),
+        JsonValue::Object(_) => "a dict".into(),
     }
 }
 

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use jiter::JsonValue;
+
 use super::super::finding::{Cause, Mended, Places};
-use super::super::json::{Json, Results, member, read_results, whole};
+use super::super::json::{Results, member, number, read_results, whole};
 use super::super::words::{choice, quote, show};
 use super::regions::{TEXTS, region};
 use super::{causes, check_results};
@@ -111,10 +113,11 @@ fn numbers_of_results_and_tasks_are_said_in_words() {
 
 #[test]
 fn what_is_read_of_json_is_what_javascript_reads() {
-    let dict: Json<'_> = serde_json::from_str(r#"{"a": 1, "a\u0062": [], "a": 2}"#).unwrap();
-    let Json::Dict(members) = &dict else { panic!("{dict:?}") };
-    assert_eq!(member(members, "a"), Some(&Json::Int(2)), "the last one counts");
-    assert_eq!(member(members, "ab"), Some(&Json::List(Vec::new())));
+    let json = |text: &'static str| JsonValue::parse(text.as_bytes(), false).unwrap();
+    let dict = json(r#"{"a": 1, "a\u0062": [], "a": 2}"#);
+    let JsonValue::Object(members) = &dict else { panic!("{dict:?}") };
+    assert_eq!(member(members, "a"), Some(&JsonValue::Int(2)), "the last one counts");
+    assert_eq!(member(members, "ab"), Some(&JsonValue::Array(Vec::new().into())));
     assert_eq!(member(members, "b"), None);
     for (text, number) in [
         ("4", Some(4)),
@@ -125,11 +128,12 @@ fn what_is_read_of_json_is_what_javascript_reads() {
         ("\"-4\"", Some(-4)),
         ("true", None),
         ("null", None),
+        ("9223372036854775808", Some(i64::MAX)),
     ] {
-        assert_eq!(whole(&serde_json::from_str(text).unwrap()), number, "{text}");
+        assert_eq!(whole(&json(text)), number, "{text}");
     }
-    let large: Json<'_> = serde_json::from_str("18446744073709551615").unwrap();
-    assert!(matches!(large, Json::Float(number) if number > 1.8e19));
+    assert_eq!(number(&json("18446744073709551615")), Some(18_446_744_073_709_551_615.0));
+    assert_eq!(number(&json("-1e400")), Some(f64::NEG_INFINITY));
     let mut seen = Vec::new();
     let read = |body: &str, seen: &mut Vec<usize>| {
         read_results(body.as_bytes(), |item, _| seen.push(item)).ok()
@@ -137,9 +141,11 @@ fn what_is_read_of_json_is_what_javascript_reads() {
     assert_eq!(read(r#"{"x": [1], "results": [1, 2]}"#, &mut seen), Some(Results::List(2)));
     assert_eq!(seen, [0, 1]);
     assert_eq!(read("{}", &mut seen), Some(Results::Other("nothing".into())));
-    for bad in [r#"{"results": []} x"#, "[]", r#"{"results": [1}"#] {
+    for bad in [r#"{"results": []} x"#, "[]", r#"{"results": [1}"#, r#"{"results": [NaN]}"#] {
         assert_eq!(read(bad, &mut seen), None, "{bad}");
     }
+    let error = read_results(b"{\"results\": [1,\n}", |_, _| {}).unwrap_err();
+    assert_eq!(error, "expected value at line 2 column 1");
 }
 
 #[test]
@@ -148,13 +154,14 @@ fn long_texts_are_cut_and_of_many_names_the_first_are_said() {
         ("null", "null"),
         ("true", "true"),
         ("-1", "-1"),
+        ("123456789012345678901", "123456789012345678901"),
         ("1.5", "1.5"),
         ("\"a\"", "\"a\""),
         ("[]", "an empty list"),
         ("[1]", "a list"),
         ("{}", "a dict"),
     ] {
-        assert_eq!(show(&serde_json::from_str(value).unwrap()), said);
+        assert_eq!(show(&JsonValue::parse(value.as_bytes(), false).unwrap()), said);
     }
     assert_eq!(quote("a\"b"), r#""a\"b""#);
     let long = "é".repeat(60);
