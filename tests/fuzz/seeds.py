@@ -72,8 +72,8 @@ def bodies() -> Iterator[Any]:
 
 def messages(name: str) -> Iterator[dict[str, Any]]:
     """Yield the messages of a snapshot, which stand below its head."""
-    folder = ROOT / "src" / "workers" / "snapshots"
-    path = folder / f"label_studio_ml__workers__protocol__tests__{name}.snap"
+    folder = ROOT / "src" / "wire" / "protocol" / "snapshots"
+    path = folder / f"label_studio_ml__wire__protocol__tests__{name}.snap"
     yield from json.loads(path.read_text().split("\n---\n", 1)[1])
 
 
