@@ -15,8 +15,8 @@ def parse_config(
     they apply `regex`, `conditionals` and `dynamic_labels`. None and "" give {}.
 
     `dialect` says whose result it is to equal: that of label-studio-tools, which models of
-    generation 1 expect, or that of label-studio-sdk, for generation 2. A config that is no
-    well-formed XML raises `LabelStudioXMLSyntaxErrorSentryIgnored` of that package; one that names
-    an encoding raises ValueError, as lxml does.
+    generation 1 expect, or that of label-studio-sdk, for generation 2. A config that is not
+    well-formed XML or has a `<!DOCTYPE>` raises `LabelStudioXMLSyntaxErrorSentryIgnored` of that
+    package; one that names an encoding raises ValueError, as lxml does.
     """
     return _native.parse_config(config, dialect)

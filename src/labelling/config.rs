@@ -1,6 +1,6 @@
-//! Label Studio labelling configurations (XML) as data.
+//! Label Studio labelling configs (XML) as data.
 //!
-//! In: the text of a configuration and the dialect of the package whose answer
+//! In: the text of a config and the dialect of the package whose answer
 //! is wanted. Out: the controls in document order, serialising to exactly the
 //! mapping that `parse_config` of that package returns, or a typed refusal.
 //! Pure: no I/O, bounded time and memory for any text.
@@ -22,7 +22,7 @@ mod xml;
 mod tests;
 
 pub use dialect::{Dialect, UnknownDialect};
-pub use error::{ErrorKind, LabelConfigError};
-pub use model::{Conditional, ConditionalKind, Control, Input, InputSource, LabelConfig};
+pub use error::{LabelConfigError, LabelConfigErrorKind};
+pub use model::{Conditional, ConditionalKind, ControlTag, LabelConfig, ObjectSource, ObjectTag};
 pub use parse::{has_variable, parse};
 pub use xml::MAX_CONFIG_BYTES;

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyTraceback, PyType};
 use pythonize::depythonize;
 
-use crate::labelling::config::{ErrorKind, LabelConfigError};
+use crate::labelling::config::{LabelConfigError, LabelConfigErrorKind};
 use crate::wire::protocol::{ErrorAnswer, ModelError, ModelErrorKind};
 
 /// Longest message or traceback, in bytes, that leaves the process.
@@ -116,11 +116,11 @@ fn answer(py: Python<'_>, error: &PyErr) -> Option<ErrorAnswer> {
 pub(super) fn label_config_error(py: Python<'_>, error: &LabelConfigError, module: &str) -> PyErr {
     let message = error.to_string();
     match error.kind() {
-        ErrorKind::XmlSyntax => py
+        LabelConfigErrorKind::XmlSyntax => py
             .import(module)
             .and_then(|module| module.getattr("LabelStudioXMLSyntaxErrorSentryIgnored"))
             .and_then(|class| class.call1((message,)))
             .map_or_else(|error| error, PyErr::from_value),
-        ErrorKind::Value => PyValueError::new_err(message),
+        LabelConfigErrorKind::Value => PyValueError::new_err(message),
     }
 }

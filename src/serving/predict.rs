@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::model_in_use::{Load, ModelInUse};
 use super::{MOST_REJECTED, Serving, ServingError, no_version_left};
-use crate::labelling::check::{Asked, Checked, check};
+use crate::labelling::check::{AnswerContext, Checked, check};
 use crate::wire::protocol::{ModelError, ModelErrorKind};
 use crate::workers::handle::{PredictionReply, WorkerError};
 use crate::workers::model::ForwardedRequest;
@@ -172,7 +172,7 @@ async fn checked(
     let check = |model: &ModelInUse, predicted: &PredictionReply| {
         let version = model.model.names().served;
         let PredictionReply { body, tasks, mended } = predicted;
-        let asked = Asked { tasks: *tasks, version: &version, mended };
+        let asked = AnswerContext { tasks: *tasks, version: &version, mended };
         check(body, asked, model.rules())
     };
     if predicted.body.len() < LONG {

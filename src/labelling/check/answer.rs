@@ -5,16 +5,16 @@ use std::collections::HashSet;
 
 use jiter::JsonValue;
 
-use super::finding::{Cause, Checked, Finding, Mended, Place};
+use super::display::{quote, show};
+use super::finding::{Cause, Checked, Finding, FindingPlace, Mended};
 use super::json::{Results, member, read_results};
 use super::region;
 use super::relation;
 use super::rules::Rules;
-use super::words::{quote, show};
 
-/// What was asked of the model.
+/// What the answer is an answer to.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct AnswerContext<'a> {
     pub tasks: usize,
     /// The version that /setup tells.
     pub version: &'a str,
@@ -23,7 +23,7 @@ pub struct Asked<'a> {
 
 /// Checks the body of an answer. Without rules (no labelling config, or one that is not well-formed)
 /// only what Label Studio's server reads is checked, not the regions.
-pub fn check(body: &[u8], asked: Asked<'_>, rules: Option<&Rules>) -> Checked {
+pub fn check(body: &[u8], asked: AnswerContext<'_>, rules: Option<&Rules>) -> Checked {
     let mut checked = Checked::default();
     checked.add_mended(asked.mended);
     let read = read_results(body, |item, result| {
@@ -43,7 +43,7 @@ pub fn check(body: &[u8], asked: Asked<'_>, rules: Option<&Rules>) -> Checked {
     checked
 }
 
-/// Whether each task has a result.
+/// What is wrong with the number of results, if anything.
 fn judge_number(given: usize, tasks: usize) -> Option<(Cause, String)> {
     if given == tasks {
         return None;
@@ -64,15 +64,15 @@ fn judge_number(given: usize, tasks: usize) -> Option<(Cause, String)> {
 fn check_item(
     result: &JsonValue<'_>,
     item: usize,
-    asked: Asked<'_>,
+    asked: AnswerContext<'_>,
     rules: Option<&Rules>,
     checked: &mut Checked,
 ) {
-    let place = Place { item, prediction: None, region: None };
+    let place = FindingPlace { item, prediction: None, region: None };
     match result {
         JsonValue::Array(predictions) => {
             for (prediction, value) in predictions.iter().enumerate() {
-                let place = Place { prediction: Some(prediction), ..place };
+                let place = FindingPlace { prediction: Some(prediction), ..place };
                 check_prediction(value, place, asked, rules, checked);
             }
         }
@@ -84,11 +84,11 @@ fn count(tasks: usize) -> String {
     if tasks == 1 { "1 task".into() } else { format!("{tasks} tasks") }
 }
 
-/// Adds a finding that is about no control tag.
+/// Adds a finding that is not about a control tag.
 fn add(
     checked: &mut Checked,
     cause: Cause,
-    place: Place,
+    place: FindingPlace,
     rest: &str,
     problem: impl FnOnce() -> String,
 ) {
@@ -97,8 +97,8 @@ fn add(
 
 fn check_prediction(
     value: &JsonValue<'_>,
-    place: Place,
-    asked: Asked<'_>,
+    place: FindingPlace,
+    asked: AnswerContext<'_>,
     rules: Option<&Rules>,
     checked: &mut Checked,
 ) {
@@ -138,14 +138,14 @@ fn check_prediction(
 
 fn check_regions(
     regions: &[JsonValue<'_>],
-    place: Place,
+    place: FindingPlace,
     rules: Option<&Rules>,
     checked: &mut Checked,
 ) {
     let mut seen = HashSet::new();
     let mut ids = None;
     for (index, value) in regions.iter().enumerate() {
-        let place = Place { region: Some(index), ..place };
+        let place = FindingPlace { region: Some(index), ..place };
         let JsonValue::Object(region) = value else {
             let problem = || format!("is {} instead of a dict", show(value));
             add(checked, Cause::RegionNotADict, place, "", problem);

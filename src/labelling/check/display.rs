@@ -1,11 +1,11 @@
-//! Short words for messages: what a value is, names to choose from.
+//! Values and names as messages show them.
 
 use jiter::JsonValue;
 
-/// Texts in messages are cut after so many characters.
+/// Maximum number of characters of a text that a message shows.
 const LONGEST_TEXT: usize = 60;
 
-/// What a value is, for a message: `"abc"`, `12`, `a list`.
+/// Describes a value: `"abc"`, `12`, `a list`.
 pub(super) fn show(value: &JsonValue<'_>) -> String {
     match value {
         JsonValue::Null => "null".into(),
@@ -20,7 +20,7 @@ pub(super) fn show(value: &JsonValue<'_>) -> String {
     }
 }
 
-/// A text in quotes, cut where it is long.
+/// Quotes and escapes a text, cut where it is long.
 pub(super) fn quote(text: &str) -> String {
     if text.chars().count() <= LONGEST_TEXT {
         return format!("{text:?}");
@@ -29,7 +29,7 @@ pub(super) fn quote(text: &str) -> String {
     format!("{start:?}…")
 }
 
-/// Several names, for a message: `"a", "b" or "c"`; the first few of many.
+/// Lists names to choose from: `"a", "b" or "c"`; of many the first few.
 pub(super) fn choice<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const MOST: usize = 6;
     let names: Vec<&str> = names.into_iter().collect();

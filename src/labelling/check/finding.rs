@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
-    /// The results are no list.
+    /// The results are not a list.
     ResultsNotAList,
     /// No results for the tasks that were asked for.
     NoResults,
@@ -18,21 +18,21 @@ pub enum Cause {
     WrongNumberOfResults,
     /// `None` for a task; an empty list is sent in its place.
     NullItem,
-    /// A prediction that is no dict.
+    /// A prediction that is not a dict.
     PredictionNotADict,
     /// A prediction without `result`.
     ResultMissing,
     /// `result` is `None`.
     ResultNull,
-    /// `result` is something else than a list.
+    /// `result` is something other than a list.
     ResultNotAList,
-    /// A score that is no number.
+    /// A score that is not a number.
     ScoreNotANumber,
     /// `model_version` is `None`; the served version is sent in its place.
     NullVersion,
     /// A version that is not the one /setup tells.
     OtherVersion,
-    /// A region that is no dict.
+    /// A region that is not a dict.
     RegionNotADict,
     /// No `from_name`, or one that no control tag has.
     FromName,
@@ -42,13 +42,13 @@ pub enum Cause {
     UnknownType,
     /// The type of another control tag.
     WrongType,
-    /// No `value`, or one that is no dict.
+    /// No `value`, or one that is not a dict.
     NoValue,
     /// The value lacks what the control tag needs.
     MissingKey,
     /// Something in the value has the wrong type.
     WrongValue,
-    /// A number beyond what is allowed, such as pixels where percent are wanted.
+    /// A number outside of what is allowed, such as pixels where percent are expected.
     OutOfRange,
     /// A span that is empty or ends before it begins.
     EmptySpan,
@@ -63,7 +63,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// What Label Studio makes of it.
+    /// What Label Studio does with it.
     pub fn effect(self) -> &'static str {
         match self {
             Self::ResultsNotAList | Self::NoResults => "Label Studio stores no prediction",
@@ -123,7 +123,7 @@ pub struct Finding {
 impl Finding {
     pub(super) fn at(
         cause: Cause,
-        place: Place,
+        place: FindingPlace,
         rest: &str,
         subject: &str,
         problem: String,
@@ -148,20 +148,20 @@ impl Finding {
     }
 }
 
-/// What came of checking an answer.
+/// The findings of one answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checked {
-    /// The first ones; at most [`MOST_KEPT`].
+    /// The first [`MOST_KEPT`], and the first of each further cause.
     pub findings: Vec<Finding>,
     /// How many there are in all.
     pub total: usize,
 }
 
-/// Findings of one answer that are kept with their places.
+/// Maximum number of findings of one answer that are kept whatever their cause.
 const MOST_KEPT: usize = 100;
 
 impl Checked {
-    /// Notes what was mended already.
+    /// Adds what was mended while the answer was written.
     pub(super) fn add_mended(&mut self, mended: &Mended) {
         let all = [
             (Cause::NullItem, &mended.null_items, "a list of predictions, empty for none"),
@@ -177,13 +177,13 @@ impl Checked {
         }
     }
 
-    /// Notes what is to be read before all else.
+    /// Adds a finding in front of all others.
     pub(super) fn add_first(&mut self, finding: Finding) {
         self.total += 1;
         self.findings.insert(0, finding);
     }
 
-    /// Notes a finding. Texts are made only for those that are kept.
+    /// Adds a finding. `describe` is called only for those that are kept.
     pub(super) fn add(&mut self, cause: Cause, describe: impl FnOnce() -> Finding) {
         self.total += 1;
         // A mistake that shows late must not hide behind a hundred of another kind.
@@ -219,7 +219,7 @@ impl Mended {
 }
 
 impl Places {
-    /// Notes one more; its path is made only for the first.
+    /// Counts one more; `path` is called only for the first.
     pub fn note(places: &mut Option<Self>, path: impl FnOnce() -> String) {
         match places {
             Some(places) => places.count += 1,
@@ -228,16 +228,16 @@ impl Places {
     }
 }
 
-/// Where the check is; put into words only when something is found.
+/// Where the check is; written as a path only when something is found.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct FindingPlace {
     pub(super) item: usize,
     /// Index in the item, where that is a list of predictions.
     pub(super) prediction: Option<usize>,
     pub(super) region: Option<usize>,
 }
 
-impl Place {
+impl FindingPlace {
     /// The path of something at this place.
     pub(super) fn path(self, rest: &str) -> String {
         let mut path = format!("results[{}]", self.item);

@@ -5,17 +5,17 @@ use std::borrow::Cow;
 
 use jiter::{Jiter, JiterResult, JsonValue, Peek};
 
-use super::words::show;
+use super::display::show;
 
 /// The members of an object in their order, also those that are repeated.
-pub(super) type Members<'j> = [(Cow<'j, str>, JsonValue<'j>)];
+pub(super) type JsonMembers<'j> = [(Cow<'j, str>, JsonValue<'j>)];
 
 /// What there is for results.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Results {
     /// A list with this number of items.
     List(usize),
-    /// In words.
+    /// Something else, as a message describes it.
     Other(String),
 }
 
@@ -68,7 +68,7 @@ fn read_items(
 }
 
 /// A member of an object; the last one where a key is repeated, as every reader of JSON takes it.
-pub(super) fn member<'a, 'j>(object: &'a Members<'j>, key: &str) -> Option<&'a JsonValue<'j>> {
+pub(super) fn member<'a, 'j>(object: &'a JsonMembers<'j>, key: &str) -> Option<&'a JsonValue<'j>> {
     object.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
 }
 

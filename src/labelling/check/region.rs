@@ -1,29 +1,29 @@
-//! One region against the labelling config: which control tag it is of, and the labels or the
+//! One region against the labelling config: which control tag it belongs to, and the labels or the
 //! answer in its value.
 
 use jiter::JsonValue;
 
-use super::finding::{Cause, Checked, Finding, Place};
-use super::json::{Members, member, number};
+use super::display::{quote, show};
+use super::finding::{Cause, Checked, Finding, FindingPlace};
+use super::json::{JsonMembers, member, number};
 use super::rules::{ControlRules, Rules};
-use super::shape::{Tool, is_known_type};
+use super::shape::{ControlKind, is_known_type};
 use super::value;
-use super::words::{quote, show};
 
-/// The findings of one region; each is about the control tag that it says it is of.
-pub(super) struct Reporter<'a> {
+/// Adds the findings of one region, which are about the control tag that the region names.
+pub(super) struct RegionReport<'a> {
     pub(super) subject: &'a str,
-    pub(super) place: Place,
+    pub(super) place: FindingPlace,
     pub(super) checked: &'a mut Checked,
 }
 
-impl Reporter<'_> {
+impl RegionReport<'_> {
     pub(super) fn add(&mut self, cause: Cause, path: &str, problem: impl FnOnce() -> String) {
         let (place, subject) = (self.place, self.subject);
         self.checked.add(cause, || Finding::at(cause, place, path, subject, problem()));
     }
 
-    /// Something of the wrong type, or missing.
+    /// Adds that something has the wrong type, or is missing.
     pub(super) fn wrong(&mut self, path: &str, found: Option<&JsonValue<'_>>, expected: &str) {
         match found {
             Some(found) => {
@@ -37,13 +37,13 @@ impl Reporter<'_> {
 }
 
 pub(super) fn check(
-    region: &Members<'_>,
+    region: &JsonMembers<'_>,
     kind: Option<&str>,
-    place: Place,
+    place: FindingPlace,
     rules: &Rules,
     checked: &mut Checked,
 ) {
-    let mut report = Reporter { subject: "", place, checked };
+    let mut report = RegionReport { subject: "", place, checked };
     let value = match member(region, "value") {
         Some(JsonValue::Object(value)) => Some(value.as_slice()),
         other => {
@@ -97,8 +97,8 @@ pub(super) fn check(
 fn check_type(
     control: Option<&ControlRules>,
     kind: Option<&str>,
-    region: &Members<'_>,
-    report: &mut Reporter<'_>,
+    region: &JsonMembers<'_>,
+    report: &mut RegionReport<'_>,
 ) {
     let expected = || match control {
         Some(control) => {
@@ -120,22 +120,22 @@ fn check_type(
     }
 }
 
-/// The labels, or whatever else the tag writes below its own key.
-fn check_answer(control: &ControlRules, value: &Members<'_>, report: &mut Reporter<'_>) {
+/// Checks the labels, or what else the tag writes under its own key.
+fn check_answer(control: &ControlRules, value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
     let Some(key) = control.tool.key() else { return };
     let found = member(value, key);
     let path = |rest: &str| format!("value.{key}{rest}");
     match control.tool {
-        Tool::Rating | Tool::Number => check_number(control, key, found, report),
-        Tool::Pairwise => match found {
+        ControlKind::Rating | ControlKind::Number => check_number(control, key, found, report),
+        ControlKind::Pairwise => match found {
             Some(JsonValue::Str(side)) if matches!(side.as_ref(), "left" | "right") => {}
             found => report.wrong(&path(""), found, "\"left\" or \"right\""),
         },
-        Tool::DateTime => match found {
+        ControlKind::DateTime => match found {
             Some(JsonValue::Str(date)) if !control.iso_date || starts_with_year(date) => {}
             found => report.wrong(&path(""), found, "a date such as \"2024-01-31\""),
         },
-        Tool::TextArea => match found {
+        ControlKind::TextArea => match found {
             Some(JsonValue::Str(_)) => {}
             Some(JsonValue::Array(texts)) => {
                 for (index, text) in texts.iter().enumerate() {
@@ -146,11 +146,11 @@ fn check_answer(control: &ControlRules, value: &Members<'_>, report: &mut Report
             }
             found => report.wrong(&path(""), found, "a list of texts"),
         },
-        Tool::Ranker => match found {
+        ControlKind::Ranker => match found {
             Some(JsonValue::Array(_) | JsonValue::Object(_)) => {}
             found => report.wrong(&path(""), found, "a list of ids, or a dict of such lists"),
         },
-        Tool::VideoRectangle if found.is_none() => {}
+        ControlKind::VideoRectangle if found.is_none() => {}
         _ => match found {
             Some(JsonValue::Array(labels)) => check_labels(control, &path(""), labels, report),
             found => report.wrong(&path(""), found, "a list of labels"),
@@ -162,7 +162,7 @@ fn check_number(
     control: &ControlRules,
     key: &str,
     found: Option<&JsonValue<'_>>,
-    report: &mut Reporter<'_>,
+    report: &mut RegionReport<'_>,
 ) {
     let path = || format!("value.{key}");
     let Some(given) = found.and_then(number) else {
@@ -184,15 +184,15 @@ fn check_labels(
     control: &ControlRules,
     path: &str,
     labels: &[JsonValue<'_>],
-    report: &mut Reporter<'_>,
+    report: &mut RegionReport<'_>,
 ) {
-    let is_taxonomy = control.tool == Tool::Taxonomy;
+    let is_taxonomy = control.tool == ControlKind::Taxonomy;
     for (index, label) in labels.iter().enumerate() {
         let at = |rest: &str| format!("{path}[{index}]{rest}");
         match label {
             JsonValue::Str(label) if !is_taxonomy => check_label(control, label, || at(""), report),
             // A path, from the root to the choice.
-            JsonValue::Array(steps) if is_taxonomy || control.tool == Tool::Choices => {
+            JsonValue::Array(steps) if is_taxonomy || control.tool == ControlKind::Choices => {
                 for (step, label) in steps.iter().enumerate() {
                     let at = || at(&format!("[{step}]"));
                     match label {
@@ -214,7 +214,7 @@ fn check_label(
     control: &ControlRules,
     label: &str,
     path: impl FnOnce() -> String,
-    report: &mut Reporter<'_>,
+    report: &mut RegionReport<'_>,
 ) {
     if !control.has_label(label) {
         report.add(Cause::UnknownLabel, &path(), || {

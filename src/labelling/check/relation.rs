@@ -5,9 +5,9 @@ use std::collections::HashSet;
 
 use jiter::JsonValue;
 
-use super::finding::{Cause, Checked, Finding, Place};
-use super::json::{Members, member};
-use super::words::show;
+use super::display::show;
+use super::finding::{Cause, Checked, Finding, FindingPlace};
+use super::json::{JsonMembers, member};
 
 /// Ids of regions; numbers as text.
 pub(super) type Ids<'a> = HashSet<Cow<'a, str>>;
@@ -29,7 +29,12 @@ fn as_id<'a>(id: &'a JsonValue<'_>) -> Option<Cow<'a, str>> {
     }
 }
 
-pub(super) fn check(relation: &Members<'_>, ids: &Ids<'_>, place: Place, checked: &mut Checked) {
+pub(super) fn check(
+    relation: &JsonMembers<'_>,
+    ids: &Ids<'_>,
+    place: FindingPlace,
+    checked: &mut Checked,
+) {
     for key in ["from_id", "to_id"] {
         let id = member(relation, key);
         if id.and_then(as_id).is_some_and(|id| ids.contains(&id)) {
@@ -51,6 +56,6 @@ pub(super) fn check(relation: &Members<'_>, ids: &Ids<'_>, place: Place, checked
     }
 }
 
-fn add(checked: &mut Checked, place: Place, key: &str, problem: impl FnOnce() -> String) {
+fn add(checked: &mut Checked, place: FindingPlace, key: &str, problem: impl FnOnce() -> String) {
     checked.add(Cause::Relation, || Finding::at(Cause::Relation, place, key, "", problem()));
 }

@@ -1,4 +1,4 @@
-//! What a labelling config lets predictions say, in the form in which it is asked for.
+//! What predictions may say under a labelling config, in the form in which the check looks it up.
 //!
 //! In: a parsed labelling config. Out: for the `from_name` of a region the rules of its control
 //! tag.
@@ -7,9 +7,9 @@ use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 
-use super::shape::{Region, Tool};
-use super::words::choice;
-use crate::labelling::config::{Control, Dialect, LabelConfig, LabelConfigError, parse};
+use super::display::choice;
+use super::shape::{ControlKind, RegionKind};
+use crate::labelling::config::{ControlTag, Dialect, LabelConfig, LabelConfigError, parse};
 
 /// What predictions for one labelling config may say.
 #[derive(Debug)]
@@ -25,9 +25,9 @@ pub(super) struct ControlRules {
     pub(super) name: String,
     /// As written, `RectangleLabels`.
     pub(super) tag: String,
-    pub(super) tool: Tool,
+    pub(super) tool: ControlKind,
     /// How the region lies in what the object tag shows.
-    pub(super) region: Region,
+    pub(super) region: RegionKind,
     to_name: Vec<Pattern>,
     /// None if labels come from the task or a server.
     labels: Option<HashSet<String>>,
@@ -103,13 +103,13 @@ impl Rules {
         })
     }
 
-    /// The names of all control tags, for a message.
+    /// The names of all control tags, as a message lists them.
     pub(super) fn names(&self) -> String {
         choice(self.controls.keys().map(String::as_str))
     }
 }
 
-/// What labels can be given to regions of each object tag: a `VideoRectangle` draws for the labels of
+/// The labels that regions of each object tag can have: a `VideoRectangle` draws for the labels of
 /// a `Labels` tag beside it.
 type LabelsByObject<'a> = HashMap<&'a str, Option<Vec<&'a str>>>;
 
@@ -128,7 +128,7 @@ fn labels_by_object(config: &LabelConfig) -> LabelsByObject<'_> {
 }
 
 /// Both names of each label: Label Studio writes the alias and takes the value as well.
-fn names_of(control: &Control) -> impl Iterator<Item = &str> {
+fn names_of(control: &ControlTag) -> impl Iterator<Item = &str> {
     control.labels().flat_map(|label| {
         let value = control.label_attribute(label, "value").filter(|value| *value != label);
         std::iter::once(label).chain(value)
@@ -136,12 +136,12 @@ fn names_of(control: &Control) -> impl Iterator<Item = &str> {
 }
 
 impl ControlRules {
-    fn new(name: &str, control: &Control, labels_on: &LabelsByObject<'_>) -> Self {
-        let tool = Tool::of(control.tag());
-        let object = control.inputs().next().map(|input| input.tag().to_owned());
+    fn new(name: &str, control: &ControlTag, labels_on: &LabelsByObject<'_>) -> Self {
+        let tool = ControlKind::of(control.tag());
+        let object = control.objects().next().map(|object| object.tag().to_owned());
         let mut label_order: Vec<String> = names_of(control).map(str::to_owned).collect();
         let mut is_open = control.has_dynamic_labels() || label_order.is_empty();
-        if is_open && tool == Tool::VideoRectangle {
+        if is_open && tool == ControlKind::VideoRectangle {
             let of_object = control.to_name().first().and_then(|name| labels_on.get(name.as_str()));
             if let Some(Some(labels)) = of_object {
                 label_order = labels.iter().map(|label| (*label).to_owned()).collect();
@@ -150,8 +150,8 @@ impl ControlRules {
         }
         let number = |attribute| control.attribute(attribute)?.trim().parse().ok();
         let (min, max) = match tool {
-            Tool::Rating => (Some(0.0), Some(number("maxRating").unwrap_or(5.0))),
-            Tool::Number => (number("min"), number("max")),
+            ControlKind::Rating => (Some(0.0), Some(number("maxRating").unwrap_or(5.0))),
+            ControlKind::Number => (number("min"), number("max")),
             _ => (None, None),
         };
         Self {
@@ -177,7 +177,7 @@ impl ControlRules {
         self.to_name.iter().any(|name| name.matches(to_name))
     }
 
-    /// Where the control tag points to, for a message.
+    /// The object tags that the control tag points to, as a message lists them.
     pub(super) fn objects(&self) -> String {
         choice(self.to_name.iter().filter_map(|name| name.parts.first().map(String::as_str)))
     }
@@ -186,7 +186,7 @@ impl ControlRules {
         self.labels.as_ref().is_none_or(|labels| labels.contains(label))
     }
 
-    /// The labels, for a message.
+    /// The labels, as a message lists them.
     pub(super) fn labels(&self) -> String {
         choice(self.label_order.iter().map(String::as_str))
     }

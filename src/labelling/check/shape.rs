@@ -1,8 +1,8 @@
-//! Control tags and what their regions look like.
+//! The kinds of control tags, and the kind of region that each makes.
 
 /// A control tag of Label Studio, as far as its regions differ from those of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tool {
+pub(super) enum ControlKind {
     Bitmask,
     BitmaskLabels,
     Brush,
@@ -38,7 +38,7 @@ pub(super) enum Tool {
 
 /// How a region lies in what its object tag shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Region {
+pub(super) enum RegionKind {
     /// It belongs to the task as a whole, or nothing is known.
     Whole,
     /// Characters of a text.
@@ -62,43 +62,43 @@ pub(super) enum Region {
 }
 
 /// Tags by name, with the key of `value` in which their labels or answers are.
-const TOOLS: [(&str, Tool, &str); 29] = [
-    ("Bitmask", Tool::Bitmask, ""),
-    ("BitmaskLabels", Tool::BitmaskLabels, "bitmasklabels"),
-    ("Brush", Tool::Brush, ""),
-    ("BrushLabels", Tool::BrushLabels, "brushlabels"),
-    ("Choices", Tool::Choices, "choices"),
-    ("DateTime", Tool::DateTime, "datetime"),
-    ("Ellipse", Tool::Ellipse, ""),
-    ("EllipseLabels", Tool::EllipseLabels, "ellipselabels"),
-    ("HyperTextLabels", Tool::HyperTextLabels, "hypertextlabels"),
-    ("KeyPoint", Tool::KeyPoint, ""),
-    ("KeyPointLabels", Tool::KeyPointLabels, "keypointlabels"),
-    ("Labels", Tool::Labels, "labels"),
-    ("MagicWand", Tool::MagicWand, ""),
-    ("Number", Tool::Number, "number"),
-    ("Pairwise", Tool::Pairwise, "selected"),
-    ("ParagraphLabels", Tool::ParagraphLabels, "paragraphlabels"),
-    ("Polygon", Tool::Polygon, ""),
-    ("PolygonLabels", Tool::PolygonLabels, "polygonlabels"),
-    ("Ranker", Tool::Ranker, "ranker"),
-    ("Rating", Tool::Rating, "rating"),
-    ("Rectangle", Tool::Rectangle, ""),
-    ("RectangleLabels", Tool::RectangleLabels, "rectanglelabels"),
-    ("Taxonomy", Tool::Taxonomy, "taxonomy"),
-    ("TextArea", Tool::TextArea, "text"),
-    ("TimeSeriesLabels", Tool::TimeSeriesLabels, "timeserieslabels"),
-    ("TimelineLabels", Tool::TimelineLabels, "timelinelabels"),
-    ("Vector", Tool::Vector, ""),
-    ("VectorLabels", Tool::VectorLabels, "vectorlabels"),
-    ("VideoRectangle", Tool::VideoRectangle, "labels"),
+const TOOLS: [(&str, ControlKind, &str); 29] = [
+    ("Bitmask", ControlKind::Bitmask, ""),
+    ("BitmaskLabels", ControlKind::BitmaskLabels, "bitmasklabels"),
+    ("Brush", ControlKind::Brush, ""),
+    ("BrushLabels", ControlKind::BrushLabels, "brushlabels"),
+    ("Choices", ControlKind::Choices, "choices"),
+    ("DateTime", ControlKind::DateTime, "datetime"),
+    ("Ellipse", ControlKind::Ellipse, ""),
+    ("EllipseLabels", ControlKind::EllipseLabels, "ellipselabels"),
+    ("HyperTextLabels", ControlKind::HyperTextLabels, "hypertextlabels"),
+    ("KeyPoint", ControlKind::KeyPoint, ""),
+    ("KeyPointLabels", ControlKind::KeyPointLabels, "keypointlabels"),
+    ("Labels", ControlKind::Labels, "labels"),
+    ("MagicWand", ControlKind::MagicWand, ""),
+    ("Number", ControlKind::Number, "number"),
+    ("Pairwise", ControlKind::Pairwise, "selected"),
+    ("ParagraphLabels", ControlKind::ParagraphLabels, "paragraphlabels"),
+    ("Polygon", ControlKind::Polygon, ""),
+    ("PolygonLabels", ControlKind::PolygonLabels, "polygonlabels"),
+    ("Ranker", ControlKind::Ranker, "ranker"),
+    ("Rating", ControlKind::Rating, "rating"),
+    ("Rectangle", ControlKind::Rectangle, ""),
+    ("RectangleLabels", ControlKind::RectangleLabels, "rectanglelabels"),
+    ("Taxonomy", ControlKind::Taxonomy, "taxonomy"),
+    ("TextArea", ControlKind::TextArea, "text"),
+    ("TimeSeriesLabels", ControlKind::TimeSeriesLabels, "timeserieslabels"),
+    ("TimelineLabels", ControlKind::TimelineLabels, "timelinelabels"),
+    ("Vector", ControlKind::Vector, ""),
+    ("VectorLabels", ControlKind::VectorLabels, "vectorlabels"),
+    ("VideoRectangle", ControlKind::VideoRectangle, "labels"),
 ];
 
 /// Types of results that the editor knows besides those of [`TOOLS`].
 const MORE_TYPES: [&str; 6] =
     ["relation", "reactcode", "chatmessage", "videovector", "videovectorlabels", "ocrlabels"];
 
-impl Tool {
+impl ControlKind {
     pub(super) fn of(tag: &str) -> Self {
         let known = TOOLS.iter().find(|(name, ..)| *name == tag);
         known.map_or(Self::Other, |(_, tool, _)| *tool)
@@ -110,8 +110,8 @@ impl Tool {
         (!key.is_empty()).then_some(key)
     }
 
-    /// Whether the editor draws a region of this tag that says it is of type `kind`. It takes the
-    /// plain shape for its labelled kin.
+    /// Whether the editor draws a region of this tag whose `type` is `kind`. It also takes the name
+    /// of the plain shape (`rectangle` for `RectangleLabels`).
     pub(super) fn accepts(self, tag: &str, kind: &str) -> bool {
         let is_own = kind.eq_ignore_ascii_case(tag) && is_lower(kind);
         is_own
@@ -125,30 +125,30 @@ impl Tool {
             }
     }
 
-    pub(super) fn region(self, object: Option<&str>) -> Region {
+    pub(super) fn region(self, object: Option<&str>) -> RegionKind {
         match self {
-            Self::Rectangle | Self::RectangleLabels => Region::Rectangle,
-            Self::Ellipse | Self::EllipseLabels => Region::Ellipse,
-            Self::KeyPoint | Self::KeyPointLabels => Region::KeyPoint,
-            Self::Polygon | Self::PolygonLabels => Region::Polygon,
-            Self::Brush | Self::BrushLabels | Self::MagicWand => Region::Brush,
-            Self::Bitmask | Self::BitmaskLabels => Region::Bitmask,
-            Self::Vector | Self::VectorLabels => Region::Vector,
-            Self::VideoRectangle => Region::VideoRectangle,
-            Self::TimelineLabels => Region::Timeline,
-            Self::TimeSeriesLabels => Region::TimeSeries,
-            Self::ParagraphLabels => Region::Paragraphs,
-            Self::HyperTextLabels => Region::HyperText,
+            Self::Rectangle | Self::RectangleLabels => RegionKind::Rectangle,
+            Self::Ellipse | Self::EllipseLabels => RegionKind::Ellipse,
+            Self::KeyPoint | Self::KeyPointLabels => RegionKind::KeyPoint,
+            Self::Polygon | Self::PolygonLabels => RegionKind::Polygon,
+            Self::Brush | Self::BrushLabels | Self::MagicWand => RegionKind::Brush,
+            Self::Bitmask | Self::BitmaskLabels => RegionKind::Bitmask,
+            Self::Vector | Self::VectorLabels => RegionKind::Vector,
+            Self::VideoRectangle => RegionKind::VideoRectangle,
+            Self::TimelineLabels => RegionKind::Timeline,
+            Self::TimeSeriesLabels => RegionKind::TimeSeries,
+            Self::ParagraphLabels => RegionKind::Paragraphs,
+            Self::HyperTextLabels => RegionKind::HyperText,
             Self::Labels => match object {
-                Some("Text") => Region::Text,
-                Some("HyperText") => Region::HyperText,
-                Some("Paragraphs") => Region::Paragraphs,
-                Some("Audio" | "AudioPlus") => Region::Seconds,
-                Some("TimeSeries") => Region::TimeSeries,
-                Some("Image") => Region::OnImage,
-                _ => Region::Whole,
+                Some("Text") => RegionKind::Text,
+                Some("HyperText") => RegionKind::HyperText,
+                Some("Paragraphs") => RegionKind::Paragraphs,
+                Some("Audio" | "AudioPlus") => RegionKind::Seconds,
+                Some("TimeSeries") => RegionKind::TimeSeries,
+                Some("Image") => RegionKind::OnImage,
+                _ => RegionKind::Whole,
             },
-            _ => Region::Whole,
+            _ => RegionKind::Whole,
         }
     }
 }
@@ -157,8 +157,8 @@ fn is_lower(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
-/// Whether the editor knows a type at all; on one that it does not know it fails.
+/// Whether the editor knows a type at all; it fails on one that it does not know.
 pub(super) fn is_known_type(kind: &str) -> bool {
-    let of_tag = |(tag, ..): &(&str, Tool, &str)| kind.eq_ignore_ascii_case(tag);
+    let of_tag = |(tag, ..): &(&str, ControlKind, &str)| kind.eq_ignore_ascii_case(tag);
     is_lower(kind) && (TOOLS.iter().any(of_tag) || MORE_TYPES.contains(&kind))
 }

@@ -8,13 +8,13 @@ mod shapes;
 mod tags;
 mod whole;
 
-use super::{Asked, Cause, Checked, Mended, Rules, check};
+use super::{AnswerContext, Cause, Checked, Mended, Rules, check};
 
-/// Checks the results of one answer for so many tasks.
+/// Checks the results of one answer for this number of tasks.
 fn check_results(label_config: Option<&str>, tasks: usize, results: &str) -> Checked {
     let rules = label_config.map(|config| Rules::parse(config).unwrap());
     let body = format!(r#"{{"model_version":"7","results":{results}}}"#);
-    let asked = Asked { tasks, version: "7", mended: &Mended::default() };
+    let asked = AnswerContext { tasks, version: "7", mended: &Mended::default() };
     check(body.as_bytes(), asked, rules.as_ref())
 }
 

@@ -6,37 +6,37 @@
 use jiter::JsonValue;
 
 use super::finding::Cause;
-use super::json::{Members, member, number, whole};
-use super::region::Reporter;
-use super::shape::Region;
+use super::json::{JsonMembers, member, number, whole};
+use super::region::RegionReport;
+use super::shape::RegionKind;
 
 /// Rounding may take a coordinate a little beyond the edge.
 const ROUNDING: f64 = 0.001;
 
-pub(super) fn check(region: Region, value: &Members<'_>, report: &mut Reporter<'_>) {
+pub(super) fn check(region: RegionKind, value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
     match region {
-        Region::Whole => {}
-        Region::Text => span(value, true, report),
-        Region::Seconds | Region::TimeSeries => span(value, false, report),
-        Region::HyperText => hypertext(value, report),
-        Region::Paragraphs => paragraphs(value, report),
-        Region::Rectangle => percents(value, "value", &["x", "y", "width", "height"], report),
-        Region::Ellipse => percents(value, "value", &["x", "y", "radiusX", "radiusY"], report),
-        Region::KeyPoint => percents(value, "value", &["x", "y", "width"], report),
-        Region::Polygon => polygon(value, report),
-        Region::Brush => brush(value, report),
-        Region::Bitmask => match member(value, "imageDataURL") {
+        RegionKind::Whole => {}
+        RegionKind::Text => span(value, true, report),
+        RegionKind::Seconds | RegionKind::TimeSeries => span(value, false, report),
+        RegionKind::HyperText => hypertext(value, report),
+        RegionKind::Paragraphs => paragraphs(value, report),
+        RegionKind::Rectangle => percents(value, "value", &["x", "y", "width", "height"], report),
+        RegionKind::Ellipse => percents(value, "value", &["x", "y", "radiusX", "radiusY"], report),
+        RegionKind::KeyPoint => percents(value, "value", &["x", "y", "width"], report),
+        RegionKind::Polygon => polygon(value, report),
+        RegionKind::Brush => brush(value, report),
+        RegionKind::Bitmask => match member(value, "imageDataURL") {
             Some(JsonValue::Str(_)) => {}
             found => report.wrong("value.imageDataURL", found, "a data URL of an image"),
         },
-        Region::Vector => points(value, "vertices", report),
-        Region::OnImage => on_image(value, report),
-        Region::VideoRectangle => sequence(value, report),
-        Region::Timeline => ranges(value, report),
+        RegionKind::Vector => points(value, "vertices", report),
+        RegionKind::OnImage => on_image(value, report),
+        RegionKind::VideoRectangle => sequence(value, report),
+        RegionKind::Timeline => ranges(value, report),
     }
 }
 
-fn on_image(value: &Members<'_>, report: &mut Reporter<'_>) {
+fn on_image(value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
     let has = |key| member(value, key).is_some();
     if has("points") {
         polygon(value, report);
@@ -46,11 +46,11 @@ fn on_image(value: &Members<'_>, report: &mut Reporter<'_>) {
         points(value, "vertices", report);
     } else if has("imageDataURL") {
     } else if has("radiusX") || has("radiusY") {
-        check(Region::Ellipse, value, report);
+        check(RegionKind::Ellipse, value, report);
     } else if has("height") {
-        check(Region::Rectangle, value, report);
+        check(RegionKind::Rectangle, value, report);
     } else if has("x") || has("y") {
-        check(Region::KeyPoint, value, report);
+        check(RegionKind::KeyPoint, value, report);
     } else {
         report.add(Cause::MissingKey, "value", || {
             "has labels and no shape (such as x, y, width and height in percent)".into()
@@ -59,7 +59,7 @@ fn on_image(value: &Members<'_>, report: &mut Reporter<'_>) {
 }
 
 /// Numbers between 0 and 100.
-fn percents(value: &Members<'_>, path: &str, keys: &[&str], report: &mut Reporter<'_>) {
+fn percents(value: &JsonMembers<'_>, path: &str, keys: &[&str], report: &mut RegionReport<'_>) {
     for key in keys {
         let found = member(value, key);
         match found.and_then(number) {
@@ -71,7 +71,7 @@ fn percents(value: &Members<'_>, path: &str, keys: &[&str], report: &mut Reporte
     }
 }
 
-fn percent(given: f64, path: impl FnOnce() -> String, report: &mut Reporter<'_>) {
+fn percent(given: f64, path: impl FnOnce() -> String, report: &mut RegionReport<'_>) {
     if !(-ROUNDING..=100.0 + ROUNDING).contains(&given) {
         report.add(Cause::OutOfRange, &path(), || {
             format!("is {given}, percent of the image go from 0 to 100 (are these pixels?)")
@@ -79,7 +79,7 @@ fn percent(given: f64, path: impl FnOnce() -> String, report: &mut Reporter<'_>)
     }
 }
 
-fn polygon(value: &Members<'_>, report: &mut Reporter<'_>) {
+fn polygon(value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
     match member(value, "points") {
         Some(JsonValue::Array(points)) if !points.is_empty() => {
             for (index, point) in points.iter().enumerate() {
@@ -101,7 +101,7 @@ fn polygon(value: &Members<'_>, report: &mut Reporter<'_>) {
     }
 }
 
-fn points(value: &Members<'_>, key: &str, report: &mut Reporter<'_>) {
+fn points(value: &JsonMembers<'_>, key: &str, report: &mut RegionReport<'_>) {
     match member(value, key) {
         Some(JsonValue::Array(points)) if !points.is_empty() => {
             for (index, point) in points.iter().enumerate() {
@@ -116,7 +116,7 @@ fn points(value: &Members<'_>, key: &str, report: &mut Reporter<'_>) {
     }
 }
 
-fn brush(value: &Members<'_>, report: &mut Reporter<'_>) {
+fn brush(value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
     if let Some(JsonValue::Str(_)) = member(value, "maskDataURL") {
         return;
     }
@@ -142,7 +142,7 @@ fn brush(value: &Members<'_>, report: &mut Reporter<'_>) {
 }
 
 /// A span of characters, which are whole numbers, or of seconds or samples.
-fn span(value: &Members<'_>, of_text: bool, report: &mut Reporter<'_>) {
+fn span(value: &JsonMembers<'_>, of_text: bool, report: &mut RegionReport<'_>) {
     let read = |key| member(value, key).and_then(|found| read_end(found, of_text));
     let (start, end) = (read("start"), read("end"));
     for (key, path, given) in [("start", "value.start", start), ("end", "value.end", end)] {
@@ -182,7 +182,7 @@ fn read_end(found: &JsonValue<'_>, of_text: bool) -> Option<End> {
     }
 }
 
-fn ordered(start: f64, end: f64, needs_length: bool, path: &str, report: &mut Reporter<'_>) {
+fn ordered(start: f64, end: f64, needs_length: bool, path: &str, report: &mut RegionReport<'_>) {
     if end < start {
         report.add(Cause::EmptySpan, path, || format!("is {end}, before the start at {start}"));
     } else if needs_length && (end - start).abs() < f64::EPSILON {
@@ -191,7 +191,7 @@ fn ordered(start: f64, end: f64, needs_length: bool, path: &str, report: &mut Re
 }
 
 /// Characters of the whole text, or an `XPath` each, with an offset in each.
-fn hypertext(value: &Members<'_>, report: &mut Reporter<'_>) {
+fn hypertext(value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
     let plain = |key| matches!(member(value, key), Some(JsonValue::Int(_)));
     if plain("start") && plain("end") {
         return span(value, true, report);
@@ -210,7 +210,7 @@ fn hypertext(value: &Members<'_>, report: &mut Reporter<'_>) {
 }
 
 /// Numbers of paragraphs, as texts, with an offset in each.
-fn paragraphs(value: &Members<'_>, report: &mut Reporter<'_>) {
+fn paragraphs(value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
     let read = |key| match member(value, key) {
         Some(JsonValue::Str(text)) => text.parse::<u32>().ok(),
         _ => None,
@@ -229,7 +229,7 @@ fn paragraphs(value: &Members<'_>, report: &mut Reporter<'_>) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no text is that long")]
-fn offsets(value: &Members<'_>, in_same: bool, report: &mut Reporter<'_>) {
+fn offsets(value: &JsonMembers<'_>, in_same: bool, report: &mut RegionReport<'_>) {
     let read = |key| member(value, key).and_then(whole).filter(|offset| *offset >= 0);
     let (start, end) = (read("startOffset"), read("endOffset"));
     for (key, given) in [("startOffset", start), ("endOffset", end)] {
@@ -243,7 +243,7 @@ fn offsets(value: &Members<'_>, in_same: bool, report: &mut Reporter<'_>) {
     }
 }
 
-fn sequence(value: &Members<'_>, report: &mut Reporter<'_>) {
+fn sequence(value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
     match member(value, "sequence") {
         Some(JsonValue::Array(frames)) if !frames.is_empty() => {
             for (index, frame) in frames.iter().enumerate() {
@@ -263,7 +263,7 @@ fn sequence(value: &Members<'_>, report: &mut Reporter<'_>) {
     }
 }
 
-fn ranges(value: &Members<'_>, report: &mut Reporter<'_>) {
+fn ranges(value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
     match member(value, "ranges") {
         Some(JsonValue::Array(ranges)) if !ranges.is_empty() => {
             for (index, range) in ranges.iter().enumerate() {

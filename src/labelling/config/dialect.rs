@@ -1,10 +1,10 @@
-//! Whose reading of labelling configurations is wanted.
+//! The two Python packages whose `parse_config` this reader follows.
 
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// Whose `parse_config` to follow.
+/// The package whose `parse_config` to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// label-studio-tools 0.0.4
@@ -14,7 +14,7 @@ pub enum Dialect {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{0:?} is no dialect of labelling configurations, expected \"tools\" or \"sdk\"")]
+#[error("{0:?} is not a dialect of labelling configs, expected \"tools\" or \"sdk\"")]
 pub struct UnknownDialect(String);
 
 impl FromStr for Dialect {

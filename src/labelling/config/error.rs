@@ -1,11 +1,11 @@
-//! Why a labelling configuration was refused.
+//! Why a labelling config is refused.
 //!
 //! In: a position in the text and a reason. Out: a message for humans, and the
 //! kind of Python exception a caller of `parse_config` expects for it.
 
 use thiserror::Error;
 
-/// A configuration that cannot be read.
+/// A config that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LabelConfigError {
     /// The text is not well-formed XML. Line and column count from 1, the
@@ -13,12 +13,12 @@ pub enum LabelConfigError {
     #[error("{message}, line {line}, column {column}")]
     Syntax { message: String, line: usize, column: usize },
     /// The text, or what it stands for, exceeds a limit of this reader.
-    #[error("the labelling configuration is too large: {0}")]
+    #[error("the labelling config is too large: {0}")]
     TooLarge(String),
     /// The XML declaration names an encoding. lxml refuses that for text (as
     /// opposed to bytes) before it looks at anything else.
     #[error(
-        "the labelling configuration is text, so its XML declaration may not name an encoding: \
+        "the labelling config is text, so its XML declaration may not name an encoding: \
          remove encoding=\"...\" from the first line"
     )]
     EncodingDeclaration,
@@ -26,7 +26,7 @@ pub enum LabelConfigError {
 
 /// The Python exception that stands for a [`LabelConfigError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ErrorKind {
+pub enum LabelConfigErrorKind {
     /// `LabelStudioXMLSyntaxErrorSentryIgnored` of the package in question.
     XmlSyntax,
     /// The builtin `ValueError`.
@@ -35,10 +35,10 @@ pub enum ErrorKind {
 
 impl LabelConfigError {
     /// libxml2 reports its own limits as syntax errors, so ours are too.
-    pub fn kind(&self) -> ErrorKind {
+    pub fn kind(&self) -> LabelConfigErrorKind {
         match self {
-            Self::Syntax { .. } | Self::TooLarge(_) => ErrorKind::XmlSyntax,
-            Self::EncodingDeclaration => ErrorKind::Value,
+            Self::Syntax { .. } | Self::TooLarge(_) => LabelConfigErrorKind::XmlSyntax,
+            Self::EncodingDeclaration => LabelConfigErrorKind::Value,
         }
     }
 

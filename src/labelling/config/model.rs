@@ -1,4 +1,4 @@
-//! The parsed configuration: controls, the inputs they annotate, their labels.
+//! The parsed labelling config: control tags, the object tags they annotate, their labels.
 //!
 //! In: values collected by the parser. Out: accessors for checks on
 //! predictions, and a serialised form whose keys stand in the order in which
@@ -11,19 +11,19 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::dialect::Dialect;
 
-/// All controls of a configuration, in the order in which their names first
+/// All control tags of a config, in the order in which their names first
 /// appear.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LabelConfig {
-    pub(super) controls: IndexMap<String, Control>,
+    pub(super) controls: IndexMap<String, ControlTag>,
 }
 
 impl LabelConfig {
-    pub fn get(&self, name: &str) -> Option<&Control> {
+    pub fn get(&self, name: &str) -> Option<&ControlTag> {
         self.controls.get(name)
     }
 
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Control)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &ControlTag)> {
         self.controls.iter().map(|(name, control)| (name.as_str(), control))
     }
 
@@ -44,14 +44,14 @@ impl Serialize for LabelConfig {
 
 /// A tag that produces results: it has a name and says what it annotates.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Control {
+pub struct ControlTag {
     pub(super) tag: String,
     pub(super) to_name: Vec<String>,
     pub(super) variables: Vec<String>,
     pub(super) conditional: Option<Conditional>,
     pub(super) dynamic_labels: bool,
     pub(super) attributes: Attributes,
-    pub(super) inputs: Vec<Arc<Input>>,
+    pub(super) objects: Vec<Arc<ObjectTag>>,
     pub(super) labels: IndexMap<String, Attributes>,
 }
 
@@ -59,7 +59,7 @@ pub struct Control {
 /// `{uri}name`.
 pub(super) type Attributes = Vec<(String, String)>;
 
-impl Control {
+impl ControlTag {
     /// Tag name with its case; `{uri}Tag` when it is in a namespace.
     pub fn tag(&self) -> &str {
         &self.tag
@@ -92,9 +92,9 @@ impl Control {
         find(&self.attributes, name)
     }
 
-    /// The inputs found for [`Self::to_name`], in that order.
-    pub fn inputs(&self) -> impl ExactSizeIterator<Item = &Input> {
-        self.inputs.iter().map(Arc::as_ref)
+    /// The object tags found for [`Self::to_name`], in that order.
+    pub fn objects(&self) -> impl ExactSizeIterator<Item = &ObjectTag> {
+        self.objects.iter().map(Arc::as_ref)
     }
 
     pub fn labels(&self) -> impl ExactSizeIterator<Item = &str> {
@@ -115,7 +115,7 @@ fn find<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
     attributes.iter().find(|(written, _)| written == name).map(|(_, value)| value.as_str())
 }
 
-impl Serialize for Control {
+impl Serialize for ControlTag {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", &self.tag)?;
@@ -129,7 +129,7 @@ impl Serialize for Control {
         if self.dynamic_labels {
             map.serialize_entry("dynamic_labels", &true)?;
         }
-        map.serialize_entry("inputs", &self.inputs().collect::<Vec<_>>())?;
+        map.serialize_entry("inputs", &self.objects().collect::<Vec<_>>())?;
         map.serialize_entry("labels", &self.labels().collect::<Vec<_>>())?;
         map.serialize_entry("labels_attrs", &LabelAttributes(&self.labels))?;
         map.end()
@@ -197,22 +197,22 @@ impl Serialize for Conditional {
 
 /// A tag that shows data of a task: it has a name and a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Input {
+pub struct ObjectTag {
     pub(super) dialect: Dialect,
     pub(super) tag: String,
     pub(super) value_type: Option<String>,
-    pub(super) source: InputSource,
+    pub(super) source: ObjectSource,
 }
 
-/// Where an input takes its data from; leading `$` are gone.
+/// Where an object tag takes its data from; leading `$` are gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InputSource {
+pub enum ObjectSource {
     Value(String),
     /// Only in [`Dialect::Sdk`], for a tag with `valueList` and no `value`.
     ValueList(String),
 }
 
-impl Input {
+impl ObjectTag {
     /// Tag name with its case; `{uri}Tag` when it is in a namespace.
     pub fn tag(&self) -> &str {
         &self.tag
@@ -223,12 +223,12 @@ impl Input {
         self.value_type.as_deref()
     }
 
-    pub fn source(&self) -> &InputSource {
+    pub fn source(&self) -> &ObjectSource {
         &self.source
     }
 }
 
-impl Serialize for Input {
+impl Serialize for ObjectTag {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", &self.tag)?;
@@ -236,8 +236,8 @@ impl Serialize for Input {
             map.serialize_entry("valueType", &self.value_type)?;
         }
         match &self.source {
-            InputSource::Value(value) => map.serialize_entry("value", value)?,
-            InputSource::ValueList(value) => map.serialize_entry("valueList", value)?,
+            ObjectSource::Value(value) => map.serialize_entry("value", value)?,
+            ObjectSource::ValueList(value) => map.serialize_entry("valueList", value)?,
         }
         map.end()
     }

@@ -1,9 +1,9 @@
-//! Reading controls, inputs and labels off the tree.
+//! Reads control tags, object tags and labels from the tree.
 //!
-//! In: the text of a configuration and a dialect. Out: a [`LabelConfig`] by the
+//! In: the text of a config and a dialect. Out: a [`LabelConfig`] by the
 //! rules of `parse_config` in label-studio-tools 0.0.4 or label-studio-sdk
 //! 2.1.2. One walk in document order; what the result weighs is bounded, since
-//! a control repeats the inputs it names and the variables it matches.
+//! a control tag repeats the object tags it names and the variables it matches.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,9 @@ use roxmltree::{Node, NodeId};
 
 use super::dialect::Dialect;
 use super::error::LabelConfigError;
-use super::model::{Conditional, ConditionalKind, Control, Input, InputSource, LabelConfig};
+use super::model::{
+    Conditional, ConditionalKind, ControlTag, LabelConfig, ObjectSource, ObjectTag,
+};
 use super::tag::Tag;
 use super::xml;
 
@@ -21,16 +23,16 @@ type Result<T> = std::result::Result<T, LabelConfigError>;
 
 const LABEL_TAGS: [&str; 3] = ["Label", "Choice", "Relation"];
 
-/// Bytes the result may weigh.
+/// Maximum size of the result, in bytes.
 const MAX_RESULT_BYTES: usize = 64 << 20;
-/// What a string costs besides its bytes.
+/// Bytes that a string counts for besides its own.
 const STRING_OVERHEAD: usize = 24;
-/// Bytes of `toName` searched for Repeater variables.
+/// Maximum number of bytes of `toName` that are searched for Repeater variables.
 const MAX_SEARCHED_BYTES: usize = 500_000_000;
-/// What a search costs besides the bytes it looks at.
+/// Bytes that a search counts for besides those it looks at.
 const SEARCH_OVERHEAD: usize = 16;
 
-/// Parses a labelling configuration. The empty text is an empty configuration;
+/// Parses a labelling config. The empty text is an empty config;
 /// text of white space only is an error, as in both packages.
 pub fn parse(config: &str, dialect: Dialect) -> Result<LabelConfig> {
     if config.is_empty() {
@@ -57,8 +59,8 @@ pub fn has_variable(value: &str) -> bool {
 
 struct Reading {
     dialect: Dialect,
-    controls: IndexMap<String, Control>,
-    inputs: HashMap<String, Arc<Input>>,
+    controls: IndexMap<String, ControlTag>,
+    objects: HashMap<String, Arc<ObjectTag>>,
     variables: IndexSet<String>,
     ancestors: Vec<Ancestor>,
     weight: usize,
@@ -77,7 +79,7 @@ impl Reading {
         Self {
             dialect,
             controls: IndexMap::new(),
-            inputs: HashMap::new(),
+            objects: HashMap::new(),
             variables: IndexSet::new(),
             ancestors: Vec::new(),
             weight: 0,
@@ -103,7 +105,7 @@ impl Reading {
         {
             self.control(name, to_name, tag)?;
         } else if let (Some(name), Some(source)) = (name, self.source(tag)) {
-            self.input(name, source, tag)?;
+            self.object(name, source, tag)?;
         }
         if LABEL_TAGS.iter().any(|name| tag.is(name)) {
             self.label(tag)?;
@@ -124,14 +126,14 @@ impl Reading {
         let variables = self.variables_in(&parts, to_name.len())?;
         let dynamic_labels =
             tag.get("value").is_some_and(has_variable) || tag.filled("apiUrl").is_some();
-        let mut control = Control {
+        let mut control = ControlTag {
             tag: tag.name(),
             to_name: parts,
             variables,
             conditional: conditional(tag),
             dynamic_labels,
             attributes: tag.attributes(),
-            inputs: Vec::new(),
+            objects: Vec::new(),
             labels: IndexMap::new(),
         };
         match self.controls.entry(name.to_owned()) {
@@ -165,29 +167,29 @@ impl Reading {
         Ok(found)
     }
 
-    /// An input needs a value (label-studio-tools), or a value or a value list
+    /// An object tag needs a value (label-studio-tools), or a value or a value list
     /// (label-studio-sdk). There a `value` attribute wins even if it is empty.
-    fn source(&self, tag: Tag<'_>) -> Option<InputSource> {
+    fn source(&self, tag: Tag<'_>) -> Option<ObjectSource> {
         let bare = |value: &str| value.trim_start_matches('$').to_owned();
         let value = tag.get("value");
         match self.dialect {
-            Dialect::Tools => tag.filled("value").map(bare).map(InputSource::Value),
+            Dialect::Tools => tag.filled("value").map(bare).map(ObjectSource::Value),
             Dialect::Sdk => match (value, tag.filled("valueList")) {
                 (Some("") | None, None) => None,
-                (Some(value), _) => Some(InputSource::Value(bare(value))),
-                (None, Some(list)) => Some(InputSource::ValueList(bare(list))),
+                (Some(value), _) => Some(ObjectSource::Value(bare(value))),
+                (None, Some(list)) => Some(ObjectSource::ValueList(bare(list))),
             },
         }
     }
 
-    fn input(&mut self, name: &str, source: InputSource, tag: Tag<'_>) -> Result<()> {
+    fn object(&mut self, name: &str, source: ObjectSource, tag: Tag<'_>) -> Result<()> {
         self.spend(2, tag.name_length() + name.len())?;
         let value_type = match self.dialect {
             Dialect::Tools => None,
             Dialect::Sdk => tag.get("valueType").map(str::to_owned),
         };
-        let input = Input { dialect: self.dialect, tag: tag.name(), value_type, source };
-        self.inputs.insert(name.to_owned(), Arc::new(input));
+        let object = ObjectTag { dialect: self.dialect, tag: tag.name(), value_type, source };
+        self.objects.insert(name.to_owned(), Arc::new(object));
         Ok(())
     }
 
@@ -214,13 +216,13 @@ impl Reading {
         let mut controls = std::mem::take(&mut self.controls);
         for control in controls.values_mut() {
             for name in &control.to_name {
-                let Some(input) = self.inputs.get(name).cloned() else {
+                let Some(object) = self.objects.get(name).cloned() else {
                     continue;
                 };
-                let (InputSource::Value(value) | InputSource::ValueList(value)) = &input.source;
-                let value_type = input.value_type.as_ref().map_or(0, String::len);
-                self.spend(3, input.tag.len() + value.len() + value_type)?;
-                control.inputs.push(input);
+                let (ObjectSource::Value(value) | ObjectSource::ValueList(value)) = &object.source;
+                let value_type = object.value_type.as_ref().map_or(0, String::len);
+                self.spend(3, object.tag.len() + value.len() + value_type)?;
+                control.objects.push(object);
             }
         }
         Ok(LabelConfig { controls })
@@ -254,5 +256,7 @@ fn conditional(tag: Tag<'_>) -> Option<Conditional> {
 }
 
 fn too_large() -> LabelConfigError {
-    LabelConfigError::TooLarge("its controls repeat their inputs or variables too often".into())
+    LabelConfigError::TooLarge(
+        "its control tags repeat their object tags or variables too often".into(),
+    )
 }

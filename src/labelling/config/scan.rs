@@ -1,14 +1,14 @@
 //! Cutting XML text into pieces, in one linear pass and without judging them.
 //!
 //! In: XML text. Out: its comments, tags and runs of text with their offsets
-//! ([`Pieces`]), and a reading position for declarations ([`Cursor`]). Where
+//! ([`XmlPieces`]), and a reading position for declarations ([`Cursor`]). Where
 //! the text is well-formed the cuts are those of a real parser; where it is not
 //! they are good up to the first fault, which a real parser refuses anyway.
 
 use super::error::LabelConfigError;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Piece<'a> {
+pub(super) enum XmlPiece<'a> {
     Text(&'a str),
     /// Comment or CDATA section: nothing in it counts.
     Opaque(&'a str),
@@ -20,7 +20,7 @@ pub(super) enum Piece<'a> {
     Broken(&'a str),
 }
 
-impl<'a> Piece<'a> {
+impl<'a> XmlPiece<'a> {
     pub(super) fn text(self) -> &'a str {
         match self {
             Self::Text(text)
@@ -73,19 +73,19 @@ fn tag_end(rest: &str) -> Option<usize> {
 }
 
 /// Iterates over the pieces of a text with their byte offsets.
-pub(super) struct Pieces<'a> {
+pub(super) struct XmlPieces<'a> {
     text: &'a str,
     pos: usize,
 }
 
-impl<'a> Pieces<'a> {
+impl<'a> XmlPieces<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         Self { text, pos: 0 }
     }
 }
 
-impl<'a> Iterator for Pieces<'a> {
-    type Item = (usize, Piece<'a>);
+impl<'a> Iterator for XmlPieces<'a> {
+    type Item = (usize, XmlPiece<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
         let offset = self.pos;
@@ -93,7 +93,7 @@ impl<'a> Iterator for Pieces<'a> {
         if rest.is_empty() {
             return None;
         }
-        let piece = Piece::first_of(rest);
+        let piece = XmlPiece::first_of(rest);
         self.pos += piece.text().len();
         Some((offset, piece))
     }

@@ -1,16 +1,16 @@
 //! Answers of the real packages in small, by topic.
 //!
-//! In: short configurations. Out: the labels or the error that `parse_config`
+//! In: short configs. Out: the labels or the error that `parse_config`
 //! gave for them with lxml 6.1.3.
 
 mod hostile;
 mod recorded;
 mod rules;
 
-use super::{Dialect, ErrorKind, LabelConfig, LabelConfigError, has_variable};
+use super::{Dialect, LabelConfig, LabelConfigError, LabelConfigErrorKind, has_variable};
 use crate::testing::in_time;
 
-/// Parses a configuration, and fails if that never ends.
+/// Parses a config, and fails if that never ends.
 fn parse(config: &str, dialect: Dialect) -> Result<LabelConfig, LabelConfigError> {
     let config = config.to_owned();
     in_time(move || super::parse(&config, dialect))
@@ -21,7 +21,7 @@ fn choice(value: &str) -> String {
     format!(r#"<Choices name="c" toName="t"><Choice value="{value}"/></Choices>"#)
 }
 
-fn labels(config: &str) -> Result<Vec<String>, ErrorKind> {
+fn labels(config: &str) -> Result<Vec<String>, LabelConfigErrorKind> {
     let parsed = parse(config, Dialect::Tools).map_err(|error| error.kind())?;
     let controls = parsed.iter().flat_map(|(_, control)| control.labels());
     Ok(controls.map(str::to_owned).collect())
@@ -45,7 +45,7 @@ fn a_document_type_is_refused_with_its_place_and_what_to_do() {
         for dialect in [Dialect::Tools, Dialect::Sdk] {
             let error = parse(&config, dialect).unwrap_err();
             assert_eq!(error.to_string(), format!("{said}, line {line}, column {column}"));
-            assert_eq!(error.kind(), ErrorKind::XmlSyntax);
+            assert_eq!(error.kind(), LabelConfigErrorKind::XmlSyntax);
         }
     }
 }
@@ -75,13 +75,13 @@ fn reads_the_xml_declaration_as_lxml() {
         ("\u{FEFF}<?xml version='1.0' encoding='utf-8' standalone='yes'?>", None),
         ("<?xml version='1.0' standalone='no'?>", None),
         ("<?xml version = '1.0' standalone\n=\t'no'?>", None),
-        ("<?xml version='1.0' standalone='maybe'?>", Some(ErrorKind::XmlSyntax)),
-        ("<?xml version='1.0'standalone='no'?>", Some(ErrorKind::XmlSyntax)),
-        (r#"<?xml version="2.0"?>"#, Some(ErrorKind::XmlSyntax)),
-        (r#"<?xml encoding="utf-8"?>"#, Some(ErrorKind::XmlSyntax)),
-        ("\n<?xml version=\"1.0\"?>", Some(ErrorKind::XmlSyntax)),
-        (r#"<?xml version="1.0" encoding = 'latin-1'"#, Some(ErrorKind::Value)),
-        (r#"<?xml-model a encoding="b"?>"#, Some(ErrorKind::Value)),
+        ("<?xml version='1.0' standalone='maybe'?>", Some(LabelConfigErrorKind::XmlSyntax)),
+        ("<?xml version='1.0'standalone='no'?>", Some(LabelConfigErrorKind::XmlSyntax)),
+        (r#"<?xml version="2.0"?>"#, Some(LabelConfigErrorKind::XmlSyntax)),
+        (r#"<?xml encoding="utf-8"?>"#, Some(LabelConfigErrorKind::XmlSyntax)),
+        ("\n<?xml version=\"1.0\"?>", Some(LabelConfigErrorKind::XmlSyntax)),
+        (r#"<?xml version="1.0" encoding = 'latin-1'"#, Some(LabelConfigErrorKind::Value)),
+        (r#"<?xml-model a encoding="b"?>"#, Some(LabelConfigErrorKind::Value)),
     ];
     for (start, error) in cases {
         let answer = labels(&(start.to_owned() + &x));
@@ -120,7 +120,7 @@ fn refuses_what_libxml2_refuses() {
     let values = values.map(choice);
     let values = values.iter().map(String::as_str);
     for config in values.chain(documents) {
-        assert_eq!(labels(config), Err(ErrorKind::XmlSyntax), "{config:?}");
+        assert_eq!(labels(config), Err(LabelConfigErrorKind::XmlSyntax), "{config:?}");
     }
 }
 

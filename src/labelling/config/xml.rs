@@ -1,6 +1,6 @@
 //! From text to an XML tree, under limits.
 //!
-//! In: the text of a configuration. Out: a tree as lxml would build it, or a
+//! In: the text of a config. Out: a tree as lxml would build it, or a
 //! refusal. The XML library sees only what cannot make it slow: the declaration
 //! is read here, and depth, size and the places where the library is quadratic
 //! are checked beforehand.
@@ -8,15 +8,15 @@
 use roxmltree::{Document, ParsingOptions};
 
 use super::error::{LabelConfigError, line_and_column};
-use super::scan::{Cursor, Piece, Pieces, attributes, is_name_char, is_space, is_xml_char};
+use super::scan::{Cursor, XmlPiece, XmlPieces, attributes, is_name_char, is_space, is_xml_char};
 
 type Result<T> = std::result::Result<T, LabelConfigError>;
 
-/// libxml2 refuses a single text of this size; here it is the whole document.
+/// Maximum size of a config, in bytes; libxml2 refuses a single text of this size.
 pub const MAX_CONFIG_BYTES: usize = 10_000_000;
-/// Nested tags; libxml2's limit.
+/// Maximum number of nested tags; libxml2's limit.
 const MAX_DEPTH: usize = 256;
-/// Occurrences of `<` and `=`, for which the library reserves memory up front.
+/// Maximum number of `<` and of `=`, for which the library reserves memory up front.
 const MAX_TAGS: usize = 1_000_000;
 const MAX_ASSIGNMENTS: usize = 2_000_000;
 /// The library compares each attribute of a tag with every other one.
@@ -35,11 +35,11 @@ const DOCUMENT_TYPE: &str =
 /// A text that the XML library may read.
 pub(super) struct Prepared<'a> {
     text: &'a str,
-    /// Lines and columns of the configuration that precede `text`.
+    /// Lines and columns of the config that precede `text`.
     skipped: (usize, usize),
 }
 
-/// Takes the declaration off a configuration and checks the rest.
+/// Takes the declaration off a config and checks the rest.
 pub(super) fn prepare(config: &str) -> Result<Prepared<'_>> {
     if config.len() > MAX_CONFIG_BYTES {
         return Err(too_large(format!("over {MAX_CONFIG_BYTES} bytes")));
@@ -92,31 +92,31 @@ impl Prepared<'_> {
         let mut depth = 0_usize;
         let mut comparisons = 0_usize;
         let mut namespaces = 0_usize;
-        for (offset, piece) in Pieces::new(text) {
+        for (offset, piece) in XmlPieces::new(text) {
             match piece {
-                Piece::Open(tag) | Piece::Empty(tag) => {
+                XmlPiece::Open(tag) | XmlPiece::Empty(tag) => {
                     if depth == MAX_DEPTH {
                         let message = format!("tags are nested more than {MAX_DEPTH} deep");
                         return Err(self.at(offset, message));
                     }
-                    depth += usize::from(matches!(piece, Piece::Open(_)));
+                    depth += usize::from(matches!(piece, XmlPiece::Open(_)));
                     let (attributes, declared) = self.check_tag(offset, tag)?;
                     comparisons = comparisons.saturating_add(attributes.saturating_pow(2));
                     namespaces += declared;
                 }
-                Piece::Close(_) => depth = depth.saturating_sub(1),
-                Piece::Instruction(raw) => {
+                XmlPiece::Close(_) => depth = depth.saturating_sub(1),
+                XmlPiece::Instruction(raw) => {
                     if let Some(message) = instruction_fault(raw) {
                         return Err(self.at(offset, message));
                     }
                 }
-                Piece::Text(text) if !has_valid_numbers(text) => {
+                XmlPiece::Text(text) if !has_valid_numbers(text) => {
                     return Err(self.at(offset, BAD_NUMBER));
                 }
-                Piece::Broken(raw) if raw.starts_with("<!DOCTYPE") => {
+                XmlPiece::Broken(raw) if raw.starts_with("<!DOCTYPE") => {
                     return Err(self.at(offset, DOCUMENT_TYPE));
                 }
-                Piece::Text(_) | Piece::Opaque(_) | Piece::Broken(_) => {}
+                XmlPiece::Text(_) | XmlPiece::Opaque(_) | XmlPiece::Broken(_) => {}
             }
         }
         if comparisons > MAX_ATTRIBUTE_COMPARISONS {
@@ -157,7 +157,7 @@ impl Prepared<'_> {
             }
             Error::UnclosedRootNode => return self.unclosed(),
             Error::NoRootNode | Error::UnexpectedEndOfStream => {
-                let message = "the configuration ends before it is complete";
+                let message = "the config ends before it is complete";
                 return self.at(self.text.len(), message);
             }
             Error::NodesLimitReached => return too_large(format!("over {MAX_TAGS} tags")),
@@ -191,10 +191,10 @@ impl Prepared<'_> {
 
     fn unclosed(&self) -> LabelConfigError {
         let mut open = Vec::new();
-        for (offset, piece) in Pieces::new(self.text) {
+        for (offset, piece) in XmlPieces::new(self.text) {
             match piece {
-                Piece::Open(tag) => open.push((offset, tag)),
-                Piece::Close(_) => drop(open.pop()),
+                XmlPiece::Open(tag) => open.push((offset, tag)),
+                XmlPiece::Close(_) => drop(open.pop()),
                 _ => {}
             }
         }
@@ -268,7 +268,7 @@ fn pseudo_attribute<'a>(cursor: &mut Cursor<'a>, name: &str) -> Result<Option<&'
     cursor.quoted().map(Some)
 }
 
-/// What libxml2 minds about an attribute and the library does not.
+/// What libxml2 refuses about an attribute and the library does not.
 fn attribute_fault(name: &str, value: &str) -> Option<&'static str> {
     if name.starts_with(':') {
         return Some("a name may not begin with ':'");
@@ -307,7 +307,7 @@ fn is_valid_number(text: &str) -> bool {
         && u32::from_str_radix(digits, radix).ok().and_then(char::from_u32).is_some_and(is_xml_char)
 }
 
-/// What libxml2 minds about a processing instruction and the library does not.
+/// What libxml2 refuses about a processing instruction and the library does not.
 fn instruction_fault(raw: &str) -> Option<&'static str> {
     let inner = raw.strip_prefix("<?")?.strip_suffix("?>")?;
     let target = inner.split(is_space).next()?;

@@ -3,7 +3,7 @@
 
 use label_studio_ml::labelling::check::Rules;
 use label_studio_ml::labelling::config::{
-    Dialect, InputSource, LabelConfigError, has_variable, parse,
+    Dialect, LabelConfigError, ObjectSource, has_variable, parse,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -29,14 +29,14 @@ fuzz_target!(|data: &[u8]| {
                 assert!(written.len() <= HEAVIEST);
                 for (name, control) in config.iter() {
                     assert!(!name.is_empty());
-                    assert!(control.inputs().len() <= control.to_name().len());
+                    assert!(control.objects().len() <= control.to_name().len());
                     assert!(control.labels().all(|label| control.has_label(label)));
                 }
             }
             for (_, control) in tools.iter() {
-                for input in control.inputs() {
+                for input in control.objects() {
                     assert!(input.value_type().is_none());
-                    assert!(matches!(input.source(), InputSource::Value(_)));
+                    assert!(matches!(input.source(), ObjectSource::Value(_)));
                 }
             }
             Rules::new(sdk);

@@ -4,7 +4,7 @@
 //! An input is a byte for the number of tasks, the labelling config, a zero byte, the body.
 #![no_main]
 
-use label_studio_ml::labelling::check::{Asked, Cause, Checked, Mended, Rules, check};
+use label_studio_ml::labelling::check::{AnswerContext, Cause, Checked, Mended, Rules, check};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -17,7 +17,8 @@ fuzz_target!(|data: &[u8]| {
     let config = String::from_utf8_lossy(parts.next().unwrap_or_default());
     let body = parts.next().unwrap_or_default();
     let rules = Rules::parse(&config).ok();
-    let asked = Asked { tasks: usize::from(*tasks % 4), version: "7", mended: &Mended::default() };
+    let asked =
+        AnswerContext { tasks: usize::from(*tasks % 4), version: "7", mended: &Mended::default() };
     let checked = check(body, asked, rules.as_ref());
     assert_eq!(checked, check(body, asked, rules.as_ref()), "the same answer, other findings");
     assert!(checked.findings.len() <= checked.total.min(MOST_KEPT));

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::{Asked, Cause, Mended, Places, check};
+use super::super::{AnswerContext, Cause, Mended, Places, check};
 use super::{causes, check_results};
 
 #[test]
@@ -67,7 +67,7 @@ fn what_was_mended_is_found_too() {
         null_items: Some(Places { first: "results[2]".into(), count: 2 }),
         null_versions: Some(Places { first: "results[0].model_version".into(), count: 1 }),
     };
-    let asked = Asked { tasks: 1, version: "7", mended: &mended };
+    let asked = AnswerContext { tasks: 1, version: "7", mended: &mended };
     let checked = check(br#"{"results":[[]]}"#, asked, None);
     assert_eq!(
         causes(&checked),
@@ -90,7 +90,7 @@ fn a_rare_mistake_does_not_hide_behind_a_common_one() {
 fn an_answer_that_cannot_be_read_is_a_finding() {
     let deep = format!("{}{}", "[".repeat(400), "]".repeat(400));
     let body = format!(r#"{{"results":[{{"result":{deep}}}]}}"#);
-    let asked = Asked { tasks: 1, version: "7", mended: &Mended::default() };
+    let asked = AnswerContext { tasks: 1, version: "7", mended: &Mended::default() };
     for body in [body.as_str(), "{", ""] {
         assert_eq!(causes(&check(body.as_bytes(), asked, None)), [(Cause::Unreadable, "results")]);
     }
@@ -99,7 +99,7 @@ fn an_answer_that_cannot_be_read_is_a_finding() {
 proptest! {
     #[test]
     fn any_bytes_are_checked_without_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let asked = Asked { tasks: 1, version: "7", mended: &Mended::default() };
+        let asked = AnswerContext { tasks: 1, version: "7", mended: &Mended::default() };
         check(&body, asked, None);
     }
 }

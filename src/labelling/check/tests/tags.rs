@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::super::finding::Cause;
-use super::super::shape::{Region, Tool, is_known_type};
+use super::super::shape::{ControlKind, RegionKind, is_known_type};
 use super::check_results;
 use super::edges::{assert_value, found};
 use super::regions::{IMAGE, TEXTS, assert_region, on_image, region};
@@ -207,7 +207,7 @@ fn every_tag_takes_its_own_type_and_the_plain_shape() {
         ("MagicWand", &["magicwand", "brush", "brushlabels"], &["wand"]),
         ("MyOwnTag", &["myowntag", "anything", "AtAll"], &[]),
     ] {
-        let tool = Tool::of(tag);
+        let tool = ControlKind::of(tag);
         for kind in taken {
             assert!(tool.accepts(tag, kind), "{tag} {kind}");
         }
@@ -226,29 +226,29 @@ fn every_tag_takes_its_own_type_and_the_plain_shape() {
 #[test]
 fn regions_lie_in_what_the_object_tag_shows() {
     for (tag, object, region) in [
-        ("Labels", Some("Text"), Region::Text),
-        ("Labels", Some("HyperText"), Region::HyperText),
-        ("Labels", Some("Paragraphs"), Region::Paragraphs),
-        ("Labels", Some("Audio"), Region::Seconds),
-        ("Labels", Some("AudioPlus"), Region::Seconds),
-        ("Labels", Some("TimeSeries"), Region::TimeSeries),
-        ("Labels", Some("Image"), Region::OnImage),
-        ("Labels", Some("Video"), Region::Whole),
-        ("Labels", None, Region::Whole),
-        ("Brush", None, Region::Brush),
-        ("MagicWand", None, Region::Brush),
-        ("Bitmask", None, Region::Bitmask),
-        ("Vector", None, Region::Vector),
-        ("KeyPoint", None, Region::KeyPoint),
-        ("Polygon", None, Region::Polygon),
-        ("Ellipse", None, Region::Ellipse),
-        ("Rectangle", None, Region::Rectangle),
-        ("TimelineLabels", None, Region::Timeline),
-        ("VideoRectangle", None, Region::VideoRectangle),
-        ("Choices", Some("Text"), Region::Whole),
-        ("MyOwnTag", Some("Text"), Region::Whole),
+        ("Labels", Some("Text"), RegionKind::Text),
+        ("Labels", Some("HyperText"), RegionKind::HyperText),
+        ("Labels", Some("Paragraphs"), RegionKind::Paragraphs),
+        ("Labels", Some("Audio"), RegionKind::Seconds),
+        ("Labels", Some("AudioPlus"), RegionKind::Seconds),
+        ("Labels", Some("TimeSeries"), RegionKind::TimeSeries),
+        ("Labels", Some("Image"), RegionKind::OnImage),
+        ("Labels", Some("Video"), RegionKind::Whole),
+        ("Labels", None, RegionKind::Whole),
+        ("Brush", None, RegionKind::Brush),
+        ("MagicWand", None, RegionKind::Brush),
+        ("Bitmask", None, RegionKind::Bitmask),
+        ("Vector", None, RegionKind::Vector),
+        ("KeyPoint", None, RegionKind::KeyPoint),
+        ("Polygon", None, RegionKind::Polygon),
+        ("Ellipse", None, RegionKind::Ellipse),
+        ("Rectangle", None, RegionKind::Rectangle),
+        ("TimelineLabels", None, RegionKind::Timeline),
+        ("VideoRectangle", None, RegionKind::VideoRectangle),
+        ("Choices", Some("Text"), RegionKind::Whole),
+        ("MyOwnTag", Some("Text"), RegionKind::Whole),
     ] {
-        assert_eq!(Tool::of(tag).region(object), region, "{tag} {object:?}");
+        assert_eq!(ControlKind::of(tag).region(object), region, "{tag} {object:?}");
     }
 }
 

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use jiter::JsonValue;
 
+use super::super::display::{choice, quote, show};
 use super::super::finding::{Cause, Mended, Places};
 use super::super::json::{Results, member, number, read_results, whole};
-use super::super::words::{choice, quote, show};
 use super::regions::{TEXTS, region};
 use super::{causes, check_results};
 

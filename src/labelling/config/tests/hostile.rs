@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::{self as label_config, Dialect, ErrorKind, LabelConfigError};
+use super::super::{self as label_config, Dialect, LabelConfigError, LabelConfigErrorKind};
 use super::parse;
 
 /// Refused or read, but soon and on a small stack.
-fn endures(name: &'static str, config: String, expected: Option<ErrorKind>) {
+fn endures(name: &'static str, config: String, expected: Option<LabelConfigErrorKind>) {
     let thread = std::thread::Builder::new().stack_size(256 << 10);
     let (done, ended) = channel();
     let check = move || {
@@ -36,14 +36,14 @@ fn each(numbers: Range<usize>, part: impl Fn(usize) -> String) -> String {
 fn endures_depth() {
     let nested = |depth: usize| "<View>".repeat(depth) + &"</View>".repeat(depth);
     endures("256 deep", nested(256), None);
-    endures("257 deep", nested(257), Some(ErrorKind::XmlSyntax));
-    endures("a million deep", nested(1_000_000), Some(ErrorKind::XmlSyntax));
-    endures("never closed", "<a>".repeat(1_000_000), Some(ErrorKind::XmlSyntax));
+    endures("257 deep", nested(257), Some(LabelConfigErrorKind::XmlSyntax));
+    endures("a million deep", nested(1_000_000), Some(LabelConfigErrorKind::XmlSyntax));
+    endures("never closed", "<a>".repeat(1_000_000), Some(LabelConfigErrorKind::XmlSyntax));
 }
 
 #[test]
 fn endures_size() {
-    let refused = Some(ErrorKind::XmlSyntax);
+    let refused = Some(LabelConfigErrorKind::XmlSyntax);
     let attributes = |count| {
         let all = each(0..count, |index| format!(" a{index}=''"));
         format!("<View{all}/>")

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::super::{Dialect, ErrorKind, LabelConfigError};
+use super::super::{Dialect, LabelConfigError, LabelConfigErrorKind};
 use super::parse;
 
 /// JSON that keeps the order of keys.
@@ -91,10 +91,10 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
-fn recorded_kind(class: &str) -> ErrorKind {
+fn recorded_kind(class: &str) -> LabelConfigErrorKind {
     match class.rsplit_once('.') {
-        Some(("builtins", "ValueError")) => ErrorKind::Value,
-        Some((_, "LabelStudioXMLSyntaxErrorSentryIgnored")) => ErrorKind::XmlSyntax,
+        Some(("builtins", "ValueError")) => LabelConfigErrorKind::Value,
+        Some((_, "LabelStudioXMLSyntaxErrorSentryIgnored")) => LabelConfigErrorKind::XmlSyntax,
         _ => panic!("unexpected exception {class}"),
     }
 }

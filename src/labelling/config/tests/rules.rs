@@ -1,7 +1,7 @@
 //! The rules of `parse_config`, one by one: which tags are controls, inputs and labels, and which of
 //! several attributes counts.
 
-use super::super::model::{ConditionalKind, InputSource};
+use super::super::model::{ConditionalKind, ObjectSource};
 use super::super::{Dialect, LabelConfig};
 use super::parse;
 
@@ -45,14 +45,14 @@ fn of_several_conditions_the_first_that_is_filled_in_counts() {
 #[test]
 fn an_input_has_its_value_without_any_dollars_before_it() {
     for (attributes, tools, sdk) in [
-        (r#"value="$text""#, Some("text"), Some(InputSource::Value("text".into()))),
-        (r#"value="$$text""#, Some("text"), Some(InputSource::Value("text".into()))),
-        (r#"value="$$$te$xt$""#, Some("te$xt$"), Some(InputSource::Value("te$xt$".into()))),
-        (r#"value="text""#, Some("text"), Some(InputSource::Value("text".into()))),
-        (r#"value="$""#, Some(""), Some(InputSource::Value(String::new()))),
-        (r#"valueList="$$all""#, None, Some(InputSource::ValueList("all".into()))),
-        (r#"value="$a" valueList="$b""#, Some("a"), Some(InputSource::Value("a".into()))),
-        (r#"value="" valueList="$b""#, None, Some(InputSource::Value(String::new()))),
+        (r#"value="$text""#, Some("text"), Some(ObjectSource::Value("text".into()))),
+        (r#"value="$$text""#, Some("text"), Some(ObjectSource::Value("text".into()))),
+        (r#"value="$$$te$xt$""#, Some("te$xt$"), Some(ObjectSource::Value("te$xt$".into()))),
+        (r#"value="text""#, Some("text"), Some(ObjectSource::Value("text".into()))),
+        (r#"value="$""#, Some(""), Some(ObjectSource::Value(String::new()))),
+        (r#"valueList="$$all""#, None, Some(ObjectSource::ValueList("all".into()))),
+        (r#"value="$a" valueList="$b""#, Some("a"), Some(ObjectSource::Value("a".into()))),
+        (r#"value="" valueList="$b""#, None, Some(ObjectSource::Value(String::new()))),
         (r#"value="" valueList="""#, None, None),
         (r#"value="""#, None, None),
         (r#"valueList="""#, None, None),
@@ -61,9 +61,9 @@ fn an_input_has_its_value_without_any_dollars_before_it() {
         let text = format!(
             r#"<View><Text name="t" {attributes} valueType="url"/><Choices name="c" toName="t"/></View>"#
         );
-        let tools = tools.map(|value| InputSource::Value(value.to_owned()));
+        let tools = tools.map(|value| ObjectSource::Value(value.to_owned()));
         for (dialect, config) in both(&text) {
-            let input = config.get("c").unwrap().inputs().next();
+            let input = config.get("c").unwrap().objects().next();
             let (expected, value_type) = match dialect {
                 Dialect::Tools => (&tools, None),
                 Dialect::Sdk => (&sdk, Some("url")),
@@ -153,7 +153,7 @@ fn inputs_come_in_the_order_in_which_they_are_pointed_to() {
     for (_, config) in both(config) {
         let control = config.get("c").unwrap();
         assert_eq!(control.to_name(), ["b", "a", "missing", "", "a"]);
-        let tags: Vec<_> = control.inputs().map(super::super::Input::tag).collect();
+        let tags: Vec<_> = control.objects().map(super::super::ObjectTag::tag).collect();
         assert_eq!(tags, ["Audio", "Text", "Text"], "the last one of a name counts");
     }
 }
