@@ -1,7 +1,7 @@
 //! A client of Label Studio's REST API, for the commands that work on a project.
 //!
-//! In: the address and the API key of a user. Out: projects, tasks, predictions, ML backends and webhooks,
-//! with only the fields that are used here. Every failure is one sentence that says what to set.
+//! In: an address and a user's API key. Out: projects, tasks, predictions, ML backends and webhooks, with the
+//! fields that are used here. Each error is one sentence that says what to set.
 
 mod address;
 pub mod backends;
@@ -11,6 +11,7 @@ pub mod media;
 pub mod predictions;
 pub mod projects;
 mod query;
+mod response;
 pub mod tasks;
 #[cfg(test)]
 mod testing;
@@ -18,7 +19,7 @@ mod tls;
 mod token;
 pub mod webhooks;
 
-pub use client::{LabelStudio, Patience, User};
+pub use client::{LabelStudio, RequestPolicy, User};
 pub use error::LabelStudioError;
 pub use tls::client as http_client;
-pub use token::Kind;
+pub use token::TokenKind;

@@ -1,13 +1,13 @@
-//! The address of a Label Studio, as people write it.
+//! The address of a Label Studio server, as people write it.
 
 use reqwest::Url;
 
 use super::LabelStudioError;
 
-/// Where a copied address of a page leaves the base address.
+/// First path segments of pages: where the base address ends in an address that was copied from a browser.
 const PAGES: [&str; 3] = ["projects", "api", "user"];
 
-/// Normalises: a missing scheme is http, the path of a page goes, a base path stays and ends with `/`.
+/// Normalises an address: adds a missing `http://`, cuts off the path of a page, ends a base path with `/`.
 pub(super) fn normalise(given: &str) -> Result<Url, LabelStudioError> {
     let wrong = |reason: &str| LabelStudioError::Address {
         given: given.trim().to_owned(),
@@ -23,10 +23,10 @@ pub(super) fn normalise(given: &str) -> Result<Url, LabelStudioError> {
         return Err(wrong("it must begin with http:// or https://"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        // It must not be shown either.
+        // The message must not show them.
         return Err(LabelStudioError::Address {
             given: url.host_str().unwrap_or_default().to_owned(),
-            reason: "a user and a password cannot be part of it".into(),
+            reason: "it cannot contain a user and a password".into(),
         });
     }
     url.set_query(None);
@@ -42,7 +42,7 @@ pub(super) fn normalise(given: &str) -> Result<Url, LabelStudioError> {
     Ok(url)
 }
 
-/// `path` below `base`, whose own path stays.
+/// The address of `path` (and query) below `base`, whose own path is kept.
 pub(super) fn below(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     let (path, query) = path.split_once('?').map_or((path, None), |(path, q)| (path, Some(q)));
@@ -51,9 +51,15 @@ pub(super) fn below(base: &Url, path: &str) -> Url {
     url
 }
 
-/// Without the slash at the end, as people write it.
-pub(super) fn shown(base: &Url) -> &str {
+/// The address without the slash at its end, as people write it.
+pub(super) fn without_slash(base: &Url) -> &str {
     base.as_str().trim_end_matches('/')
+}
+
+/// Whether the host is this machine, which no proxy reaches.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -72,12 +78,12 @@ mod tests {
             ("https://h/studio/user/account", "https://h/studio"),
             ("http://[::1]:8080/api/", "http://[::1]:8080"),
         ] {
-            assert_eq!(shown(&normalise(given).unwrap()), base, "{given}");
+            assert_eq!(without_slash(&normalise(given).unwrap()), base, "{given}");
         }
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn what_is_not_an_address_is_refused() {
         for given in ["", "  ", "ftp://h", "http://", "http://h:port"] {
             let error = normalise(given).unwrap_err().to_string();
             assert!(error.contains("set LABEL_STUDIO_URL to one like"), "{error}");

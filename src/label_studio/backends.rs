@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::projects::missing_project;
 use super::{LabelStudio, LabelStudioError};
 
-/// Label Studio itself asks ML backends meanwhile, and waits for some seconds for each that is silent.
-const ASKING: Duration = Duration::from_secs(30);
+/// Longer than other requests: Label Studio asks the ML backends before it answers, and waits some seconds
+/// for each that is silent.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Backend {
@@ -17,9 +18,8 @@ pub struct Backend {
     pub url: String,
     #[serde(default)]
     pub title: String,
-    /// CO connected, DI disconnected, ER error, TR training, PR predicting.
     #[serde(default)]
-    pub state: State,
+    pub state: BackendState,
     #[serde(default)]
     pub error_message: Option<String>,
     #[serde(default)]
@@ -31,7 +31,7 @@ pub struct Backend {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub enum State {
+pub enum BackendState {
     #[serde(rename = "CO")]
     Connected,
     #[serde(rename = "DI")]
@@ -48,34 +48,34 @@ pub enum State {
 }
 
 impl Backend {
-    /// Whether Label Studio sends a user and a password to it.
+    /// Whether Label Studio sends a user and a password to this ML backend.
     pub fn has_password(&self) -> bool {
         self.auth_method.as_deref() == Some("BASIC_AUTH")
     }
 }
 
 impl LabelStudio {
-    /// The ML backends of a project, in the order in which they were added. To answer, Label Studio asks
-    /// each for /health and /setup.
+    /// The ML backends of a project, in the order in which they were added. Label Studio asks each for
+    /// /health and /setup before it answers.
     pub async fn backends(&self, project: u64) -> Result<Vec<Backend>, LabelStudioError> {
         let id = project.to_string();
         let answer: Result<Vec<Backend>, _> =
-            self.get_within(ASKING, "/api/ml/", &[("project", &id)]).await;
+            self.get_within(TIMEOUT, "/api/ml/", &[("project", &id)]).await;
         let mut backends = answer.map_err(|error| missing_project(error, project))?;
         backends.sort_by_key(|backend| backend.id);
         Ok(backends)
     }
 
-    /// Why Label Studio cannot use an ML backend, in its own words; none if it can. It notes the reason of
-    /// a failing /setup only, so it is made to ask for the versions.
-    pub async fn complaint(&self, backend: u64) -> Result<Option<String>, LabelStudioError> {
+    /// Why Label Studio cannot use an ML backend, in Label Studio's words; none if it can. It stores the
+    /// reason only where /setup failed, so this call makes it ask the backend for its versions.
+    pub async fn backend_failure(&self, backend: u64) -> Result<Option<String>, LabelStudioError> {
         let path = format!("/api/ml/{backend}/versions");
-        let answer: Result<IgnoredAny, _> = self.get_within(ASKING, &path, &[]).await;
+        let answer: Result<IgnoredAny, _> = self.get_within(TIMEOUT, &path, &[]).await;
         match answer {
             Ok(_) => Ok(None),
             Err(LabelStudioError::Status { detail, .. }) => Ok(Some(detail)),
-            // Label Studio hands the backend's status on as its own.
-            Err(LabelStudioError::UnknownToken(_) | LabelStudioError::AccessTokenEnded) => {
+            // Label Studio passes the status of the backend on as its own.
+            Err(LabelStudioError::UnknownToken(_) | LabelStudioError::AccessTokenExpired) => {
                 Ok(Some("401 Unauthorized".into()))
             }
             Err(LabelStudioError::Forbidden { .. }) => Ok(Some("403 Forbidden".into())),

@@ -1,4 +1,4 @@
-//! Requests to one Label Studio: address, token, patience, and what its answers mean.
+//! Requests to one Label Studio server, with its address, a token, timeouts and retries.
 
 use std::time::Duration;
 
@@ -8,44 +8,49 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use super::token::{Access, Key, Kind, Secret, header};
+use super::response::read;
+use super::token::{AccessToken, ApiKey, SecretToken, TokenKind, header};
 use super::{LabelStudioError, address, tls};
 
-/// How much of an unexpected answer is shown.
-const SHOWN: usize = 300;
-/// The first pause before a request is repeated; it doubles.
-const PAUSE: Duration = Duration::from_millis(250);
+/// Pause before the first retry; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
-/// How long to wait for an answer, and how often to ask again what changes nothing.
+/// How long to wait for an answer, and how often to repeat a request that changes nothing.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    pub connect: Duration,
-    pub answer: Duration,
+pub struct RequestPolicy {
+    pub connect_timeout: Duration,
+    pub timeout: Duration,
     pub retries: u32,
 }
 
-impl Patience {
-    /// For work that goes on for long: a restart of Label Studio is outlasted.
-    pub const WORK: Self =
-        Self { connect: Duration::from_secs(5), answer: Duration::from_secs(120), retries: 3 };
-    /// For a look: what does not answer soon is told.
-    pub const LOOK: Self =
-        Self { connect: Duration::from_secs(3), answer: Duration::from_secs(5), retries: 0 };
+impl RequestPolicy {
+    /// For long-running work, which should survive a restart of Label Studio.
+    pub const PERSISTENT: Self = Self {
+        connect_timeout: Duration::from_secs(5),
+        timeout: Duration::from_secs(120),
+        retries: 3,
+    };
+    /// For a check, which should report soon that nothing answers.
+    pub const PROBE: Self = Self {
+        connect_timeout: Duration::from_secs(3),
+        timeout: Duration::from_secs(5),
+        retries: 0,
+    };
 }
 
-/// A Label Studio that answered, and took the key.
+/// A connection to a Label Studio server that accepted the API key.
 #[derive(Debug)]
 pub struct LabelStudio {
     base: Url,
-    key: Key,
-    access: Mutex<Option<Access>>,
+    key: ApiKey,
+    access: Mutex<Option<AccessToken>>,
     http: Client,
-    patience: Patience,
+    policy: RequestPolicy,
     release: String,
     user: User,
 }
 
-/// Whose key it is.
+/// The owner of the API key.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 pub struct User {
     pub id: u64,
@@ -56,7 +61,7 @@ pub struct User {
 }
 
 #[derive(Deserialize)]
-struct Version {
+struct VersionAnswer {
     release: String,
 }
 
@@ -66,64 +71,64 @@ struct TokenSettings {
 }
 
 #[derive(Deserialize)]
-struct Traded {
+struct RefreshAnswer {
     access: String,
 }
 
 impl LabelStudio {
-    /// Finds out who answers at `url`, and for whom it takes `api_key`.
+    /// Connects to the server at `url`, and finds out to whom `api_key` belongs.
     pub async fn connect(url: &str, api_key: &str) -> Result<Self, LabelStudioError> {
-        Self::connect_with(url, api_key, Patience::WORK).await
+        Self::connect_with(url, api_key, RequestPolicy::PERSISTENT).await
     }
 
     pub async fn connect_with(
         url: &str,
         api_key: &str,
-        patience: Patience,
+        policy: RequestPolicy,
     ) -> Result<Self, LabelStudioError> {
         let base = address::normalise(url)?;
-        let (http, base, release) = find(base, patience).await?;
-        let key = Key::new(api_key)?;
+        let (http, base, release) = discover(base, policy).await?;
+        let key = ApiKey::new(api_key)?;
         let user = User::default();
         let access = Mutex::default();
-        let mut found = Self { base, key, access, http, patience, release, user };
-        found.user = found.whoami().await?;
-        Ok(found)
+        let mut client = Self { base, key, access, http, policy, release, user };
+        client.user = client.whoami().await?;
+        Ok(client)
     }
 
-    /// The release that answers at `url`, which needs no key.
-    pub async fn release_at(url: &str, patience: Patience) -> Result<String, LabelStudioError> {
-        Ok(find(address::normalise(url)?, patience).await?.2)
+    /// The release of the server at `url`. Label Studio tells it without an API key.
+    pub async fn release_at(url: &str, policy: RequestPolicy) -> Result<String, LabelStudioError> {
+        Ok(discover(address::normalise(url)?, policy).await?.2)
     }
 
-    /// The address, without a slash at its end.
+    /// The address of the server, without a slash at its end.
     pub fn url(&self) -> &str {
-        address::shown(&self.base)
+        address::without_slash(&self.base)
     }
 
-    pub fn token_kind(&self) -> Kind {
+    pub fn token_kind(&self) -> TokenKind {
         self.key.kind
     }
 
-    pub fn version(&self) -> &str {
+    pub fn release(&self) -> &str {
         &self.release
     }
 
-    /// Whose key it is, as Label Studio said when the connection was made.
+    /// The owner of the API key, as of when the connection was made.
     pub fn user(&self) -> &User {
         &self.user
     }
 
-    /// Asks whose key it is.
+    /// Asks Label Studio for the owner of the API key.
     pub async fn whoami(&self) -> Result<User, LabelStudioError> {
         self.get("/api/current-user/whoami", &[]).await
     }
 
-    /// Whether the organisation takes legacy tokens, which are what Label Studio sends to ML backends.
-    pub async fn takes_legacy_tokens(&self) -> Result<bool, LabelStudioError> {
+    /// Whether the organisation accepts legacy tokens. Label Studio sends such a token to ML backends.
+    pub async fn accepts_legacy_tokens(&self) -> Result<bool, LabelStudioError> {
         match self.get::<TokenSettings>("/api/jwt/settings", &[]).await {
             Ok(settings) => Ok(settings.legacy_api_tokens_enabled),
-            // A release without other tokens.
+            // Older releases know legacy tokens only.
             Err(LabelStudioError::Status { status: StatusCode::NOT_FOUND, .. }) => Ok(true),
             Err(error) => Err(error),
         }
@@ -137,19 +142,19 @@ impl LabelStudio {
         &self.http
     }
 
-    /// Reads; a connection that fails and a gateway that is not ready are tried again.
+    /// Sends a GET request; repeats it if the connection fails or a gateway is not ready.
     pub(super) async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T, LabelStudioError> {
-        self.get_within(self.patience.answer, path, query).await
+        self.get_within(self.policy.timeout, path, query).await
     }
 
-    /// As `get`, for what takes Label Studio another time than the rest.
+    /// As `get`, with another timeout.
     pub(super) async fn get_within<T: DeserializeOwned>(
         &self,
-        longest: Duration,
+        timeout: Duration,
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T, LabelStudioError> {
@@ -157,26 +162,15 @@ impl LabelStudio {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let mut pause = PAUSE;
-        let mut retries = self.patience.retries;
-        loop {
-            let answer = async {
-                let response = self.send(longest, Method::GET, url.clone(), None).await?;
-                read(response, &format!("GET {path}")).await
-            };
-            match answer.await {
-                Err(error) if retries > 0 && error.is_passing() => {
-                    tracing::debug!("{error}; again in {} ms", pause.as_millis());
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                    retries -= 1;
-                }
-                done => return done,
-            }
-        }
+        with_retries(self.policy.retries, async || {
+            let response = self.send(timeout, Method::GET, url.clone(), None).await?;
+            read(response, &format!("GET {path}")).await
+        })
+        .await
     }
 
-    /// Changes something: sent once, since a lost answer does not tell whether it was done.
+    /// Sends a request that changes something. It is sent once: after a lost answer nobody knows whether
+    /// the change was made.
     pub(super) async fn change<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -189,20 +183,21 @@ impl LabelStudio {
             reason: format!("the request cannot be written: {error}"),
         })?;
         let url = address::below(&self.base, path);
-        let response = self.send(self.patience.answer, method, url, Some(body)).await?;
+        let response = self.send(self.policy.timeout, method, url, Some(body)).await?;
         read(response, &what).await
     }
 
-    /// Sends with the token; one that Label Studio no longer takes is replaced once.
+    /// Sends a request with the token. If Label Studio refuses an access token that was got with a personal
+    /// one, sends the request again with a new access token.
     async fn send(
         &self,
-        longest: Duration,
+        timeout: Duration,
         method: Method,
         url: Url,
         body: Option<Vec<u8>>,
     ) -> Result<Response, LabelStudioError> {
         let once = async |renew: bool| {
-            let mut request = self.http.request(method.clone(), url.clone()).timeout(longest);
+            let mut request = self.http.request(method.clone(), url.clone()).timeout(timeout);
             request = request.header(AUTHORIZATION, self.authorization(renew).await?);
             if let Some(body) = &body {
                 request = request.header("Content-Type", "application/json").body(body.clone());
@@ -212,24 +207,26 @@ impl LabelStudio {
         };
         let response = once(false).await?;
         match (response.status(), self.key.kind) {
-            (StatusCode::UNAUTHORIZED, Kind::Personal) => once(true).await,
-            (StatusCode::UNAUTHORIZED, Kind::Access) => Err(LabelStudioError::AccessTokenEnded),
+            (StatusCode::UNAUTHORIZED, TokenKind::Personal) => once(true).await,
+            (StatusCode::UNAUTHORIZED, TokenKind::Access) => {
+                Err(LabelStudioError::AccessTokenExpired)
+            }
             _ => Ok(response),
         }
     }
 
-    /// The header that stands for the key. `renew`: what was sent last was not taken.
+    /// The Authorization header for the API key. `renew` says that the last one was refused.
     pub(super) async fn authorization(
         &self,
         renew: bool,
     ) -> Result<reqwest::header::HeaderValue, LabelStudioError> {
         match self.key.kind {
-            Kind::Legacy => header("Token", &self.key.secret),
-            Kind::Access => header("Bearer", &self.key.secret),
-            Kind::Personal => {
+            TokenKind::Legacy => header("Token", &self.key.secret),
+            TokenKind::Access => header("Bearer", &self.key.secret),
+            TokenKind::Personal => {
                 let mut access = self.access.lock().await;
-                if renew || !access.as_ref().is_some_and(Access::is_good) {
-                    *access = Some(Access::fresh(self.trade(&self.key.secret).await?));
+                if renew || !access.as_ref().is_some_and(AccessToken::is_valid) {
+                    *access = Some(AccessToken::issued_now(self.refresh(&self.key.secret).await?));
                 }
                 access
                     .as_ref()
@@ -238,8 +235,8 @@ impl LabelStudio {
         }
     }
 
-    /// Trades a personal access token for an access token.
-    async fn trade(&self, personal: &Secret) -> Result<String, LabelStudioError> {
+    /// Exchanges a personal access token for an access token.
+    async fn refresh(&self, personal: &SecretToken) -> Result<String, LabelStudioError> {
         let path = "/api/token/refresh";
         let body = serde_json::json!({ "refresh": personal.reveal() }).to_string();
         let request = self
@@ -252,104 +249,59 @@ impl LabelStudio {
             .await
             .map_err(|error| LabelStudioError::transport(self.url(), &error))?;
         if response.status() == StatusCode::UNAUTHORIZED {
-            return Err(LabelStudioError::UnknownToken(Kind::Personal.in_words()));
+            return Err(LabelStudioError::UnknownToken(TokenKind::Personal.as_str()));
         }
-        Ok(read::<Traded>(response, &format!("POST {path}")).await?.access)
+        Ok(read::<RefreshAnswer>(response, &format!("POST {path}")).await?.access)
     }
 }
 
-/// Asks for the release at an address. A redirect there, mostly from http to https, moves the base.
-async fn find(base: Url, patience: Patience) -> Result<(Client, Url, String), LabelStudioError> {
-    let local = is_loopback(&base);
-    let http = tls::client(patience.connect, patience.answer, !local)?;
-    let shown = address::shown(&base).to_owned();
-    let mut pause = PAUSE;
-    let mut retries = patience.retries;
-    let response = loop {
-        let sent = http.get(address::below(&base, "/api/version")).send().await;
-        match sent.map_err(|error| LabelStudioError::transport(&shown, &error)) {
-            Err(error) if retries > 0 && error.is_passing() => {
+/// Repeats an attempt that fails for a reason that may pass.
+async fn with_retries<T>(
+    retries: u32,
+    attempt: impl AsyncFn() -> Result<T, LabelStudioError>,
+) -> Result<T, LabelStudioError> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 0..retries {
+        match attempt().await {
+            Err(error) if error.is_transient() => {
+                tracing::debug!("{error}; again in {} ms", pause.as_millis());
                 tokio::time::sleep(pause).await;
                 pause *= 2;
-                retries -= 1;
             }
-            sent => break sent?,
+            done => return done,
         }
-    };
-    let status = response.status();
-    let reached = response.url().clone();
-    let no_label_studio =
-        |reason: String| LabelStudioError::NotLabelStudio { url: shown.clone(), reason };
-    let body =
-        response.bytes().await.map_err(|error| LabelStudioError::transport(&shown, &error))?;
-    if !status.is_success() {
-        return Err(no_label_studio(format!("/api/version is answered with {status}")));
     }
-    let version: Version = serde_json::from_slice(&body)
-        .map_err(|_| no_label_studio("/api/version names no release".into()))?;
-    let base = if (reached.scheme(), reached.host(), reached.port())
-        == (base.scheme(), base.host(), base.port())
-    {
+    attempt().await
+}
+
+/// Asks the server at `base` for its release. A redirect there, usually from http to https, moves the base.
+async fn discover(
+    base: Url,
+    policy: RequestPolicy,
+) -> Result<(Client, Url, String), LabelStudioError> {
+    let proxies = !address::is_loopback(&base);
+    let http = tls::client(policy.connect_timeout, policy.timeout, proxies)?;
+    let shown = address::without_slash(&base);
+    let failed = |error| LabelStudioError::transport(shown, &error);
+    let response = with_retries(policy.retries, async || {
+        http.get(address::below(&base, "/api/version")).send().await.map_err(failed)
+    })
+    .await?;
+    let (status, reached) = (response.status(), response.url().clone());
+    let body = response.bytes().await.map_err(failed)?;
+    let not_label_studio =
+        |reason: String| LabelStudioError::NotLabelStudio { url: shown.to_owned(), reason };
+    if !status.is_success() {
+        return Err(not_label_studio(format!("/api/version answered {status}")));
+    }
+    let version: VersionAnswer = serde_json::from_slice(&body)
+        .map_err(|_| not_label_studio("/api/version does not name a release".into()))?;
+    let base = if reached.origin() == base.origin() {
         base
     } else {
         address::normalise(reached.as_str())?
     };
     Ok((http, base, version.release))
-}
-
-/// Whether the host of an address is this machine, which no proxy reaches.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// The body of a good answer, or what a bad one means.
-async fn read<T: DeserializeOwned>(response: Response, what: &str) -> Result<T, LabelStudioError> {
-    let status = response.status();
-    let url = address_of(&response);
-    let body = response.bytes().await.map_err(|error| LabelStudioError::transport(&url, &error))?;
-    if status.is_success() {
-        return serde_json::from_slice(&body).map_err(|error| LabelStudioError::Answer {
-            what: what.to_owned(),
-            reason: error.to_string(),
-        });
-    }
-    let detail = detail(&body);
-    Err(match status {
-        StatusCode::UNAUTHORIZED if detail.contains("legacy token authentication") => {
-            LabelStudioError::LegacyTokensOff
-        }
-        StatusCode::UNAUTHORIZED => LabelStudioError::UnknownToken("API key"),
-        StatusCode::FORBIDDEN if detail.contains("reserved network address") => {
-            LabelStudioError::PrivateAddress { what: detail }
-        }
-        StatusCode::FORBIDDEN => LabelStudioError::Forbidden { what: format!("{what}: {detail}") },
-        _ => LabelStudioError::Status { status, what: what.to_owned(), detail },
-    })
-}
-
-fn address_of(response: &Response) -> String {
-    let mut url = response.url().clone();
-    url.set_query(None);
-    url.to_string()
-}
-
-/// What an error answer says: Label Studio's `detail` and validation errors, or the start of the text.
-fn detail(body: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct Refusal {
-        #[serde(alias = "error")]
-        detail: String,
-        #[serde(default)]
-        validation_errors: serde_json::Value,
-    }
-    let text = match serde_json::from_slice::<Refusal>(body) {
-        Ok(refusal) if refusal.validation_errors.is_null() => refusal.detail,
-        Ok(refusal) => format!("{}: {}", refusal.detail, refusal.validation_errors),
-        Err(_) if body.trim_ascii_start().starts_with(b"<") => "an HTML page".into(),
-        Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
-    };
-    text.chars().take(SHOWN).collect()
 }
 
 #[cfg(test)]

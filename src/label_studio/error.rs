@@ -1,4 +1,4 @@
-//! What can go wrong between us and a Label Studio, told to its user.
+//! What can go wrong between this program and Label Studio, in sentences for the user of a command.
 
 use std::error::Error as StdError;
 use std::io;
@@ -10,7 +10,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum LabelStudioError {
     #[error(
-        "`{given}` is no address: {reason}; set LABEL_STUDIO_URL to one like http://localhost:8080"
+        "{given:?} is not an address: {reason}; set LABEL_STUDIO_URL to one like http://localhost:8080"
     )]
     Address { given: String, reason: String },
     #[error(
@@ -18,56 +18,61 @@ pub enum LabelStudioError {
     )]
     NoKey,
     #[error(
-        "the API key holds characters that no token has: copy it again from Account & Settings in Label Studio"
+        "the API key contains characters that a token cannot contain: \
+         copy it again from Account & Settings in Label Studio"
     )]
-    Key,
+    MalformedKey,
     #[error("{}: {reason}", path.display())]
     CertificateFile { path: PathBuf, reason: String },
-    #[error("cannot prepare connections: {0}")]
+    #[error("cannot set up the HTTP client: {0}")]
     Setup(#[source] reqwest::Error),
     #[error("nothing listens at {url}: start Label Studio, or set LABEL_STUDIO_URL to its address")]
     Refused { url: String },
-    #[error("the host of {url} is not known: correct LABEL_STUDIO_URL")]
+    #[error("the host name of {url} cannot be resolved: correct LABEL_STUDIO_URL")]
     UnknownHost { url: String },
-    #[error("{url} did not answer in time: it is overloaded, or a firewall swallows what is sent")]
+    #[error("{url} did not answer in time: it is overloaded, or a firewall drops the packets")]
     Timeout { url: String },
     #[error(
         "the certificate of {url} is not trusted ({reason}): \
          set SSL_CERT_FILE to the file of your certificate authority"
     )]
     Certificate { url: String, reason: String },
-    #[error("{url} speaks no TLS: write http:// instead of https://")]
+    #[error("{url} does not speak TLS: write http:// instead of https://")]
     NoTls { url: String },
     #[error("the connection to {url} failed: {reason}")]
     Connection { url: String, reason: String },
     #[error(
-        "{url} answers, but is no Label Studio ({reason}): set LABEL_STUDIO_URL to the address that shows it in a browser"
+        "{url} answers, but is not Label Studio ({reason}): \
+         set LABEL_STUDIO_URL to the address that shows it in a browser"
     )]
     NotLabelStudio { url: String, reason: String },
     #[error(
-        "Label Studio has legacy tokens switched off: use a personal access token of \
+        "legacy tokens are switched off in Label Studio: use a personal access token of \
          Account & Settings, or let an administrator switch them on under Organization, API Token Settings"
     )]
     LegacyTokensOff,
     #[error(
-        "Label Studio knows nobody with this {0}: copy the API key again from Account & Settings"
+        "Label Studio does not accept this {0}: copy the API key again from Account & Settings"
     )]
     UnknownToken(&'static str),
     #[error(
-        "Label Studio no longer takes this access token, which lives for a few minutes: use the personal access token that it was made from"
+        "Label Studio no longer accepts this access token, which expires after a few minutes: \
+         use the personal access token that it was made from"
     )]
-    AccessTokenEnded,
+    AccessTokenExpired,
     #[error(
         "Label Studio refuses private addresses ({what}): set ML_BLOCK_LOCAL_IP=false and \
          SSRF_PROTECTION_ENABLED=false in its environment, and restart it"
     )]
     PrivateAddress { what: String },
     #[error(
-        "Label Studio forbids this to the owner of the API key ({what}): use the key of a member of the project"
+        "Label Studio forbids this to the owner of the API key ({what}): \
+         use the key of a member of the project"
     )]
     Forbidden { what: String },
     #[error(
-        "there is no project {0} in the organisation of the API key: correct the number, or use the key of a member"
+        "there is no project {0} in the organisation of the API key: \
+         correct the number, or use the key of a member"
     )]
     NoProject(u64),
     #[error("Label Studio answered {status} to {what}: {detail}")]
@@ -78,7 +83,7 @@ pub enum LabelStudioError {
 
 impl LabelStudioError {
     /// Whether the same request may succeed a moment later.
-    pub(super) fn is_passing(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Refused { .. } | Self::Connection { .. } => true,
             Self::Status { status, .. } => matches!(status.as_u16(), 502..=504),
@@ -86,13 +91,13 @@ impl LabelStudioError {
         }
     }
 
-    /// Whether Label Studio refused a request, so that it changed nothing. After a time-out, also one of
-    /// a gateway in between, nobody knows whether it did.
+    /// Whether Label Studio refused a request, and so changed nothing. After a time-out of this client or of
+    /// a gateway nobody knows whether it made the change.
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::LegacyTokensOff
             | Self::UnknownToken(_)
-            | Self::AccessTokenEnded
+            | Self::AccessTokenExpired
             | Self::PrivateAddress { .. }
             | Self::Forbidden { .. }
             | Self::NoProject(_) => true,
@@ -103,20 +108,20 @@ impl LabelStudioError {
         }
     }
 
-    /// What happened to a connection, where it is no Label Studio that was asked.
-    pub fn in_short(&self) -> String {
+    /// What happened to the connection, without advice for Label Studio: the server may be another one.
+    pub fn summary(&self) -> String {
         match self {
             Self::Refused { .. } => "nothing listens there".into(),
             Self::Timeout { .. } => "no answer in time".into(),
-            Self::UnknownHost { .. } => "this machine does not know the host".into(),
+            Self::UnknownHost { .. } => "its host name cannot be resolved".into(),
             Self::Certificate { reason, .. } => format!("its certificate is not trusted: {reason}"),
-            Self::NoTls { .. } => "it speaks no TLS".into(),
+            Self::NoTls { .. } => "it does not speak TLS".into(),
             Self::Connection { reason, .. } => reason.clone(),
             other => other.to_string(),
         }
     }
 
-    /// Sorts what the HTTP client reports about a request to `url`.
+    /// Turns an error of the HTTP client about a request to `url` into one of these.
     pub fn transport(url: &str, error: &reqwest::Error) -> Self {
         let url = url.to_owned();
         if error.is_timeout() {
@@ -146,12 +151,12 @@ impl LabelStudioError {
     }
 }
 
-/// An error and what caused it, outermost first.
+/// An error and its causes, outermost first.
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| error.source()).collect()
 }
 
-/// The TLS error in an error; the system's errors hide it from `source`.
+/// The TLS error inside an error. `io::Error` does not show the error it wraps as its `source`.
 fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
     error.downcast_ref::<rustls::Error>().or_else(|| {
         let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
@@ -174,10 +179,10 @@ mod tests {
         };
         assert!(status(400).is_refusal() && status(404).is_refusal());
         assert!(LabelStudioError::NoProject(1).is_refusal());
-        // A gateway gives up while Label Studio goes on storing.
+        // A gateway gives up while Label Studio may still store the change.
         assert!(![408, 500, 502, 503, 504].into_iter().any(|code| status(code).is_refusal()));
         assert!(!LabelStudioError::Timeout { url: "http://a".into() }.is_refusal());
-        let unread = LabelStudioError::Answer { what: "POST".into(), reason: "no JSON".into() };
+        let unread = LabelStudioError::Answer { what: "POST".into(), reason: "not JSON".into() };
         assert!(!unread.is_refusal());
     }
 }

@@ -1,25 +1,28 @@
-//! Files that tasks name: whether they can be fetched.
+//! Files that tasks refer to: whether they can be fetched.
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{StatusCode, Url};
 
 use super::{LabelStudio, LabelStudioError, address};
 
-/// The beginning of a file.
+/// The first bytes of a file, or of the answer instead of it.
 #[derive(Debug)]
-pub struct Beginning {
+pub struct FilePrefix {
     pub status: StatusCode,
     pub content_type: String,
-    /// What came first, at most as much as was asked for.
     pub bytes: Vec<u8>,
-    /// Whether redirects led to another server, as to that of a cloud storage.
-    pub elsewhere: bool,
+    /// Whether redirects led to another server, for instance of a cloud storage.
+    pub is_from_other_server: bool,
 }
 
 impl LabelStudio {
-    /// Fetches the first bytes at a path of Label Studio or at an address. The token goes to Label Studio
-    /// alone, and not along when that redirects to another server.
-    pub async fn download(&self, target: &str, most: usize) -> Result<Beginning, LabelStudioError> {
+    /// Fetches at most `max_bytes` from a path of Label Studio or from an address. The token is sent to
+    /// Label Studio only, also when that redirects to another server.
+    pub async fn download_prefix(
+        &self,
+        target: &str,
+        max_bytes: usize,
+    ) -> Result<FilePrefix, LabelStudioError> {
         let url = if target.starts_with('/') {
             let below = self.base().path().trim_end_matches('/');
             let path = target.strip_prefix(below).filter(|rest| rest.starts_with('/'));
@@ -44,17 +47,17 @@ impl LabelStudio {
             .unwrap_or_default()
             .to_owned();
         let mut bytes = Vec::new();
-        while bytes.len() < most
+        while bytes.len() < max_bytes
             && let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))?
         {
             bytes.extend_from_slice(&chunk);
         }
-        bytes.truncate(most);
-        Ok(Beginning {
+        bytes.truncate(max_bytes);
+        Ok(FilePrefix {
             status: response.status(),
             content_type,
             bytes,
-            elsewhere: response.url().origin() != url.origin(),
+            is_from_other_server: response.url().origin() != url.origin(),
         })
     }
 }

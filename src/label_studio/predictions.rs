@@ -1,8 +1,8 @@
-//! Which tasks carry predictions of a model version, and bringing new ones in.
+//! Counts the predictions of a model version in a project, and imports new ones.
 //!
-//! Label Studio can filter by a part of the version's name only, and shows the versions of a task as one
-//! text, cut off and joined by commas. Where that could mislead, the predictions themselves are read, of
-//! the tasks that pass the filter.
+//! Label Studio can filter by a part of a version's name only, and lists the versions of a task in one text,
+//! which is joined by commas and cut off. Where that is ambiguous, the predictions of the tasks that pass the
+//! filter are read.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::projects::missing_project;
-use super::query::{after, all_of, version_contains};
-use super::tasks::Rows;
+use super::query::{all_of, id_above, version_contains};
+use super::tasks::TaskList;
 use super::{LabelStudio, LabelStudioError};
 
-/// Tasks that are looked at per request: only their ids and versions come.
-const NAMES_PAGE: &str = "1000";
-/// The same where whole predictions come.
-const WHOLE_PAGE: &str = "100";
-/// Label Studio cuts the list of a task's versions off here.
-const CUT: usize = 500;
+/// Tasks per request for ids and version lists.
+const LISTS_PAGE_SIZE: &str = "1000";
+/// Tasks per request for whole predictions.
+const PREDICTIONS_PAGE_SIZE: &str = "100";
+/// Length at which Label Studio cuts off the version list of a task, in characters.
+const MAX_LIST: usize = 500;
 
 /// One prediction to import. Label Studio wants `score` between 0 and 1, or null.
 #[derive(Debug, Clone, Serialize)]
@@ -32,45 +32,45 @@ pub struct NewPrediction {
 }
 
 #[derive(Deserialize)]
-struct Imported {
+struct ImportAnswer {
     created: u64,
 }
 
 #[derive(Deserialize)]
-struct Named {
+struct TaskWithList {
     id: u64,
     #[serde(default)]
     predictions_model_versions: String,
 }
 
 #[derive(Deserialize)]
-struct Whole {
+struct TaskWithPredictions {
     id: u64,
     #[serde(default)]
-    predictions: Vec<Prediction>,
+    predictions: Vec<VersionOfPrediction>,
 }
 
 #[derive(Deserialize)]
-struct Prediction {
+struct VersionOfPrediction {
     #[serde(default)]
     model_version: Option<String>,
 }
 
 impl LabelStudio {
-    /// Imports predictions; returns how many Label Studio kept. It refuses the whole call if a task is
-    /// not in the project, but leaves out silently what does not fit the labelling config, and scores
-    /// outside 0 to 1. It does not replace: the same again makes a second one.
+    /// Imports predictions; returns how many Label Studio stored. It refuses all of them if a task is not in
+    /// the project, but silently leaves out a prediction that does not fit the labelling config or whose
+    /// score is not between 0 and 1. It adds a prediction even if the task has the same one already.
     pub async fn import_predictions(
         &self,
         project: u64,
         predictions: &[NewPrediction],
     ) -> Result<u64, LabelStudioError> {
         let path = format!("/api/projects/{project}/import/predictions");
-        let answer = self.change::<Imported>(Method::POST, &path, &predictions).await;
+        let answer = self.change::<ImportAnswer>(Method::POST, &path, &predictions).await;
         Ok(answer.map_err(|error| missing_project(error, project))?.created)
     }
 
-    /// The tasks of a project that carry predictions of exactly this version, and how many each.
+    /// The ids of tasks with predictions of exactly this model version, with the number of these.
     pub async fn prediction_counts(
         &self,
         project: u64,
@@ -78,49 +78,60 @@ impl LabelStudio {
     ) -> Result<BTreeMap<u64, u64>, LabelStudioError> {
         let versions = self.model_versions(project).await?;
         let total = versions.get(model_version).copied().unwrap_or_default();
-        // Predictions without a version are listed as "null" too.
+        // Predictions without a version are counted as "null" too.
         if total == 0 && model_version != "null" {
             return Ok(BTreeMap::new());
         }
         if versions.keys().all(|version| is_plain(version)) {
-            let tasks = self.named(project, model_version).await?;
-            // As many tasks as predictions: one each, and none was overlooked.
+            let tasks = self.tasks_that_list(project, model_version).await?;
+            // As many tasks as predictions: each task has one, and none was missed.
             if tasks.len() as u64 == total {
                 return Ok(tasks.into_iter().map(|task| (task, 1)).collect());
             }
         }
-        self.counted(project, model_version).await
+        self.count_by_task(project, model_version).await
     }
 
-    /// Tasks in whose list of versions this one stands. A list that was cut off may hide it.
-    async fn named(&self, project: u64, version: &str) -> Result<Vec<u64>, LabelStudioError> {
+    /// The ids of tasks whose version list contains this version. A list that was cut off may hide it.
+    async fn tasks_that_list(
+        &self,
+        project: u64,
+        version: &str,
+    ) -> Result<Vec<u64>, LabelStudioError> {
         let mut found = Vec::new();
-        let fields = [("include", "id,predictions_model_versions"), ("page_size", NAMES_PAGE)];
+        let fields = [("include", "id,predictions_model_versions"), ("page_size", LISTS_PAGE_SIZE)];
         let mut last = 0;
         loop {
-            let page: Vec<Named> = self.with_version(project, version, last, &fields).await?;
+            let page: Vec<TaskWithList> =
+                self.tasks_with_version(project, version, last, &fields).await?;
             let Some(end) = page.last() else { return Ok(found) };
             last = end.id;
-            let names = |task: &Named| names(&task.predictions_model_versions, version);
-            found.extend(page.iter().filter(|task| names(task)).map(|task| task.id));
+            let lists =
+                |task: &&TaskWithList| has_version(&task.predictions_model_versions, version);
+            found.extend(page.iter().filter(lists).map(|task| task.id));
         }
     }
 
-    /// Counts the predictions of this version of each task.
-    async fn counted(
+    /// Counts the predictions of this version in each task.
+    async fn count_by_task(
         &self,
         project: u64,
         version: &str,
     ) -> Result<BTreeMap<u64, u64>, LabelStudioError> {
         let mut counts = BTreeMap::new();
-        let fields = [("include", "id,predictions"), ("fields", "all"), ("page_size", WHOLE_PAGE)];
+        let fields = [
+            ("include", "id,predictions"),
+            ("fields", "all"),
+            ("page_size", PREDICTIONS_PAGE_SIZE),
+        ];
         let mut last = 0;
         loop {
-            let page: Vec<Whole> = self.with_version(project, version, last, &fields).await?;
+            let page: Vec<TaskWithPredictions> =
+                self.tasks_with_version(project, version, last, &fields).await?;
             let Some(end) = page.last() else { return Ok(counts) };
             last = end.id;
             for task in page {
-                let same = |p: &&Prediction| p.model_version.as_deref() == Some(version);
+                let same = |p: &&VersionOfPrediction| p.model_version.as_deref() == Some(version);
                 match task.predictions.iter().filter(same).count() as u64 {
                     0 => {}
                     count => drop(counts.insert(task.id, count)),
@@ -129,9 +140,9 @@ impl LabelStudio {
         }
     }
 
-    /// The next tasks with a prediction whose version contains this text. They all have predictions, so
-    /// this look never makes Label Studio fetch some.
-    async fn with_version<T: serde::de::DeserializeOwned>(
+    /// The next tasks with a prediction whose version contains this text. They have predictions, so this
+    /// request never makes Label Studio fetch any.
+    async fn tasks_with_version<T: serde::de::DeserializeOwned>(
         &self,
         project: u64,
         version: &str,
@@ -139,16 +150,16 @@ impl LabelStudio {
         fields: &[(&str, &str)],
     ) -> Result<Vec<T>, LabelStudioError> {
         let id = project.to_string();
-        let query = all_of(&[after(last), version_contains(version)]);
+        let query = all_of(&[id_above(last), version_contains(version)]);
         let mut parameters =
             vec![("project", id.as_str()), ("resolve_uri", "false"), ("query", &query)];
         parameters.extend_from_slice(fields);
-        let answer = self.get::<Rows<T>>("/api/tasks/", &parameters).await;
+        let answer = self.get::<TaskList<T>>("/api/tasks/", &parameters).await;
         Ok(answer.map_err(|error| missing_project(error, project))?.tasks)
     }
 }
 
-/// Whether a version's name is told apart from others in a list that is joined by commas, without quotes.
+/// Whether a version can be recognised in a list that is joined by commas, without quotes.
 fn is_plain(version: &str) -> bool {
     !version.is_empty()
         && version.trim() == version
@@ -156,9 +167,10 @@ fn is_plain(version: &str) -> bool {
         && !version.chars().any(char::is_control)
 }
 
-/// Whether a version stands in a list of plain ones. The last of a list that was cut may be a part only.
-fn names(list: &str, version: &str) -> bool {
-    let complete = if list.chars().count() < CUT {
+/// Whether a list of plain versions contains this one. The last version of a list that was cut off may be
+/// incomplete.
+fn has_version(list: &str, version: &str) -> bool {
+    let complete = if list.chars().count() < MAX_LIST {
         list
     } else {
         list.rsplit_once(',').map_or("", |(complete, _)| complete)

@@ -1,4 +1,4 @@
-//! Projects.
+//! The projects of Label Studio.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +17,13 @@ pub struct Project {
     pub created_at: Timestamp,
     #[serde(default)]
     pub task_number: u64,
-    /// Title of the ML backend, or version of the predictions, that annotators are shown.
+    /// Title of the ML backend, or model version of the predictions, that annotators see.
     #[serde(default)]
     pub model_version: Option<String>,
-    /// Whether a look at the tasks makes Label Studio ask its ML backend for those without predictions.
+    /// Whether reading tasks makes Label Studio fetch missing predictions from its ML backend.
     #[serde(default)]
     pub evaluate_predictions_automatically: bool,
-    /// Whether annotators are shown predictions at all.
+    /// Whether annotators see predictions at all.
     #[serde(default = "yes")]
     pub show_collab_predictions: bool,
 }
@@ -33,7 +33,7 @@ fn yes() -> bool {
 }
 
 impl Project {
-    /// The key under which Label Studio names the project to ML backends.
+    /// The name of the project in requests to ML backends: its id and the second of its creation.
     pub fn key(&self) -> String {
         format!("{}.{}", self.id, self.created_at.as_second())
     }
@@ -56,7 +56,7 @@ impl LabelStudio {
     }
 }
 
-/// Label Studio says "not found" of what exists but belongs to others.
+/// Label Studio answers 404 also for a project of another organisation.
 pub(super) fn missing_project(error: LabelStudioError, project: u64) -> LabelStudioError {
     match error {
         LabelStudioError::Status { status: StatusCode::NOT_FOUND, .. } => {

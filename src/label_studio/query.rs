@@ -1,14 +1,14 @@
-//! Filters of the data manager, as the `query` parameter of /api/tasks takes them.
+//! Filters of the data manager, in the form of the `query` parameter of /api/tasks.
 
 use serde_json::{Value, json};
 
-/// Tasks with an id above this one.
-pub(super) fn after(id: u64) -> Value {
+/// Selects tasks with an id above this one.
+pub(super) fn id_above(id: u64) -> Value {
     json!({"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": id})
 }
 
-/// Tasks with a prediction whose model version contains this text. Some databases take upper and lower
-/// case for the same, so it may find more. As a plain string, Label Studio would look for each letter.
+/// Selects tasks with a prediction whose model version contains this text. It may select more: some
+/// databases ignore case. The text is in a list, since Label Studio would look for each letter of a string.
 pub(super) fn version_contains(text: &str) -> Value {
     json!({
         "filter": "filter:tasks:predictions_model_versions",
@@ -18,7 +18,7 @@ pub(super) fn version_contains(text: &str) -> Value {
     })
 }
 
-/// The parameter that asks for tasks which pass all of these, in the order of their ids.
+/// The value of the parameter for tasks that pass all of these filters, ordered by id.
 pub(super) fn all_of(filters: &[Value]) -> String {
     let query = json!({
         "filters": {"conjunction": "and", "items": filters},

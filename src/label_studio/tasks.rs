@@ -1,67 +1,68 @@
 //! The tasks of a project, page by page.
 //!
-//! A page begins after the id that ended the one before. Numbered pages would move while tasks are
-//! imported or deleted, and skip some.
+//! A page begins after the last id of the page before. Numbered pages would skip tasks while others are
+//! imported or deleted.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::projects::{Project, missing_project};
-use super::query::{after, all_of};
+use super::query::{all_of, id_above};
 use super::{LabelStudio, LabelStudioError};
 
-/// How much of each task is wanted.
+/// Which fields of a task to fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Detail {
+pub enum TaskDetail {
     /// `id`, `data`, `meta` and counts.
     Data,
-    /// Also annotations, drafts and predictions, as Label Studio sends tasks to an ML backend.
+    /// Also annotations, drafts and predictions, as in requests to an ML backend.
     Full,
 }
 
-/// A task, as Label Studio wrote it.
+/// A task of a project, in the JSON of Label Studio.
 #[derive(Debug)]
-pub struct Task {
+pub struct ProjectTask {
     pub id: u64,
     pub json: Box<RawValue>,
 }
 
-/// Some tasks in the order of their ids.
+/// Consecutive tasks, ordered by id.
 #[derive(Debug)]
-pub struct Page {
-    /// None: there are no more.
-    pub tasks: Vec<Task>,
-    /// How many there are from the start of this page on.
+pub struct TaskPage {
+    /// Empty after the last task.
+    pub tasks: Vec<ProjectTask>,
+    /// Number of tasks from the first one of this page on.
     pub remaining: u64,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Rows<T> {
+pub(super) struct TaskList<T> {
     pub(super) tasks: Vec<T>,
     #[serde(default)]
     pub(super) total: u64,
 }
 
 #[derive(Deserialize)]
-struct Id {
+struct TaskId {
     id: u64,
 }
 
-const DATA: &str = "id,data,meta,created_at,updated_at,inner_id,overlap,project,is_labeled,\
+/// The fields that Label Studio reads without annotations and predictions.
+const DATA_FIELDS: &str = "id,data,meta,created_at,updated_at,inner_id,overlap,project,is_labeled,\
                     total_annotations,cancelled_annotations,total_predictions,file_upload";
 
 impl LabelStudio {
     /// At most `size` tasks with ids above `after_id`; an empty page is the end. Addresses in `data` are
-    /// as they were imported: Label Studio's own are not replaced by ones that end after a while.
+    /// as imported: Label Studio does not replace its own by signed ones that expire.
     pub async fn tasks(
         &self,
         project: &Project,
         after_id: u64,
         size: u32,
-        detail: Detail,
-    ) -> Result<Page, LabelStudioError> {
+        detail: TaskDetail,
+    ) -> Result<TaskPage, LabelStudioError> {
         let (id, size) = (project.id.to_string(), size.to_string());
-        let query = all_of(&[after(after_id)]);
+        let query = all_of(&[id_above(after_id)]);
         let mut parameters = vec![
             ("project", id.as_str()),
             ("page_size", &size),
@@ -69,33 +70,33 @@ impl LabelStudio {
             ("query", &query),
         ];
         parameters.push(match detail {
-            Detail::Data => ("include", DATA),
-            Detail::Full => ("fields", "all"),
+            TaskDetail::Data => ("include", DATA_FIELDS),
+            TaskDetail::Full => ("fields", "all"),
         });
         if project.evaluate_predictions_automatically {
-            // Else this look would make Label Studio fetch predictions for the page.
+            // Otherwise this request would make Label Studio fetch predictions for the page.
             parameters.push(("review", "true"));
         }
-        let rows: Rows<Box<RawValue>> = self
+        let rows: TaskList<Box<RawValue>> = self
             .get("/api/tasks/", &parameters)
             .await
             .map_err(|error| missing_project(error, project.id))?;
         let tasks = rows.tasks.into_iter().map(|json| {
-            let id = serde_json::from_str::<Id>(json.get()).map_err(|error| {
+            let id = serde_json::from_str::<TaskId>(json.get()).map_err(|error| {
                 LabelStudioError::Answer {
                     what: "GET /api/tasks/".into(),
                     reason: error.to_string(),
                 }
             })?;
-            Ok(Task { id: id.id, json })
+            Ok(ProjectTask { id: id.id, json })
         });
-        Ok(Page { tasks: tasks.collect::<Result<_, _>>()?, remaining: rows.total })
+        Ok(TaskPage { tasks: tasks.collect::<Result<_, _>>()?, remaining: rows.total })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Fake;
+    use super::super::testing::FakeLabelStudio;
     use super::*;
 
     fn project(fetches_predictions: bool) -> Project {
@@ -110,11 +111,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_begins_after_an_id_and_keeps_tasks_as_they_are() {
-        let fake = Fake::new().await;
+        let fake = FakeLabelStudio::new().await;
         let task = r#"{"id": 8, "data": {"n": 1.0, "b": 0}}"#;
         fake.on("/api/tasks/", &[(200, &format!(r#"{{"total": 3, "tasks": [{task}]}}"#))]);
         let client = fake.connect().await.unwrap();
-        let page = client.tasks(&project(false), 7, 50, Detail::Full).await.unwrap();
+        let page = client.tasks(&project(false), 7, 50, TaskDetail::Full).await.unwrap();
         assert_eq!((page.remaining, page.tasks.len(), page.tasks[0].id), (3, 1, 8));
         assert_eq!(page.tasks[0].json.get(), task);
         let asked = &fake.seen("/api/tasks/")[0].line;
@@ -124,12 +125,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_look_at_tasks_never_makes_label_studio_fetch_predictions() {
-        let fake = Fake::new().await;
+    async fn reading_tasks_never_makes_label_studio_fetch_predictions() {
+        let fake = FakeLabelStudio::new().await;
         fake.on("/api/tasks/", &[(200, r#"{"total": 0, "tasks": []}"#)]);
         let client = fake.connect().await.unwrap();
         for fetches in [false, true] {
-            client.tasks(&project(fetches), 0, 1, Detail::Data).await.unwrap();
+            client.tasks(&project(fetches), 0, 1, TaskDetail::Data).await.unwrap();
         }
         let asked: Vec<bool> =
             fake.seen("/api/tasks/").iter().map(|seen| seen.line.contains("review=true")).collect();

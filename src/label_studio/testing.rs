@@ -1,4 +1,4 @@
-//! A small HTTP server on loopback that plays Label Studio in tests.
+//! An HTTP server on loopback that stands in for Label Studio in tests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -9,28 +9,28 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 
-use super::{LabelStudio, LabelStudioError, Patience};
+use super::{LabelStudio, LabelStudioError, RequestPolicy};
 
-/// A request that came: method and path, its Authorization header, its body.
+/// A request that the server got: method and path, Authorization header, body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct RecordedRequest {
     pub(super) line: String,
     pub(super) authorization: String,
     pub(super) body: String,
 }
 
-/// Answers in order to requests whose path begins with a text; the last of a path stays.
+/// The answers to requests whose path begins with a text, in their order; the last one is repeated.
 type Script = Vec<(&'static str, VecDeque<(u16, String)>)>;
 
 #[derive(Clone, Default)]
-pub(super) struct Fake {
+pub(super) struct FakeLabelStudio {
     script: Arc<Mutex<Script>>,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Vec<RecordedRequest>>>,
     pub(super) url: String,
 }
 
-impl Fake {
-    /// A server that knows its release and one user.
+impl FakeLabelStudio {
+    /// Starts a server that tells its release and one user.
     pub(super) async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -50,20 +50,20 @@ impl Fake {
     }
 
     pub(super) async fn connect(&self) -> Result<LabelStudio, LabelStudioError> {
-        LabelStudio::connect_with(&self.url, "a-key", Patience::LOOK).await
+        LabelStudio::connect_with(&self.url, "a-key", RequestPolicy::PROBE).await
     }
 
-    pub(super) fn seen(&self, path: &str) -> Vec<Seen> {
+    pub(super) fn seen(&self, path: &str) -> Vec<RecordedRequest> {
         let seen = self.seen.lock().unwrap();
         seen.iter().filter(|seen| seen.line.contains(path)).cloned().collect()
     }
 }
 
-async fn answer(State(fake): State<Fake>, request: Request) -> Response {
+async fn answer(State(fake): State<FakeLabelStudio>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
     let header = parts.headers.get("authorization").map(|value| value.to_str().unwrap());
-    fake.seen.lock().unwrap().push(Seen {
+    fake.seen.lock().unwrap().push(RecordedRequest {
         line: format!("{} {}", parts.method, parts.uri),
         authorization: header.unwrap_or_default().to_owned(),
         body: String::from_utf8(body.into()).unwrap(),

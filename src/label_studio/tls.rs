@@ -1,7 +1,7 @@
-//! The HTTP client below it all, and whom it trusts.
+//! The HTTP client that carries all requests, and the certificates that it trusts.
 //!
-//! TLS is rustls with the certificates of the system. Those of a company or a test are added with
-//! `SSL_CERT_FILE`, or `REQUESTS_CA_BUNDLE`, which Python programs know.
+//! TLS is rustls with the certificates of the system. `SSL_CERT_FILE`, or `REQUESTS_CA_BUNDLE` as in Python
+//! programs, adds those of a company or of a test.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,28 +11,31 @@ use reqwest::{Certificate, Client, ClientBuilder};
 
 use super::LabelStudioError;
 
-const FILES: [&str; 2] = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"];
+/// Environment variables that name files of further certificates.
+const CERTIFICATE_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"];
 
-/// A client that gives up after these times. Without `proxies` those of the environment are left aside.
+/// Makes an HTTP client. `timeout` is for a whole request; without `proxies` it ignores those that the
+/// environment names.
 pub fn client(
-    connect: Duration,
-    whole: Duration,
+    connect_timeout: Duration,
+    timeout: Duration,
     proxies: bool,
 ) -> Result<Client, LabelStudioError> {
-    // An error means that there is one already, which is as good.
+    // An error means that one is installed already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let extra = certificates(FILES.into_iter().filter_map(env::var_os).map(PathBuf::from))?;
+    let extra =
+        certificates(CERTIFICATE_VARIABLES.into_iter().filter_map(env::var_os).map(PathBuf::from))?;
     let builder = || {
         let builder = Client::builder()
             .user_agent(concat!("label-studio-ml/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(connect)
-            .timeout(whole);
+            .connect_timeout(connect_timeout)
+            .timeout(timeout);
         if proxies { builder } else { builder.no_proxy() }
     };
     let trusting = |builder: ClientBuilder| builder.tls_certs_merge(extra.clone());
     trusting(builder())
         .build()
-        // A slim container has no certificates at all, which must not keep plain http from working.
+        // Plain http must work in a slim container too, which has no certificates at all.
         .or_else(|_| builder().tls_certs_only(extra.clone()).build())
         .map_err(LabelStudioError::Setup)
 }
@@ -69,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_names_and_folders_are_passed_over() {
+    fn empty_names_and_folders_are_ignored() {
         let dir = tempfile::tempdir().unwrap();
         let files = [PathBuf::new(), dir.path().to_owned()];
         assert!(certificates(files.into_iter()).unwrap().is_empty());

@@ -1,7 +1,7 @@
-//! API keys: which kind one is, and the header that it becomes.
+//! API keys: their kinds, and the Authorization headers that are made from them.
 //!
-//! A legacy token and an access token are sent as they are. A personal access token is traded for an
-//! access token, which Label Studio lets live for five minutes.
+//! A legacy token and an access token are sent as they are. A personal access token is exchanged for an
+//! access token, which expires after five minutes.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -13,21 +13,21 @@ use serde::{Deserialize, Serialize};
 
 use super::LabelStudioError;
 
-/// An access token is replaced so long before it ends, so that no request meets its end.
+/// How long before its end an access token is replaced, so that it does not expire during a request.
 const MARGIN: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum TokenKind {
     Legacy,
-    /// A refresh token: what Label Studio's page calls a personal access token.
+    /// A refresh token; Label Studio's pages call it a personal access token.
     Personal,
-    /// What a personal access token is traded for.
+    /// What Label Studio gives for a personal access token.
     Access,
 }
 
-impl Kind {
-    pub fn in_words(self) -> &'static str {
+impl TokenKind {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Legacy => "legacy token",
             Self::Personal => "personal access token",
@@ -36,30 +36,30 @@ impl Kind {
     }
 }
 
-/// A token that is never shown.
+/// A token that `Debug` does not show.
 #[derive(Clone)]
-pub(super) struct Secret(String);
+pub(super) struct SecretToken(String);
 
-impl Secret {
+impl SecretToken {
     pub(super) fn reveal(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for SecretToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…")
     }
 }
 
-/// An API key as its user gave it.
+/// An API key and its kind.
 #[derive(Debug, Clone)]
-pub(super) struct Key {
-    pub(super) kind: Kind,
-    pub(super) secret: Secret,
+pub(super) struct ApiKey {
+    pub(super) kind: TokenKind,
+    pub(super) secret: SecretToken,
 }
 
-impl Key {
+impl ApiKey {
     pub(super) fn new(given: &str) -> Result<Self, LabelStudioError> {
         let token = given.trim();
         let token = token
@@ -70,14 +70,14 @@ impl Key {
             return Err(LabelStudioError::NoKey);
         }
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(LabelStudioError::Key);
+            return Err(LabelStudioError::MalformedKey);
         }
         let kind = match claims(token).map(|claims| claims.token_type) {
-            Some(TokenType::Refresh) => Kind::Personal,
-            Some(TokenType::Access) => Kind::Access,
-            None => Kind::Legacy,
+            Some(TokenType::Refresh) => TokenKind::Personal,
+            Some(TokenType::Access) => TokenKind::Access,
+            None => TokenKind::Legacy,
         };
-        Ok(Self { kind, secret: Secret(token.to_owned()) })
+        Ok(Self { kind, secret: SecretToken(token.to_owned()) })
     }
 }
 
@@ -88,7 +88,7 @@ enum TokenType {
     Access,
 }
 
-/// What we read of the payload of a JWT. Its signature is Label Studio's business.
+/// The part of a JWT's payload that is used here. Label Studio checks the signature.
 #[derive(Debug, Deserialize)]
 struct Claims {
     token_type: TokenType,
@@ -103,36 +103,37 @@ fn claims(token: &str) -> Option<Claims> {
     serde_json::from_slice(&payload).ok()
 }
 
-/// An access token, and when it needs to be replaced.
+/// An access token, and when it has to be replaced.
 #[derive(Debug, Clone)]
-pub(super) struct Access {
-    secret: Secret,
-    until: Option<Instant>,
+pub(super) struct AccessToken {
+    secret: SecretToken,
+    valid_until: Option<Instant>,
 }
 
-impl Access {
-    /// One that was issued a moment ago. Its own two dates tell how long it lives, whatever our clock says.
-    pub(super) fn fresh(token: String) -> Self {
-        let life = claims(&token).and_then(|claims| claims.exp?.checked_sub(claims.iat?));
-        let life = life.map(|seconds| Duration::from_secs(seconds).saturating_sub(MARGIN));
-        // One that outlives the clock is good for ever.
-        let until = life.and_then(|life| Instant::now().checked_add(life));
-        Self { secret: Secret(token), until }
+impl AccessToken {
+    /// A token that was issued a moment ago. Its lifetime is the difference of its own two dates, since the
+    /// clock of this machine may be wrong.
+    pub(super) fn issued_now(token: String) -> Self {
+        let lifetime = claims(&token).and_then(|claims| claims.exp?.checked_sub(claims.iat?));
+        let lifetime = lifetime.map(|seconds| Duration::from_secs(seconds).saturating_sub(MARGIN));
+        // A date beyond the range of the clock means that it never expires.
+        let valid_until = lifetime.and_then(|lifetime| Instant::now().checked_add(lifetime));
+        Self { secret: SecretToken(token), valid_until }
     }
 
-    pub(super) fn is_good(&self) -> bool {
-        self.until.is_none_or(|until| Instant::now() < until)
+    pub(super) fn is_valid(&self) -> bool {
+        self.valid_until.is_none_or(|end| Instant::now() < end)
     }
 
-    pub(super) fn secret(&self) -> &Secret {
+    pub(super) fn secret(&self) -> &SecretToken {
         &self.secret
     }
 }
 
-/// The value of an Authorization header, marked so that nothing prints it.
-pub(super) fn header(scheme: &str, secret: &Secret) -> Result<HeaderValue, LabelStudioError> {
+/// The value of an Authorization header, marked as sensitive so that it is not printed.
+pub(super) fn header(scheme: &str, secret: &SecretToken) -> Result<HeaderValue, LabelStudioError> {
     let mut value = HeaderValue::from_str(&format!("{scheme} {}", secret.reveal()))
-        .map_err(|_| LabelStudioError::Key)?;
+        .map_err(|_| LabelStudioError::MalformedKey)?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -141,52 +142,53 @@ pub(super) fn header(scheme: &str, secret: &Secret) -> Result<HeaderValue, Label
 pub(super) mod tests {
     use super::*;
 
-    /// A token of Label Studio's shape; `extra` are more claims.
+    /// A token in the form of Label Studio's; `extra` are further claims.
     pub(in crate::label_studio) fn jwt(kind: &str, extra: &str) -> String {
         let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let payload = format!(r#"{{"token_type":"{kind}","user_id":"1"{extra}}}"#);
         format!("{}.{}.c2lnbmF0dXJl", encode(r#"{"alg":"HS256","typ":"JWT"}"#), encode(&payload))
     }
 
-    fn kind(given: &str) -> Kind {
-        Key::new(given).unwrap().kind
+    fn kind(given: &str) -> TokenKind {
+        ApiKey::new(given).unwrap().kind
     }
 
     #[test]
-    fn the_kind_of_a_key_is_read_off_it() {
-        assert_eq!(kind(&"a1".repeat(20)), Kind::Legacy);
-        assert_eq!(kind(&jwt("refresh", "")), Kind::Personal);
-        assert_eq!(kind(&jwt("access", "")), Kind::Access);
-        assert_eq!(kind("a.b.c"), Kind::Legacy);
-        assert_eq!(kind(&jwt("sliding", "")), Kind::Legacy);
+    fn the_kind_of_a_key_is_recognised() {
+        assert_eq!(kind(&"a1".repeat(20)), TokenKind::Legacy);
+        assert_eq!(kind(&jwt("refresh", "")), TokenKind::Personal);
+        assert_eq!(kind(&jwt("access", "")), TokenKind::Access);
+        assert_eq!(kind("a.b.c"), TokenKind::Legacy);
+        assert_eq!(kind(&jwt("sliding", "")), TokenKind::Legacy);
     }
 
     #[test]
     fn what_surrounds_a_copied_key_is_left_out() {
         for given in ["abc\n", " abc", "Token abc", "Bearer  abc"] {
-            assert_eq!(Key::new(given).unwrap().secret.reveal(), "abc", "{given}");
+            assert_eq!(ApiKey::new(given).unwrap().secret.reveal(), "abc", "{given}");
         }
-        assert!(matches!(Key::new(" \n"), Err(LabelStudioError::NoKey)));
-        assert!(matches!(Key::new("ab\ncd"), Err(LabelStudioError::Key)));
-        assert!(matches!(Key::new("schlüssel"), Err(LabelStudioError::Key)));
+        assert!(matches!(ApiKey::new(" \n"), Err(LabelStudioError::NoKey)));
+        assert!(matches!(ApiKey::new("ab\ncd"), Err(LabelStudioError::MalformedKey)));
+        assert!(matches!(ApiKey::new("schlüssel"), Err(LabelStudioError::MalformedKey)));
     }
 
     #[test]
     fn an_access_token_is_replaced_before_it_ends() {
-        let lives = |iat: u64, exp: u64| {
-            Access::fresh(jwt("access", &format!(r#","iat":{iat},"exp":{exp}"#))).is_good()
+        let is_valid = |iat: u64, exp: u64| {
+            AccessToken::issued_now(jwt("access", &format!(r#","iat":{iat},"exp":{exp}"#)))
+                .is_valid()
         };
-        // Five minutes long, in the past and in the future of our clock.
-        assert!(lives(1_000, 1_300) && lives(9_000_000_000, 9_000_000_300));
-        assert!(!lives(1_000, 1_020));
-        assert!(lives(0, u64::MAX));
-        assert!(Access::fresh("unreadable".into()).is_good());
+        // Valid for five minutes, in the past and in the future of this machine's clock.
+        assert!(is_valid(1_000, 1_300) && is_valid(9_000_000_000, 9_000_000_300));
+        assert!(!is_valid(1_000, 1_020));
+        assert!(is_valid(0, u64::MAX));
+        assert!(AccessToken::issued_now("unreadable".into()).is_valid());
     }
 
     #[test]
     fn no_token_is_ever_shown() {
-        let key = Key::new("a-secret-token").unwrap();
-        let access = Access::fresh("a-secret-token".into());
+        let key = ApiKey::new("a-secret-token").unwrap();
+        let access = AccessToken::issued_now("a-secret-token".into());
         let header = header("Token", &key.secret).unwrap();
         assert_eq!(header.to_str().unwrap(), "Token a-secret-token");
         assert!(!format!("{key:?} {access:?} {header:?}").contains("secret-token"));

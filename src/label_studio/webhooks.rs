@@ -1,4 +1,4 @@
-//! The webhooks of a project: where Label Studio reports annotations.
+//! The webhooks of a project: the addresses to which Label Studio sends events, such as a new annotation.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use super::{LabelStudio, LabelStudioError};
 #[derive(Clone, Deserialize)]
 pub struct Webhook {
     pub id: u64,
-    /// None: one of the whole organisation.
+    /// None for a webhook of the whole organisation.
     #[serde(default)]
     pub project: Option<u64>,
     pub url: String,
@@ -24,7 +24,7 @@ pub struct Webhook {
     pub is_active: bool,
     #[serde(default)]
     pub actions: Vec<String>,
-    /// May hold a password.
+    /// May contain a password.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
 }
@@ -52,7 +52,7 @@ impl fmt::Debug for Webhook {
     }
 }
 
-/// What to set; what is left out stays as it is, or gets Label Studio's default.
+/// The fields to set. A field that is left out keeps its value; in a new webhook it gets the default.
 #[derive(Clone, Default, Serialize)]
 pub struct WebhookFields {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,7 +70,7 @@ pub struct WebhookFields {
 }
 
 #[derive(Serialize)]
-struct New<'a> {
+struct NewWebhook<'a> {
     project: u64,
     #[serde(flatten)]
     fields: &'a WebhookFields,
@@ -91,7 +91,7 @@ impl LabelStudio {
         project: u64,
         fields: &WebhookFields,
     ) -> Result<Webhook, LabelStudioError> {
-        self.change(Method::POST, "/api/webhooks/", &New { project, fields }).await
+        self.change(Method::POST, "/api/webhooks/", &NewWebhook { project, fields }).await
     }
 
     pub async fn update_webhook(

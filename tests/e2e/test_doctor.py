@@ -1,7 +1,7 @@
 """`label-studio-ml doctor` asks a real Label Studio about a real server.
 
-What only a real one can show: what it complains of in its own words, that a mended webhook brings events
-through, and how it gives files out.
+Only a real one shows the wording of its complaints, that events arrive after a webhook was repaired,
+and how it serves files.
 """
 
 from __future__ import annotations
@@ -242,7 +242,9 @@ def test_a_personal_token_is_traded(
         advice = told.one("warning", "legacy tokens are switched off")["advice"]
         assert "LABEL_STUDIO_API_KEY" in advice
         told = ask(project, server.port)
-        told.one("problem", "legacy tokens switched off: use a personal access token")
+        told.one(
+            "problem", "legacy tokens are switched off in Label Studio: use a personal access token"
+        )
     finally:
         bearer = {"Authorization": f"Bearer {access}"}
         settings["legacy_api_tokens_enabled"] = True
@@ -255,7 +257,7 @@ def test_a_project_of_nobody_is_told(ask: Ask, server: Server) -> None:
     assert told.returncode == 1
     told.one("problem", "there is no project 999999 in the organisation of the API key")
     told = ask(1, server.port, key="b" * 40)
-    told.one("problem", "Label Studio knows nobody with this API key")
+    told.one("problem", "Label Studio does not accept this API key")
 
 
 def test_files_are_fetched_as_models_fetch_them(

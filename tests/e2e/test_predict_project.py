@@ -168,4 +168,4 @@ def test_a_project_that_is_not_there(studio: LabelStudio, backend: Path) -> None
     assert "there is no project 999999" in done.stderr
     done = Runner(backend, studio, 1, "0" * 40).run()
     assert done.returncode == 2
-    assert "knows nobody with this" in done.stderr
+    assert "does not accept this API key" in done.stderr

@@ -238,13 +238,17 @@ def test_a_project_needs_an_address_and_a_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "answer", "sentence"),
     [
-        ("/api/version", (200, b"<html>"), "answers, but is no Label Studio"),
+        ("/api/version", (200, b"<html>"), "answers, but is not Label Studio"),
         (
             "/api/current-user/whoami",
             (401, {"detail": "legacy token authentication has been disabled"}),
-            "legacy tokens switched off: use a personal access token",
+            "legacy tokens are switched off in Label Studio: use a personal access token",
         ),
-        ("/api/current-user/whoami", (401, {"detail": "Invalid token."}), "knows nobody with this"),
+        (
+            "/api/current-user/whoami",
+            (401, {"detail": "Invalid token."}),
+            "does not accept this API key",
+        ),
         (f"/api/projects/{PROJECT}", (404, b"<html>"), f"there is no project {PROJECT} in"),
         (f"/api/projects/{PROJECT}", (403, {"detail": "no"}), "forbids this to the owner"),
         ("/api/ml", (500, b"oh"), "answered 500 Internal Server Error to GET /api/ml/: oh"),

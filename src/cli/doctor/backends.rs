@@ -12,7 +12,7 @@ use super::report::Group;
 use super::server::Server;
 use crate::cli::addresses::{Surroundings, in_a_line};
 use crate::label_studio::LabelStudio;
-use crate::label_studio::backends::{Backend, State};
+use crate::label_studio::backends::{Backend, BackendState};
 use crate::label_studio::projects::Project;
 
 /// How long a name may take to be looked up.
@@ -86,13 +86,14 @@ async fn tell(group: &mut Group, studio: &LabelStudio, one: &Connected, addresse
     let Backend { title, url, state, model_version, .. } = &one.backend;
     let name = format!("\"{title}\" at {url}");
     let this = if one.is_this { ", which is this server" } else { "" };
-    if matches!(state, State::Connected | State::Training | State::Predicting) {
+    if matches!(state, BackendState::Connected | BackendState::Training | BackendState::Predicting)
+    {
         let version = model_version.as_deref().unwrap_or("none");
         group.ok(format!("Label Studio reaches {name}{this}: model version {version}"));
         return;
     }
     // What failed a moment ago may be a reason that is only noted for /setup.
-    let complaint = match studio.complaint(one.backend.id).await {
+    let complaint = match studio.backend_failure(one.backend.id).await {
         Ok(Some(complaint)) => complaint,
         Ok(None) => one.backend.error_message.clone().unwrap_or_default(),
         Err(error) => error.to_string(),
@@ -102,7 +103,8 @@ async fn tell(group: &mut Group, studio: &LabelStudio, one: &Connected, addresse
             .problem(format!("{name} has no valid address"), format!("connect one of {addresses}"));
         return;
     };
-    let failed = if *state == State::Error { "gets no good answer from" } else { "does not reach" };
+    let failed =
+        if *state == BackendState::Error { "gets no good answer from" } else { "does not reach" };
     let complaint = if complaint.is_empty() { "it gives no reason".to_owned() } else { complaint };
     group.problem(
         format!("Label Studio {failed} {name}{this}: {}", complaint::in_short(&complaint)),

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::report::Group;
 use crate::label_studio::LabelStudio;
-use crate::label_studio::media::Beginning;
+use crate::label_studio::media::FilePrefix;
 use crate::label_studio::projects::Project;
-use crate::label_studio::tasks::Detail;
+use crate::label_studio::tasks::TaskDetail;
 
 /// So many files of the task are tried.
 const MOST: usize = 10;
@@ -33,7 +33,7 @@ struct Task {
 }
 
 pub(super) async fn check(group: &mut Group, studio: &LabelStudio, project: &Project) {
-    let page = match studio.tasks(project, 0, 1, Detail::Data).await {
+    let page = match studio.tasks(project, 0, 1, TaskDetail::Data).await {
         Ok(page) => page,
         Err(error) => {
             group.failed(&error);
@@ -53,10 +53,10 @@ pub(super) async fn check(group: &mut Group, studio: &LabelStudio, project: &Pro
     }
     for (kind, file) in files {
         let target = target(kind, &file, task.id);
-        match studio.download(&target, BEGINNING).await {
+        match studio.download_prefix(&target, BEGINNING).await {
             Ok(beginning) => tell(group, kind, &file, &beginning),
             Err(error) => {
-                group.problem(format!("{file} cannot be fetched: {}", error.in_short()), ELSEWHERE);
+                group.problem(format!("{file} cannot be fetched: {}", error.summary()), ELSEWHERE);
             }
         }
     }
@@ -113,8 +113,8 @@ fn target(kind: Kind, file: &str, task: u64) -> String {
     }
 }
 
-fn tell(group: &mut Group, kind: Kind, file: &str, beginning: &Beginning) {
-    let Beginning { status, content_type, bytes, elsewhere } = beginning;
+fn tell(group: &mut Group, kind: Kind, file: &str, beginning: &FilePrefix) {
+    let FilePrefix { status, content_type, bytes, is_from_other_server: elsewhere } = beginning;
     if !status.is_success() {
         let place = if *elsewhere { " from the storage it lies in" } else { "" };
         group.problem(

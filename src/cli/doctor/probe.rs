@@ -128,7 +128,7 @@ impl Prober {
             request = request.header(AUTHORIZATION, value);
         }
         let failed = |error: &reqwest::Error| {
-            Found::Nothing(LabelStudioError::transport(url, error).in_short())
+            Found::Nothing(LabelStudioError::transport(url, error).summary())
         };
         let response = match request.send().await {
             Ok(response) => response,

@@ -2,7 +2,7 @@
 
 use super::report::Group;
 use crate::label_studio::projects::Project;
-use crate::label_studio::{LabelStudio, Patience};
+use crate::label_studio::{LabelStudio, RequestPolicy};
 
 /// Connects; says as whom. None where that failed, which is told.
 pub(super) async fn connect(
@@ -11,7 +11,7 @@ pub(super) async fn connect(
     key: Option<&str>,
 ) -> Option<LabelStudio> {
     let Some(key) = key else {
-        match LabelStudio::release_at(url, Patience::LOOK).await {
+        match LabelStudio::release_at(url, RequestPolicy::PROBE).await {
             Ok(release) => group.warning(
                 format!("Label Studio {release} answers at {url}; nothing more was asked"),
                 "give a token of Account & Settings with --api-key or LABEL_STUDIO_API_KEY",
@@ -20,7 +20,7 @@ pub(super) async fn connect(
         }
         return None;
     };
-    let studio = match LabelStudio::connect_with(url, key, Patience::LOOK).await {
+    let studio = match LabelStudio::connect_with(url, key, RequestPolicy::PROBE).await {
         Ok(studio) => studio,
         Err(error) => {
             group.failed(&error);
@@ -29,14 +29,14 @@ pub(super) async fn connect(
     };
     let user = studio.user();
     let name = if user.email.is_empty() { &user.username } else { &user.email };
-    let kind = studio.token_kind().in_words();
+    let kind = studio.token_kind().as_str();
     group.ok(format!(
         "Label Studio {} answers at {}, and takes the {kind} of {name}",
-        studio.version(),
+        studio.release(),
         studio.url()
     ));
     // Who may not look at the settings is not told of them.
-    if let Ok(false) = studio.takes_legacy_tokens().await {
+    if let Ok(false) = studio.accepts_legacy_tokens().await {
         group.warning(
             "legacy tokens are switched off, but such a token is what Label Studio sends to ML backends",
             "start the server with LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY in its environment if the model \

@@ -21,7 +21,7 @@ use crate::cli::note;
 use crate::cli::signals::Signals;
 use crate::label_studio::predictions::NewPrediction;
 use crate::label_studio::projects::Project;
-use crate::label_studio::tasks::{Detail, Task};
+use crate::label_studio::tasks::{ProjectTask, TaskDetail};
 use crate::label_studio::{LabelStudio, LabelStudioError};
 use crate::wire::protocol::LabelStudioConnection;
 use crate::workers::process::Launch;
@@ -177,10 +177,11 @@ impl Run<'_> {
         let mut waiting = Waiting::default();
         let mut last = 0;
         while !interrupted.load(Ordering::Relaxed) {
-            let page = self.label_studio.tasks(self.project, last, self.page, Detail::Full).await?;
+            let page =
+                self.label_studio.tasks(self.project, last, self.page, TaskDetail::Full).await?;
             let Some(end) = page.tasks.last() else { break };
             last = end.id;
-            let (todo, done): (Vec<Task>, Vec<Task>) =
+            let (todo, done): (Vec<ProjectTask>, Vec<ProjectTask>) =
                 page.tasks.into_iter().partition(|task| !self.there.contains_key(&task.id));
             self.progress.skipped(done.len());
             let ids: Vec<u64> = todo.iter().map(|task| task.id).collect();

@@ -1,28 +1,28 @@
 use serde_json::json;
 
-use super::super::testing::Fake;
+use super::super::testing::FakeLabelStudio;
 use super::*;
 
 const VERSIONS: &str = "/api/projects/1/model-versions/";
 
 #[test]
-fn a_name_is_found_in_a_list_only_as_a_whole() {
-    assert!(names("v1,v10", "v1") && names("v10, v1", "v1") && names("v1", "v1"));
-    assert!(!names("v10", "v1") && !names("", "v1") && !names("V1", "v1"));
-    let cut = format!("{},v1", "x".repeat(CUT - 3));
-    assert!(!names(&cut, "v1"), "the rest of v10 may have been cut off");
-    assert!(names(&format!("v1,{}", "x".repeat(CUT)), "v1"));
+fn a_version_is_found_in_a_list_only_as_a_whole() {
+    assert!(has_version("v1,v10", "v1") && has_version("v10, v1", "v1") && has_version("v1", "v1"));
+    assert!(!has_version("v10", "v1") && !has_version("", "v1") && !has_version("V1", "v1"));
+    let cut = format!("{},v1", "x".repeat(MAX_LIST - 3));
+    assert!(!has_version(&cut, "v1"), "it may be the rest of v10, cut off");
+    assert!(has_version(&format!("v1,{}", "x".repeat(MAX_LIST)), "v1"));
 }
 
 #[test]
-fn names_that_a_list_would_hide_are_no_plain_ones() {
+fn names_that_a_list_would_hide_are_not_plain() {
     assert!(is_plain("v1") && is_plain("1795588832+3") && is_plain("é 2"));
     for version in ["", "a,b", " v", "v ", "say \"x\"", "a\\b", "a\nb"] {
         assert!(!is_plain(version), "{version}");
     }
 }
 
-fn names_page(rows: &[(u64, &str)]) -> String {
+fn lists_page(rows: &[(u64, &str)]) -> String {
     let rows: Vec<_> = rows
         .iter()
         .map(|(id, versions)| json!({"id": id, "predictions_model_versions": versions}))
@@ -30,7 +30,7 @@ fn names_page(rows: &[(u64, &str)]) -> String {
     json!({"tasks": rows, "total": rows.len()}).to_string()
 }
 
-fn whole_page(rows: &[(u64, &[&str])]) -> String {
+fn predictions_page(rows: &[(u64, &[&str])]) -> String {
     let rows: Vec<_> = rows
         .iter()
         .map(|(id, versions)| {
@@ -43,8 +43,8 @@ fn whole_page(rows: &[(u64, &[&str])]) -> String {
 }
 
 #[tokio::test]
-async fn a_version_that_nobody_has_needs_no_look_at_tasks() {
-    let fake = Fake::new().await;
+async fn no_task_is_read_for_a_version_without_predictions() {
+    let fake = FakeLabelStudio::new().await;
     fake.on(VERSIONS, &[(200, r#"{"v1": 0, "v2": 3, "null": 0}"#)]);
     let client = fake.connect().await.unwrap();
     assert!(client.prediction_counts(1, "v1").await.unwrap().is_empty());
@@ -53,10 +53,10 @@ async fn a_version_that_nobody_has_needs_no_look_at_tasks() {
 }
 
 #[tokio::test]
-async fn one_prediction_each_is_found_by_names() {
-    let fake = Fake::new().await;
+async fn one_prediction_each_is_found_in_version_lists() {
+    let fake = FakeLabelStudio::new().await;
     fake.on(VERSIONS, &[(200, r#"{"v1": 2, "v10": 1}"#)]);
-    let page = names_page(&[(3, "v1,v10"), (5, "v10"), (8, "v1")]);
+    let page = lists_page(&[(3, "v1,v10"), (5, "v10"), (8, "v1")]);
     fake.on("/api/tasks/", &[(200, &page), (200, r#"{"tasks": []}"#)]);
     let client = fake.connect().await.unwrap();
     let counts = client.prediction_counts(1, "v1").await.unwrap();
@@ -69,38 +69,38 @@ async fn one_prediction_each_is_found_by_names() {
 
 #[tokio::test]
 async fn two_predictions_of_one_task_are_counted() {
-    let fake = Fake::new().await;
+    let fake = FakeLabelStudio::new().await;
     fake.on(VERSIONS, &[(200, r#"{"v1": 3}"#)]);
-    let names = names_page(&[(3, "v1"), (8, "v1")]);
-    let whole = whole_page(&[(3, &["v1", "V1"]), (8, &["v1", "v1"]), (9, &["V1"])]);
+    let lists = lists_page(&[(3, "v1"), (8, "v1")]);
+    let predictions = predictions_page(&[(3, &["v1", "V1"]), (8, &["v1", "v1"]), (9, &["V1"])]);
     let end = r#"{"tasks": []}"#;
-    fake.on("/api/tasks/", &[(200, &names), (200, end), (200, &whole), (200, end)]);
+    fake.on("/api/tasks/", &[(200, &lists), (200, end), (200, &predictions), (200, end)]);
     let client = fake.connect().await.unwrap();
     let counts = client.prediction_counts(1, "v1").await.unwrap();
     assert_eq!(counts, BTreeMap::from([(3, 1), (8, 2)]));
 }
 
 #[tokio::test]
-async fn a_name_with_a_comma_makes_it_read_predictions() {
-    let fake = Fake::new().await;
+async fn a_version_with_a_comma_makes_it_read_predictions() {
+    let fake = FakeLabelStudio::new().await;
     fake.on(VERSIONS, &[(200, r#"{"v1": 1, "a,v1": 1}"#)]);
-    let whole = whole_page(&[(3, &["a,v1"]), (8, &["v1"])]);
-    fake.on("/api/tasks/", &[(200, &whole), (200, r#"{"tasks": []}"#)]);
+    let predictions = predictions_page(&[(3, &["a,v1"]), (8, &["v1"])]);
+    fake.on("/api/tasks/", &[(200, &predictions), (200, r#"{"tasks": []}"#)]);
     let client = fake.connect().await.unwrap();
     assert_eq!(client.prediction_counts(1, "v1").await.unwrap(), BTreeMap::from([(8, 1)]));
 }
 
 #[tokio::test]
-async fn an_unknown_project_is_told_by_every_call() {
-    let fake = Fake::new().await;
+async fn every_call_reports_an_unknown_project() {
+    let fake = FakeLabelStudio::new().await;
     let client = fake.connect().await.unwrap();
     let sentence = "there is no project 7 in the organisation of the API key";
-    for told in [
+    for error in [
         client.project(7).await.unwrap_err(),
         client.prediction_counts(7, "v").await.unwrap_err(),
         client.import_predictions(7, &[]).await.unwrap_err(),
         client.backends(7).await.unwrap_err(),
     ] {
-        assert!(told.to_string().contains(sentence), "{told}");
+        assert!(error.to_string().contains(sentence), "{error}");
     }
 }
