@@ -1,8 +1,9 @@
-//! Places at which a test may kill the server: between two steps of which each is safe alone.
+//! Named places between two steps, at which a fault test kills or stops the server.
 //!
-//! Only a build with the feature `failpoints` holds them; there `FAILPOINTS="publish-renamed=return"`
-//! chooses one, and `"job-claimed=2*off->return"` its third time. `"job-fitted=return(PATH)"` waits there
-//! instead, as long as the file PATH exists, and says so by the file `PATH.reached`.
+//! Only a build with the feature `failpoints` contains them. There `FAILPOINTS="publish-renamed=return"`
+//! kills the server at that place, `"job-claimed=2*off->return"` when it gets there for the third time.
+//! `"job-fitted=return(PATH)"` makes it create the file `PATH.reached` there, and wait as long as the file
+//! PATH exists.
 
 #[cfg(feature = "failpoints")]
 pub(crate) fn reached(name: &str) {
@@ -21,11 +22,11 @@ pub(crate) fn reached(name: &str) {
             }
         }
     });
-    fail::eval(name, |held| match held {
+    fail::eval(name, |argument| match argument {
         Some(path) => match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-            // Requests go on meanwhile.
-            Ok(RuntimeFlavor::MultiThread) => block_in_place(|| wait_while_there(&path)),
-            _ => wait_while_there(&path),
+            // The runtime serves requests meanwhile.
+            Ok(RuntimeFlavor::MultiThread) => block_in_place(|| wait_while_exists(&path)),
+            _ => wait_while_exists(&path),
         },
         None => {
             let _ = kill_process(getpid(), Signal::KILL);
@@ -34,7 +35,7 @@ pub(crate) fn reached(name: &str) {
 }
 
 #[cfg(feature = "failpoints")]
-fn wait_while_there(path: &str) {
+fn wait_while_exists(path: &str) {
     let _ = std::fs::write(format!("{path}.reached"), "");
     while std::fs::exists(path).unwrap_or_default() {
         std::thread::sleep(std::time::Duration::from_millis(10));

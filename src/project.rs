@@ -1,4 +1,4 @@
-//! A project folder: what `init` writes and `start` finds.
+//! The project folder of an ML backend, which `init` writes and `start` finds.
 
 pub mod find;
 pub mod requirements;

@@ -8,7 +8,7 @@ use clap::Args;
 use super::inspect::inspect;
 use super::say;
 use crate::project::find::{DEFAULT_NAME, below};
-use crate::project::scaffold::{self, Plan};
+use crate::project::scaffold::{self, ScaffoldPlan};
 use crate::project::template;
 use crate::wire::protocol::ClassSource;
 use crate::workers::process::Launch;
@@ -58,7 +58,7 @@ pub(super) fn run(args: &InitArgs, launch: &Launch) -> Result<i32> {
             "init",
             launch,
         ))?;
-    let report = scaffold::create(&Plan {
+    let report = scaffold::create(&ScaffoldPlan {
         folder: folder.clone(),
         script,
         class: found.class.clone(),
@@ -66,7 +66,7 @@ pub(super) fn run(args: &InitArgs, launch: &Launch) -> Result<i32> {
         siblings: found.inspection.unwrap_or_default().siblings,
         force: args.force,
     })?;
-    for (file, line) in report.removed {
+    for (file, line) in report.commented_out {
         say(&format!(
             "{file}: commented out `{line}`, which would replace the installed label-studio-ml"
         ));

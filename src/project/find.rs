@@ -1,35 +1,38 @@
-//! Which folder does `start` mean?
+//! Finds the project folder that a command is to use.
 
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// The file that makes a folder a project.
+/// The file by which a project folder is recognised.
 pub const WSGI: &str = "_wsgi.py";
-/// The name that is used when the user gives none.
+/// The name of a project folder whose user gives none.
 pub const DEFAULT_NAME: &str = "my_ml_backend";
 
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum FindError {
     #[error("there is no folder {}", .0.display())]
     NoFolder(PathBuf),
-    #[error("{} is no project: it holds no {WSGI}", .0.display())]
+    #[error("{} is not a project: it contains no {WSGI}", .0.display())]
     NoProject(PathBuf),
     #[error(
-        "no project was named, and {} holds none; make one with \
+        "no project was named, and {} contains none; make one with \
          `label-studio-ml init {DEFAULT_NAME} --script my_model.py`", .0.display()
     )]
     None(PathBuf),
-    #[error("no project was named, and {} holds several: {}; name one", .root.display(), .names.join(", "))]
+    #[error(
+        "no project was named, and {} contains several: {}; name one",
+        .root.display(), .names.join(", ")
+    )]
     Several { root: PathBuf, names: Vec<String> },
 }
 
-/// `name` below `root`, without a `./` that would only be in the way when it is shown.
+/// The path of `name` below `root`; without `./`, which would clutter messages.
 pub fn below(root: &Path, name: &str) -> PathBuf {
     if root == Path::new(".") { name.into() } else { root.join(name) }
 }
 
-/// The project folder for `name` below `root`. Without a name: `root` itself if it is a project,
+/// The project folder `name` below `root`. Without a name it is `root` itself if that is a project,
 /// else `my_ml_backend` in it, else the only project in it.
 pub fn project(root: &Path, name: Option<&str>) -> Result<PathBuf, FindError> {
     let is_project = |dir: &Path| dir.join(WSGI).is_file();
@@ -46,7 +49,7 @@ pub fn project(root: &Path, name: Option<&str>) -> Result<PathBuf, FindError> {
             return Ok(dir);
         }
     }
-    // A folder that cannot be read holds no project that could be started.
+    // A folder that cannot be read counts as empty: its projects could not be started.
     let entries = root.read_dir().into_iter().flatten().flatten();
     let mut projects: Vec<PathBuf> =
         entries.map(|entry| entry.path()).filter(|dir| is_project(dir)).collect();
@@ -88,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_name_the_obvious_one_is_meant() {
+    fn without_a_name_it_takes_the_obvious_project() {
         let root = with_projects(&["a"]);
         assert_eq!(project(root.path(), None), Ok(root.path().join("a")));
         let root = with_projects(&["a", DEFAULT_NAME]);
@@ -98,11 +101,11 @@ mod tests {
     }
 
     #[test]
-    fn otherwise_it_says_what_it_found() {
+    fn without_an_obvious_project_the_error_lists_what_it_found() {
         let root = with_projects(&[]);
         assert_eq!(project(root.path(), None), Err(FindError::None(root.path().to_owned())));
         let root = with_projects(&["b", "a"]);
         let error = project(root.path(), None).unwrap_err();
-        assert!(error.to_string().ends_with("holds several: a, b; name one"), "{error}");
+        assert!(error.to_string().ends_with("contains several: a, b; name one"), "{error}");
     }
 }

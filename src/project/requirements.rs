@@ -1,27 +1,28 @@
-//! Requirements files of models, made safe to install.
+//! Makes the requirements files of models safe to install.
 //!
-//! Nearly every example of the original carries a line that installs the original package, which
-//! would replace this one. Such lines are commented out.
+//! Most examples of the original require the original package, which would replace this one. Such lines
+//! are commented out.
 
-/// What may stand round a line: white space, and the byte order mark of some editors.
-const NOISE: &[char] = &[' ', '\t', '\r', '\n', '\u{feff}'];
+/// Characters around a line that are ignored: white space, and the byte order mark of some editors.
+const IGNORED_AROUND: &[char] = &[' ', '\t', '\r', '\n', '\u{feff}'];
 
-/// A requirements file without the lines that name label-studio-ml, and those lines.
+/// A requirements file in which the lines that name label-studio-ml are commented out, and those lines.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Cleaned {
+pub struct CleanedRequirements {
     pub text: String,
-    pub removed: Vec<String>,
+    pub commented_out: Vec<String>,
 }
 
-pub fn clean(text: &str) -> Cleaned {
-    let mut cleaned = Cleaned { text: String::with_capacity(text.len()), removed: Vec::new() };
-    let mut removing = false;
+pub fn clean(text: &str) -> CleanedRequirements {
+    let mut cleaned =
+        CleanedRequirements { text: String::with_capacity(text.len()), commented_out: Vec::new() };
+    let mut comments_out = false;
     let mut continued = false;
     for line in text.split_inclusive('\n') {
-        removing = if continued { removing } else { names_this_package(line) };
+        comments_out = if continued { comments_out } else { names_this_package(line) };
         continued = line.trim_end().ends_with('\\');
-        if removing {
-            cleaned.removed.push(line.trim_matches(NOISE).to_owned());
+        if comments_out {
+            cleaned.commented_out.push(line.trim_matches(IGNORED_AROUND).to_owned());
             cleaned.text.push_str("# label-studio-ml is installed already: ");
         }
         cleaned.text.push_str(line);
@@ -31,7 +32,7 @@ pub fn clean(text: &str) -> Cleaned {
 
 /// Whether a line installs label-studio-ml: by name, or from the address of its repository.
 fn names_this_package(line: &str) -> bool {
-    let line = line.trim_matches(NOISE);
+    let line = line.trim_matches(IGNORED_AROUND);
     if line.is_empty() || line.starts_with('#') {
         return false;
     }
@@ -70,14 +71,14 @@ mod tests {
             "https://example.org/label_studio_ml-1.0.9-py3-none-any.whl",
         ] {
             let cleaned = clean(&format!("numpy\n{line}\nscikit-learn"));
-            assert_eq!(cleaned.removed, [line.trim_matches(NOISE)], "{line}");
+            assert_eq!(cleaned.commented_out, [line.trim_matches(IGNORED_AROUND)], "{line}");
             let kept: Vec<_> = cleaned.text.lines().filter(|line| !line.starts_with('#')).collect();
             assert_eq!(kept, ["numpy", "scikit-learn"], "{line}");
         }
     }
 
     #[test]
-    fn a_continued_line_goes_as_a_whole() {
+    fn a_continued_line_is_commented_out_as_a_whole() {
         let cleaned = clean("label-studio-ml \\\n  @ git+https://example.org/x\nnumpy\n");
         assert_eq!(
             cleaned.text.lines().filter(|l| !l.starts_with('#')).collect::<Vec<_>>(),
@@ -88,6 +89,9 @@ mod tests {
     #[test]
     fn other_lines_stay_as_they_are() {
         let text = "label-studio-sdk>=1.0\nlabel-studio\n# label-studio-ml\nlabel-studio-ml-extras\r\n\n-r base.txt";
-        assert_eq!(clean(text), Cleaned { text: text.to_owned(), removed: Vec::new() });
+        assert_eq!(
+            clean(text),
+            CleanedRequirements { text: text.to_owned(), commented_out: Vec::new() }
+        );
     }
 }

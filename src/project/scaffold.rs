@@ -1,8 +1,8 @@
-//! Writing a project folder.
+//! Writes a project folder.
 //!
-//! In: a script and what its inspection found. Out: the folder, whole or not at all: it is made
-//! aside and renamed into place. With `force` an existing folder gets the new files; whatever else
-//! lies in it, trained models above all, stays.
+//! In: a script and what its inspection found. Out: the complete folder or none, since it is made under
+//! another name and then renamed. With `force` an existing folder gets the new files; other files in it,
+//! trained models above all, stay.
 
 use std::fs;
 use std::io;
@@ -22,14 +22,14 @@ const README: &str = include_str!("templates/README.md");
 const WSGI_V1: &str = include_str!("templates/wsgi_v1.py");
 const WSGI_V2: &str = include_str!("templates/wsgi_v2.py");
 
-/// Files that are taken along when they lie beside the script.
+/// Files beside the script that are copied too.
 const COMPANIONS: [&str; 4] = ["README.md", "conftest.py", "test_api.py", "start.sh"];
 
 #[derive(Debug, Error)]
 pub enum ScaffoldError {
     #[error("{} exists already; use --force to write into it", .0.display())]
     Exists(PathBuf),
-    #[error("{} cannot be imported by its name, which holds a dot; rename it", .0.display())]
+    #[error("{} cannot be imported by its name, which contains a dot; rename it", .0.display())]
     Dotted(PathBuf),
     #[error("{}: {reason}", path.display())]
     Io { path: PathBuf, reason: io::Error },
@@ -39,27 +39,27 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> ScaffoldError + '_ {
     |reason| ScaffoldError::Io { path: path.to_owned(), reason }
 }
 
-/// What a project is made from.
+/// What to make a project from.
 #[derive(Debug)]
-pub struct Plan {
+pub struct ScaffoldPlan {
     /// The folder to make.
     pub folder: PathBuf,
     pub script: PathBuf,
     pub class: String,
     pub api: ApiVersion,
-    /// Modules and packages beside the script that it imports, relative to its folder.
+    /// Modules and packages beside the script that it imports; paths relative to the script's folder.
     pub siblings: Vec<PathBuf>,
     pub force: bool,
 }
 
-/// What the user is told afterwards.
+/// What the user should know about the new project.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct ScaffoldReport {
     /// Requirements that were commented out: file and line.
-    pub removed: Vec<(String, String)>,
+    pub commented_out: Vec<(String, String)>,
 }
 
-pub fn create(plan: &Plan) -> Result<Report, ScaffoldError> {
+pub fn create(plan: &ScaffoldPlan) -> Result<ScaffoldReport, ScaffoldError> {
     let folder = &plan.folder;
     if plan.script.file_stem().is_some_and(|stem| stem.to_string_lossy().contains('.')) {
         return Err(ScaffoldError::Dotted(plan.script.clone()));
@@ -87,14 +87,14 @@ pub fn create(plan: &Plan) -> Result<Report, ScaffoldError> {
     Ok(report)
 }
 
-/// Temporary folders are private to the owner; a project follows the usual mode.
+/// Gives a temporary folder, which only its owner can read, the usual mode of a folder.
 fn make_readable(dir: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755))
 }
 
-fn fill(plan: &Plan, into: &Path) -> Result<Report, ScaffoldError> {
-    let mut report = Report::default();
+fn fill(plan: &ScaffoldPlan, into: &Path) -> Result<ScaffoldReport, ScaffoldError> {
+    let mut report = ScaffoldReport::default();
     let from = plan.script.parent().unwrap_or(Path::new(""));
     let name = plan.script.file_name().map_or(plan.script.as_path(), Path::new);
     copy(&plan.script, &into.join(name))?;
@@ -120,7 +120,11 @@ fn fill(plan: &Plan, into: &Path) -> Result<Report, ScaffoldError> {
     Ok(report)
 }
 
-fn copy_requirements(from: &Path, into: &Path, report: &mut Report) -> Result<(), ScaffoldError> {
+fn copy_requirements(
+    from: &Path,
+    into: &Path,
+    report: &mut ScaffoldReport,
+) -> Result<(), ScaffoldError> {
     let dir = if from.as_os_str().is_empty() { Path::new(".") } else { from };
     for entry in fs::read_dir(dir).map_err(at(dir))? {
         let entry = entry.map_err(at(dir))?;
@@ -129,28 +133,30 @@ fn copy_requirements(from: &Path, into: &Path, report: &mut Report) -> Result<()
         if !(name.starts_with("requirements") && text_file) {
             continue;
         }
-        // A file in another encoding is the user's to judge.
+        // A file in another encoding is copied as it is.
         let Ok(text) = fs::read_to_string(entry.path()) else {
             copy(&entry.path(), &into.join(&name))?;
             continue;
         };
         let cleaned = requirements::clean(&text);
         write(&into.join(&name), &cleaned.text)?;
-        report.removed.extend(cleaned.removed.into_iter().map(|line| (name.clone(), line)));
+        report
+            .commented_out
+            .extend(cleaned.commented_out.into_iter().map(|line| (name.clone(), line)));
     }
-    report.removed.sort();
+    report.commented_out.sort();
     Ok(())
 }
 
-/// The file that `start` imports. A script whose name is no Python word is imported by its name as
-/// a string.
-fn wsgi(plan: &Plan) -> String {
+/// The text of the file that `start` imports. It names a script by a string if the name is not a Python
+/// identifier.
+fn wsgi(plan: &ScaffoldPlan) -> String {
     let module = plan.script.file_stem().unwrap_or_default().to_string_lossy();
     let class = &plan.class;
-    let import = if is_plain_name(&module) {
+    let import = if is_identifier(&module) {
         format!("from {module} import {class}")
     } else {
-        // A JSON string is a string of Python's too.
+        // A JSON string is a Python string too.
         format!("{class} = __import__({}).{class}", serde_json::Value::from(&*module))
     };
     let template = match plan.api {
@@ -160,8 +166,8 @@ fn wsgi(plan: &Plan) -> String {
     template.replace("__IMPORT__", &import).replace("__CLASS__", class)
 }
 
-/// Whether a module can be named in an import statement.
-fn is_plain_name(module: &str) -> bool {
+/// Whether an import statement can name the module.
+fn is_identifier(module: &str) -> bool {
     const KEYWORDS: [&str; 35] = [
         "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class",
         "continue", "def", "del", "elif", "else", "except", "finally", "for", "from", "global",
@@ -177,7 +183,7 @@ fn write(path: &Path, text: &str) -> Result<(), ScaffoldError> {
     fs::write(path, text).map_err(at(path))
 }
 
-/// Copies a file or a folder; onto itself, it stays as it is.
+/// Copies a file or a folder; does nothing if both paths are the same.
 fn copy(from: &Path, to: &Path) -> Result<(), ScaffoldError> {
     let same =
         fs::canonicalize(from).ok().zip(fs::canonicalize(to).ok()).is_some_and(|(a, b)| a == b);
@@ -189,7 +195,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), ScaffoldError> {
         for entry in fs::read_dir(from).map_err(at(from))? {
             let entry = entry.map_err(at(from))?;
             let (path, name) = (entry.path(), entry.file_name());
-            // The project may be made inside the package that it copies.
+            // The project may lie inside the package that is copied.
             if name == "__pycache__" || to.starts_with(&path) {
                 continue;
             }

@@ -1,10 +1,10 @@
-//! The model that a project is made from when its user has none yet.
+//! The model for a project whose user has none yet.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Its files; the script comes first.
+/// The files of the model; the script comes first.
 const FILES: [(&str, &str); 4] = [
     ("model.py", include_str!("templates/new/model.py")),
     ("test_api.py", include_str!("templates/new/test_api.py")),
@@ -12,7 +12,7 @@ const FILES: [(&str, &str); 4] = [
     ("requirements-test.txt", include_str!("templates/new/requirements-test.txt")),
 ];
 
-/// Writes a new model into a folder; the path of its script.
+/// Writes a new model into a folder; returns the path of its script.
 pub fn write_into(folder: &Path) -> io::Result<PathBuf> {
     for (name, text) in FILES {
         fs::write(folder.join(name), text)?;

@@ -27,18 +27,18 @@ def test_a_named_project_must_be_one(tmp_path: Path) -> None:
     done = run("start", "empty", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (
         2,
-        "error: empty is no project: it holds no _wsgi.py\n",
+        "error: empty is not a project: it contains no _wsgi.py\n",
     )
 
 
 def test_without_a_name_it_says_what_it_found(tmp_path: Path) -> None:
     done = run("start", cwd=tmp_path)
     assert done.returncode == 2
-    assert "holds none; make one with" in done.stderr
+    assert "contains none; make one with" in done.stderr
     for name in ("b", "a"):
         write_script(tmp_path / name, "", "_wsgi.py")
     done = run("start", cwd=tmp_path)
-    assert "holds several: a, b; name one" in done.stderr
+    assert "contains several: a, b; name one" in done.stderr
 
 
 def test_a_taken_port_is_explained(tmp_path: Path) -> None:

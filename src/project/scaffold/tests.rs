@@ -1,4 +1,4 @@
-//! What is in a project folder, and what survives writing into one.
+//! What a project folder contains, and which files survive writing into one.
 
 use super::*;
 use crate::wire::api_version::ApiVersion;
@@ -21,8 +21,8 @@ fn script_folder() -> tempfile::TempDir {
     dir
 }
 
-fn plan(scripts: &Path, folder: &Path) -> Plan {
-    Plan {
+fn plan(scripts: &Path, folder: &Path) -> ScaffoldPlan {
+    ScaffoldPlan {
         folder: folder.to_owned(),
         script: scripts.join("model.py"),
         class: "MyEchoModel".into(),
@@ -42,7 +42,7 @@ fn files(dir: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_folder_holds_what_the_model_needs() {
+fn a_folder_contains_what_the_model_needs() {
     let scripts = script_folder();
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("deep/my_ml_backend");
@@ -50,7 +50,7 @@ fn a_folder_holds_what_the_model_needs() {
     insta::assert_json_snapshot!("folder", files(&folder));
     assert_eq!(files(&folder.join("nets")), ["__init__.py"]);
     assert_eq!(
-        report.removed,
+        report.commented_out,
         [("requirements.txt".to_owned(), "label-studio-ml>=1.0.9".to_owned())]
     );
     assert_eq!(files(&root.path().join("deep")), ["my_ml_backend"]);
@@ -84,7 +84,7 @@ fn force_keeps_trained_models() {
     let folder = root.path().join("p");
     fs::create_dir_all(folder.join("2.179/1795431326")).unwrap();
     fs::write(folder.join("model.py"), "old").unwrap();
-    create(&Plan { force: true, ..plan(scripts.path(), &folder) }).unwrap();
+    create(&ScaffoldPlan { force: true, ..plan(scripts.path(), &folder) }).unwrap();
     assert!(folder.join("2.179/1795431326").is_dir());
     assert_eq!(fs::read_to_string(folder.join("model.py")).unwrap(), "class M: ...\n");
 }
@@ -93,7 +93,7 @@ fn force_keeps_trained_models() {
 fn a_project_can_be_made_where_its_script_lies() {
     let scripts = script_folder();
     let folder = scripts.path().to_owned();
-    create(&Plan { force: true, ..plan(scripts.path(), &folder) }).unwrap();
+    create(&ScaffoldPlan { force: true, ..plan(scripts.path(), &folder) }).unwrap();
     assert_eq!(fs::read_to_string(folder.join("model.py")).unwrap(), "class M: ...\n");
     assert!(folder.join(WSGI).is_file());
 }

@@ -3,17 +3,17 @@
 What a model can do, in short:
 
 - `setup` runs once for each instance; load your model there, or when it is first needed.
-- `predict` gets tasks and returns one prediction for each. `context` is what a person has drawn so
-  far, where Label Studio asks while somebody labels.
-- `fit` gets an event of Label Studio, such as a new annotation, and learns from it. It runs in a
-  process of its own, so it reaches later predictions by what it keeps: `self.set(key, text)` for a
-  little, files below the folder in the environment variable MODEL_DIR for a lot.
+- `predict` gets tasks and returns one prediction for each. `context` is what an annotator has drawn so
+  far, if Label Studio asks while somebody labels.
+- `fit` gets an event of Label Studio, such as a new annotation, and learns from it. It runs in
+  its own process, so later predictions see only what it stores: small values with
+  `self.set(key, text)`, large ones in files below the folder in the environment variable MODEL_DIR.
 - `self.label_interface` is the labelling config as an object, `self.parsed_label_config` as a dict,
   `self.label_config` as text. `self.extra_params` is what was typed into Label Studio beside the
   address of this backend.
 - `self.get_local_path(url, task_id=task["id"])` fetches an image or another file of a task.
-- `self.model_version` is what predictions are filed under. Every training that changed something
-  gets a new one, whether or not `fit` names it.
+- `self.model_version` is the version that predictions carry. Every training that changed something
+  makes a new one, whether or not `fit` names it.
 """
 
 import json

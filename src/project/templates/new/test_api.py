@@ -1,6 +1,6 @@
 """Tests of the model over HTTP, without a server: `pip install -r requirements-test.txt`, `pytest`.
 
-In this mode /webhook answers when `fit` has ended. Add what your model is to do.
+In this mode /webhook answers when `fit` has ended. Add tests of what your model should do.
 """
 
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-# Before the package is imported: what the tests learn is not what the server knows.
+# Set before the package is imported, so that the tests do not train the model of the server.
 os.environ["MODEL_DIR"] = tempfile.mkdtemp()
 
 from _wsgi import app
