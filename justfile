@@ -1,48 +1,48 @@
-# One-liners for what scripts/ does; `just` comes with `scripts/test tools` (.cache/tools/bin/just).
+# Short names for the scripts; `scripts/test tools` installs `just` as .cache/tools/bin/just.
 
-# lists what there is
+# list the recipes
 default:
     @just --list
 
-# formatting, lints and tests against a debug build
+# run formatting, lints and tests against a debug build
 quick:
     scripts/test --quick
 
-# what CI runs; or only the stages that are named: just test rust faults
+# run the stages that CI runs, or only some of them: just test rust faults
 test *stages:
     scripts/test {{ stages }}
 
-# the stages of the tests
+# list the stages of the tests
 stages:
     scripts/test --list
 
-# mends what formatters can mend
+# format the code, and fix what linters can fix
 format:
     cargo fmt
     cargo fmt --manifest-path tests/fuzz/Cargo.toml
     .cache/tools/bin/ruff check --fix .
     .cache/tools/bin/ruff format .
 
-# writes the snapshots anew, to be looked at with git diff
+# write the snapshots anew; look at them with git diff
 snapshots:
     INSTA_UPDATE=always cargo test --locked
 
-# small bugs put into the code, which a test must find: just mutants src/labelling/check
+# list small bugs that no unit test notices: just mutants src/labelling/check
 mutants *arguments:
     scripts/mutants {{ arguments }}
 
-# what is behind its newest version
+# list outdated dependencies
 outdated:
     scripts/outdated
 
-# renews the lists of exact versions of Python tools
+# renew the lists of exact versions of Python packages
 lock *names:
     scripts/lock {{ names }}
 
-# made-up input for the parsers
+# feed generated input to the parsers
 fuzz *arguments:
     scripts/fuzz {{ arguments }}
 
-# this package beside its peers
+# compare this package with other servers
 bench *arguments:
     scripts/bench {{ arguments }}

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Sourced by the scripts beside it: finding a Python, making environments, building wheels.
+# Sourced by the other scripts: finds a Python, makes environments, builds wheels.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-# What belongs to this clone.
+# Files of this clone.
 CACHE="$ROOT/.cache"
-# What any clone can use: tools that are compiled, other people's programs. By version.
+# Files that all clones of a user can share, by version: compiled tools, programs of other projects.
 SHARED="${LABEL_STUDIO_ML_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/label-studio-ml-tests}"
 LOCKS="$ROOT/scripts/requirements"
 # shellcheck disable=SC2034 # used by the scripts that source this
@@ -13,23 +13,23 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore UV_NO_PROGRES
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
-# Ends a stage that cannot run on this machine.
+# Ends a stage that cannot run on this machine; the message says why.
 leave_out() { printf '%s\n' "$*"; exit 77; }
 
-# Runs a command that computes for minutes; as a stage of scripts/test such that tests beside it hardly
-# notice. There it gets as much as the trainings that they start, which also use only idle processors.
+# Runs a command that computes for minutes. In a stage of scripts/test it gets idle processors only, so that
+# it hardly slows down the tests beside it; trainings of these tests have the same priority.
 politely() {
     if [ -z "${POLITE:-}" ]; then
         "$@"
     elif chrt --idle 0 true 2>/dev/null; then
         chrt --idle 0 "$@"
     else
-        # Not every system has or allows the other.
+        # Not every system has chrt, or allows it.
         nice -n 19 "$@"
     fi
 }
 
-# Prints a Python of at least 3.10: $PYTHON if set, else the first on the PATH that runs.
+# Prints the path of a Python 3.10 or later: $PYTHON if set, else the first on the PATH that runs.
 find_python() {
     local candidate
     for candidate in ${PYTHON:-} python3 python3.13 python3.12 python3.11 python3.10; do
@@ -41,7 +41,7 @@ find_python() {
     die "no Python of version 3.10 or later was found; set PYTHON to one"
 }
 
-# ensure_venv DIR [PIP ARGUMENTS...]: makes an environment once, and installs into it.
+# ensure_venv DIR [PIP ARGUMENTS...]: makes an environment unless it exists, and installs into it.
 ensure_venv() {
     local dir="$1"
     shift
@@ -49,13 +49,13 @@ ensure_venv() {
     [ $# -eq 0 ] || "$dir/bin/python" -m pip install --quiet "$@"
 }
 
-# ensure_locked DIR NAME [PYTHON]: makes DIR an environment with what scripts/requirements/NAME.txt lists,
-# no more and no less; one that was made from the same list is left as it is. Needs the tools.
+# ensure_locked DIR NAME [PYTHON]: makes an environment in DIR with exactly the packages that
+# scripts/requirements/NAME.txt lists, unless it was made from the same list already. Needs the tools.
 ensure_locked() {
     local dir="$1" lock="$LOCKS/$2.txt"
     mkdir -p "$(dirname "$dir")"
     {
-        # Other clones, and tests in several processes, may want the same one.
+        # Another clone or another test process may be making the same one.
         ! command -v flock >/dev/null || flock 9
         if ! cmp -s "$lock" "$dir/installed.txt"; then
             rm -rf "$dir"
@@ -66,14 +66,14 @@ ensure_locked() {
     } 9>"$dir.lock"
 }
 
-# install_wheel DIR WHEEL: puts a wheel of ours into an environment that has what it needs, in place of
-# another build of the same version.
+# install_wheel DIR WHEEL: installs a wheel of this package into an environment that has its dependencies.
+# Replaces another build of the same version.
 install_wheel() {
     VIRTUAL_ENV="$1" "$TOOLS/bin/uv" pip install --quiet --no-deps --reinstall --no-cache "$2"
 }
 
 # maturin_build MATURIN OUT ARGUMENTS…: builds a wheel into the folder OUT; prints its path.
-# maturin has a target folder of its own, since it builds with other settings than cargo alone.
+# maturin has its own target folder, since it builds with other settings than cargo alone.
 maturin_build() {
     local maturin="$1" out="$2"
     shift 2
@@ -84,14 +84,14 @@ maturin_build() {
     ls "$out"/*.whl
 }
 
-# Builds the wheel that users get, with an environment of its own; prints its path.
+# Builds the wheel that users get, in its own environment; prints its path.
 build_wheel() {
     ensure_venv "$CACHE/build" --constraint "$LOCKS/tools.txt" maturin
     maturin_build "$CACHE/build/bin/maturin" "$CACHE/wheel" --release
 }
 
-# cargo_tool NAME VERSION: prints the path of a program from crates.io, which is compiled once. A debug
-# build takes a third of the time, and is fast enough for what runs for seconds.
+# cargo_tool NAME VERSION: prints the path of a program from crates.io, which is compiled once. It is a debug
+# build, which takes a third of the time to compile and is fast enough for a tool that runs for seconds.
 cargo_tool() {
     local dir="$SHARED/$1-$2"
     if [ ! -x "$dir/bin/$1" ]; then
@@ -106,14 +106,14 @@ cargo_tool() {
     printf '%s\n' "$dir/bin/$1"
 }
 
-# Makes sure of programs of Debian: apt_install COMMAND PACKAGE…; fails where only root could.
+# apt_install COMMAND PACKAGE…: installs Debian packages unless COMMAND exists; fails if not run as root.
 apt_install() {
     local command="$1"
     shift
     command -v "$command" >/dev/null && return
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
     say "Installing $*"
-    # Several stages may want something at once.
+    # Several stages may install something at the same time.
     {
         flock 9
         apt-get -qq update

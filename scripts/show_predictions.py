@@ -1,5 +1,5 @@
-"""Sends an example's tasks to a running ML backend and shows the predictions as a table, before
-and after training on the example's annotations. Needs nothing but Python."""
+"""Sends an example's tasks to a running ML backend and prints the predictions as a table, before
+and after training on the example's annotations. Needs only Python."""
 
 import argparse
 import json
@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+#: Maximum number of tasks in a table.
 SHOWN = 12
 
 
@@ -69,7 +70,7 @@ def main() -> None:
     config = (example / "label_config.xml").read_text(encoding="utf-8")
     tasks = json.loads((example / "tasks.json").read_text(encoding="utf-8"))
     annotations = json.loads((example / "annotations.json").read_text(encoding="utf-8"))
-    # A project of its own for each run, so that every run begins with an untrained model.
+    # A new project for each run, so that the run begins with an untrained model.
     project = f"1.{int(time.time())}"
 
     wait_for_server(backend)
@@ -85,7 +86,7 @@ def main() -> None:
             break
         time.sleep(0.1)
     if state["model_version"] != job:
-        sys.exit("training failed; the log of the server says why")
+        sys.exit("training failed; see the log of the server")
     show(tasks, call(f"{backend}/predict", request))
 
 

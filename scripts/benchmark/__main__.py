@@ -1,4 +1,4 @@
-"""Runs the scenarios in interleaved rounds and writes down what came out; `scripts/bench` starts it."""
+"""Runs the scenarios in interleaved rounds and writes the results; `scripts/bench` starts it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ from scenarios import QUICK, SCENARIOS, Scenario
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="measurements of each (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=5, help="of each (%(default)s)")
-    parser.add_argument("--only", nargs="+", metavar="SCENARIO", help="these, not all")
-    parser.add_argument("--hosts", nargs="+", metavar="HOST", help="these, and ours")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="measurements of each server (%(default)s)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=5, help="length of a measurement (%(default)s)"
+    )
+    parser.add_argument("--only", nargs="+", metavar="SCENARIO", help="only these scenarios")
+    parser.add_argument("--hosts", nargs="+", metavar="HOST", help="only these servers and ours")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     parser.add_argument("--venvs", type=Path, required=True, help="folder of the environments")
-    parser.add_argument("--quick", action="store_true", help="only whether it works")
+    parser.add_argument("--quick", action="store_true", help="only check that it works")
     args = parser.parse_args()
     for given, known in [(args.only, SCENARIOS), (args.hosts, HOSTS)]:
         if unknown := [name for name in given or [] if name not in known]:
@@ -52,7 +56,7 @@ def main() -> int:
             if (not args.hosts or contender.host in [OURS, *args.hosts])
             and is_installed(args.venvs, HOSTS[contender.host])
         ]
-        # In turn, so that what the machine does meanwhile meets all alike.
+        # In turn, so that other load on the machine affects all of them alike.
         for number in range(args.rounds):
             for contender in taking_part:
                 with tempfile.TemporaryDirectory(prefix="bench-") as folder:

@@ -1,4 +1,4 @@
-"""A chart for each scenario."""
+"""Draws a chart for each scenario."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The servers that are compared: what each needs, and how it is started."""
+"""The servers to compare: what each needs, and how it is started."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Host:
     """A way to serve a model."""
 
     name: str
-    #: The environment, a folder of the cache.
+    #: The name of its environment, a folder in the cache.
     venv: str
-    #: Arguments after the environment's `bin/`, for a port and a project folder.
+    #: Returns program and arguments for a port and a project folder; the program lies in `bin/`.
     command: Callable[[int, Path], list[str]]
     #: APIs of `LabelStudioMLBase` (1, 2) that it serves; none if it serves functions.
     generations: tuple[int, ...] = ()
@@ -127,7 +127,7 @@ class Server:
 
 
 def prepare(project: Path, generation: int) -> None:
-    """Make a folder as both `start` commands take it."""
+    """Make a project folder that the original and this package can start."""
     project.mkdir()
     source = {1: "first", 2: "second"}[generation]
     shutil.copy(MODELS / f"{source}.py", project / f"{source}.py")
@@ -140,7 +140,7 @@ def is_installed(venvs: Path, host: Host) -> bool:
 
 
 def version_of(venvs: Path, host: Host) -> str:
-    """Return what is installed."""
+    """Return the installed version of a server."""
     name = "label_studio_ml" if host.generations else host.name.lower()
     found = venvs.glob(f"{host.venv}/lib/python*/site-packages/{name}-*.dist-info")
     return next((path.name.removesuffix(".dist-info").split("-")[-1] for path in found), "?")

@@ -1,4 +1,4 @@
-"""Load on a server, by h2load over HTTP/1.1 with connections that are kept."""
+"""Puts load on a server with h2load, over HTTP/1.1 with connections that stay open."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclass
 class Answers:
-    """What clients saw: how many answers with 200 a second, and how long they took, in µs."""
+    """What clients saw: answers with 200 per second, and how long they took, in µs."""
 
     rate: float
     p50: float
@@ -27,7 +27,7 @@ class Answers:
 
 
 class Load:
-    """Clients, each of which sends its next request when its last one is answered."""
+    """Clients that each send their next request once the last one is answered."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Load:
     ) -> None:
         self.seconds = seconds
         self.log = Path(tempfile.mkstemp(prefix="h2load-")[1])
-        # h2load takes whole seconds, and appends to its log.
+        # h2load wants whole seconds, and appends to an existing log.
         self.log.unlink()
         command = [
             "h2load", "--h1", "-t1", "-m1", f"-c{clients}", f"-D{max(1, round(seconds))}",
@@ -64,7 +64,7 @@ class Load:
 
 
 def answers(log: Path, seconds: float) -> Answers:
-    """Read h2load's log: a line for each answer, with its start in µs, its status, its time in µs."""
+    """Read h2load's log: a line for each answer, with its start in µs, status and duration in µs."""
     good, failed = [], 0
     first, last = None, 0
     for line in log.read_text().splitlines():
@@ -97,7 +97,7 @@ def available() -> bool:
 
 
 def ask(port: int, body: bytes | None, path: str = "/predict", timeout: float = 60) -> bytes:
-    """Send one request; return the body of its answer, which must be 200."""
+    """Send one request; return the body of the answer, whose status must be 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         if body is None:
@@ -114,7 +114,7 @@ def ask(port: int, body: bytes | None, path: str = "/predict", timeout: float = 
 
 
 def wait_until_answered(port: int, body: bytes | None, path: str, seconds: float = 60) -> float:
-    """Ask until there is an answer; return when it came, as `time.monotonic` has it."""
+    """Ask until there is an answer; return its time on the clock of `time.monotonic`."""
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -1,4 +1,4 @@
-"""How each scenario is measured. A measurement gets a started server, or starts it itself."""
+"""Measures a server for each scenario. A measurement gets a started server, or starts one itself."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ CONFIG = """<View>
   </Choices>
 </View>"""
 PROJECT = "21.1795432149"
-#: Answers to the first requests are not counted.
+#: Seconds of load before a measurement, which are not counted.
 WARM_UP = 1.0
 MIB = 1024.0
 
 
 @dataclass
 class Task:
-    """What a measurement is made with."""
+    """The input of a measurement."""
 
     scenario: Scenario
     contender: Contender
@@ -52,7 +52,7 @@ class Task:
 
 
 def body(tasks: int, text: str | None = None) -> bytes:
-    """Return a request as Label Studio sends it; with one task it has 1 KB."""
+    """Return the body of a request as Label Studio sends it; with one task it has 1 KB."""
     text = text if text is not None else "good " * 39
     # The fields of an open task, as Label Studio 1.23 sends them.
     rest = {
@@ -82,13 +82,13 @@ def body(tasks: int, text: str | None = None) -> bytes:
 
 
 def check(server: Server, asked: bytes, tasks: int) -> None:
-    """Refuse to measure a server that answers something else than the others."""
+    """Raise an error if a server answers something else than the others."""
     results = json.loads(ask(server.port, asked))["results"]
     if results and "predictions" in results[0] and len(results) == 1:
         results = results[0]["predictions"]
     choices = [item["result"][0]["value"]["choices"] for item in results]
     if choices != [["Positive"]] * tasks:
-        raise RuntimeError(f"a wrong answer: {results[:2]}")
+        raise RuntimeError(f"wrong answer: {results[:2]}")
 
 
 def set_up(server: Server) -> None:
@@ -97,9 +97,9 @@ def set_up(server: Server) -> None:
 
 
 def ready(server: Server, asked: bytes) -> tuple[float, float]:
-    """Wait for the first answers of /health and of /predict; return when they came.
+    """Wait for the first answers of /health and /predict; return their times.
 
-    Label Studio sends /setup in between, and the original predicts nothing without.
+    Label Studio sends /setup in between; without it the original does not predict.
     """
     health = 0.0
     if server.host.generations:
@@ -109,7 +109,7 @@ def ready(server: Server, asked: bytes) -> tuple[float, float]:
 
 
 def with_server(measure: Callable[[Task, Server], Measured]) -> Callable[[Task], Measured]:
-    """Start the server, wait until it predicts rightly, and end it afterwards."""
+    """Start the server before a measurement, wait for a right prediction, and end it afterwards."""
 
     def measured(task: Task) -> Measured:
         server = task.start()
@@ -170,14 +170,14 @@ def train(server: Server) -> None:
     try:
         ask(server.port, json.dumps(event).encode(), "/webhook", timeout=120)
     except RuntimeError as error:
-        # Ours says 201: queued.
+        # This package answers 201: the training job is queued.
         if " 201" not in str(error):
             raise
 
 
 def during_training(task: Task) -> Measured:
-    """One training takes as long as all that is measured beside it; the load is first as much as
-    there can be, then half of that."""
+    """One training lasts as long as the measurements beside it. The load is first the maximum, then
+    half of that."""
     contender = task.contender
     lasts = 2 * task.seconds + 8
     contender.setup.env["BENCH_TRAINING"] = str(lasts)
@@ -239,14 +239,14 @@ def slow_load(task: Task) -> Measured:
 
 
 def memory(task: Task) -> Measured:
-    """The body holds few long texts, so that there is next to nothing but the body itself."""
+    """The body consists of few long texts, so that the texts take nearly all of its memory."""
     server = task.start()
     try:
         wait_until_answered(server.port, None, "/health")
         idle = server.running.pss()
         ready(server, body(1))
         large = body(200, "good " * 200_000)
-        # What the interpreter holds of the body in any case.
+        # The interpreter needs at least this much for the texts.
         held = len(large) / 1024
         before = server.running.pss()
         peak, asking = before, threading.Event()

@@ -1,4 +1,4 @@
-"""A server and all that it started: what they cost, and their end."""
+"""A server with all its child processes: measures their cost, and ends them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _stat(pid: int) -> list[str] | None:
 
 
 class Running:
-    """A process in a session of its own."""
+    """A process in its own session."""
 
     def __init__(
         self, command: Sequence[str], cwd: Path, env: Mapping[str, str], log: Path
@@ -45,7 +45,7 @@ class Running:
             )
 
     def tree(self) -> list[int]:
-        """Return the process and its descendants, those in groups of their own too."""
+        """Return the process and its descendants, also those in other process groups."""
         parents: dict[int, list[int]] = {}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and (stat := _stat(int(entry.name))):
@@ -58,7 +58,7 @@ class Running:
         return found
 
     def cpu(self) -> float:
-        """Return seconds of processor time, those of ended children included."""
+        """Return the processor time in seconds, with that of ended children."""
         ticks = 0
         for pid in self.tree():
             if stat := _stat(pid):
@@ -67,7 +67,7 @@ class Running:
         return ticks * TICK
 
     def pss(self) -> int:
-        """Return the memory of all processes in KiB; what they share is counted once."""
+        """Return the memory of all processes in KiB; shared memory is counted once."""
         kib = 0
         for pid in self.tree():
             with suppress(OSError):

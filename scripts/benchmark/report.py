@@ -1,4 +1,4 @@
-"""Results as JSON, and as Markdown tables with ratios."""
+"""Writes results as JSON, and as Markdown tables with ratios."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Record:
     failed: str | None
 
 
-#: For each scenario and contender the medians of its figures.
+#: The medians of the figures, by scenario and contender.
 Summary = dict[str, dict[str, dict[str, float]]]
 
 
@@ -100,7 +100,7 @@ def table(scenario: str, labels: dict[str, dict[str, float]]) -> str:
         rows.append(f"| {label} | " + " | ".join(cells) + " |")
     rows.append("")
     if compared and len(labels) > 1:
-        rows += [f"In brackets: how many times the figure of {compared}.", ""]
+        rows += [f"In brackets: the ratio to {compared}.", ""]
     return "\n".join(rows)
 
 

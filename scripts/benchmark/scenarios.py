@@ -1,4 +1,4 @@
-"""What is measured: the scenarios, and who takes part in each."""
+"""The scenarios of the benchmark, and the servers that take part in each."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import measures
 from hosts import FIRST, FIRST_START, HOSTS, OURS, SECOND, Setup
 from measures import Measured, Task
 
-#: The development server of the original is for its start only.
+#: All but the development server of the original, of which only the start is measured.
 EVERYBODY = tuple(name for name in HOSTS if name != FIRST_START)
 BACKENDS = (OURS, SECOND, FIRST)
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A server as it is started for a scenario, under the name that the tables give it."""
+    """A server and its setup for a scenario, with its name in the tables."""
 
     label: str
     host: str
@@ -25,17 +25,17 @@ class Contender:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One measurement, made with every contender in turn."""
+    """A measurement that is made with every contender in turn."""
 
     name: str
     title: str
     measure: Callable[[Task], Measured]
     contenders: tuple[Contender, ...]
-    #: The one that the others are compared with; the first of these that takes part.
+    #: The contender that the others are compared with: the first of these that takes part.
     baseline: tuple[str, ...] = (SECOND, FIRST)
     tasks: int = 1
     clients: int = 1
-    #: Of these the more the better; of all others the less.
+    #: Figures of which more is better; of all others less is better.
     more_is_better: tuple[str, ...] = ("requests/s",)
     #: The figure of the chart.
     chart: str = "requests/s"
@@ -45,7 +45,7 @@ class Scenario:
 
 
 def contenders(hosts: Sequence[str], setup: Setup, **ours: Setup) -> tuple[Contender, ...]:
-    """Return hosts, and ours once more for each set of options."""
+    """Return a contender for each host, and one of ours for each further setup."""
     listed = [Contender(host, host, setup) for host in hosts]
     at = hosts.index(OURS) + 1 if OURS in hosts else 0
     listed[at:at] = [Contender(f"{OURS} {name}", OURS, other) for name, other in ours.items()]
@@ -173,5 +173,5 @@ def _all() -> list[Scenario]:
 
 
 SCENARIOS = {scenario.name: scenario for scenario in _all()}
-#: What CI runs: it proves that the benchmark works.
+#: What CI runs, to check that the benchmark works.
 QUICK = ("trivial-8", "start", "loading")

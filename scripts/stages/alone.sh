@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests that measure, or fill what others share, one after the other.
+# Fault tests that measure, or fill memory or disks: one after the other, without anything beside them.
 #: lane alone
 #: after install-failpoints
 #: minutes 15

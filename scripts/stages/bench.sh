@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The benchmark, as quickly as it can, to see that it works.
+# A short run of the benchmark, to check that it works.
 #: lane alone
 #: after install-wheel
 #: minutes 15

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real Label Studio of today and of 2022, and a browser: all tests.
+# All tests with a real Label Studio of today and of 2022, and in a browser.
 #: lane tests
 #: after install-wheel label-studio
 #: minutes 60

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real Label Studio and a browser, without the slowest tests.
+# Tests with a real Label Studio and in a browser, without the slowest ones.
 #: lane tests
 #: after install-wheel label-studio
 #: minutes 20

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What may go wrong: models, workers, servers, clients and disks, a promise a test.
+# Fault tests: failures of models, workers, servers, clients and disks.
 #: lane tests
 #: after install-failpoints originals
 #: minutes 35

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The same made-up input each time for everything that reads bytes from elsewhere.
+# A short fuzzing run, with the same inputs every time, of everything that parses foreign bytes.
 #: lane compile
 #: minutes 25
 set -euo pipefail

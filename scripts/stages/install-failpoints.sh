@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the debug wheel, for its tests.
+# Installs the debug wheel for the tests that need it.
 #: lane light
 #: after environments wheel-failpoints
 #: minutes 5

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the wheel that users get, for its tests.
+# Installs the wheel that users get for the tests that need it.
 #: lane light
 #: after environments wheel
 #: minutes 5

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Label Studio that ours is connected to.
+# Installs Label Studio for the tests that need it.
 #: lane light
 #: after environments
 #: minutes 20

@@ -11,7 +11,7 @@ cd "$ROOT"
 "$TOOLS/bin/ruff" check .
 "$TOOLS/bin/ruff" format --check .
 "$TOOLS/bin/mypy"
-# The stub of the native module, beside what is really in it.
+# Compares the stub of the native module with the module.
 "$FAULTS/bin/python" -m mypy.stubtest label_studio_ml._native --mypy-config-file pyproject.toml
 "$TOOLS/bin/typos"
 if command -v shellcheck >/dev/null; then

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles for macOS, without building.
+# Checks that the Rust code compiles for macOS.
 #: lane compile
 #: after tools
 #: minutes 20

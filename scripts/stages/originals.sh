@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the original, which ours is compared with.
+# Installs the original package, for the tests that compare the two.
 #: lane light
 #: after environments
 #: minutes 20

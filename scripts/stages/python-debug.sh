@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The black-box tests of the package alone, against the debug wheel.
+# Only the black-box tests of the package, against the debug wheel.
 #: lane tests
 #: after install-failpoints
 #: by hand

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The installed wheel, started and used as users do; beside the original; under every Python.
+# Black-box tests of the installed wheel, its comparison with the original, and every Python.
 #: lane tests
 #: after install-wheel originals
 #: minutes 25
@@ -8,7 +8,7 @@ set -euo pipefail
 source "$(dirname "$0")/../common.sh"
 cd "$ROOT"
 
-# The file that takes longest comes first, or the others would be through when it begins.
+# The file that takes longest comes first, since the others would be done long before it.
 LABEL_STUDIO_ML_WHEEL="$(ls "$CACHE"/wheel-tests/*.whl)" "$TESTS/bin/python" -m pytest \
     -n 4 --dist loadfile --no-loadscope-reorder -m 'not alone' --durations=15 \
     tests/wheel tests/conformance tests/python

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# scripts/quickstart: what a new user types first.
+# scripts/quickstart, which a new user runs first.
 #: lane alone
 #: after install-wheel
 #: minutes 15

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Documentation of the Rust code, private items too, without a broken link.
+# Builds the documentation of the Rust code, with private items; a broken link is an error.
 #: lane compile
 set -euo pipefail
 # shellcheck source=scripts/common.sh

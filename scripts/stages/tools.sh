@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the tools for Python code and for building.
+# Installs the tools that build the package and check its Python code.
 #: lane light
 #: minutes 10
 set -euo pipefail

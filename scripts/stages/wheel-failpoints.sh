@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds a debug wheel in which tests can kill the server between two steps.
+# Builds the debug wheel, in which tests can kill the server between two steps.
 #: lane compile
 #: after tools
 #: minutes 20

@@ -1,6 +1,6 @@
-"""`scripts/test`: chooses stages, runs them, and writes down how long each took.
+"""`scripts/test`: chooses stages, runs them, and records how long each took.
 
-Logs and times go to target/test. The exit status is 1 if a stage failed, 2 for a wrong command line.
+Writes logs and times to target/test. The exit status is 1 if a stage failed, 2 for a wrong command line.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stages import LANES, Stage, StageError, read_all, with_needs
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = ROOT / "scripts" / "stages"
 OUT = ROOT / "target" / "test"
-#: Names for several stages.
+#: Options that stand for several stages.
 GROUPS = {
     "--quick": ["clippy", "rust", "lint", "python-debug"],
     "--e2e": ["e2e-all"],
@@ -29,7 +29,7 @@ GROUPS = {
 
 
 def main() -> int:
-    """Run what the command line asks for."""
+    """Run the stages that the command line names."""
     options = parse()
     try:
         stages = read_all(STAGES)
@@ -49,7 +49,9 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="scripts/test", description="Runs the tests.")
-    parser.add_argument("stages", nargs="*", metavar="STAGE", help="only these, and what they need")
+    parser.add_argument(
+        "stages", nargs="*", metavar="STAGE", help="only these stages and those that they need"
+    )
     parser.add_argument("--list", action="store_true", help="list the stages")
     for flag, names in GROUPS.items():
         parser.add_argument(
@@ -62,13 +64,13 @@ def parse() -> argparse.Namespace:
 
 
 def listing(stages: dict[str, Stage]) -> list[str]:
-    """Write what `--list` shows."""
+    """Return the lines that `--list` prints."""
     lines = []
     for lane, what in LANES.items():
         lines.append(f"{lane}: {what}")
         for stage in stages.values():
             if stage.lane == lane:
-                by_hand = " (only by its name)" if stage.by_hand else ""
+                by_hand = " (only if named)" if stage.by_hand else ""
                 lines.append(f"  {stage.name:18} {stage.summary}{by_hand}")
                 if stage.after:
                     lines.append(f"  {'':18} after {', '.join(stage.after)}")
@@ -76,11 +78,11 @@ def listing(stages: dict[str, Stage]) -> list[str]:
 
 
 def run(stages: list[Stage]) -> int:
-    """Run stages, tell what happens, write down the times."""
+    """Run stages, print what happens, record the times."""
     logs = OUT / "logs"
     shutil.rmtree(OUT, ignore_errors=True)
     logs.mkdir(parents=True)
-    # What a stage starts must be interruptible, also where this runs in the background.
+    # Ctrl-C must end the processes of a stage, also if this program runs in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
@@ -97,7 +99,7 @@ def run(stages: list[Stage]) -> int:
 
 
 def write_times(results: list[Result], wall: float, began: float) -> None:
-    """Keep the times, for comparing runs."""
+    """Write the times to a file, for comparing runs."""
     stages = [{**asdict(result), "began": max(0, result.began - began)} for result in results]
     text = json.dumps({"wall": wall, "processors": os.cpu_count(), "stages": stages}, indent=1)
     (OUT / "times.json").write_text(text + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Runs stages: those of different lanes at the same time, with a log file each, and tells what came of them."""
+"""Runs stages, those of different lanes at the same time, each with a log file, and reports their results."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from typing import Literal
 
 from stages import Stage
 
-#: The exit status by which a stage says that it cannot run on this machine; the last line that it
-#: printed says why.
+#: Exit status of a stage that cannot run on this machine; its last line of output says why.
 LEFT_OUT = 77
-#: Makes `politely` of scripts/common.sh leave the processors to tests that run beside a stage.
+#: Makes `politely` in scripts/common.sh leave the processors to tests that run beside a stage.
 POLITE = {"POLITE": "yes"}
-#: Lines of the log that are shown of a stage that failed.
+#: Maximum number of lines of a failed stage's log that are shown.
 SHOWN = 150
 
 State = Literal["passed", "failed", "left out", "skipped"]
@@ -27,7 +26,7 @@ State = Literal["passed", "failed", "left out", "skipped"]
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a stage; times in seconds, `cpu` that of all its processes."""
+    """The result of a stage; times in seconds, `cpu` of all its processes."""
 
     name: str
     state: State
@@ -38,7 +37,7 @@ class Result:
 
 
 class Running:
-    """A stage that runs, as the leader of a process group."""
+    """A stage that is running, as the leader of a process group."""
 
     def __init__(self, stage: Stage, log: Path) -> None:
         self.stage = stage
@@ -56,7 +55,7 @@ class Running:
             )
 
     def poll(self) -> Result | None:
-        """Return what came of it once it has ended; end it when its time is over."""
+        """Return the result once the stage has ended; end it if it takes too long."""
         pid, status, usage = os.wait4(self._process.pid, os.WNOHANG)
         wall = time.monotonic() - self.began
         if pid == 0:
@@ -66,7 +65,7 @@ class Running:
             return None
         code = os.waitstatus_to_exitcode(status)
         self._process.returncode = code
-        # What it left behind must not disturb the next one.
+        # Processes that it left behind must not disturb the next stage.
         self.end()
         state: State = "passed" if code == 0 else "left out" if code == LEFT_OUT else "failed"
         reason = ""
@@ -80,20 +79,20 @@ class Running:
         return Result(self.stage.name, state, self.began, wall, cpu, reason)
 
     def end(self) -> None:
-        """Kill what is left of its process group."""
+        """Kill all processes of the stage."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def tail(self, lines: int) -> list[str]:
-        """Return the last lines that it printed."""
+        """Return the last lines of its output."""
         return self.log.read_text(errors="replace").splitlines()[-lines:]
 
 
 class Schedule:
-    """Stages that wait, those that run, and what came of the others."""
+    """The stages that wait, those that are running, and the results of the others."""
 
     def __init__(self, stages: Iterable[Stage], logs: Path, tell: Callable[[str], None]) -> None:
-        # What others wait for comes first, then what needs the most time.
+        # Stages that others need come first, then those that take longest.
         self._waiting = list(stages)
         self._needed = {need for stage in self._waiting for need in stage.after}
         self._waiting.sort(
@@ -105,7 +104,7 @@ class Schedule:
         self.results: dict[str, Result] = {}
 
     def run(self, pause: float = 0.1) -> list[Result]:
-        """Run all; a stage that fails takes only those along that need it."""
+        """Run all stages; a failure skips only the stages that need the failed one."""
         try:
             while self._waiting or self._running:
                 self._skip()
@@ -118,7 +117,7 @@ class Schedule:
         return list(self.results.values())
 
     def _skip(self) -> None:
-        """Drop stages that need one that did not succeed."""
+        """Drop the stages that need one that did not succeed."""
         for stage in [*self._waiting]:
             for need in stage.after:
                 result = self.results.get(need)
@@ -130,18 +129,18 @@ class Schedule:
                     break
 
     def _start(self) -> None:
-        """Start what may start now."""
+        """Start the stages that can start now."""
         for stage in [*self._waiting]:
             busy = {running.stage.lane for running in self._running}
             if "alone" in busy:
                 return
             if stage.lane == "alone":
-                # It comes when all others are through, so that they need not wait twice.
+                # It waits for all others, so that they need not wait for it.
                 is_free = not busy and all(other.lane == "alone" for other in self._waiting)
             elif stage.name in self._needed:
                 is_free = stage.lane not in busy
             else:
-                # The lane is kept for those that others wait for.
+                # Stages that others need have precedence in their lane.
                 is_free = stage.lane not in busy and not any(
                     other.lane == stage.lane and other.name in self._needed
                     for other in self._waiting
@@ -170,12 +169,12 @@ class Schedule:
 
 
 def minutes(seconds: float) -> str:
-    """Write a time as minutes and seconds."""
+    """Format a time as minutes and seconds."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 def table(results: Iterable[Result]) -> list[str]:
-    """Write a line for each stage: how it ended, how long it took, how much the processors did."""
+    """Return a line for each stage: its result, how long it took, its processor time."""
     lines = [f"{'stage':20} {'':9} {'time':>7} {'CPU':>7}"]
     for result in results:
         times = f"{minutes(result.wall):>7} {minutes(result.cpu):>7}"

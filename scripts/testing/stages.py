@@ -1,13 +1,13 @@
-"""The stages of the tests: what the head of each file in scripts/stages says.
+"""Reads the stages of the tests from the heads of the files in scripts/stages.
 
-A stage is a program in scripts/stages. The comment at its top says what it does in one line, and
-after `#:` how it runs:
+A stage is a program in scripts/stages. The comment at its top says in one line what it does, and after `#:`
+how it runs:
 
     # One line for `scripts/test --list`.
     #: lane compile      stages of one lane run one after the other (see `LANES`)
-    #: after wheel       stages that must have succeeded before
-    #: minutes 20        a stage that takes longer is ended, and has failed
-    #: first             comes before other stages of its lane, since much waits for it
+    #: after wheel       stages that must have succeeded before it
+    #: minutes 20        a stage that takes longer is ended and fails
+    #: first             comes before other stages of its lane, since many stages wait for it
     #: by hand           runs only if it is named
 """
 
@@ -17,17 +17,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-#: Lanes in the order in which they get what there is, with what runs in them.
+#: The lanes, with the stages that run in each.
 LANES = {
-    "light": "waits for the network, or is small",
-    "compile": "keeps the processors busy",
-    "tests": "mostly waits for servers that it has started",
-    "alone": "measures, or fills what others share: nothing else runs meanwhile",
+    "light": "small stages, and those that wait for the network",
+    "compile": "stages that keep the processors busy",
+    "tests": "stages that mostly wait for servers that they started",
+    "alone": "stages that measure, or fill shared memory or disks: nothing else runs meanwhile",
 }
 
 
 class StageError(Exception):
-    """A stage that is not there, or a head that cannot be read."""
+    """A stage that does not exist, or a head that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def read(path: Path) -> Stage:
         comments.append(line)
     texts = [line.removeprefix("# ") for line in comments if line.startswith("# ")]
     if not texts:
-        raise StageError(f"{path}: there is no line that says what the stage does")
+        raise StageError(f"{path}: no line says what the stage does")
     settings: dict[str, list[str]] = {}
     for line in comments:
         if line.startswith("#: "):
@@ -66,7 +66,7 @@ def read(path: Path) -> Stage:
         raise StageError(f"{path}: unknown settings: {', '.join(sorted(unknown))}")
     lane = " ".join(settings.get("lane", []))
     if lane not in LANES:
-        raise StageError(f"{path}: lane {lane!r} is none of {', '.join(LANES)}")
+        raise StageError(f"{path}: lane {lane!r} is not one of {', '.join(LANES)}")
     return Stage(
         path=path,
         summary=texts[0],
@@ -79,7 +79,7 @@ def read(path: Path) -> Stage:
 
 
 def read_all(folder: Path) -> dict[str, Stage]:
-    """Read all stages, by name; those that others need come first."""
+    """Read all stages, by name; a stage comes after those that it needs."""
     found = {stage.name: stage for stage in map(read, sorted(folder.glob("*.sh")))}
     for stage in found.values():
         if missing := set(stage.after) - found.keys():
@@ -88,7 +88,7 @@ def read_all(folder: Path) -> dict[str, Stage]:
 
 
 def with_needs(stages: Mapping[str, Stage], wanted: Iterable[str]) -> dict[str, Stage]:
-    """Return the stages `wanted` and what they need, each after what it needs."""
+    """Return the stages `wanted` and those that they need, each after those that it needs."""
     chosen: dict[str, Stage] = {}
 
     def choose(name: str, way: tuple[str, ...]) -> None:

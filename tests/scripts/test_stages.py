@@ -1,4 +1,4 @@
-"""`scripts/test`: which stages it runs, in which order, at the same time, and what it tells of them."""
+"""`scripts/test`: which stages it runs, in which order, which at the same time, and what it reports."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def test_a_stage_brings_what_it_needs_and_that_comes_before(make: MakeStage) -> 
 @pytest.mark.parametrize(
     ("head", "complaint"),
     [
-        ("#: lane compile", "no line that says"),
-        ("# Tests.\n#: lane nowhere", "lane 'nowhere' is none of"),
+        ("#: lane compile", "no line says"),
+        ("# Tests.\n#: lane nowhere", "lane 'nowhere' is not one of"),
         ("# Tests.\n#: lane compile\n#: befor wheel", "unknown settings: befor"),
         ("# Tests.\n#: lane compile\n#: after a", "there is no stage a"),
         ("# Tests.\n#: lane compile\n#: after wrong", "wait for each other: wrong → wrong"),
@@ -195,7 +195,7 @@ def test_the_table_has_a_line_for_each_stage() -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["--list"], 0, "only by its name"),
+        (["--list"], 0, "only if named"),
         (["nothing"], 2, "there is no stage nothing, only: "),
         (["--quick", "rust"], 2, "exclude each other"),
     ],

@@ -1,4 +1,4 @@
-"""The same work without any server: parse, predict, dump. Prints the median in µs."""
+"""Does the same work without a server: parse, predict, dump. Prints the median in µs."""
 
 import json
 import os

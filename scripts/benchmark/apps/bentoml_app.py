@@ -1,4 +1,4 @@
-"""BentoML: a service whose method runs on a thread."""
+"""BentoML, with a service whose method runs on a thread."""
 
 import os
 from typing import Any

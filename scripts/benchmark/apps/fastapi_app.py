@@ -1,4 +1,4 @@
-"""FastAPI, as its documentation has it for functions that block: a plain `def` runs on a thread."""
+"""FastAPI, with a plain `def`, which runs on a thread: its documentation recommends that for blocking code."""
 
 import os
 from typing import Any

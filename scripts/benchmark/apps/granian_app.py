@@ -1,4 +1,4 @@
-"""An ASGI application by hand: as little as can be between the server and the function."""
+"""Granian, with a hand-written ASGI application: the least code between the server and the function."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ import os
 from bench_model import make
 
 NAME = os.environ["BENCH_MODEL"]
-#: Models that would hold up the event loop run on a thread.
+#: Models that would block the event loop run on a thread.
 BLOCKS = NAME in ("waiting", "computing")
 model = make(NAME)
 HEADERS = [(b"content-type", b"application/json")]

@@ -1,4 +1,4 @@
-"""LitServe: the model in a process of its own."""
+"""LitServe, with the model in its own process."""
 
 import os
 

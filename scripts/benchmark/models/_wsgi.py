@@ -1,4 +1,4 @@
-"""What gunicorn and `start` of the original run."""
+"""The application that gunicorn and the original's `start` run."""
 
 import os
 

@@ -1,6 +1,6 @@
-"""What every server under test calls: `make(NAME)` gives something with `predict(tasks)`.
+"""The models that every server under test calls: `make(NAME)` returns one with `predict(tasks)`.
 
-One region a task, as a text classifier makes it. The names are those of `scripts/bench --list`.
+They return one region for each task, as a text classifier does. The names are the keys of `MODELS`.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-#: How long the model that waits, say for a service behind it, waits for each request, in seconds.
+#: How long the waiting model waits in each request, as if for another service, in seconds.
 WAIT = 0.020
-#: How long the model that computes needs for each request, in seconds of processor time.
+#: How long the computing model computes in each request, in seconds of processor time.
 WORK = 0.005
-#: How long the model with large weights takes to load, in seconds.
+#: How long the slowly loading model takes to load, in seconds.
 LOAD = 5.0
 CHOICES = ("Negative", "Positive")
 
@@ -28,14 +28,14 @@ def prediction(choice: str, score: float) -> dict[str, Any]:
 
 
 class Trivial:
-    """Costs next to nothing, so that what is measured is the server."""
+    """Takes almost no time, so that the server is measured."""
 
     def predict(self, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [prediction(CHOICES["good" in task["data"]["text"]], 0.75) for task in tasks]
 
 
 class Waiting(Trivial):
-    """Waits without the interpreter, as a model does that asks another service."""
+    """Waits and releases the interpreter, as a model does that asks another service."""
 
     def predict(self, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
         time.sleep(WAIT)
@@ -43,7 +43,7 @@ class Waiting(Trivial):
 
 
 class Computing(Trivial):
-    """Computes in Python, for as much processor time as it was told, however busy the machine is."""
+    """Computes in Python, for the same processor time however busy the machine is."""
 
     def predict(self, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
         end = time.thread_time() + WORK
@@ -53,14 +53,14 @@ class Computing(Trivial):
 
 
 class Loading(Trivial):
-    """Takes long to construct."""
+    """Takes long to load."""
 
     def __init__(self) -> None:
         time.sleep(LOAD)
 
 
 class Words:
-    """TF-IDF and logistic regression of scikit-learn: one call for many texts is far cheaper than many."""
+    """TF-IDF and logistic regression of scikit-learn: one call for many texts costs less than many calls."""
 
     def __init__(self) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer

@@ -10,8 +10,8 @@ from label_studio_ml.response import ModelResponse
 
 NAME = os.environ["BENCH_MODEL"]
 AS_RESPONSE = "BENCH_RESPONSE" in os.environ
-# The original makes an instance for each request, so people keep what is expensive outside of it. The
-# model that shows what else happens is made in `setup`, as its documentation has it.
+# The original makes an instance for each request, so users keep expensive objects outside of it. Only the
+# slowly loading model is made in `setup`, as the documentation of the original says, to show the difference.
 KEPT = None if NAME == "loading" else make(NAME)
 
 
@@ -24,7 +24,7 @@ class BenchModel(LabelStudioMLBase):
         return ModelResponse(predictions=results) if AS_RESPONSE else results
 
     def fit(self, event, data, **kwargs):
-        # A training that keeps the interpreter to itself, as most of those do.
+        # A training that holds the interpreter, as most trainings do.
         end = time.monotonic() + float(os.environ.get("BENCH_TRAINING", "0"))
         while time.monotonic() < end:
             sum(range(1000))
