@@ -1,4 +1,4 @@
-"""What is sent: labelling configs, tasks, and the requests of Label Studio with variants of them."""
+"""Requests of the tests: labelling configs, tasks, requests as Label Studio sends them, and variants."""
 
 from __future__ import annotations
 

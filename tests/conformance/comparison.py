@@ -1,4 +1,4 @@
-"""Two answers to the same request, and whether they differ as a table of differences says."""
+"""Compares two answers to the same request with a table of expected differences."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Every intended difference between upstream 1.0.4 and our server, with its reason.
 
-It is the table of 1.0.9, but for what that release had changed: /versions, `v2` in /health,
+It is the table of 1.0.9 without the changes of that release: /versions, `v2` in /health,
 PROJECT_UPDATED, and the switch between the two designs, with which /train and /is_training failed.
 """
 

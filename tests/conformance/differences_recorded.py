@@ -1,6 +1,6 @@
 """Every intended difference between the recording of upstream 75fafe0 and our server.
 
-Ours is asked with examples of its own, so a few differences are theirs and not the server's.
+Our server runs our own examples, so a few differences come from these and not from the server.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What an answer may be: patterns, and what the echo model says when it is asked.
+"""Patterns for expected answers, and the answers of the echo model.
 
-A plain value stands for itself, a function for what it accepts.
+A plain value matches itself, a function matches what it accepts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sequences of requests, and how they are sent to a server one after the other."""
+"""Sends sequences of requests to a server, one after the other."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Virtual environments, free ports and child services, for tests that talk to real programs.
 
-Nothing here knows what is started; it only makes sure that it is there, answers, and is gone
-afterwards.
+For any program: makes its environment, starts it, waits until it answers, and ends it.
 """
 
 from __future__ import annotations

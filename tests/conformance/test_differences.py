@@ -1,4 +1,4 @@
-"""The comparison itself: what is not listed fails, and so does what is listed and no longer true."""
+"""The comparison itself: an unlisted difference fails, and so does a listed one that no longer exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/compatibility.md says to users what the tables of differences say to the tests.
+"""docs/compatibility.md tells users the same differences as the tables of the tests.
 
 A row of the page stands for each reason of a difference, and each row about HTTP has a difference
 that occurs, or a test of its own.

@@ -1,7 +1,7 @@
-"""Our server and upstream answer the same requests alike, but for the listed differences.
+"""Our server and upstream give the same answers to the same requests, except for the listed differences.
 
 `-k as_written` plays the scenarios on upstream alone: it shows that the scenarios and the tables of
-differences say the truth about it, and needs no build of ours.  `-k 1.0.9` leaves the older release
+differences are right about it, and needs no build of this package.  `-k 1.0.9` leaves the older release
 out.
 """
 

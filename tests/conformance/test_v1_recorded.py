@@ -1,4 +1,4 @@
-"""Our server answers as upstream 75fafe0 did when it was recorded, but for the listed differences."""
+"""Our server answers as the recorded upstream 75fafe0, except for the listed differences."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A headless Chromium of the distribution, driven by Selenium, with a screenshot of every step.
 
-It reaches nothing but 127.0.0.1. Every wait is for something that can be seen.
+It can connect to 127.0.0.1 only. Every wait is for something visible.
 """
 
 from __future__ import annotations

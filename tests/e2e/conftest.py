@@ -1,4 +1,4 @@
-"""Fixtures: one Label Studio for all tests, servers of ours, projects that are connected to them.
+"""Fixtures: one Label Studio for all tests, our servers, and projects that are connected to them.
 
 `label-studio-ml` is really started, by the command of the environment that runs the tests.
 """

@@ -1,4 +1,4 @@
-"""A project in Label Studio that a server of ours is connected to."""
+"""A project in Label Studio that is connected to one of our servers."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A real Label Studio for tests: installed from the index, headless, on loopback, with SQLite.
 
-`LabelStudio` is the process. What one does with it stands in `rest.py`.
+`LabelStudio` is the process. Requests to it are in `rest.py`.
 """
 
 from __future__ import annotations

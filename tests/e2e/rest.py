@@ -1,6 +1,6 @@
-"""The part of Label Studio's REST interface that an ML backend is about, and its tokens.
+"""The part of Label Studio's REST API that concerns ML backends, and its tokens.
 
-Every call states what it expects of the answer, so that a test reads as the steps of a user.
+Every call states the status that it expects, so that a test reads as the steps of a user.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a user sees: connect a model, get a pre-annotation, submit, train, see the new version."""
+"""The steps of a user: connect a model, get a pre-annotation, submit, train, see the new version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connecting, changing and losing a backend, as one does in the project's settings."""
+"""Connecting, changing and losing an ML backend, as in the settings of a project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Label Studio's editor makes of mistakes in regions, beside what our server says of them."""
+"""What Label Studio's editor does with wrong regions, compared with the findings of our server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Label Studio makes of mistakes in predictions, and that our server said so."""
+"""What Label Studio does with wrong predictions, and that our server reports each of them."""
 
 from __future__ import annotations
 

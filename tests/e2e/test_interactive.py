@@ -1,4 +1,4 @@
-"""Interactive labelling: what the editor sends when a region was drawn, and what it is given."""
+"""Interactive labelling: what the editor sends when a region was drawn, and what it gets."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The main path with the Label Studio of February 2022, whose requests differ.
 
-/setup has no `extra_params`, /predict a `model_version` of its own, there is no password, and the
-button sends PROJECT_UPDATED. With one of its flags off, the button posts the annotated tasks to
+/setup has no `extra_params`, /predict has a `model_version`, there is no password, and the button
+sends PROJECT_UPDATED. With one of its flags off, the button posts the annotated tasks to
 /train instead. It needs Python 3.8 or 3.9; tests/conformance replays these requests without it.
 """
 

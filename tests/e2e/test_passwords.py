@@ -1,4 +1,4 @@
-"""A server of ours that asks for a user and a password.
+"""One of our servers asks for a user and a password.
 
 Label Studio brings them wherever it asks for something itself. Its automatic webhook brings none,
 so events are refused until the webhook is given the header, or the address has a token in it.

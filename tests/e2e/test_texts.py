@@ -1,4 +1,4 @@
-"""Texts of every kind go to the model and come back as they were."""
+"""Texts of every kind go to the model and come back unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two backends in one project: the first one predicts, both of them learn."""
+"""Two ML backends in one project: the first one predicts, both learn."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""One project folder and its servers, and what every fault must leave as it was.
+"""A project folder and its servers, and the properties that must hold after every fault.
 
-After a fault `keeps_its_promises` looks for itself: the server answers, the next prediction is right, and
+After a fault `keeps_its_promises` checks that the server answers, the next prediction is right, and
 no process, descriptor, file or memory is left behind.
 """
 

@@ -1,7 +1,7 @@
-"""Faults: models, workers, servers, clients and disks that go wrong, and what then still holds.
+"""Fault tests: failures of models, workers, servers, clients and disks, and what must hold afterwards.
 
-Each test is a promise. After each, the fixture looks for itself whether the server answers, answers
-rightly, and has left nothing behind.
+Each test is a promise. After it the fixture checks that the server answers, answers rightly, and has
+left nothing behind.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The model of most fault tests: it does what a task says, and else gives an answer that is known."""
+"""The model of most fault tests: it does what a task says, or else gives a known answer."""
 
 from __future__ import annotations
 

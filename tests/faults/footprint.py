@@ -1,4 +1,4 @@
-"""What a server occupies: processes, descriptors, memory, files. Read from /proc, not asked for."""
+"""The resources of a server: processes, descriptors, memory, files; read from /proc, not from the server."""
 
 from __future__ import annotations
 

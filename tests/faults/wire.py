@@ -1,4 +1,4 @@
-"""HTTP by hand: requests that no library would send, and answers byte by byte."""
+"""Hand-made HTTP: requests that no library would send, and answers byte by byte."""
 
 from __future__ import annotations
 

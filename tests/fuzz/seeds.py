@@ -1,6 +1,6 @@
-"""Writes what each fuzzing target begins with: recorded requests, labelling configs, messages.
+"""Writes the first inputs of each fuzzing target: recorded requests, labelling configs, messages.
 
-Usage: seeds.py FOLDER; makes FOLDER/<target>/ and, with the words that occur there, FOLDER/<target>.dict.
+Usage: seeds.py FOLDER; makes FOLDER/<target>/, and FOLDER/<target>.dict with the words that occur there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fixtures: a server for each test that changes it, one for all tests that only ask."""
+"""Fixtures: a server for each test that changes it, and one for all tests that only send requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Projects and servers for tests, made and started by the commands that a user types."""
+"""Projects and servers for tests, made and started with the commands of a user."""
 
 from __future__ import annotations
 

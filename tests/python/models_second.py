@@ -1,4 +1,4 @@
-"""Sources of models of generation 2 for servers that tests start."""
+"""Sources of API v2 models, for servers that tests start."""
 
 from __future__ import annotations
 

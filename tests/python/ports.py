@@ -1,7 +1,7 @@
 """Ports for servers of tests, which may run in several processes at the same time.
 
-A port that is probed and let go may be somebody else's by the time a server listens on it. So each
-process of tests has ports of its own. Standard library only.
+Another program may take a port between its probing and the start of a server, so each test process has
+its own ports. Standard library only.
 """
 
 from __future__ import annotations

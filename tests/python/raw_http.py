@@ -1,4 +1,4 @@
-"""HTTP as bytes over a socket, for what a well-bred client does not send."""
+"""HTTP as bytes over a socket, for requests that an ordinary client does not send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that nobody would write: whatever is sent, the answer is one that clients can read.
+"""Generated requests: whatever a client sends, it can read the answer.
 
 openapi.json describes every route; schemathesis makes requests that keep to it and requests that do
 not, the same ones in each run.  More, made here, are not even JSON.

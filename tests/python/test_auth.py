@@ -1,4 +1,4 @@
-"""Who may ask what of the started server: a password, the webhook token, and what is open to all."""
+"""Access to the started server: the password, the webhook token, and the routes that are open to all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the base class of generation 2 derives for a model: labelling config, labels, version, values."""
+"""What the base class of API v2 offers a model: labelling config, labels, model version, stored values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--max-batch-size`: requests that wait at the same time are answered by one call of `predict`."""
+"""`--max-batch-size`: one call of `predict` answers requests that wait at the same time."""
 
 from __future__ import annotations
 

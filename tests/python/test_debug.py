@@ -1,4 +1,4 @@
-"""`start --debug`: one request at a time on the main thread, a breakpoint, anew at every change."""
+"""`start --debug`: one request at a time on the main thread, breakpoints, a restart at every change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The examples, as their READMEs run them: init, start, predict, train, predict."""
+"""The examples, run as in their READMEs: init, start, predict, train, predict."""
 
 from __future__ import annotations
 

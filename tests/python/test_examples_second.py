@@ -1,4 +1,4 @@
-"""The examples of generation 2: their own tests, and a first prediction on a server."""
+"""The examples of API v2: their own tests, and a first prediction of a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One project's trouble stays its own, and the server outlives what its surroundings do."""
+"""A failure in one project does not affect others, and the server survives faults around it."""
 
 from __future__ import annotations
 

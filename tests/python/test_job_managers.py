@@ -1,4 +1,4 @@
-"""Job managers of generation 1: jobs apart from their caller."""
+"""Job managers of API v1: jobs that run outside their caller."""
 
 from __future__ import annotations
 

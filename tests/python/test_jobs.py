@@ -1,4 +1,4 @@
-"""Training jobs as clients see them: status, log, progress, cancelling, waiting, going back."""
+"""Training jobs over HTTP: status, log, progress, cancelling, waiting, going back to an older version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What models keep with `self.set`, seen by every thread, worker and training worker of a server."""
+"""Values that models store with `self.set`: every thread, worker and training worker sees them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits on connections: each ends what it is for, says so, and harms nobody else."""
+"""Limits on connections: each ends the connections that exceed it, with an answer, and no others."""
 
 from __future__ import annotations
 

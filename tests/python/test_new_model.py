@@ -1,4 +1,4 @@
-"""`init` without a script: a new model to start from, whose tests pass as they are made."""
+"""`init` without a script: a new model to start from, with tests that pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What models return as JSON, with the real packages that such values come from."""
+"""Return values of models as JSON, with values of the real packages."""
 
 from __future__ import annotations
 

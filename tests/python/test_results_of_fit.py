@@ -1,4 +1,4 @@
-"""What becomes of what `fit` returns: of a webhook only a dict is kept, of /train everything."""
+"""The return value of `fit`: after a webhook only a dict is stored, after /train anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No secret of the server or of Label Studio reaches a log, an answer, or a file that others may read."""
+"""No secret of the server or of Label Studio is in a log, an answer, or a file that other users may read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A started server with models of generation 2: what they are given, and their instances."""
+"""A started server with API v2 models: the arguments of their methods, and their instances."""
 
 from __future__ import annotations
 

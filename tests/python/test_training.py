@@ -1,4 +1,4 @@
-"""Training: queued at once, run apart, published, and served without a restart."""
+"""Training: queued at once, run in its own process, published, and served without a restart."""
 
 from __future__ import annotations
 

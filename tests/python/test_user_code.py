@@ -1,4 +1,4 @@
-"""What user code finds in a worker: its world is that of a plain script."""
+"""User code in a worker finds the same environment as a plain script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions of models of generation 2: how they are called, and how a new one comes into the workers."""
+"""Model versions of API v2: their names, and how workers get a new one."""
 
 from __future__ import annotations
 

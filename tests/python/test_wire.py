@@ -1,4 +1,4 @@
-"""HTTP/1.1 as bytes: each odd way of asking has its right answer, with a reason, and the server goes on."""
+"""HTTP/1.1 as bytes: each unusual request gets its right answer, with a reason, and the server goes on."""
 
 from __future__ import annotations
 

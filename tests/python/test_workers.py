@@ -1,4 +1,4 @@
-"""Worker processes: dying, coming back, being many, and being left by their server."""
+"""Worker processes: crashes, restarts, many workers, and workers whose server has ended."""
 
 from __future__ import annotations
 

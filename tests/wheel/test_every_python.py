@@ -1,4 +1,4 @@
-"""One wheel file for every CPython from 3.10 on: it installs, and serves a prediction."""
+"""The same wheel installs and serves a prediction on every CPython from 3.10 on."""
 
 from __future__ import annotations
 

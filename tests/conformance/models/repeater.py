@@ -1,7 +1,7 @@
 """A model that repeats the newest annotation of the project on every task.
 
-It learns from events alone: each time it asks Label Studio for what is annotated, and what the last
-annotation holds is its whole train_output.  Untrained it has nothing to say.
+It learns from events only: each time it asks Label Studio for the annotated tasks, and its train_output
+is the result of the last annotation.  Untrained it predicts nothing.
 """
 
 import os

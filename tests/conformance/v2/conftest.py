@@ -1,4 +1,4 @@
-"""What these tests share with those of the Python package: servers, and how they are started."""
+"""Fixtures that these tests share with those of the Python package: servers and how to start them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both modes answer as upstream of generation 2 did when it was recorded, but for the listed differences."""
+"""Both modes answer as the recorded upstream of API v2, except for the listed differences."""
 
 from __future__ import annotations
 

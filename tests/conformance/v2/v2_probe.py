@@ -1,4 +1,4 @@
-"""The model behind the recording: the task, or the event, says what it is to do."""
+"""The model of the recording: a task or an event tells it what to do."""
 
 from __future__ import annotations
 

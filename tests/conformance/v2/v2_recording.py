@@ -1,7 +1,7 @@
 """The recorded answers of upstream d02cedf, and how ours are made comparable with them.
 
-Upstream cannot be installed from a registry in generation 2, so it was recorded once, with the model in
-`v2_probe.py`. Kept are status, media type and body; of a traceback only that there was one.
+No registry has the upstream of API v2, so it was recorded once, with the model in `v2_probe.py`. The
+recording has status, media type and body; of a traceback only that there was one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""API v1: answers with the choice that most annotations have."""
+"""API v1: predicts the choice of most annotations."""
 
 from collections import Counter
 

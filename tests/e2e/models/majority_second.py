@@ -1,4 +1,4 @@
-"""API v2: answers with the choice that most annotations have."""
+"""API v2: predicts the choice of most annotations."""
 
 import json
 from collections import Counter

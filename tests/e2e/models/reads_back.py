@@ -1,4 +1,4 @@
-"""API v2: reads the annotations of its project back from Label Studio, with its SDK."""
+"""API v2: reads the annotations of its project from Label Studio, with the SDK of Label Studio."""
 
 import os
 from collections import Counter

@@ -1,4 +1,4 @@
-"""API v2: answers with the text of each task itself, for what is written on the wire."""
+"""API v2: predicts the text of each task itself, for tests of encodings."""
 
 from label_studio_ml.model import LabelStudioMLBase
 from label_studio_ml.response import ModelResponse

@@ -1,4 +1,4 @@
-"""API v2, interactive: gives the label of the region that was just drawn to the whole text."""
+"""API v2, interactive: labels the whole text with the label of the region that was just drawn."""
 
 from label_studio_ml.model import LabelStudioMLBase
 from label_studio_ml.response import ModelResponse

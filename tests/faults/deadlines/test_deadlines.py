@@ -1,4 +1,4 @@
-"""A prediction that nobody waits for is broken off, and costs nobody else anything."""
+"""A prediction that no client waits for is cancelled, and does not affect other requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""More requests than workers: the line is bounded and fair, and who cannot be served is told at once."""
+"""More requests than workers: the queue is bounded and fair, and refuses a request at once when it is full."""
 
 from __future__ import annotations
 

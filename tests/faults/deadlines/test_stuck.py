@@ -1,4 +1,4 @@
-"""A worker that lives and does nothing is told from one that works, and replaced."""
+"""A worker that is alive but stuck is distinguished from a busy one, and replaced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers are renewed when they are worn, and none of their requests fails."""
+"""Workers are recycled after some use, and none of their requests fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies that are too large, too deep, or no JSON, and projects with impossible names."""
+"""Bodies that are too large, too deep, or not JSON, and projects with impossible names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections that are used as HTTP allows it, though hardly anybody does."""
+"""Unusual ways to use a connection that HTTP allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that hang up: their request is theirs to lose, and nothing is left of them."""
+"""Clients that hang up: only their own request is lost, and nothing of it is left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes that are no HTTP, or HTTP that means two things: refused, and the next request is right."""
+"""Bytes that are not HTTP, or ambiguous HTTP: refused, and the next request gets a right answer."""
 
 from __future__ import annotations
 

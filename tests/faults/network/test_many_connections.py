@@ -1,4 +1,4 @@
-"""More connections than anybody wants: idle, slow, or with half a request in their hands."""
+"""Too many connections: idle ones, slow ones, and ones with half a request."""
 
 from __future__ import annotations
 

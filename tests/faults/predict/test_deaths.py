@@ -1,4 +1,4 @@
-"""A model that ends its process costs the requests that it was answering, and no other."""
+"""A model that ends its process fails the requests that it was answering, and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model changes in its own process changes no answer, and nothing in the server."""
+"""A model may change the state of its process: no other answer and nothing in the server changes."""
 
 from __future__ import annotations
 

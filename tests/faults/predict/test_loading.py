@@ -1,4 +1,4 @@
-"""Scripts and constructors that go wrong, and what is made of memory and files."""
+"""Scripts and constructors that fail, and the memory and files that they leave."""
 
 from __future__ import annotations
 

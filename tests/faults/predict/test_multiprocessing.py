@@ -1,4 +1,4 @@
-"""Processes of multiprocessing in a model, by every way of starting them."""
+"""A model that uses multiprocessing, with every start method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model prints goes into the log, however much and whatever it is, and holds up nobody."""
+"""Any output of a model goes to the log, however much it is, and delays no request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever `predict` raises costs its own request an answer, and nothing else."""
+"""Any exception of `predict` fails its own request only."""
 
 from __future__ import annotations
 

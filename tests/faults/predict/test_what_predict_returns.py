@@ -1,4 +1,4 @@
-"""Whatever `predict` returns is an answer that can be read, or an error that names the place."""
+"""Any return value of `predict` gives a readable answer, or an error that names the place."""
 
 from __future__ import annotations
 

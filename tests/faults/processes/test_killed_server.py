@@ -1,4 +1,4 @@
-"""A server that is killed with kill -9: its workers end with it, and the next start is right."""
+"""A server that is killed with kill -9: its workers end too, and the next start works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers that are killed: what they were answering is told, and everything else goes on."""
+"""Workers that are killed: their requests get an error, and everything else goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the log goes may be closed, full or slow: the server goes on."""
+"""The server goes on if the log's reader or disk is closed, full or slow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that is asked to end does so within its time, whatever runs, and leaves nothing."""
+"""A server that is asked to end does so in time, whatever is running, and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Disks that are full or cannot be written, and clocks that jump."""
+"""Disks that are full or read-only, and clocks that jump."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mixed load for a long time: clients of every kind, each of which knows what it must be answered."""
+"""Mixed load for a long time, from clients of every kind that each know the right answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mixed load with workers that are killed at random: no wrong answer, no lost job, nothing that grows.
+"""Mixed load while workers are killed at random: no wrong answer, no lost job, no growing resource.
 
 Runs for `SOAK_SECONDS`, two minutes unless that is set; prints what it measured.
 """

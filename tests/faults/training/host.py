@@ -1,4 +1,4 @@
-"""One model folder, the servers that come and go on it, and what they promised about training."""
+"""A model folder, the servers that use it one after the other, and their promises about training."""
 
 from __future__ import annotations
 

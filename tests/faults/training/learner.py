@@ -1,4 +1,4 @@
-"""The model that most tests train. It obeys the `params` of /train, or the payload of an event."""
+"""The model that most tests train. The `params` of /train or the payload of an event tell it what to do."""
 
 from __future__ import annotations
 

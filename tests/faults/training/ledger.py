@@ -1,8 +1,8 @@
-"""What clients were promised, to be compared with what became of it.
+"""Records what clients were promised, and compares it with what happened.
 
-The promises, after whatever fault: an accepted job ends, with a reason if it made no version; what is
+The promises, after any fault: an accepted job ends, with a reason if it made no version; what is
 published was trained on the request that was accepted last for the job, is whole, and is never
-published again; nothing is published that nobody asked for; the newest good version is served.
+published again; nothing is published without a request; the newest good version is served.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Transactions of the job store that fail, for one request or for the runner."""
+"""Failing transactions of the job store, for one request or for the runner."""
 
 from __future__ import annotations
 

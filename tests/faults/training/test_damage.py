@@ -1,4 +1,4 @@
-"""Files that were damaged while no server ran, and folders that others made."""
+"""Files that were damaged while no server ran, and folders that other programs made."""
 
 from __future__ import annotations
 

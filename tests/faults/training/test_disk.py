@@ -1,4 +1,4 @@
-"""A disk that is full, and one that takes no writing."""
+"""A full disk and a read-only disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that a `fit` may do to its process; after each, training and predictions go on."""
+"""Everything that `fit` may do to its process: training and predictions go on afterwards."""
 
 from __future__ import annotations
 

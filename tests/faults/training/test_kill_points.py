@@ -1,4 +1,4 @@
-"""The server is killed between any two steps of a training; the next one goes on."""
+"""The server is killed between any two steps of a training, and the next server continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checker itself: it must see every kind of broken promise, else its silence means nothing."""
+"""The checker itself: it must detect every kind of broken promise."""
 
 from __future__ import annotations
 

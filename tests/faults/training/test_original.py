@@ -1,4 +1,4 @@
-"""A model folder that the original itself has made."""
+"""A model folder that the original package made."""
 
 from __future__ import annotations
 

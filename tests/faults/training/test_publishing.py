@@ -1,4 +1,4 @@
-"""Between the end of a fit and the version that is served: a job is cancelled, or the disk fills up."""
+"""A job is cancelled, or the disk fills up, between the end of `fit` and the publication of the version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models of generation 2 whose workers end, or start slowly, while a new version is brought in."""
+"""Models of API v2 whose workers end, or start slowly, while a new version is rolled out."""
 
 from __future__ import annotations
 

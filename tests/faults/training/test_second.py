@@ -1,4 +1,4 @@
-"""Models of generation 2: the server, or a worker, is killed while they are trained."""
+"""Models of API v2: the server or a worker is killed during a training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A version that cannot be loaded, and a server that ends before it has found that out."""
+"""A version that cannot be loaded, and a server that ends before it notices that."""
 
 from __future__ import annotations
 

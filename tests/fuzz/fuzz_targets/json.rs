@@ -1,7 +1,7 @@
-//! Our reader and writer of JSON beside Python's own.
+//! Compares the reader and the writer of JSON with those of Python.
 //!
-//! The interpreter is not instrumented and keeps what it allocates until the end, so scripts/fuzz
-//! turns the detection of leaks off for this target.
+//! The interpreter is not instrumented and keeps what it allocates until the end, so scripts/fuzz switches
+//! leak detection off for this target.
 #![no_main]
 
 use label_studio_ml::python::fuzzing::{Compared, read, write};

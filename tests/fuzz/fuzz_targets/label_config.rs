@@ -1,4 +1,4 @@
-//! Any text as a labelling config: read or refused, the same each time, within bounds.
+//! Any text as a labelling config: it is parsed or refused, with the same result each time, within limits.
 #![no_main]
 
 use label_studio_ml::labelling::check::Rules;

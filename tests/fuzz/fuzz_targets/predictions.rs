@@ -1,7 +1,7 @@
-//! Any answer against any labelling config: each finding names a place that is there, or one that is
-//! missing from something that is there.
+//! Any answer and any labelling config: each finding names a place in the answer, or a place that is missing
+//! in something that the answer contains.
 //!
-//! An input is a byte for the number of tasks, the labelling config, a zero byte, the body.
+//! An input is a byte with the number of tasks, the labelling config, a zero byte, the answer.
 #![no_main]
 
 use label_studio_ml::labelling::check::{AnswerContext, Cause, Checked, Mended, Rules, check};

@@ -1,5 +1,5 @@
-//! Any bytes as the body of a request: what the handlers read out of it is what a parser of the whole
-//! would read, and every refusal is one that a client can be sent.
+//! Any bytes as the body of a request: the handlers read the same values as a parser of the whole body, and
+//! every refusal can be sent to a client.
 #![no_main]
 
 use label_studio_ml::http::fuzzing::{Refusal, Scanned, prefer, query};
