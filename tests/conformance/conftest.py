@@ -16,7 +16,7 @@ from playing import Play, Scenario, StartOurs, Upstream, play
 from services import Service, ServiceError, free_port
 from upstream import NEWEST, OLDER, Release, init_project, upstream_venv
 
-#: By default training computes while nothing else does, which may be never while other tests run.
+#: By default trainings get idle processors only, and while other tests run there may be none.
 NOT_IDLE = ("--train-nice", "0")
 ECHO_V1 = Path(__file__).parent / "models" / "echo_v1.py"
 

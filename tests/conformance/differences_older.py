@@ -53,7 +53,7 @@ for _key in (
 ):
     OLDER_DIFFERENCES[_key] = Difference(_OLD_HEALTH, ok(HEALTH), NO_V2_YET)
 
-# PROJECT_UPDATED trains nobody.
+# PROJECT_UPDATED starts no training.
 _EVENT = ("event PROJECT_UPDATED", "predict")
 OLDER_DIFFERENCES[_EVENT] = Difference(
     ok(with_config(CONFIG, train_output={})),

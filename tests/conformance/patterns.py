@@ -155,7 +155,7 @@ def learned(config: str, before: Pattern) -> Callable[[Any], bool]:
     )
 
 
-# What an answer as a whole may be.
+# Patterns for a whole answer.
 
 
 @dataclass(frozen=True)

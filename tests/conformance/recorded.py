@@ -117,7 +117,7 @@ def _prediction(item: dict[str, Any], run: Run) -> dict[str, Any]:
     return item
 
 
-# What lies in the folder of models.
+# The contents of the model folder.
 
 
 def files_of_jobs(model_dir: Path, project: str) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def test_our_reason_phrase_is_the_detail(name: str, newest: Upstream, our_answer
     refused = 0
     for step, (theirs, ours) in zip(scenario.steps, both, strict=True):
         detail = ours.body["detail"] if ours.status >= 400 and ours.body else ""
-        # What is no ASCII is escaped.
+        # Characters beyond ASCII are escaped.
         if detail.isascii() and detail:
             assert ours.phrase.split()[:3] == detail.split()[:3], step.name
             assert theirs.status < 400 or theirs.phrase.isupper(), step.name

@@ -46,7 +46,7 @@ def play_recorded(run: Run, backend: Backend, label_studio: str) -> list[Answer]
         elif step.name == "init":
             answer = Answer(0, {"files": list(backend.made)})
         elif step.name == "start-failed":
-            # It is running, or there would be no backend.
+            # The server runs already, else there would be no backend.
             answer = Answer(0, {"log": ""})
         else:
             assert step.name == "model_dir", step.name

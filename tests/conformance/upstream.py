@@ -89,7 +89,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.install:
         upstream_venv(NEWEST)
-        # Its pins do not fit every Python; tests that need it say so.
+        # Its pinned versions do not support every Python; tests that need it say so.
         with contextlib.suppress(ServiceError):
             upstream_venv(OLDER)
         return

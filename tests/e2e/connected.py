@@ -16,7 +16,7 @@ CHOICES = (
     '<Choice value="Positive"/><Choice value="Negative"/></Choices></View>'
 )
 
-#: The user and the password of a server of ours.
+#: The user and the password of one of our servers.
 PLAIN = ("user", "pass/word?")
 
 

@@ -28,7 +28,7 @@ from services import Service, ServiceError, cache_dir, ensure_venv, free_port
 __all__ = ["OLDER_VERSION", "VERSION", "LabelStudio", "ServiceError", "User", "python_for_older"]
 
 VERSION = "1.23.2"
-#: Of February 2022. It is yanked, which does not keep pip from installing exactly this version.
+#: The release of February 2022. It is yanked, but pip installs a yanked version that is pinned.
 OLDER_VERSION = "1.4.1"
 
 _OLDER_PYTHONS = ("3.8", "3.9")
@@ -60,7 +60,7 @@ def python_for_older() -> str | None:
 
 
 def _can_make_venv(python: str) -> bool:
-    # What stands in the PATH may be a shim for a version that is not chosen.
+    # The command on the PATH may be a shim for a version that is not selected.
     command = [python, "-c", "import ensurepip, sqlite3, venv"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
@@ -157,7 +157,7 @@ class LabelStudio:
             "SENTRY_DSN": "",
             "FRONTEND_SENTRY_DSN": "",
             "LABEL_STUDIO_HOST": self.url,
-            # What it logs otherwise takes half of its time.
+            # Otherwise its log takes half of its time.
             "LOG_LEVEL": "WARNING",
             **self._env,
         }

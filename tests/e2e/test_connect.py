@@ -100,7 +100,7 @@ def test_the_backend_stops_and_comes_back(connect: Connect, serve: Serve, genera
     assert server.stop() == 0
     row = project.api.backend(project.backend)
     assert (row["state"], row["model_version"]) == (DISCONNECTED, trained)
-    # An annotation is saved although nobody hears of it, and nothing is retrieved.
+    # An annotation is saved although no ML backend gets the event, and no prediction is retrieved.
     project.annotate(project.tasks[1], "Negative")
     assert project.api.retrieve_predictions(project.project) == 2
     assert {row["model_version"] for row in project.newest().values()} == {trained}

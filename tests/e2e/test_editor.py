@@ -20,7 +20,7 @@ PICTURE = (
     "QMxTgAAAAASUVORK5CYII="
 )
 
-#: What can be seen of the prediction: labels of regions that are drawn, and answers that are chosen.
+#: Visible parts of the prediction: labels of drawn regions, and selected answers.
 SEEN = """
     const store = window.Htx && window.Htx.annotationStore;
     const prediction = store && store.predictions[0];
@@ -39,13 +39,13 @@ SEEN = """
         failed: Boolean(errors && errors.innerText),
     };
 """
-#: The same, once there is something.
+#: The same, once something is visible.
 SOMETHING_SEEN = f"""
     const seen = (function () {{ {SEEN} }})();
     return seen && (seen.labels.length || seen.chosen.length) ? seen : null;
 """
 
-#: Where nothing of it is seen.
+#: Places where nothing of it is visible.
 UNSEEN = (
     "from_name",
     "to_name",

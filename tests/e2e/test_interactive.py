@@ -42,7 +42,7 @@ def test_interactive(connect: Connect, serve: Serve, script: Path, marked: str) 
     assert TEXT[value["start"] : value["end"]] == marked
     # Before anything is drawn the editor sends no context.
     assert project.api.interactive(project.backend, task, None)["data"]["result"] == []
-    # In the batch there is none either; an empty result is a prediction all the same.
+    # A batch has no context either; an empty result is a prediction too.
     assert [row["result"] for row in project.retrieve().values()] == [[]]
 
 

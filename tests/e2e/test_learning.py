@@ -89,7 +89,7 @@ def test_start_training(connect: Connect, majority: Server) -> None:
 
 def test_training_after_every_so_many_annotations(connect: Connect, majority: Server) -> None:
     project = connect(majority, texts("one", "two", "three"))
-    # Only Label Studio's own rule shall start a training.
+    # Only Label Studio itself should start a training.
     hook = project.webhook
     project.api.change_webhook(hook, is_active=False)
     project.api.change_project(project.project, min_annotations_to_start_training=2)

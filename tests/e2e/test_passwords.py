@@ -92,7 +92,7 @@ def test_events_are_refused_and_start_training_passes(connect: Connect, locked: 
     assert project.version == before
     project.start_training()
     assert [job["event"] for job in project.jobs()] == ["START_TRAINING"]
-    # It knows of no annotation, as these models learn from events alone.
+    # It has not seen an annotation, since these models learn from events only.
     assert project.predicted() == "Positive"
 
 
@@ -107,7 +107,7 @@ def test_a_webhook_with_the_header_passes(connect: Connect, locked: Server) -> N
 
 
 def test_an_address_with_the_password_in_it(connect: Connect, locked: Server) -> None:
-    """Then the automatic webhook brings it too, and whoever sees the address sees it as well."""
+    """Then the automatic webhook sends it too, and everybody who sees the address sees it."""
     url = locked.url.replace("//", "//user:pass%2Fword%3F@")
     project = connect(locked, texts("one", "two"), url=url, auth_method="NONE")
     before = project.version

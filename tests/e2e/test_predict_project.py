@@ -87,7 +87,7 @@ def test_every_task_has_one_prediction_after_kills(
         counts = api.request("GET", f"/api/projects/{project}/model-versions/")
         return sum(counts.values()) if counts else 0
 
-    # Half-way, and once more: what was sent right before a kill arrives after it.
+    # Half-way, and once more: requests sent right before a kill arrive after it.
     for share in (0.3, 0.5):
         process = runner.start()
         wait_for(lambda: stored() > share * len(tasks), "so many are stored", 120)  # noqa: B023

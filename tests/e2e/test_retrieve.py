@@ -15,7 +15,7 @@ def test_retrieve_predictions_of_all_tasks(connect: Connect, majority: Server) -
     newest = project.retrieve()
     assert [chosen(row) for row in newest.values()] == [["Positive"]] * 3
     assert {row["score"] for row in newest.values()} == {0.5}
-    # Tasks that have a prediction of this version are not asked for again.
+    # Label Studio does not send tasks again that have a prediction of this version.
     assert project.retrieve() == newest
     assert len(project.stored()) == 3
 

@@ -36,7 +36,7 @@ def test_a_text_of_a_million_characters(connect: Connect, serve: Callable[..., S
     long = "".join(itertools.islice(numbers, 1_000_000))
     project = connect(serve(HERE / "models" / "repeats.py"), texts(long, "short"), config=CONFIG)
     assert [repeated(row) for row in project.retrieve().values()] == [long, "short"]
-    # An event brings the task along, and Label Studio hears the answer within its second.
+    # An event contains the task, and Label Studio waits one second for the answer.
     project.api.annotate(project.tasks[0], result=[])
 
 

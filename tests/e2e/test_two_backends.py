@@ -31,7 +31,7 @@ def test_two_backends(connect: Connect, majorities: Callable[[str], Server]) -> 
     assert project.api.backend(row["id"])["model_version"] != "0.0.1"
     assert project.predicted() == "Negative"
 
-    # The second one takes over when the first one goes.
+    # The second one takes over once the first one is removed.
     project.api.delete_backend(project.backend)
     project.backend, project.server = row["id"], second
     assert project.predicted() == "Negative"

@@ -86,14 +86,14 @@ class Backend:
     def server(self) -> Server:
         return self.servers[-1]
 
-    # What a test asks for.
+    # Requests and faults of tests.
 
     def do(self, code: str, text: str = "fine", **params: Any) -> requests.Response:
-        """Have `predict` run some Python."""
+        """Make `predict` run some Python."""
         return self.server.predict([{"data": {"text": text, "do": code}}], **params)
 
     def train(self, code: str, **more: Any) -> str:
-        """Have `fit` run some Python; return the job."""
+        """Make `fit` run some Python; return the job."""
         body = {
             "annotations": [{"data": {"text": "fine", "do": code}}],
             "project": PROJECT,
@@ -119,7 +119,7 @@ class Backend:
         return found
 
     def kill_worker(self) -> None:
-        """Have another worker take the place of the one that serves, and wait until it has."""
+        """End the worker that serves, and wait until another one has replaced it."""
         restarts = self.restarts()
         os.kill(self.worker(), signal.SIGKILL)
         wait_for(lambda: self.restarts() > restarts, "the death is known")
@@ -150,12 +150,12 @@ class Backend:
         assert server.process.wait(90) == -signal.SIGKILL, server.log()
         server.session.close()
 
-    # What must hold afterwards.
+    # Checks after a fault.
 
     def settle(self) -> None:
         """Note what is there before a fault, of a server that has answered before."""
         if self._before is None:
-            # What is made at the first use is no leak.
+            # Resources that are made at the first use are not leaks.
             for text in ("good", "bad", "good" * 300_000):
                 self.check_answer(text)
             # Predictions are answered before the job store is open; the list of jobs waits for it.

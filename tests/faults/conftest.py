@@ -31,7 +31,7 @@ MOST_DEATHS = 3
 
 @pytest.fixture(scope="session", autouse=True)
 def installed() -> None:
-    # Whoever started the tests in the background may have them ignored, and so would all servers.
+    # A shell that starts the tests in the background may make them ignore these, and so would all servers.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if not CONSOLE_SCRIPT.exists():

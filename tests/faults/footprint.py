@@ -26,7 +26,7 @@ class Footprint:
 def processes_with(mark: bytes) -> list[int]:
     """Return running processes that have `mark` in their environment.
 
-    Whoever was started by one of them is found, also after a double fork and in another session.
+    Processes that one of them started are found too, also after a double fork and in another session.
     """
     found = []
     for pid in all_processes():
@@ -95,7 +95,7 @@ def temporary_files(folder: Path, mark: bytes) -> frozenset[str]:
     """
     shared = Path("/dev/shm")
     found = {str(path) for path in folder.rglob("*") if "/pymp-" not in str(path)}
-    # Folders in it are somebody else's: what a process leaves there bears a name of its own.
+    # Processes leave files there. Folders belong to other programs.
     blocks = {str(path) for path in shared.glob("*") if path.is_file()}
     return frozenset(found | (blocks and blocks - _mapped_without(mark)))
 

@@ -158,7 +158,7 @@ RAISES: dict[str, Callable[[], BaseException]] = {
 
 
 def _numpy(kind: str, value: object) -> Callable[[list[Item]], object]:
-    # Imported by this order alone: nothing else needs the package.
+    # Imported here, since only this instruction needs the package.
     return lambda answer: [
         dict(item, value=getattr(importlib.import_module("numpy"), kind)(value)) for item in answer
     ]

@@ -30,7 +30,7 @@ from label_studio_ml.cache import SqliteCache
 STEPS = load()
 PROBE = Path(__file__).parent / "v2_probe.py"
 
-#: A disconnection cannot be seen through a test client, in whose thread the model runs.
+#: A test client runs the model in its own thread, so it cannot disconnect meanwhile.
 ONLY_STARTED = {"predict:raise_sysexit", "predict:thread", "predict:flask_request"}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[3]
 FIXTURE = ROOT / "tests" / "fixtures" / "v2_recorded_master.json"
 
-#: Steps that another configuration of the server than the default one was asked.
+#: Steps for a server with other options than the default.
 OTHERWISE = ("auth ", "env auth ", "debug ")
 
 #: Content types of requests whose recording names them.
@@ -77,7 +77,7 @@ def comparable(status: int | None, media_type: str, text: str) -> Answer:
             if "traceback" in result:
                 result["traceback"] = "<traceback>"
         if isinstance(body, dict) and isinstance(body.get("detail"), str):
-            # The address of pydantic's documentation has its version in it.
+            # The address of pydantic's documentation contains its version.
             body["detail"] = re.sub(r"pydantic\.dev/[0-9.]+/", "pydantic.dev/", body["detail"])
     return Answer(status, media_type, body)
 

@@ -57,7 +57,7 @@ class Crowd:
         raise AssertionError(f"the number of predictions that are {name} is not told")
 
     def begin(self) -> Future[requests.Response]:
-        """Have the only thread busy until `end`."""
+        """Keep the only thread busy until `end`."""
         self.hold.touch()
         code = f"while os.path.exists({str(self.hold)!r}): time.sleep(0.01)"
         first = self.pool.submit(self.post, "first", "1.1", code, {})

@@ -139,7 +139,7 @@ def test_a_spare_worker_takes_the_place_of_a_dead_one(make_backend: MakeBackend)
     backend.check_answer()
     wait_for(lambda: spares(backend) == 1, "the spare is there")
     slow.write_text("time.sleep(100)")
-    # Whoever had to import the script now would be late for this.
+    # A worker that had to import the script now would be too late for this request.
     assert backend.do("os._exit(1)").status_code == 502
     answer = requests.post(
         backend.server.url + "/predict",

@@ -148,7 +148,7 @@ def test_a_field_of_another_type_is_answered_or_refused_by_name(
     answer = backend.server.post("/predict", body)
     assert answer.status_code in (200, 422), answer.text
     if answer.status_code == 422:
-        # A text is of the right type, and no labelling config.
+        # A string has the right type, but is not a labelling config.
         named = "labelling config" if (field, value) == ("label_config", "text") else f"`{field}`"
         assert named in answer.json()["detail"]
 

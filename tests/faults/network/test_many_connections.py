@@ -132,7 +132,7 @@ def test_a_worker_that_dies_while_descriptors_are_scarce_comes_back(
 
 
 def test_a_line_of_connections_that_send_nothing_is_cleared(backend: Backend) -> None:
-    """Whoever sends half and then closes is gone from the server too."""
+    """The server forgets a client that sends half a request and closes."""
     server = backend.server.process.pid
     before = descriptors(server).total()
     for _ in range(3):

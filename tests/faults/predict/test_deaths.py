@@ -28,7 +28,7 @@ DEATHS = {
     ),
     "SIGKILL to its group": ("os.killpg(0, signal.SIGKILL)", "was killed by signal 9"),
     "a stack overflow in C": (
-        # The depth of the interpreter's own stack, without the check that would raise.
+        # Overflows the stack of the process, since the check that would raise is off.
         "sys.setrecursionlimit(10**9)\n"
         "class Odd:\n    def __repr__(self): return repr(self)\n"
         "threading.stack_size(256 << 10)\n"

@@ -30,7 +30,7 @@ def test_closed_python_streams_cost_no_answer(changed: Backend) -> None:
     for code in ("print('lost')", "logging.error('lost')", "warnings.warn('lost')"):
         assert changed.do(code).status_code == 200, code
     for stream in ("sys.stdout", "sys.stderr"):
-        # As Python says it.
+        # The message of Python.
         answer = changed.do(f"print('lost', file={stream}, flush=True)")
         assert answer.status_code == 500
         assert "ValueError: I/O operation on closed file" in answer.json()["detail"]

@@ -48,7 +48,7 @@ ENDLESS = {
 
 @contextmanager
 def running(backend: Backend, code: str, times: int = 1) -> Iterator[list[Any]]:
-    """Have predictions run that do not end; whoever asked for them waits in threads."""
+    """Start predictions that do not end; their clients wait in threads."""
     begun = backend.temporary / "begun"
     answers: list[Any] = []
 

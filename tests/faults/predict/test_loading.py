@@ -45,7 +45,7 @@ def test_a_constructor_that_fails_costs_its_own_project(
     backend.check_answer()
     making.unlink()
     body = {"tasks": [{"data": {"text": "x"}}], "project": "7.1", "label_config": OTHER}
-    # One that ended its worker again and again is not tried again by itself.
+    # A model that ended its worker again and again is not loaded again automatically.
     answer = backend.server.post("/predict", {**body, "force_reload": status == 502})
     assert answer.status_code == 200, answer.text
     backend.keeps_its_promises()

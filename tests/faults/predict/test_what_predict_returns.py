@@ -175,7 +175,7 @@ def test_a_result_of_another_shape_is_passed_on_and_named_in_the_log(
     backend: Backend, what: str
 ) -> None:
     code, results, told = MISSHAPEN[what]
-    # Of each project the first finding of a kind is logged.
+    # Only the first finding of a kind in each project is logged.
     answer = backend.do(code, project=f"{100 + list(MISSHAPEN).index(what)}.1")
     assert answer.status_code == 200
     assert answer.json() == {"model_version": "INITIAL", "results": results}

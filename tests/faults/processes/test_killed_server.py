@@ -33,7 +33,7 @@ RUNNING = {
 
 @contextmanager
 def asked(backend: Backend, code: str) -> Iterator[None]:
-    """Have a prediction run that is never answered."""
+    """Start a prediction that is never answered."""
     begun = backend.temporary / "begun"
 
     def ask() -> None:

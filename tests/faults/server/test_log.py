@@ -16,7 +16,7 @@ NOISE = "for _ in range(2000): print('x' * 200)"
 
 
 def test_a_log_that_nobody_reads_holds_up_no_answer(make_backend: MakeBackend) -> None:
-    """A pipe takes 64 KiB; then whoever writes to it waits."""
+    """A pipe takes 64 KiB; then a program that writes to it waits."""
     read, write = os.pipe()
     backend = make_backend(spawn={"stdout": write, "stderr": write})
     backend.start()

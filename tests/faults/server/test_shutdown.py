@@ -200,8 +200,8 @@ def test_a_server_that_is_asked_to_end_before_it_listens_leaves_nothing(
             server.wait(step * 0.05)
         server.send_signal(number)
         status, said = server.wait(60), (backend.root / "log").read_text()
-        # Before it has begun to listen for signals, they end it as they end any program: Python itself
-        # fails with 1 where it was interrupted within its own start.
+        # A signal before the server handles signals ends it like any program. Python itself ends with 1
+        # if it is interrupted while it starts.
         interrupted = number == signal.SIGINT and "KeyboardInterrupt" in said
         assert status in ((0, -number, 1, 130) if interrupted else (0, -number)), (status, said)
         backend.check_processes()

@@ -48,7 +48,7 @@ def test_two_servers_on_one_model_folder_both_predict_and_one_trains(
     assert refused.status_code == 503
     assert str(first.process.pid) in refused.json()["detail"], "it says who has the folder"
     assert first.train().status_code == 201
-    # It takes over when the other one goes.
+    # It takes over once the other one has ended.
     assert first.stop() == 0
     wait_for(lambda: second.train().status_code == 201, "the second one trains")
     second.wait_trained()

@@ -67,7 +67,7 @@ class Samples:
         return statistics.median(series[:third]), statistics.median(series[-third:])
 
 
-# Beside the load itself: start, training that is still queued, and the end.
+# Further time for the start, for queued trainings, and for the end.
 @pytest.mark.timeout(SECONDS + TRAINING_ENDS + 120)
 def test_mixed_load_with_random_kills(make_backend: MakeBackend) -> None:
     backend = make_backend(

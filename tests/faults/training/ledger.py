@@ -50,7 +50,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._tokens = 0
 
-    # Asking
+    # Requests
 
     def train(self, server: Server, project: str = PROJECT, **params: Any) -> str | None:
         """Ask /train; return the job, or none if the server was gone before it answered."""
@@ -103,7 +103,7 @@ class Ledger:
         """Return the tokens that a job may be trained on."""
         same = [a for a in self.asked if (a.project, a.is_event) == (project, is_event)]
         answered = [number for number, asked in enumerate(same) if asked.job == job]
-        # A request whose answer was lost may have been accepted, after those that were answered.
+        # A later request whose answer was lost may have been accepted.
         later = same[answered[-1] + 1 :] if answered else same
         lost = {asked.token for asked in later if asked.job is None}
         if not answered:
@@ -111,7 +111,7 @@ class Ledger:
         last = same[answered[-1]].token
         return {last, *lost} if is_event else {last}
 
-    # Looking
+    # Checks
 
     def runs(self) -> list[dict[str, Any]]:
         """Return what every run of `fit` wrote down at its beginning."""

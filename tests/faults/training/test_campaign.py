@@ -64,7 +64,7 @@ class Clients:
 def states(host: Host) -> set[str]:
     """Return the states of jobs as a killed server has left them.
 
-    A copy is read: whoever opens the store itself does a part of what the next server is to do.
+    Reads a copy: opening the store itself would do a part of the recovery that the next server has to do.
     """
     with tempfile.TemporaryDirectory() as folder:
         for path in host.database.parent.glob("state.db*"):
@@ -107,9 +107,9 @@ def test_nothing_is_lost_in_hundreds_of_random_kills(host: Host) -> None:
     chance = random.Random(SEED)
     clients = Clients(host, chance)
     began, kills, lives, training, waiting = time.monotonic(), 0, 0, 0, 0
-    # On a busy machine many servers die before they have anything to lose.
+    # On a busy machine many servers are killed before they have accepted anything.
     while kills < KILLS or len(host.ledger.accepted()) < KILLS // 2 or training < KILLS // 10:
-        # A quarter of the servers dies between two steps, if it comes that far.
+        # A quarter of the servers is killed between two steps, if it gets that far.
         point = chance.choice(KILL_POINTS) if chance.random() < 0.25 else ""
         times = chance.randrange(4)
         host.start(

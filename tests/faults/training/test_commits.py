@@ -45,7 +45,7 @@ def locked(host: Host, condition: str) -> Iterator[None]:
 
 
 def test_a_job_taken_while_the_store_is_locked_still_ends(host: Host) -> None:
-    # Then each job has its worker started, and is without one for a while.
+    # So each job starts its own worker, and has none for a while.
     host.start("--train-linger", "0")
     host.ended(host.ledger.train(host.server))
     with ThreadPoolExecutor(1) as client:
@@ -117,7 +117,7 @@ def test_jobs_taken_while_large_requests_find_no_room_still_end(
     host.hold.touch()
     host.wait_for_fit(host.ledger.train(host.server, hold=host.hold))
     small = [host.ledger.train(host.server, key(number % 5 + 3)) for number in range(150)]
-    # Room for the small ones, not for the large ones.
+    # Enough space for small transactions, not for large ones.
     small_disk.fill(leave=3 << 20)
     large = {"annotations": [{}], "project": "large", "params": {"token": "large"}}
     data = json.dumps({**large, "filler": "x" * (6 << 20)})
@@ -141,7 +141,7 @@ def test_jobs_taken_while_large_requests_find_no_room_still_end(
     answered = {status for found in asking for status in found.result()}
     small_disk.free()
     wait_for(lambda: not waiting(host), "all waiting jobs have been taken", 60)
-    # Jobs run one at a time, so when a later one has ended these must have.
+    # Jobs run one at a time, so these must have ended before a later one.
     host.ended(host.ledger.train(host.server))
     running = [job for job in small if host.job(job)["job_status"] == "started"]
     assert not running, f"accepted, taken, and run by nobody: {running}"

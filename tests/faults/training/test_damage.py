@@ -20,7 +20,7 @@ def test_a_damaged_job_store_is_set_aside(host: Host) -> None:
     host.ended(good)
     host.kill()
     host.database.write_bytes(b"\xff" * host.database.stat().st_size)
-    # Else everything would be restored from the log.
+    # Otherwise SQLite would restore everything from the log.
     Path(f"{host.database}-wal").unlink()
     server = host.start()
     assert server.setup().json() == {"model_version": good}

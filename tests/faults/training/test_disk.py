@@ -85,7 +85,7 @@ def test_a_job_whose_input_finds_no_room_fails_and_gives_it_back(
     job = answer(full.server, "/train", body)["job"]
     small_disk.fill(leave=2 << 20)
     full.hold.unlink()
-    # Nobody frees anything: what the job took is enough for its end.
+    # No space is freed: the space that the job took is enough for its end.
     failed = full.ended(job)
     assert failed["job_status"] == "failed"
     assert "No space left on device" in failed["error"]

@@ -86,7 +86,7 @@ def test_a_new_version_is_served_or_the_one_before(host: Host, point: str) -> No
     if point in PUBLISHED:
         assert served["model_version"] == second
     elif second is not None:
-        # It is trained again at this moment.
+        # The job is running again at this moment.
         assert served["model_version"] in (first, second)
     assert served["results"][0]["trained"]["job"] == served["model_version"]
     check_everything_finished(host)
@@ -115,7 +115,7 @@ def test_killed_there_again_and_again_it_still_ends(host: Host, point: str) -> N
     host.died()
     deaths = 1
     while point not in PUBLISHED and deaths < 5:
-        # The next server takes the job up by itself, and dies of it.
+        # The next server resumes the job by itself, and is killed by it.
         host.start(kind=EarlyServer, failpoints=f"{point}=return")
         host.died()
         deaths += 1

@@ -133,7 +133,7 @@ def test_a_worker_that_does_not_end_by_itself_is_ended_by_the_next_server(host: 
     host.wait_for_fit(job)
     host.kill()
     host.hold.unlink()
-    # Workers always do end, so another process stands for one that did not.
+    # Workers always end, so another process stands in for one that did not.
     with subprocess.Popen(["sleep", "600"], start_new_session=True) as worker:
         fields = Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -14,7 +14,7 @@ import requests
 from host import Host
 from hosting import CHOICES, PROJECT, wait_for
 
-# Its environment is that of the comparison, where one was made.
+# The environment is the one of tests/conformance, if that was made.
 sys.path.append(str(Path(__file__).resolve().parents[2] / "conformance"))
 
 from services import cache_dir
@@ -50,7 +50,7 @@ def train(url: str, models: Path, token: str) -> str:
     }
     assert requests.post(f"{url}/train", json=body, timeout=60).status_code == 201
     version: str = wait_for(lambda: version_with(models, token), f"the {token} version is made")
-    # It numbers them by the second, and would write the next one over this one.
+    # It names versions by the second, so the next one could overwrite this one.
     wait_for(lambda: time.time() > int(version) + 1, "the second is over")
     return version
 

@@ -156,7 +156,7 @@ def test_a_version_that_cannot_be_loaded_takes_the_place_of_no_good_one(
 ) -> None:
     host = make_host(source)
     server = host.start("--keep-versions", str(keep))
-    # It is loaded now, so every version is.
+    # The model is loaded now, so every version will be loaded too.
     assert server.predict().status_code == 200
     good = [host.ended(host.ledger.train(server))["job"] for _ in range(3)]
     kept = good[-keep:]

@@ -81,8 +81,8 @@ def test_a_worker_that_reads_late_does_not_serve_the_next_version_early(
     before = server.setup().json()["model_version"]
     (host.models / "hold").touch()
     job = train(server, "one")
-    # The worker, that which trains, and the next one, which takes its time.
-    wait_for(lambda: len(server.workers()) == 3, "the version is brought in")
+    # The worker, the training worker, and the next worker, which starts slowly.
+    wait_for(lambda: len(server.workers()) == 3, "the version is rolled out")
     assert (host.models / "learned.txt").exists()
     assert server.setup().json()["model_version"] == before
     with ThreadPoolExecutor(1) as clients:
