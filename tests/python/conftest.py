@@ -13,7 +13,7 @@ import pytest
 from hosting import CONSOLE_SCRIPT, ECHO, Server, make_project
 from media_hosts import Host, LabelStudio
 
-# Read when the package is imported; servers that tests start get folders of their own.
+# Read when the package is imported; servers that tests start get their own folders.
 os.environ["MODEL_DIR"] = tempfile.mkdtemp(prefix="label-studio-ml-tests-")
 
 
@@ -46,7 +46,7 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def media_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Nothing names a Label Studio, and copies are kept in the folder that is returned."""
+    """No setting names a Label Studio; copies of files go to the returned folder."""
     for name in [*os.environ]:
         if name.startswith(("LABEL_STUDIO_", "HEARTEX_")) or "LOCAL_FILES" in name:
             monkeypatch.delenv(name)
@@ -67,7 +67,7 @@ def label_studio(media_environment: Path) -> Iterator[LabelStudio]:
 
 @pytest.fixture
 def storage(media_environment: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    """A host of another origin, of which files may come although it is on this machine."""
+    """A host of another origin, from which files may come although it is on this machine."""
     monkeypatch.setenv("LABEL_STUDIO_ML_ALLOW_HOSTS", "*, 127.0.0.1")
     host = Host()
     yield host
@@ -76,7 +76,7 @@ def storage(media_environment: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
-    """Names, each with what the lookups bring one after the other; the last answer stays."""
+    """Names, each with the answers of its lookups in order; the last answer is repeated."""
     answers: dict[str, list[list[str]]] = {}
     real = socket.getaddrinfo
 

@@ -25,7 +25,7 @@ CHOICES = (
 )
 PROJECT = "2.1795430965"
 
-#: A model that says what it was given, and learns by counting.
+#: A model that returns its arguments, and learns by counting.
 ECHO = """
     from label_studio_ml.model import LabelStudioMLBase
 
@@ -64,7 +64,7 @@ ECHO = """
 def run(
     *arguments: str | Path, cwd: Path | None = None, **env: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command line of ours to its end."""
+    """Run one of our commands to its end."""
     return subprocess.run(
         [str(CONSOLE_SCRIPT), *map(str, arguments)],
         cwd=cwd,
@@ -110,12 +110,12 @@ def make_project(root: Path, source: str, name: str = "backend") -> Path:
 
 
 class Server:
-    """A started server of ours.
+    """One of our servers, started.
 
     `auth` is the user and the password that it asks for, `spawn` has more for `subprocess.Popen`.
     """
 
-    #: By default training computes while nothing else does, which may be never while other tests run.
+    #: By default trainings get idle processors only, and while other tests run there may be none.
     training: tuple[str, ...] = ("--train-nice", "0")
 
     def __init__(
@@ -145,7 +145,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        """Start it, at the first time or again, on the same port."""
+        """Start it or restart it, on the same port."""
         with self.log_file.open("ab") as log:
             options: dict[str, Any] = {
                 "stdin": subprocess.DEVNULL,
@@ -173,7 +173,7 @@ class Server:
         return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
     def wait_logged(self, *texts: str) -> None:
-        """Wait until the log says all of this: it is written a moment after what it is about."""
+        """Wait until the log contains all of this; lines appear a moment after the event."""
         for text in texts:
             try:
                 wait_for(lambda text=text: text in self.log(), f"it is logged: {text}")
@@ -265,10 +265,10 @@ class Server:
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether a process exists and is no zombie."""
+    """Return whether a process exists and is not a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
-        # The second is what reading says of one that ends just then.
+        # The second is the error of reading a process that ends at that moment.
         return False
     return stat.rsplit(")", 1)[1].split()[0] != "Z"

@@ -68,7 +68,7 @@ class Wire:
         return answer
 
     def closed(self) -> float:
-        """Return after how many seconds the server closes the connection, having sent no more."""
+        """Return after how many seconds the server closes the connection without another answer."""
         began = time.monotonic()
         try:
             more = self._rest or self._read()
@@ -83,7 +83,7 @@ class Wire:
 
 
 def ask(port: int, *parts: bytes | str, of_head: bool = False) -> Answer:
-    """Return the answer to these bytes on a connection of their own."""
+    """Return the answer to these bytes on a new connection."""
     with Wire(port) as wire:
         return wire.ask(*parts, of_head=of_head)
 

@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 DESCRIPTION = json.loads((HERE / "openapi.json").read_text())
 schema = schemathesis.openapi.from_dict(DESCRIPTION)
 
-#: A model that takes whatever it is given, so that no 5xx is its doing.
+#: A model that accepts any input, so that it causes no 5xx.
 PATIENT = """
     from label_studio_ml.model import LabelStudioMLBase
 
@@ -55,7 +55,7 @@ few = settings(
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that is asked everything, and has neither ended nor lost a worker by the end."""
+    """A server that gets all requests; at the end it must run and have lost no worker."""
     server = Server(make_project(tmp_path_factory.mktemp("api"), PATIENT))
     workers = server.workers()
     yield server
@@ -174,7 +174,7 @@ def test_any_request_is_answered(
 
 
 def assert_answered(status: int, reason: str, headers: Any, content: bytes | None) -> None:
-    """Check what every answer must be; `content` is None where it has none by the rules of HTTP."""
+    """Check the rules for every answer; `content` is None where HTTP allows no body."""
     lowered = {name.lower(): value for name, value in headers.items()}
     assert reason.isascii() and reason.isprintable() and len(reason) <= 120
     if status < 400:

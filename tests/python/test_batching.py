@@ -50,20 +50,20 @@ generations = pytest.mark.parametrize("source", [FIRST, SECOND], ids=["v1", "v2"
 
 
 class Gated:
-    """A server whose model holds up what is asked, until enough has gathered."""
+    """A server whose model blocks until enough requests wait."""
 
     def __init__(self, server: Server, gate: Path) -> None:
         self.server, self.gate = server, gate
-        # The instance stands.
+        # The model instance is made.
         assert self.ask("warm").ok
 
     def ask(self, *texts: str, **params: Any) -> requests.Response:
-        # Not the connection of `Server`, which is one.
+        # `Server` has only one connection.
         url, body = f"{self.server.url}/predict", request(*texts, **params)
         return requests.post(url, json=body, timeout=60)
 
     def running(self) -> int:
-        """Return how many requests the worker was given."""
+        """Return how many requests the worker got."""
         for line in self.server.get("/metrics").text.splitlines():
             if line.startswith("label_studio_ml_predictions_running "):
                 return int(float(line.split()[1]))
@@ -77,10 +77,10 @@ class Gated:
 
     @contextmanager
     def busy(self) -> Iterator[Callable[..., Future[requests.Response]]]:
-        """Keep the model busy; give what asks meanwhile and returns when the worker has it."""
+        """Keep the model busy; yield a function that sends a request and returns once the worker has it."""
         for name in ("begun slow", "open slow"):
             (self.gate / name).unlink(missing_ok=True)
-        # What it asks may be answered long after the model is free again.
+        # Its requests may be answered long after the model is free again.
         pool = ThreadPoolExecutor(32)
         slow = pool.submit(self.ask, "slow")
         self.wait_begun("slow")
@@ -159,7 +159,7 @@ def test_the_option_can_come_from_the_environment(gated: Serve) -> None:
 def test_a_batch_has_no_more_tasks_than_allowed(gated: Serve) -> None:
     server = gated(FIRST, "--max-batch-size", "4")
     answers = server.ask_together(["x"] * 3, ["x"] * 3, ["x"] * 9, ["y"])
-    # What is larger than a batch has a call of its own.
+    # A request that is larger than a batch gets its own call.
     assert sizes(answers) == [4, 3, 9, 4]
     assert [len(answer.json()["results"]) for answer in answers] == [3, 3, 9, 1]
 
@@ -215,7 +215,7 @@ def test_a_client_that_leaves_costs_the_others_of_its_batch_nothing(gated: Serve
             asked = [ask("slow too"), ask("a")]
         server.wait_begun("slow too")
         left.socket.close()
-        # Long enough for it to be broken off, if it were alone.
+        # Long enough for it to be cancelled if it were alone.
         time.sleep(0.5)
         server.open("slow too")
     answers = [one.result() for one in asked]

@@ -39,7 +39,7 @@ MODEL = """
 
 
 class Terminal:
-    """A debugged project in a terminal of its own."""
+    """A debugged project in its own terminal."""
 
     def __init__(self, project: Path, *arguments: str) -> None:
         self.project = project
@@ -68,11 +68,11 @@ class Terminal:
                 return
 
     def close(self) -> None:
-        """End what runs in it, and then the terminal."""
+        """End the processes in it, and then the terminal."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        # Or it would read on from the number, which the next terminal gets, and take its output away.
+        # Otherwise it would read from the descriptor number that the next terminal gets, and take its output.
         self._reader.join(30)
         assert not self._reader.is_alive(), "something still has the terminal"
         os.close(self.master)
@@ -135,7 +135,7 @@ def test_a_breakpoint_has_the_terminal(debug: Callable[..., Terminal]) -> None:
         terminal.wait_shown(r"\(Pdb\)")
         terminal.type("p WORD * 2\n")
         terminal.wait_shown("'firstfirst'")
-        # A change waits for whoever debugs.
+        # A change waits until the debugger goes on.
         terminal.change('"first"', '"second"')
         time.sleep(1)
         assert not answer.done()

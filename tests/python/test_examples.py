@@ -51,7 +51,7 @@ def test_the_text_classifier_learns_from_annotated_tasks(start: Callable[[str], 
 
 
 def test_the_text_classifier_learns_from_events(start: Callable[[str], Server]) -> None:
-    """No Label Studio answers at the address of /setup, so it learns from what events bring."""
+    """No Label Studio answers at the address of /setup, so it learns from the contents of events."""
     name = "simple_text_classifier"
     config, tasks = read(name, "label_config.xml"), read(name, "tasks.json")
     server = start(name)

@@ -114,7 +114,7 @@ def test_a_worker_without_its_channel_is_replaced(serve: Serve) -> None:
 
 def test_a_refused_version_stays_refused_after_a_restart(serve: Serve) -> None:
     server = serve(TOUCHY)
-    # It is loaded now, so every version is.
+    # The model is loaded now, so every version will be loaded too.
     assert ask(server).status_code == 200
     server.train()
     version = server.wait_trained()
@@ -192,7 +192,7 @@ def test_a_slow_import_delays_no_answer_and_loses_no_event(tmp_path: Path) -> No
             "action": "ANNOTATION_CREATED",
             "project": {"id": 2, "created_at": "2026-11-23T10:49:25Z", "label_config": CHOICES},
         }
-        # Nobody knows yet whether it trains; its sender does not wait for that.
+        # It is not known yet whether the event starts a training; its sender does not wait for that.
         with pytest.raises(requests.Timeout):
             requests.post(f"{url}/webhook", json=event, timeout=3)
         gate.touch()
@@ -230,7 +230,7 @@ def test_the_server_outlives_its_log(tmp_path: Path) -> None:
         children = Path(f"/proc/{server.pid}/task").glob("*/children")
         (worker,) = (int(pid) for path in children for pid in path.read_text().split())
         os.kill(worker, signal.SIGKILL)
-        # What arrives before the death is known is answered with 502.
+        # Requests that arrive before the server notices the death get a 502.
         wait_for(lambda: requests.post(f"{url}/predict", json=body, timeout=60).ok, "it recovers")
     finally:
         server.terminate()

@@ -212,7 +212,7 @@ def test_bars_of_tqdm_are_recognised(serve: Serve) -> None:
                 for number in tqdm(range(4), desc="epochs", mininterval=0):
                     if number == 2:
                         wait_seen(2)
-                    # Steps that follow each other more quickly are not all told.
+                    # Of steps in quick succession not all are reported.
                     time.sleep(0.5)
                 wait_seen(4)
                 subprocess.run([sys.executable, "-c", BAR], check=True)
@@ -273,7 +273,7 @@ def test_a_running_job_is_interrupted(serve: Serve) -> None:
         assert ended(server, number)["job_status"] == "cancelled"
         took.append(time.monotonic() - began)
         assert "woken\n" in log_of(server, number)
-    # It ends by itself, so nobody waits for the end of its time; other programs hold up not every one.
+    # It ends by itself long before its deadline; other programs may delay some, but not all.
     assert min(took) < 5
     after = train(server, "x", Prefer="wait=100")
     assert after["status"] == "finished"
@@ -336,7 +336,7 @@ def test_going_back_to_a_version(serve: Serve) -> None:
 
 def test_going_back_to_what_cannot_be_served(serve: Serve) -> None:
     server = serve(OBEDIENT)
-    # It is loaded now, so every version is.
+    # The model is loaded now, so every version will be loaded too.
     assert server.predict().status_code == 200
     good = train(server, "a", Prefer="wait=100")["job"]
     bad = train(server, "unloadable", Prefer="wait=100")
@@ -417,7 +417,7 @@ def test_a_version_that_never_was_loaded_is_rejected_at_its_first_load(serve: Se
     server = serve(OBEDIENT)
     good = train(server, "a", Prefer="wait=100")["job"]
     bad = train(server, "unloadable", Prefer="wait=100")["job"]
-    # No model of the project was in use so far, so nothing was loaded.
+    # The project had no model in use, so nothing was loaded.
     assert server.predict().json()["model_version"] == good
     (problem,) = server.get("/health").json()["problems"]
     assert f"version {bad} cannot be loaded: AssertionError: this one cannot be loaded" in problem

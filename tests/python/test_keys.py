@@ -22,7 +22,7 @@ def tell(server: Server, project: str = PROJECT, **data: Any) -> dict[str, Any]:
 
 
 def seen_by_all(server: Server, key: str) -> set[Any]:
-    """What every worker sees; their pids are checked to be several."""
+    """Return what every worker sees, after a check that there are several."""
     server.wait_all_ready()
     with ThreadPoolExecutor(8) as clients:
         said = list(clients.map(lambda _: tell(server, get=[key], sleep=0.02), range(32)))

@@ -42,7 +42,7 @@ PREDICT = json.dumps({"tasks": [{"id": 1, "data": {"text": "fine"}}], "label_con
 
 
 def memory(server: Server) -> int:
-    """Return the bytes that the server itself has in memory."""
+    """Return how many bytes of memory the server itself uses."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     (line,) = [line for line in status.splitlines() if line.startswith("VmRSS")]
     return int(line.split()[1]) << 10

@@ -131,7 +131,7 @@ def test_every_answer_satisfies_the_client(
                 jobs.add(parsed["job"])
                 assert parsed["job"] == parsed["job_id"]
     for path in ("/health", "/setup", "/webhook"):
-        # Label Studio gives up on them after 3 s. Other programs may hold up a few.
+        # Label Studio gives up after 3 s. Other programs may delay a few.
         assert statistics.median(seconds[path]) < 1, (path, seconds[path])
     assert versions[0] == "INITIAL"
     assert versions[-1].isdigit()

@@ -87,5 +87,5 @@ def test_whatever_it_is_it_is_kept_of_train(server: Server, returns: str) -> Non
     assert stored(server, job)["train_output"] == kept
     answer = server.predict(project=str(project)).json()
     assert answer["model_version"] == job["job"]
-    # As in the original, what is nothing becomes an empty dict.
+    # As in the original, an empty result becomes an empty dict.
     assert answer["results"][0]["trained"] == (kept or {})

@@ -16,7 +16,7 @@ TOKEN = "staple_0123456789-abcdef"
 ACCESS = "access-token-of-a-person"
 BASIC = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 SECRETS = [PASSWORD, TOKEN, ACCESS, BASIC]
-#: What stands in for a secret that is in the wrong place by the client's mistake.
+#: Stands for a secret that a client put into the wrong place.
 STRAY = "stray-secret-in-a-body"
 
 MODEL = """
@@ -47,7 +47,7 @@ class Guarded(Server):
 
 
 def readable_by_others(folder: Path) -> dict[Path, bytes]:
-    """Return the files below a folder that another user could open, and what is in them."""
+    """Return the files below a folder that another user could open, with their contents."""
     found = {}
     for root, folders, files in os.walk(folder):
         closed = [name for name in folders if not (Path(root, name).stat().st_mode & stat.S_IXOTH)]

@@ -190,7 +190,7 @@ def test_a_version_that_cannot_be_loaded_is_not_served(serve: Serve) -> None:
         "self.kwargs = kwargs", "self.kwargs = kwargs; assert self.train_output.get('tasks') != 2"
     )
     server = serve(source)
-    # It is loaded now, so every version is.
+    # The model is loaded now, so every version will be loaded too.
     assert server.predict().status_code == 200
     server.train(1)
     version = server.wait_trained()
@@ -304,7 +304,7 @@ def test_fit_runs_on_the_main_thread_of_a_process_of_its_own(
     seen = server.first()
     assert seen["trained"]["main"] is True
     assert seen["trained"]["pid"] != seen["pid"]
-    # What runs the tests may be nice itself; where nothing is chosen, that is left as it is.
+    # The process of the tests may be nice itself; without an option a training keeps that.
     nice = (
         os.getpriority(os.PRIO_PROCESS, server.process.pid) if priority[0] is None else priority[0]
     )

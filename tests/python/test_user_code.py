@@ -283,7 +283,7 @@ def test_setup_does_not_wait_for_a_slow_load_and_loads_once(serve: Serve) -> Non
         assert answer.json() == {"model_version": "INITIAL"}
         setup.append(answer.elapsed.total_seconds())
         health.append(server.get("/health").elapsed.total_seconds())
-    # Other programs may hold up one of them, hardly every one.
+    # Other programs may delay one of them, but hardly all.
     assert min(setup) < 2
     assert min(health) < 1
     (server.project / "go").touch()

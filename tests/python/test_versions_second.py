@@ -39,8 +39,8 @@ def version(server: Server) -> str:
 
 @contextmanager
 def asking(server: Server, clients: int = 4) -> Iterator[list[tuple[str, float]]]:
-    """Predict from several clients all the while; yields versions and scores as they come."""
-    # Every worker has its instance: making it sets the version.
+    """Predict from several clients meanwhile; yields versions and scores as they arrive."""
+    # Every worker has made its instance, which sets the version.
     server.wait_all_ready()
     with ThreadPoolExecutor(8) as pool:
         url, body = f"{server.url}/predict", {"tasks": [{"id": 1}], "project": PROJECT}
@@ -95,7 +95,7 @@ def test_a_training_changes_model_and_version_in_every_worker_at_once(serve: Ser
             assert (job["job_status"], job["error"]) == ("finished", None), job
             after = len(seen)
             assert version(server) == f"Counter-v1+{job['job']}" == job["model_version"]
-            # A few were on their way before.
+            # A few were sent before.
             wait_for(lambda start=after: len(seen) > start + 50, "more predictions")
     scores = {name: {score for other, score in seen if other == name} for name, _ in seen}
     assert list(scores.values()) == [{0}, {1}, {2}], scores
@@ -226,7 +226,7 @@ def test_stop_first_keeps_requests_waiting(serve: Serve, workers: int) -> None:
 
 
 def is_worker(pid: int) -> bool:
-    """Tell a worker from another child of the server."""
+    """Return whether a child of the server is a worker."""
     try:
         return b"label_studio_ml._worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -262,7 +262,7 @@ def test_a_full_graphics_card_makes_it_stop_first(serve: Serve, tmp_path: Path) 
     learn(server, 1)
     ended.set()
     watcher.join()
-    # The training worker, and one that predicts at a time.
+    # The training worker, and one predicting worker at a time.
     assert most <= 2
     assert server.first()["score"] == 1
 

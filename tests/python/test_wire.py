@@ -13,7 +13,7 @@ GET = "GET /health HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
 def is_refused(answer: Answer, status: int, *words: str) -> None:
-    """Check that an answer says what was wrong, in its body and in its reason phrase."""
+    """Check that the body and the reason phrase of an answer say what was wrong."""
     body = answer.json()
     assert (answer.status, body["status"]) == (status, status), answer
     for word in words:

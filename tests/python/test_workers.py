@@ -232,7 +232,7 @@ def test_a_broken_script_is_tried_again_and_named_meanwhile(serve: Serve) -> Non
         return " ".join(server.get("/health").json().get("problems", []))
 
     wait_for(lambda: "No module named 'no_such_package'" in problems(), "it says so")
-    # Nobody has mended it, so it is answered without waiting for that.
+    # The script still has the fault, so the answer does not wait for a repair.
     answer = ask(server)
     assert answer.status_code == 503
     assert "No module named 'no_such_package'" in answer.json()["detail"]
@@ -251,7 +251,7 @@ def test_a_request_that_runs_is_answered_before_the_end(serve: Serve) -> None:
 
 
 def test_a_kept_interpreter_is_reported(serve: Serve) -> None:
-    """C code that never lets go of the interpreter."""
+    """C code that never releases the interpreter."""
     stuck = source().replace(
         'if what == "exit":',
         'if what == "stuck": ctypes.PyDLL(None).sleep(15)\n            if what == "exit":',
