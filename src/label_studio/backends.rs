@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
 
 use super::projects::missing_project;
 use super::{LabelStudio, LabelStudioError};
@@ -30,7 +30,7 @@ pub struct Backend {
     pub basic_auth_user: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub enum BackendState {
     #[serde(rename = "CO")]
     Connected,

@@ -51,7 +51,7 @@ pub struct LabelStudio {
 }
 
 /// The owner of the API key.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct User {
     pub id: u64,
     #[serde(default)]

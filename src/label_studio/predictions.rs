@@ -16,9 +16,9 @@ use super::tasks::TaskList;
 use super::{LabelStudio, LabelStudioError};
 
 /// Tasks per request for ids and version lists.
-const LISTS_PAGE_SIZE: &str = "1000";
+const LISTS_PAGE: &str = "1000";
 /// Tasks per request for whole predictions.
-const PREDICTIONS_PAGE_SIZE: &str = "100";
+const FULL_PAGE: &str = "100";
 /// Length at which Label Studio cuts off the version list of a task, in characters.
 const MAX_LIST: usize = 500;
 
@@ -37,21 +37,21 @@ struct ImportAnswer {
 }
 
 #[derive(Deserialize)]
-struct TaskWithList {
+struct ListedTask {
     id: u64,
     #[serde(default)]
     predictions_model_versions: String,
 }
 
 #[derive(Deserialize)]
-struct TaskWithPredictions {
+struct FullTask {
     id: u64,
     #[serde(default)]
-    predictions: Vec<VersionOfPrediction>,
+    predictions: Vec<PredictionVersion>,
 }
 
 #[derive(Deserialize)]
-struct VersionOfPrediction {
+struct PredictionVersion {
     #[serde(default)]
     model_version: Option<String>,
 }
@@ -83,7 +83,7 @@ impl LabelStudio {
             return Ok(BTreeMap::new());
         }
         if versions.keys().all(|version| is_plain(version)) {
-            let tasks = self.tasks_that_list(project, model_version).await?;
+            let tasks = self.tasks_listing(project, model_version).await?;
             // As many tasks as predictions: each task has one, and none was missed.
             if tasks.len() as u64 == total {
                 return Ok(tasks.into_iter().map(|task| (task, 1)).collect());
@@ -93,21 +93,20 @@ impl LabelStudio {
     }
 
     /// The ids of tasks whose version list contains this version. A list that was cut off may hide it.
-    async fn tasks_that_list(
+    async fn tasks_listing(
         &self,
         project: u64,
         version: &str,
     ) -> Result<Vec<u64>, LabelStudioError> {
         let mut found = Vec::new();
-        let fields = [("include", "id,predictions_model_versions"), ("page_size", LISTS_PAGE_SIZE)];
+        let fields = [("include", "id,predictions_model_versions"), ("page_size", LISTS_PAGE)];
         let mut last = 0;
         loop {
-            let page: Vec<TaskWithList> =
+            let page: Vec<ListedTask> =
                 self.tasks_with_version(project, version, last, &fields).await?;
             let Some(end) = page.last() else { return Ok(found) };
             last = end.id;
-            let lists =
-                |task: &&TaskWithList| has_version(&task.predictions_model_versions, version);
+            let lists = |task: &&ListedTask| has_version(&task.predictions_model_versions, version);
             found.extend(page.iter().filter(lists).map(|task| task.id));
         }
     }
@@ -119,19 +118,15 @@ impl LabelStudio {
         version: &str,
     ) -> Result<BTreeMap<u64, u64>, LabelStudioError> {
         let mut counts = BTreeMap::new();
-        let fields = [
-            ("include", "id,predictions"),
-            ("fields", "all"),
-            ("page_size", PREDICTIONS_PAGE_SIZE),
-        ];
+        let fields = [("include", "id,predictions"), ("fields", "all"), ("page_size", FULL_PAGE)];
         let mut last = 0;
         loop {
-            let page: Vec<TaskWithPredictions> =
+            let page: Vec<FullTask> =
                 self.tasks_with_version(project, version, last, &fields).await?;
             let Some(end) = page.last() else { return Ok(counts) };
             last = end.id;
             for task in page {
-                let same = |p: &&VersionOfPrediction| p.model_version.as_deref() == Some(version);
+                let same = |p: &&PredictionVersion| p.model_version.as_deref() == Some(version);
                 match task.predictions.iter().filter(same).count() as u64 {
                     0 => {}
                     count => drop(counts.insert(task.id, count)),
