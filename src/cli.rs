@@ -91,4 +91,4 @@ fn say(line: &str) {
 }
 
 #[cfg(test)]
-mod help_tests;
+mod tests;
