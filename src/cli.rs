@@ -7,6 +7,7 @@ mod inspect;
 mod kwargs;
 mod listen;
 mod log;
+mod model_stack;
 mod offline;
 mod password;
 mod predict;

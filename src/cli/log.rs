@@ -1,18 +1,18 @@
 //! Where the log goes: stderr, by a thread of its own.
 //!
-//! In: whole lines, from any thread. Whoever reads stderr may be slow, or not read at all (`| less`, a
-//! log collector that hangs); then lines are lost, and counted, but nobody who logs ever waits.
+//! In: whole lines, from any thread. The program that reads stderr may be slow, or not read at all (`| less`,
+//! a log collector that hangs); then lines are lost and counted, but a thread that logs never waits.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use super::terminal::BARS;
+use super::terminal::{self, BARS};
 
-/// Lines that wait to be written, in bytes; beyond this they are lost.
+/// Maximum size of all lines that wait to be written, in bytes; further lines are lost.
 const MOST_WAITING: usize = 4 << 20;
 /// How long the end of a command waits for what is still to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -24,14 +24,14 @@ enum Piece {
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Backlog {
     bytes: AtomicUsize,
     lost: AtomicU64,
 }
 
 struct Log {
     pieces: Sender<Piece>,
-    waiting: Arc<Waiting>,
+    backlog: Arc<Backlog>,
 }
 
 static LOG: OnceLock<Option<Log>> = OnceLock::new();
@@ -53,6 +53,12 @@ impl Write for Unfailing {
     }
 }
 
+/// Writes a text of several lines, in one piece and in its turn.
+pub(super) fn write_block(text: &str) {
+    // It cannot fail.
+    let _ = Unfailing.write(text.as_bytes());
+}
+
 /// Waits until what was logged before is written, but not for ever.
 pub(super) fn flush() {
     if let Some(Some(log)) = LOG.get() {
@@ -66,37 +72,39 @@ pub(super) fn flush() {
 fn log() -> Option<&'static Log> {
     let begin = || {
         let (pieces, arriving) = mpsc::channel();
-        let waiting = Arc::new(Waiting::default());
-        let counted = Arc::clone(&waiting);
+        let backlog = Arc::new(Backlog::default());
+        let counted = Arc::clone(&backlog);
         let writer = thread::Builder::new().name("log".into());
-        // Without a thread everybody writes for themselves.
+        // Without this thread, each thread that logs writes its lines itself.
         writer.spawn(move || write_all(&arriving, &counted)).ok()?;
-        Some(Log { pieces, waiting })
+        Some(Log { pieces, backlog })
     };
     LOG.get_or_init(begin).as_ref()
 }
 
 impl Log {
     fn take(&self, line: &[u8]) {
-        let before = self.waiting.bytes.fetch_add(line.len(), Ordering::Relaxed);
+        let before = self.backlog.bytes.fetch_add(line.len(), Ordering::Relaxed);
         let fits = before + line.len() <= MOST_WAITING;
         if !fits || self.pieces.send(Piece::Line(line.to_vec())).is_err() {
-            self.waiting.bytes.fetch_sub(line.len(), Ordering::Relaxed);
-            self.waiting.lost.fetch_add(1, Ordering::Relaxed);
+            self.backlog.bytes.fetch_sub(line.len(), Ordering::Relaxed);
+            self.backlog.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-fn write_all(arriving: &Receiver<Piece>, waiting: &Waiting) {
+fn write_all(arriving: &Receiver<Piece>, backlog: &Backlog) {
     while let Ok(piece) = arriving.recv() {
         match piece {
             Piece::Line(line) => {
                 put(&line);
-                waiting.bytes.fetch_sub(line.len(), Ordering::Relaxed);
-                let lost = waiting.lost.swap(0, Ordering::Relaxed);
+                backlog.bytes.fetch_sub(line.len(), Ordering::Relaxed);
+                let lost = backlog.lost.swap(0, Ordering::Relaxed);
                 if lost > 0 {
-                    put(format!("{lost} lines of the log were lost: it is read too slowly\n")
-                        .as_bytes());
+                    put(format!(
+                        "{lost} lines of the log were lost because they are read too slowly\n"
+                    )
+                    .as_bytes());
                 }
             }
             Piece::Mark(written) => {
@@ -111,7 +119,7 @@ fn put(line: &[u8]) {
     let write = || {
         let _ = io::stderr().write_all(line);
     };
-    if io::stderr().is_terminal() {
+    if terminal::is_watched() {
         BARS.suspend(write);
     } else {
         write();

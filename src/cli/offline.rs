@@ -8,31 +8,29 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::sync::watch;
 
+use super::model_stack::{ModelStack, StackOptions};
 use crate::serving::deadlines::Deadlines;
 use crate::serving::diagnostics::Mistake;
-use crate::serving::keys::Keeper;
-use crate::serving::models::{Models, Setup};
-use crate::serving::{Answered, PredictRequest, Serving, ServingError, prepare};
+use crate::serving::models::Setup;
+use crate::serving::{Answered, PredictRequest, ServingError};
 use crate::wire::protocol::{ClassInfo, Configure, HttpHead, LabelStudioConnection, project_id};
 use crate::workers::fair_queue::QueueBounds;
 use crate::workers::model::ForwardedRequest;
 use crate::workers::pool::{Pool, Priority, WorkerCapacity};
 use crate::workers::process::Launch;
-use crate::workers::supervision::{ClassState, RolloutOrder, SupervisionPolicy, Supervisor};
+use crate::workers::supervision::SupervisionPolicy;
 
 /// How long a model may take to be loaded.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(3600);
-/// Whoever waits is at the terminal, and can end the command.
+/// The user waits at the terminal and can end the command.
 const NO_HURRY: Duration = Duration::from_secs(365 * 24 * 3600);
-/// Models that are kept; a command works with one.
-const MOST_MODELS: usize = 4;
+/// Maximum number of models that stay loaded; a command works with one.
+const MAX_MODELS: usize = 4;
 
 /// Workers that have imported the class.
 pub(super) struct Offline {
-    serving: Arc<Serving>,
-    supervisor: Supervisor,
+    stack: ModelStack,
     class: Arc<ClassInfo>,
 }
 
@@ -54,32 +52,18 @@ impl Offline {
     ) -> Result<Self> {
         // The commands themselves bound what they ask for at a time, and wait for as long as it takes.
         let bounds = QueueBounds { total: usize::MAX, per_project: usize::MAX };
-        let pool = Pool::new(workers.into(), WorkerCapacity::of_threads(configure.threads), bounds);
-        let models = Arc::new(Models::new(MOST_MODELS));
-        let (class, known) = watch::channel(ClassState::Unknown);
-        let serving = Serving::new(
-            Arc::clone(&pool),
-            Arc::clone(&models),
-            known,
-            RolloutOrder::Auto,
-            Deadlines { queue: NO_HURRY, abandoned: NO_HURRY, run: NO_HURRY },
-        );
-        let serving = Arc::new(serving);
-        let keeper = Keeper::shared(Arc::clone(&serving), false);
-        let (supervisor, fleet) = Supervisor::start(
-            launch,
-            configure,
-            &keeper,
-            &pool,
-            &prepare(&models),
-            &class,
-            SupervisionPolicy::default(),
-        );
-        serving.set_fleet(fleet);
-        match serving.imported().await {
-            Ok((class, _)) => Ok(Self { serving, supervisor, class }),
+        let options = StackOptions {
+            pool: Pool::new(workers.into(), WorkerCapacity::of_threads(configure.threads), bounds),
+            max_models: MAX_MODELS,
+            deadlines: Deadlines { queue: NO_HURRY, abandoned: NO_HURRY, run: NO_HURRY },
+            care: SupervisionPolicy::default(),
+            fit_in_worker: false,
+        };
+        let stack = ModelStack::start(options, configure, launch);
+        match stack.serving.imported().await {
+            Ok((class, _)) => Ok(Self { stack, class }),
             Err(error) => {
-                supervisor.stop().await;
+                stack.stop().await;
                 // Its traceback is in the log.
                 Err(error.into())
             }
@@ -93,7 +77,7 @@ impl Offline {
     /// The key of the project that `asked` means: a key, or the id in a key. Without it the only
     /// project that was trained, else none in particular.
     pub(super) async fn project_key(&self, asked: Option<&str>) -> Result<String> {
-        let (_, versions) = self.serving.imported().await?;
+        let (_, versions) = self.stack.serving.imported().await?;
         let trained = tokio::task::spawn_blocking(move || versions.projects()).await?;
         match asked {
             Some(key) if key.contains('.') => Ok(key.to_owned()),
@@ -132,7 +116,7 @@ impl Offline {
         let setup =
             Setup { label_config: label_config.clone(), connection, extra_params: Value::Null };
         let request = request("/setup", body);
-        let loaded = self.serving.setup(project, setup, request, false, LOAD_TIMEOUT).await;
+        let loaded = self.stack.serving.setup(project, setup, request, false, LOAD_TIMEOUT).await;
         let version = loaded.context("the model cannot be loaded")?;
         Ok(Opened { project: project.to_owned(), label_config, version })
     }
@@ -172,18 +156,17 @@ impl Offline {
             try_fetch: true,
             http: request("/predict", body),
         };
-        self.serving.predict(request).await
+        self.stack.serving.predict(request).await
     }
 
     /// Mistakes in the predictions that were made.
     pub(super) fn mistakes(&self) -> Vec<Mistake> {
-        self.serving.diagnostics().mistakes()
+        self.stack.serving.diagnostics().mistakes()
     }
 
     /// Ends the workers; what models keep is on the disk then.
     pub(super) async fn stop(self) {
-        self.supervisor.stop().await;
-        self.serving.flush_keys().await;
+        self.stack.stop().await;
     }
 }
 

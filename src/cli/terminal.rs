@@ -1,4 +1,6 @@
-//! What `start` shows: the log, and below it the progress of training if somebody is looking.
+//! What commands show on stderr: the log and, in a terminal, the progress of training below it.
+
+mod log_line;
 
 use std::io::IsTerminal;
 use std::sync::{Arc, LazyLock};
@@ -8,6 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
+use self::log_line::TerminalLine;
 use super::log::Unfailing;
 use crate::training::queue::Running;
 use crate::training::report;
@@ -15,7 +18,7 @@ use crate::workers::output::job::JobOutput;
 
 /// Steps of a bar.
 const STEPS: u64 = 1_000;
-const BAR: &str = "{spinner} training {prefix} {bar:30} {elapsed} {wide_msg}";
+const BAR: &str = "{spinner} training project {prefix} {bar:30} {elapsed} {wide_msg}";
 /// How often the clock of a bar moves by itself.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -30,18 +33,29 @@ pub(super) fn init_log(level: &str) {
         _ => "info",
     };
     let filter = EnvFilter::new(format!("warn,label_studio_ml={level},model={level}"));
-    // A second server in one process keeps the first one's log.
-    let _ = tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| Unfailing)
         .log_internal_errors(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
+        .with_ansi(has_colour());
+    // A second server in one process keeps the first one's log.
+    let _ = if is_watched() { log.event_format(TerminalLine).try_init() } else { log.try_init() };
+}
+
+/// Whether stderr is a terminal, so that a person reads it.
+pub(super) fn is_watched() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Whether stderr shows colours: in a terminal, unless NO_COLOR is set (<https://no-color.org>).
+pub(super) fn has_colour() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    is_watched() && !unwanted && std::env::var_os("TERM").is_none_or(|name| name != "dumb")
 }
 
 /// Draws a bar for the job that runs, where stderr is a terminal.
 pub(super) fn show_progress(mut running: watch::Receiver<Option<Arc<Running>>>) {
-    if !std::io::stderr().is_terminal() {
+    if !is_watched() {
         return;
     }
     tokio::spawn(async move {

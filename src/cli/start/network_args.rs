@@ -1,6 +1,5 @@
 //! Options of `start` that concern HTTP: where it listens, whom it lets in, what it bears.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -128,11 +127,6 @@ impl NetworkArgs {
             idle_timeout: timeout(self.idle_timeout),
             write_timeout: timeout(self.write_timeout),
         }
-    }
-
-    /// Whether others than this machine may use the server as they like.
-    pub(super) fn is_open_to_all(&self, bound: IpAddr) -> Result<bool> {
-        Ok(!bound.is_loopback() && self.credentials()?.is_none())
     }
 }
 

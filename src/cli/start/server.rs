@@ -1,29 +1,31 @@
-//! The server as a whole: its parts are put together, run until something asks them to end, and wound
-//! up in order.
+//! The server as a whole: HTTP and training on top of a model's workers, from the first request until
+//! everything has ended in order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use super::{StartArgs, next_steps, seconds};
+use super::{StartArgs, next_steps};
+use crate::cli::model_stack::{ModelStack, StackOptions};
 use crate::cli::signals::Signals;
 use crate::cli::{listen, terminal};
 use crate::http::metrics::{Counts, keep_up};
 use crate::http::router::Front;
 use crate::http::serve::serve;
-use crate::http::state::Parts;
-use crate::serving::keys::Keeper;
-use crate::serving::models::Models;
-use crate::serving::{Serving, prepare};
+use crate::http::state::{HttpOptions, Parts};
+use crate::training::ownership::OwnershipError;
 use crate::training::queue::Queue;
 use crate::training::runner::train;
 use crate::wire::protocol::{Configure, ImportFailure};
 use crate::workers::process::Launch;
-use crate::workers::supervision::{ClassState, Supervisor};
+use crate::workers::supervision::ClassState;
 
 /// Open files that the server needs besides connections: its own, and those of each worker.
 const DESCRIPTORS: u64 = 256;
@@ -33,94 +35,133 @@ pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch)
     let mut signals = Signals::new()?;
     let listener = listen::listen(&args.network.host, args.network.port).await?;
     let address = listener.local_addr()?;
-
     if let Some(because) = &args.workers.workers.because {
         info!("--workers auto: {}, since {because}", args.workers.workers.number);
     }
-    let pool = args.workers.pool();
-    let models = Arc::new(Models::new(args.workers.max_instances.try_into()?));
-    let (class, known) = watch::channel(ClassState::Unknown);
-    let queue = Arc::new(Queue::new(args.training.policy()));
-    let care = args.workers.care();
-    let serving = Arc::new(Serving::new(
-        Arc::clone(&pool),
-        Arc::clone(&models),
-        known.clone(),
-        care.rollout,
-        args.workers.deadlines(),
-    ));
-    let asked_to_stop = Arc::new(AtomicBool::new(false));
-    let app = Arc::new(Parts {
-        serving: Arc::clone(&serving),
-        queue: Arc::clone(&queue),
-        options: Arc::new(
-            args.network.options(configure.model_dir.clone(), args.workers.batch() > 0)?,
-        ),
-        metrics: PrometheusBuilder::new().install_recorder()?,
-        counts: Counts::default(),
-        stopping: Arc::clone(&asked_to_stop),
-    });
-    tokio::spawn(keep_up(app.metrics.clone()));
-    let grace = seconds(args.workers.drain_timeout);
-    let (stop, mut stopping) = watch::channel(false);
-    let ending = Arc::clone(&serving);
-    let http = tokio::spawn(serve(
-        listener,
-        Front::new(app),
-        args.network.connections(
-            DESCRIPTORS + DESCRIPTORS_A_WORKER * u64::from(args.workers.workers.number),
-        ),
-        async move {
-            let _ = stopping.wait_for(|stop| *stop).await;
-        },
-        grace,
-        move || ending.end(),
-    ));
-    next_steps::show(args, address)?;
+    let batching = args.workers.batch() > 0;
+    let options = Arc::new(args.network.options(configure.model_dir.clone(), batching)?);
+    let mut server = RunningServer::start(args, Arc::clone(&options), configure, launch, listener)?;
+    next_steps::show(args, &options, address, &server.stack.serving);
 
-    terminal::show_progress(queue.running());
-    let options = args.training.options();
-    let keeper = Keeper::shared(Arc::clone(&serving), options.in_worker);
-    let (supervisor, fleet) =
-        Supervisor::start(launch, &configure, &keeper, &pool, &prepare(&models), &class, care);
-    serving.set_fleet(fleet);
-    let kept = Arc::clone(&serving);
-    let training = train(queue, serving, launch.clone(), configure, options, stop.subscribe());
-    let mut training = tokio::spawn(training);
-
-    let outcome = tokio::select! {
-        // Its traceback is in the log.
-        failure = import_failure(known) => Err(anyhow!(failure.message.clone())),
-        Ok(Err(error)) = &mut training => Err(error.into()),
-        name = signals.next() => {
-            info!("{name}: stopping; what runs may end within {} s", grace.as_secs_f64());
-            Ok(0)
-        }
-    };
-    asked_to_stop.store(true, Ordering::Relaxed);
-    let _ = stop.send(true);
-    let trained = async {
-        if !training.is_finished() {
-            let _ = training.await;
-        }
-    };
-    let wound_up = async {
-        let _ = tokio::join!(trained, http);
-        supervisor.stop().await;
-        kept.flush_keys().await;
-    };
+    let outcome = server.run_until_asked_to_stop(&mut signals).await;
     tokio::select! {
-        () = wound_up => {}
+        () = server.wind_up() => outcome,
         name = signals.next() => {
             warn!("{name} again: stopping at once");
-            return Ok(130);
+            Ok(130)
         }
     }
-    outcome
 }
 
-/// Resolves if the very first import fails: then nothing was ever served, and the user is still
-/// at the terminal.
+/// Everything that runs until the server ends.
+struct RunningServer {
+    stack: ModelStack,
+    http: JoinHandle<()>,
+    training: JoinHandle<Result<(), OwnershipError>>,
+    /// Tells HTTP and training to end.
+    stop: watch::Sender<bool>,
+    /// What `/readyz` looks at.
+    stopping: Arc<AtomicBool>,
+    /// How long running predictions may take once the server stops.
+    drain_timeout: Duration,
+}
+
+impl RunningServer {
+    fn start(
+        args: &StartArgs,
+        options: Arc<HttpOptions>,
+        configure: Configure,
+        launch: &Launch,
+        listener: TcpListener,
+    ) -> Result<Self> {
+        // Before anything is counted.
+        let metrics = PrometheusBuilder::new().install_recorder()?;
+        let training_options = args.training.options();
+        let stack_options = StackOptions {
+            pool: args.workers.pool(),
+            max_models: args.workers.max_instances.try_into()?,
+            deadlines: args.workers.deadlines(),
+            care: args.workers.care(),
+            fit_in_worker: training_options.in_worker,
+        };
+        let stack = ModelStack::start(stack_options, &configure, launch);
+        let queue = Arc::new(Queue::new(args.training.policy()));
+        let stopping = Arc::new(AtomicBool::new(false));
+        let app = Arc::new(Parts {
+            serving: Arc::clone(&stack.serving),
+            queue: Arc::clone(&queue),
+            options,
+            metrics,
+            counts: Counts::default(),
+            stopping: Arc::clone(&stopping),
+        });
+        tokio::spawn(keep_up(app.metrics.clone()));
+        terminal::show_progress(queue.running());
+
+        let (stop, mut stopped) = watch::channel(false);
+        let drain_timeout = args.workers.drain_timeout();
+        let descriptors =
+            DESCRIPTORS + DESCRIPTORS_A_WORKER * u64::from(args.workers.workers.number);
+        let ending = Arc::clone(&stack.serving);
+        let http = serve(
+            listener,
+            Front::new(app),
+            args.network.connections(descriptors),
+            async move {
+                let _ = stopped.wait_for(|stop| *stop).await;
+            },
+            drain_timeout,
+            move || ending.end(),
+        );
+        let training = train(
+            queue,
+            Arc::clone(&stack.serving),
+            launch.clone(),
+            configure,
+            training_options,
+            stop.subscribe(),
+        );
+        Ok(Self {
+            stack,
+            http: tokio::spawn(http),
+            training: tokio::spawn(training),
+            stop,
+            stopping,
+            drain_timeout,
+        })
+    }
+
+    /// Resolves with the exit status at the first signal, or with the reason why the server cannot go on.
+    async fn run_until_asked_to_stop(&mut self, signals: &mut Signals) -> Result<i32> {
+        tokio::select! {
+            // Its traceback is in the log.
+            failure = import_failure(self.stack.class.clone()) => Err(anyhow!(failure.message.clone())),
+            Ok(Err(error)) = &mut self.training => Err(error.into()),
+            name = signals.next() => {
+                let seconds = self.drain_timeout.as_secs_f64();
+                info!("{name}: stopping; running predictions have {seconds} s to finish");
+                Ok(0)
+            }
+        }
+    }
+
+    /// Ends HTTP and training, then the workers.
+    async fn wind_up(self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        let _ = self.stop.send(true);
+        let trained = async {
+            // Polling a task again that has ended would panic.
+            if !self.training.is_finished() {
+                let _ = self.training.await;
+            }
+        };
+        let _ = tokio::join!(trained, self.http);
+        self.stack.stop().await;
+    }
+}
+
+/// Resolves if the first import fails: nothing has been served then, and the user is still at the
+/// terminal.
 async fn import_failure(mut class: watch::Receiver<ClassState>) -> Arc<ImportFailure> {
     match class.wait_for(|class| !matches!(class, ClassState::Unknown)).await.map(|c| c.clone()) {
         Ok(ClassState::Failed(failure)) => failure,

@@ -74,7 +74,7 @@ pub(super) struct WorkerArgs {
     rollout: RolloutChoice,
     /// Longest time in seconds that running predictions may take when the server stops
     #[arg(long, value_name = "S", default_value_t = 10.0)]
-    pub(super) drain_timeout: f64,
+    drain_timeout: f64,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -127,6 +127,11 @@ impl WorkerArgs {
             abandoned: seconds(self.predict_timeout),
             run: seconds(self.predict_hard_timeout),
         }
+    }
+
+    /// How long running predictions may take when the server stops.
+    pub(super) fn drain_timeout(&self) -> Duration {
+        seconds(self.drain_timeout)
     }
 
     /// How workers are kept.
