@@ -17,6 +17,7 @@ mod start;
 mod task_file;
 mod terminal;
 mod validate;
+mod values;
 
 use std::io::Write;
 
@@ -24,7 +25,7 @@ use clap::{Parser, Subcommand};
 
 use crate::workers::process::Launch;
 
-/// Exit status for what the user can mend: a wrong path, a taken port, a script that fails.
+/// Exit status for what the user can correct: a wrong path, a port in use, a script that fails.
 const USAGE: i32 = 2;
 
 #[derive(Debug, Parser)]
@@ -40,16 +41,16 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a project folder from a model script
+    /// Create a project folder from a model script
     #[command(visible_alias = "create")]
     Init(init::InitArgs),
     /// Start the server for a project folder
     Start(start::StartArgs),
-    /// Predict for a file of tasks, or for a whole project of Label Studio
+    /// Predict for a file of tasks or for a whole project of Label Studio
     Predict(predict::PredictArgs),
-    /// Predict for a file of tasks and check whether Label Studio can show the predictions
+    /// Predict for a file of tasks and check that Label Studio can show the predictions
     Validate(validate::ValidateArgs),
-    /// Find out what keeps a server, Label Studio, or the two together from working
+    /// Find out why a server, Label Studio, or the connection between them does not work
     Doctor(doctor::DoctorArgs),
 }
 
@@ -58,7 +59,7 @@ pub fn run(argv: &[String], launch: &Launch) -> i32 {
     let command = match CommandLine::try_parse_from(argv) {
         Ok(line) => line.command,
         Err(error) => {
-            // The terminal may be gone, which is no reason for another status.
+            // The terminal may be gone, which does not change the status.
             let _ = error.print();
             return error.exit_code();
         }
@@ -87,7 +88,7 @@ fn note(line: &str) {
 
 /// Prints a line for the user.
 fn say(line: &str) {
-    // A closed pipe (`label-studio-ml init … | head`) is no error.
+    // A closed pipe (`label-studio-ml init … | head`) is not an error.
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 

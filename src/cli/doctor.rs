@@ -25,6 +25,7 @@ use self::report::{Group, Report};
 use self::server::Server;
 use super::addresses::Surroundings;
 use super::start::DEFAULT_PORT;
+use super::values::whole;
 use super::{password, terminal};
 use crate::label_studio::LabelStudio;
 use crate::project::find::{self, FindError};
@@ -32,28 +33,17 @@ use crate::wire::protocol::ClassInfo;
 use crate::workers::process::Launch;
 
 #[derive(Debug, Args)]
+#[command(after_help = "`label-studio-ml doctor --help` shows all options.", after_long_help = "")]
 pub(super) struct DoctorArgs {
-    /// Project folder; may be left out where only one can be meant, or none is there
+    /// Project folder [default: this folder, my_ml_backend, or the only project in this folder, if there is one]
     name: Option<String>,
-    /// Folder in which the project folder lies
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    root_dir: PathBuf,
-    /// Address of Label Studio
-    #[arg(long, env = "LABEL_STUDIO_URL", value_name = "URL", hide_env_values = true)]
-    label_studio_url: Option<String>,
-    /// Token of Label Studio: a personal access token or a legacy token
-    #[arg(long, env = "LABEL_STUDIO_API_KEY", value_name = "KEY", hide_env_values = true)]
-    api_key: Option<String>,
-    /// Project in Label Studio whose ML backends, webhooks and files are looked at
-    #[arg(long, value_name = "ID")]
-    project: Option<u64>,
     /// Port of the server
-    #[arg(short, long, env = "PORT", default_value_t = DEFAULT_PORT)]
+    #[arg(short, long, env = "PORT", default_value_t = DEFAULT_PORT, value_parser = whole::<u16>(0..=65_535))]
     port: u16,
-    /// User of the server [default: `$BASIC_AUTH_USER`, `$ML_SERVER_BASIC_AUTH_USER`]
+    /// User name for the server [default: `$BASIC_AUTH_USER`, `$ML_SERVER_BASIC_AUTH_USER`]
     #[arg(long, value_name = "USER")]
     basic_auth_user: Option<String>,
-    /// Password of the server [default: `$BASIC_AUTH_PASS`, `$ML_SERVER_BASIC_AUTH_PASS`]
+    /// Password for the server [default: `$BASIC_AUTH_PASS`, `$ML_SERVER_BASIC_AUTH_PASS`]
     #[arg(long, value_name = "PASSWORD")]
     basic_auth_pass: Option<String>,
     /// Webhook token of the server, which is part of its address
@@ -64,15 +54,27 @@ pub(super) struct DoctorArgs {
         hide_env_values = true
     )]
     webhook_token: Option<String>,
-    /// Folder for trained models, as the server was started with it
-    #[arg(long, env = "MODEL_DIR", value_name = "DIR")]
-    model_dir: Option<PathBuf>,
-    /// Make and complete the webhooks of the project
+    /// Address of Label Studio
+    #[arg(long, env = "LABEL_STUDIO_URL", value_name = "URL", hide_env_values = true)]
+    label_studio_url: Option<String>,
+    /// Access token of Label Studio: a personal access token or a legacy token
+    #[arg(long, env = "LABEL_STUDIO_API_KEY", value_name = "KEY", hide_env_values = true)]
+    api_key: Option<String>,
+    /// Project of Label Studio whose ML backends, webhooks and files are checked
+    #[arg(long, value_name = "ID", value_parser = whole::<u64>(0..=u64::MAX))]
+    project: Option<u64>,
+    /// Create and complete the webhooks of the project
     #[arg(long, requires = "project")]
     fix: bool,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
+    /// Folder for trained models, as given to `start`
+    #[arg(long, env = "MODEL_DIR", value_name = "DIR", hide_short_help = true)]
+    model_dir: Option<PathBuf>,
+    /// Folder in which the project folder is looked for
+    #[arg(long, value_name = "DIR", default_value = ".", hide_short_help = true)]
+    root_dir: PathBuf,
 }
 
 impl DoctorArgs {

@@ -18,14 +18,14 @@ const DEFAULT_SCRIPT: &str = "model.py";
 
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
-    /// Folder to make
+    /// Folder to create
     #[arg(default_value = DEFAULT_NAME)]
     name: String,
-    /// Model script, or script and class: path/to/script.py:ModelClass [default: model.py in this
-    /// folder, else a new model to start from]
+    /// Model script, or script and class: path/to/script.py:ModelClass [default: model.py in this folder, else
+    /// a new model to start from]
     #[arg(long, visible_alias = "from", value_name = "PATH[:CLASS]")]
     script: Option<String>,
-    /// Folder in which the project folder is made
+    /// Folder in which the project folder is created
     #[arg(long, value_name = "DIR", default_value = ".")]
     root_dir: PathBuf,
     /// Write into the folder if it exists; other files in it stay

@@ -14,43 +14,46 @@ use clap::Args;
 use super::offline::{Offline, Opened};
 use super::project_args::ProjectArgs;
 use super::terminal;
+use super::values::whole;
 use crate::workers::process::Launch;
 use batches::Predictor;
 
 #[derive(Debug, Args)]
+#[command(after_help = "`label-studio-ml predict --help` shows all options.", after_long_help = "")]
 pub(super) struct PredictArgs {
-    #[command(flatten)]
-    project_args: ProjectArgs,
-    /// Tasks, as Label Studio imports or exports them: JSON, or one task a line
+    /// File of tasks, as Label Studio imports or exports them: JSON, or one task a line
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// Where the tasks go with their predictions, ready to be imported [default: standard output]
+    /// File for the tasks with their predictions, ready to be imported [default: standard output]
     #[arg(long, value_name = "FILE", requires = "input")]
     output: Option<PathBuf>,
     /// Labelling config for --input [default: `label_config.xml` in the project folder]
     #[arg(long, value_name = "FILE", requires = "input")]
     config: Option<PathBuf>,
-    /// Project of Label Studio: its tasks are fetched, and what is predicted is imported. With --input:
-    /// the project for which the model was trained
+    /// Project of Label Studio whose tasks are fetched and into which the predictions are imported; with
+    /// --input: the project for which the model was trained
     #[arg(long, value_name = "ID")]
     project: Option<String>,
+    /// Address of Label Studio
     #[arg(long, env = "LABEL_STUDIO_URL", value_name = "URL")]
     label_studio_url: Option<String>,
-    /// Access token of Label Studio, of either kind
+    /// Access token of Label Studio: a personal access token or a legacy token
     #[arg(long, env = "LABEL_STUDIO_API_KEY", value_name = "TOKEN", hide_env_values = true)]
     api_key: Option<String>,
-    /// Tasks that the model gets at a time
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    batch_size: u32,
-    /// Processes that predict
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Number of tasks in one call of `predict`
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = whole::<usize>(1..=100_000))]
+    batch_size: usize,
+    /// Number of processes that predict
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u16>(1..=256))]
     workers: u16,
-    /// Batches that one process predicts at a time
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Number of batches that one process predicts at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u16>(1..=256), hide_short_help = true)]
     threads: u16,
     /// Leave out predictions that Label Studio would drop or hide, and count them as failed
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    project_args: ProjectArgs,
 }
 
 /// How many tasks were predicted, and how many not.
@@ -87,7 +90,7 @@ impl PredictArgs {
         Ok(Predictor {
             offline: Arc::clone(offline),
             opened: Arc::new(opened),
-            batch_size: self.batch_size.try_into()?,
+            batch_size: self.batch_size,
             strict: self.strict,
         })
     }

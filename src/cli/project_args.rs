@@ -13,24 +13,29 @@ use crate::wire::protocol::{ClassSource, Configure, WorkerRole};
 
 #[derive(Debug, Args)]
 pub(super) struct ProjectArgs {
-    /// Project folder; may be left out where only one can be meant
+    /// Project folder [default: this folder, my_ml_backend, or the only project in this folder]
     pub(super) name: Option<String>,
-    /// Folder in which the project folder lies
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub(super) root_dir: PathBuf,
     /// Keyword arguments for the model class
     #[arg(long = "with", visible_alias = "kwargs", value_name = "KEY=VALUE", num_args = 1.., action = ArgAction::Append)]
     with: Vec<String>,
-    /// Level of the log and of user code's root logger [default: INFO for start, else ERROR]
-    #[arg(long, env = "LOG_LEVEL", ignore_case = true,
-          value_parser = PossibleValuesParser::new(["DEBUG", "INFO", "WARNING", "ERROR"]))]
-    pub(super) log_level: Option<String>,
     /// Folder for trained models [default: the project for API v1, the working folder for API v2]
     #[arg(long, env = "MODEL_DIR", value_name = "DIR")]
     model_dir: Option<PathBuf>,
-    /// Hosts that files of tasks may come from, beside Label Studio: names, *.example.com, addresses,
-    /// networks, each with :PORT if need be, or * [default: all but this machine and cloud metadata]
-    #[arg(long, env = "LABEL_STUDIO_ML_ALLOW_HOSTS", value_name = "HOST[,HOST...]")]
+    /// Level of the log and of user code's root logger [default: INFO for start, else ERROR]
+    #[arg(long, value_name = "LEVEL", env = "LOG_LEVEL", ignore_case = true,
+          value_parser = PossibleValuesParser::new(["DEBUG", "INFO", "WARNING", "ERROR"]))]
+    pub(super) log_level: Option<String>,
+    /// Folder in which the project folder is looked for
+    #[arg(long, value_name = "DIR", default_value = ".", hide_short_help = true)]
+    pub(super) root_dir: PathBuf,
+    /// Hosts that files of tasks may come from, besides Label Studio: names, *.example.com, addresses,
+    /// networks, each with an optional :PORT, or * [default: all but this machine and cloud metadata]
+    #[arg(
+        long,
+        env = "LABEL_STUDIO_ML_ALLOW_HOSTS",
+        value_name = "HOST[,HOST...]",
+        hide_short_help = true
+    )]
     allow_hosts: Option<String>,
 }
 

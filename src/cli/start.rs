@@ -1,12 +1,14 @@
 //! `label-studio-ml start`: the server, from the command line to its end.
 
 mod descriptors;
+mod http_limit_args;
 mod network_args;
 mod next_steps;
 mod server;
 mod training_args;
+mod waiting_args;
 mod worker_args;
-mod workers;
+mod worker_count;
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -15,33 +17,46 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 
+use http_limit_args::HttpLimitArgs;
 pub(super) use network_args::DEFAULT_PORT;
 use network_args::NetworkArgs;
 use training_args::TrainingArgs;
-use worker_args::WorkerArgs;
+use waiting_args::WaitingArgs;
+use worker_args::{ReplacingArgs, WorkerArgs};
 
 use super::project_args::ProjectArgs;
 use super::terminal;
 use crate::wire::protocol::Configure;
 use crate::workers::process::Launch;
 
+/// Heading of options about what answers say.
+const ANSWERS: &str = "Answers";
+
+/// In the order in which `--help` shows them: what most users need comes first.
 #[derive(Debug, Args)]
+#[command(after_help = "`label-studio-ml start --help` shows all options.", after_long_help = "")]
 pub(super) struct StartArgs {
-    #[command(flatten)]
-    project: ProjectArgs,
-    /// Serve in this process, one request at a time, for `breakpoint()`; log everything, and begin anew
-    /// when a file of the project changes
+    /// Serve in this process, one request at a time, for `breakpoint()`; log everything, and restart when a
+    /// file of the project changes
     #[arg(short, long)]
     debug: bool,
-    /// Construct the model class once before serving, and stop if that fails
+    /// Construct the model class once before serving, and exit if that fails
     #[arg(long)]
     check: bool,
+    #[command(flatten)]
+    project: ProjectArgs,
     #[command(flatten)]
     network: NetworkArgs,
     #[command(flatten)]
     workers: WorkerArgs,
     #[command(flatten)]
     training: TrainingArgs,
+    #[command(flatten)]
+    waiting: WaitingArgs,
+    #[command(flatten)]
+    replacing: ReplacingArgs,
+    #[command(flatten)]
+    http_limits: HttpLimitArgs,
 }
 
 pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
@@ -122,9 +137,4 @@ fn configure(args: &StartArgs, project: &Path, log_level: Option<String>) -> Res
         max_batch_size: args.workers.batch(),
         ..args.project.configure(project, args.workers.threads())?
     })
-}
-
-/// Seconds of the command line, within what a clock can count.
-fn seconds(given: f64) -> Duration {
-    Duration::try_from_secs_f64(given.clamp(0.0, 86_400.0)).unwrap_or_default()
 }

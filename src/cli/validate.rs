@@ -26,18 +26,22 @@ const WIDTH: u16 = 120;
 const LONGEST_VALUE: usize = 60;
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "`label-studio-ml validate --help` shows all options.",
+    after_long_help = ""
+)]
 pub(super) struct ValidateArgs {
-    #[command(flatten)]
-    project_args: ProjectArgs,
-    /// Tasks to predict for: JSON, or one task a line
+    /// File of tasks to predict for: JSON, or one task a line
     #[arg(long, value_name = "FILE")]
     task: PathBuf,
     /// Labelling config [default: `label_config.xml` in the project folder]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Project for which the model was trained [default: the only one that was]
+    /// Project for which the model was trained [default: the only one]
     #[arg(long, value_name = "ID")]
     project: Option<String>,
+    #[command(flatten)]
+    project_args: ProjectArgs,
 }
 
 pub(super) fn run(args: &ValidateArgs, launch: &Launch) -> Result<i32> {

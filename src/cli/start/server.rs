@@ -38,8 +38,12 @@ pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch)
     if let Some(because) = &args.workers.workers.because {
         info!("--workers auto: {}, since {because}", args.workers.workers.number);
     }
-    let batching = args.workers.batch() > 0;
-    let options = Arc::new(args.network.options(configure.model_dir.clone(), batching)?);
+    let options = Arc::new(args.network.options(
+        configure.model_dir.clone(),
+        args.workers.batch() > 0,
+        args.http_limits.body()?,
+        args.waiting.setup_timeout,
+    )?);
     let mut server = RunningServer::start(args, Arc::clone(&options), configure, launch, listener)?;
     next_steps::show(args, &options, address, &server.stack.serving);
 
@@ -78,10 +82,10 @@ impl RunningServer {
         let metrics = PrometheusBuilder::new().install_recorder()?;
         let training_options = args.training.options();
         let stack_options = StackOptions {
-            pool: args.workers.pool(),
-            max_models: args.workers.max_instances.try_into()?,
-            deadlines: args.workers.deadlines(),
-            care: args.workers.care(),
+            pool: args.workers.pool(args.waiting.bounds()),
+            max_models: args.workers.max_instances,
+            deadlines: args.waiting.deadlines(),
+            care: args.workers.care(&args.replacing),
             fit_in_worker: training_options.in_worker,
         };
         let stack = ModelStack::start(stack_options, &configure, launch);
@@ -99,14 +103,14 @@ impl RunningServer {
         terminal::show_progress(queue.running());
 
         let (stop, mut stopped) = watch::channel(false);
-        let drain_timeout = args.workers.drain_timeout();
+        let drain_timeout = args.waiting.drain_timeout;
         let descriptors =
             DESCRIPTORS + DESCRIPTORS_A_WORKER * u64::from(args.workers.workers.number);
         let ending = Arc::clone(&stack.serving);
         let http = serve(
             listener,
             Front::new(app),
-            args.network.connections(descriptors),
+            args.http_limits.connections(descriptors),
             async move {
                 let _ = stopped.wait_for(|stop| *stop).await;
             },

@@ -1,38 +1,40 @@
-//! Options of `start` that concern training: where it runs, what waits, what is kept.
+//! Options of `start` that concern training: what is kept, which events are trained, where `fit` runs.
+
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::seconds;
+use crate::cli::values::{seconds, whole};
 use crate::store::jobs::enqueue::Policy;
 use crate::training::runner::TrainingOptions;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Training")]
 pub(super) struct TrainingArgs {
-    /// What becomes of webhook events while others of their project wait: `latest` trains once with
-    /// the newest, `all` on each in order [default: latest for API v1, all for API v2]
-    #[arg(long, value_enum)]
+    /// Number of versions to keep for each project [default: all]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(1..=u32::MAX.into()))]
+    keep_versions: Option<usize>,
+    /// Which webhook events are trained where several of a project wait: `latest` trains once, with the newest,
+    /// `all` with each in order [default: latest for API v1, all for API v2]
+    #[arg(long, value_enum, hide_short_help = true)]
     training_queue: Option<TrainingQueue>,
-    /// Versions of each project that are kept [default: all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    keep_versions: Option<u32>,
-    /// How long in seconds the training worker stays for the next job
-    #[arg(long, value_name = "S", default_value_t = 30.0)]
-    train_linger: f64,
-    /// Niceness of training, 0 to 19; `idle`: it computes while no other process wants to
-    #[arg(long, value_name = "N", default_value = "idle", value_parser = niceness)]
-    train_nice: Niceness,
-    /// Where fit runs: in a process of its own, or inside the worker that predicts, for models that
-    /// keep everything in memory (needs --workers 1)
-    #[arg(long, value_enum, default_value_t = FitIn::Process)]
+    /// Where `fit` runs: in a process of its own, or in the worker that predicts, for models that keep
+    /// everything in memory (needs --workers 1)
+    #[arg(long, value_enum, default_value_t = FitIn::Process, hide_short_help = true)]
     fit_in: FitIn,
-    /// Longest time in seconds that training may go on when the server stops; then it goes back to the
-    /// queue, and is done again after the next start
-    #[arg(long, value_name = "S", default_value_t = 0.0)]
-    train_drain_timeout: f64,
-    /// How long in seconds to wait for another server to let go of the model folder
-    #[arg(long, value_name = "S", default_value_t = 60.0)]
-    lock_wait: f64,
+    /// Niceness of the training process, 0 to 19; `idle`: it runs only when the CPU is otherwise idle
+    #[arg(long, value_name = "N", default_value = "idle", value_parser = niceness, hide_short_help = true)]
+    train_nice: Niceness,
+    /// Seconds that the training process waits for the next job before it ends
+    #[arg(long, value_name = "S", default_value = "30", value_parser = seconds, hide_short_help = true)]
+    train_linger: Duration,
+    /// Seconds that a training may continue when the server stops; then the job goes back to the queue and
+    /// starts over after the next start
+    #[arg(long, value_name = "S", default_value = "0", value_parser = seconds, hide_short_help = true)]
+    train_drain_timeout: Duration,
+    /// Seconds to wait for another server to release the model folder
+    #[arg(long, value_name = "S", default_value = "60", value_parser = seconds, hide_short_help = true)]
+    lock_wait: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +47,7 @@ fn niceness(given: &str) -> Result<Niceness, String> {
     match given.parse() {
         _ if given == "idle" => Ok(Niceness::Idle),
         Ok(nice @ 0..=19) => Ok(Niceness::Of(nice)),
-        _ => Err("must be a number from 0 to 19, or `idle`".into()),
+        _ => Err("must be a whole number from 0 to 19, or idle".into()),
     }
 }
 
@@ -67,7 +69,7 @@ impl TrainingArgs {
         self.fit_in == FitIn::Worker
     }
 
-    /// How nice training is; none where it takes what is left.
+    /// Niceness of training; none where it runs only on idle processors.
     pub(super) fn niceness(&self) -> Option<i32> {
         match self.train_nice {
             Niceness::Idle => None,
@@ -75,7 +77,7 @@ impl TrainingArgs {
         }
     }
 
-    /// What becomes of events that wait; none where the API of the class decides.
+    /// Which waiting events are trained; none where the API version of the class decides.
     pub(super) fn policy(&self) -> Option<Policy> {
         self.training_queue.map(|chosen| match chosen {
             TrainingQueue::Latest => Policy::Latest,
@@ -85,10 +87,10 @@ impl TrainingArgs {
 
     pub(super) fn options(&self) -> TrainingOptions {
         TrainingOptions {
-            lock_wait: seconds(self.lock_wait),
-            linger: seconds(self.train_linger),
-            drain: seconds(self.train_drain_timeout),
-            keep_versions: self.keep_versions.and_then(|keep| usize::try_from(keep).ok()),
+            lock_wait: self.lock_wait,
+            linger: self.train_linger,
+            drain: self.train_drain_timeout,
+            keep_versions: self.keep_versions,
             in_worker: self.is_in_worker(),
         }
     }

@@ -1,0 +1,71 @@
+//! Parsers for the values of options. Their errors say what is expected, as in "must be a whole number from 1
+//! to 256".
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// A day: what a clock can count without trouble, and longer than anybody waits.
+const LONGEST: f64 = 86_400.0;
+
+/// A parser for whole numbers within `range`.
+pub(super) fn whole<T: TryFrom<u64>>(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| match range.end() {
+            most if *most < u32::MAX.into() => {
+                format!("must be a whole number from {} to {most}", range.start())
+            }
+            _ => format!("must be a whole number, {} or more", range.start()),
+        })
+    }
+}
+
+/// Any number of seconds, at most a day.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds >= 0.0 => {
+            Ok(Duration::try_from_secs_f64(seconds.min(LONGEST)).unwrap_or_default())
+        }
+        _ => Err("must be a number of seconds, 0 or more".into()),
+    }
+}
+
+pub(super) fn positive_seconds(text: &str) -> Result<Duration, String> {
+    match seconds(text) {
+        Ok(time) if time > Duration::ZERO => Ok(time),
+        _ => Err("must be a number of seconds, more than 0".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_is_refused_is_told_which_are_taken() {
+        let (port, many) = (whole::<u16>(0..=65_535), whole::<u64>(1..=u64::MAX));
+        assert_eq!(port("9090"), Ok(9090));
+        for wrong in ["abc", "65536", "-1", "1.5", ""] {
+            assert_eq!(
+                port(wrong).unwrap_err(),
+                "must be a whole number from 0 to 65535",
+                "{wrong}"
+            );
+        }
+        assert_eq!(many("18446744073709551615"), Ok(u64::MAX));
+        assert_eq!(many("0").unwrap_err(), "must be a whole number, 1 or more");
+    }
+
+    #[test]
+    fn seconds_may_have_a_fraction_and_are_bounded() {
+        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
+        assert_eq!(seconds("inf"), Ok(Duration::from_secs(86_400)));
+        for wrong in ["-1", "soon", "nan", ""] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+        assert!(positive_seconds("0").is_err() && seconds("0").is_ok());
+        assert!(positive_seconds("soon").unwrap_err().contains("more than 0"));
+    }
+}
