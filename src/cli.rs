@@ -45,7 +45,7 @@ enum Command {
     #[command(visible_alias = "create")]
     Init(init::InitArgs),
     /// Start the server for a project folder
-    Start(start::StartArgs),
+    Start(Box<start::StartArgs>),
     /// Predict for a file of tasks or for a whole project of Label Studio
     Predict(predict::PredictArgs),
     /// Predict for a file of tasks and check that Label Studio can show the predictions

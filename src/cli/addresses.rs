@@ -1,4 +1,4 @@
-//! Under which addresses Label Studio reaches a server of this machine.
+//! The addresses under which Label Studio reaches a server on this machine.
 //!
 //! In: the address that the server listens on, and the network interfaces. Out: addresses to paste into
 //! Label Studio, each with the place that Label Studio must be in for it.
@@ -38,7 +38,7 @@ pub(super) struct Surroundings {
 
 impl Surroundings {
     pub(super) fn look() -> Self {
-        // A system that tells nothing about its interfaces leaves the addresses of loopback.
+        // Where the system does not list its interfaces, the loopback addresses remain.
         let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
         let mut interfaces: Vec<_> =
             interfaces.into_iter().map(|found| (found.name.clone(), found.ip())).collect();
@@ -52,7 +52,7 @@ impl Surroundings {
     }
 
     /// Addresses to paste for a server that listens on `bound`, the likeliest first. `token`: the part of
-    /// them that stands for a password at the webhook.
+    /// them that replaces a password at the webhook.
     pub(super) fn to_paste(&self, bound: IpAddr, port: u16, token: Option<&str>) -> Vec<Address> {
         let path = token.map(|token| format!("/{token}")).unwrap_or_default();
         let address =
@@ -78,24 +78,23 @@ impl Surroundings {
         all
     }
 
-    /// What else there is to know about these addresses.
+    /// What else the user should know about these addresses.
     pub(super) fn note(&self, bound: IpAddr, port: u16) -> Option<String> {
         if bound.is_loopback() {
             return Some(
-                "the server listens to this machine alone; with --host 0.0.0.0 it lets other machines and \
-                 containers in"
+                "only this machine can reach the server; --host 0.0.0.0 admits other machines and containers"
                     .into(),
             );
         }
         self.in_container.then(|| {
             format!(
-                "this is a container: the others of its network reach it under the name of its service, those \
-                 outside only if the port is published (-p {port}:{port})"
+                "this is a container: other containers of its network reach it by the name of its service, \
+                 everything else only if the port is published (-p {port}:{port})"
             )
         })
     }
 
-    /// Addresses that other machines may reach: IPv4, or IPv6 where there is nothing else.
+    /// Addresses that other machines may reach: IPv4, or IPv6 if there is no other.
     fn outward(&self) -> Vec<IpAddr> {
         let outward = |(name, ip): &(String, IpAddr)| {
             !ip.is_loopback()
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_listen_is_not_named() {
+    fn only_addresses_that_the_server_listens_on_are_named() {
         assert_eq!(pasted("127.0.0.1", false), "http://localhost:9090 (on this machine)");
         assert_eq!(pasted("192.168.1.5", false), "http://192.168.1.5:9090 (on another machine)");
         assert_eq!(pasted("2001:db8::5", false), "http://[2001:db8::5]:9090 (on another machine)");

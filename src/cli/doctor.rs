@@ -1,6 +1,7 @@
-//! `label-studio-ml doctor`: what keeps a server, Label Studio, or the two together from working.
+//! `label-studio-ml doctor`: finds out why a server, Label Studio, or the connection between them does not
+//! work.
 //!
-//! Each file below checks one concern, in the order in which things have to work. Nothing is changed, but
+//! Each file below checks one concern, in the order in which things have to work. Nothing is changed, except
 //! webhooks with `--fix`.
 
 mod backends;
@@ -21,8 +22,8 @@ use clap::Args;
 use reqwest::Url;
 
 use self::probe::Prober;
-use self::report::{Group, Report};
-use self::server::Server;
+use self::report::{CheckGroup, DoctorReport};
+use self::server::ServerAtPort;
 use super::addresses::Surroundings;
 use super::start::DEFAULT_PORT;
 use super::values::whole;
@@ -32,40 +33,15 @@ use crate::project::find::{self, FindError};
 use crate::wire::protocol::ClassInfo;
 use crate::workers::process::Launch;
 
+/// Headings of options.
+const SERVER: &str = "Server";
+const LABEL_STUDIO: &str = "Label Studio";
+
 #[derive(Debug, Args)]
 #[command(after_help = "`label-studio-ml doctor --help` shows all options.", after_long_help = "")]
 pub(super) struct DoctorArgs {
-    /// Project folder [default: this folder, my_ml_backend, or the only project in this folder, if there is one]
+    /// Project folder [default: this folder, `my_ml_backend`, or the only project in this folder, if there is one]
     name: Option<String>,
-    /// Port of the server
-    #[arg(short, long, env = "PORT", default_value_t = DEFAULT_PORT, value_parser = whole::<u16>(0..=65_535))]
-    port: u16,
-    /// User name for the server [default: `$BASIC_AUTH_USER`, `$ML_SERVER_BASIC_AUTH_USER`]
-    #[arg(long, value_name = "USER")]
-    basic_auth_user: Option<String>,
-    /// Password for the server [default: `$BASIC_AUTH_PASS`, `$ML_SERVER_BASIC_AUTH_PASS`]
-    #[arg(long, value_name = "PASSWORD")]
-    basic_auth_pass: Option<String>,
-    /// Webhook token of the server, which is part of its address
-    #[arg(
-        long,
-        value_name = "TOKEN",
-        env = "LABEL_STUDIO_ML_WEBHOOK_TOKEN",
-        hide_env_values = true
-    )]
-    webhook_token: Option<String>,
-    /// Address of Label Studio
-    #[arg(long, env = "LABEL_STUDIO_URL", value_name = "URL", hide_env_values = true)]
-    label_studio_url: Option<String>,
-    /// Access token of Label Studio: a personal access token or a legacy token
-    #[arg(long, env = "LABEL_STUDIO_API_KEY", value_name = "KEY", hide_env_values = true)]
-    api_key: Option<String>,
-    /// Project of Label Studio whose ML backends, webhooks and files are checked
-    #[arg(long, value_name = "ID", value_parser = whole::<u64>(0..=u64::MAX))]
-    project: Option<u64>,
-    /// Create and complete the webhooks of the project
-    #[arg(long, requires = "project")]
-    fix: bool,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -75,6 +51,36 @@ pub(super) struct DoctorArgs {
     /// Folder in which the project folder is looked for
     #[arg(long, value_name = "DIR", default_value = ".", hide_short_help = true)]
     root_dir: PathBuf,
+    /// Port of the server
+    #[arg(short, long, env = "PORT", default_value_t = DEFAULT_PORT, value_parser = whole::<u16>(0..=65_535), help_heading = SERVER)]
+    port: u16,
+    /// User name for the server [default: `$BASIC_AUTH_USER`, `$ML_SERVER_BASIC_AUTH_USER`]
+    #[arg(long, value_name = "USER", help_heading = SERVER)]
+    basic_auth_user: Option<String>,
+    /// Password for the server [default: `$BASIC_AUTH_PASS`, `$ML_SERVER_BASIC_AUTH_PASS`]
+    #[arg(long, value_name = "PASSWORD", help_heading = SERVER)]
+    basic_auth_pass: Option<String>,
+    /// Webhook token of the server, which is part of its address
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "LABEL_STUDIO_ML_WEBHOOK_TOKEN",
+        hide_env_values = true,
+        help_heading = SERVER
+    )]
+    webhook_token: Option<String>,
+    /// Address of Label Studio
+    #[arg(long, env = "LABEL_STUDIO_URL", value_name = "URL", hide_env_values = true, help_heading = LABEL_STUDIO)]
+    label_studio_url: Option<String>,
+    /// Access token of Label Studio: a personal access token or a legacy token
+    #[arg(long, env = "LABEL_STUDIO_API_KEY", value_name = "KEY", hide_env_values = true, help_heading = LABEL_STUDIO)]
+    api_key: Option<String>,
+    /// Project of Label Studio whose ML backends, webhooks and files are checked
+    #[arg(long, value_name = "ID", value_parser = whole::<u64>(0..=u64::MAX), help_heading = LABEL_STUDIO)]
+    project: Option<u64>,
+    /// Create and complete the webhooks of the project
+    #[arg(long, requires = "project", help_heading = LABEL_STUDIO)]
+    fix: bool,
 }
 
 impl DoctorArgs {
@@ -93,7 +99,7 @@ impl DoctorArgs {
 
 pub(super) fn run(args: &DoctorArgs, launch: &Launch) -> Result<i32> {
     terminal::init_log("ERROR");
-    // Compose files pass on empty what nobody set.
+    // Compose files pass variables that nobody set as empty strings.
     if args.project.is_some() && (args.url().is_none() || args.key().is_none()) {
         bail!(
             "--project needs --label-studio-url and --api-key, or LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"
@@ -101,7 +107,7 @@ pub(super) fn run(args: &DoctorArgs, launch: &Launch) -> Result<i32> {
     }
     let folder = match find::project(&args.root_dir, args.name.as_deref()) {
         Ok(folder) => Ok(folder),
-        // It was named, so it is wanted.
+        // A folder that the user names must exist.
         Err(error) if args.name.is_some() => return Err(error.into()),
         Err(error) => Err(error),
     };
@@ -111,7 +117,7 @@ pub(super) fn run(args: &DoctorArgs, launch: &Launch) -> Result<i32> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let doctor = Doctor { args, launch, prober, surroundings: Surroundings::look() };
     let report = runtime.block_on(doctor.examine(folder));
-    // A name that is still being looked up must not hold up the end.
+    // A name that is still being looked up must not delay the end.
     runtime.shutdown_background();
     report.close().context("the report")
 }
@@ -124,13 +130,13 @@ struct Doctor<'a> {
 }
 
 impl Doctor<'_> {
-    async fn examine(&self, folder: Result<PathBuf, FindError>) -> Report {
-        let mut report = Report::new(self.args.json);
+    async fn examine(&self, folder: Result<PathBuf, FindError>) -> DoctorReport {
+        let mut report = DoctorReport::new(self.args.json);
         let requirements = folder.as_ref().map(|folder| folder.join("requirements.txt"));
         let requirements = requirements.ok().filter(|file| file.is_file());
         report.add(package::check(self.launch, requirements.as_deref()).await);
 
-        let mut found = Group::new(format!("Server at port {}", self.args.port));
+        let mut found = CheckGroup::new(format!("Server at port {}", self.args.port));
         let start = start_command(folder.as_deref().ok());
         let server = server::check(
             &mut found,
@@ -144,8 +150,9 @@ impl Doctor<'_> {
         report.add(found);
 
         let here = self.is_label_studio_here().await;
-        let mut addresses =
-            Group::new("Addresses to paste into Label Studio (Settings → Model → Connect model)");
+        let mut addresses = CheckGroup::new(
+            "Addresses to paste into Label Studio (Settings → Model → Connect model)",
+        );
         let (prober, surroundings) = (&self.prober, &self.surroundings);
         server::check_addresses(&mut addresses, prober, surroundings, &server, here).await;
         report.add(addresses);
@@ -155,22 +162,22 @@ impl Doctor<'_> {
 
     async fn check_project(
         &self,
-        report: &mut Report,
+        report: &mut DoctorReport,
         folder: Result<PathBuf, FindError>,
-        server: &Server,
-        found: &mut Group,
+        server: &ServerAtPort,
+        found: &mut CheckGroup,
     ) -> Option<ClassInfo> {
         let folder = match folder {
             Ok(folder) => folder,
             Err(FindError::None(_)) => return None,
             Err(several) => {
-                let mut group = Group::new("Project folder");
+                let mut group = CheckGroup::new("Project folder");
                 group.warning(several.to_string(), "name the folder: label-studio-ml doctor NAME");
                 report.add(group);
                 return None;
             }
         };
-        let mut group = Group::new(format!("Project folder {}", folder.display()));
+        let mut group = CheckGroup::new(format!("Project folder {}", folder.display()));
         let model_dir = self.args.model_dir.as_deref();
         let class = project::check_script(&mut group, &folder, model_dir, self.launch).await;
         if let Some(class) = &class {
@@ -182,8 +189,8 @@ impl Doctor<'_> {
                 && *other != class.class
             {
                 found.warning(
-                    format!("it serves {other}, and the project folder holds {}", class.class),
-                    "name the project that it was started with, or ask for another --port",
+                    format!("it serves {other}, but the project folder contains {}", class.class),
+                    "give the project folder that it was started with, or another --port",
                 );
             }
         }
@@ -193,14 +200,14 @@ impl Doctor<'_> {
 
     async fn check_label_studio(
         &self,
-        report: &mut Report,
-        server: &Server,
+        report: &mut DoctorReport,
+        server: &ServerAtPort,
         class: Option<&ClassInfo>,
     ) {
-        let mut group = Group::new("Label Studio");
+        let mut group = CheckGroup::new("Label Studio");
         let Some(url) = self.args.url() else {
             group.warning(
-                "not asked: its address is not known",
+                "not checked: its address is unknown",
                 "give --label-studio-url and --api-key, or LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY",
             );
             report.add(group);
@@ -209,8 +216,8 @@ impl Doctor<'_> {
         let studio = studio::connect(&mut group, url, self.args.key()).await;
         if studio.is_some() && self.args.project.is_none() {
             group.warning(
-                "no project was looked at",
-                "give --project ID to have its ML backends, webhooks and files checked",
+                "no project was checked",
+                "give --project ID to check its ML backends, webhooks and files",
             );
         }
         report.add(group);
@@ -221,13 +228,13 @@ impl Doctor<'_> {
 
     async fn check_in_label_studio(
         &self,
-        report: &mut Report,
+        report: &mut DoctorReport,
         studio: &LabelStudio,
         id: u64,
-        server: &Server,
+        server: &ServerAtPort,
         class: Option<&ClassInfo>,
     ) {
-        let mut group = Group::new(format!("Project {id} in Label Studio"));
+        let mut group = CheckGroup::new(format!("Project {id} in Label Studio"));
         let Some(project) = studio::project(&mut group, studio, id).await else {
             report.add(group);
             return;
@@ -237,8 +244,8 @@ impl Doctor<'_> {
                 .await;
         report.add(group);
 
-        let mut group = Group::new("Webhooks, which report annotations to the server");
-        let situation = webhooks::Situation {
+        let mut group = CheckGroup::new("Webhooks, which report annotations to the server");
+        let context = webhooks::WebhookContext {
             studio,
             project: id,
             connected: &connected,
@@ -248,15 +255,15 @@ impl Doctor<'_> {
             class,
             fix: self.args.fix,
         };
-        webhooks::check(&mut group, &situation).await;
+        webhooks::check(&mut group, &context).await;
         report.add(group);
 
-        let mut group = Group::new("Files of the first task");
+        let mut group = CheckGroup::new("Files of the first task");
         media::check(&mut group, studio, &project).await;
         report.add(group);
     }
 
-    /// Whether the address of Label Studio is one of this machine; none where it is not known.
+    /// Whether the address of Label Studio is one of this machine; none if it is not known.
     async fn is_label_studio_here(&self) -> Option<bool> {
         let given = self.args.url()?;
         let text = if given.contains("://") { given.to_owned() } else { format!("http://{given}") };

@@ -1,4 +1,4 @@
-//! `label-studio-ml init`: a project folder from a model script.
+//! `label-studio-ml init`: creates a project folder from a model script.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::project::template;
 use crate::wire::protocol::ClassSource;
 use crate::workers::process::Launch;
 
-/// The script of a user who names none.
+/// The script that is used if the user names none.
 const DEFAULT_SCRIPT: &str = "model.py";
 
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ pub(super) struct InitArgs {
 }
 
 pub(super) fn run(args: &InitArgs, launch: &Launch) -> Result<i32> {
-    // Gone when the project is made.
+    // It is deleted once the project folder is there.
     let new = tempfile::tempdir().context("a folder for the new model")?;
     let (script, class) = match &args.script {
         Some(script) => split(script),
@@ -72,17 +72,19 @@ pub(super) fn run(args: &InitArgs, launch: &Launch) -> Result<i32> {
         ));
     }
     let shown = folder.display();
-    if is_new {
-        say(&format!("Your model is {shown}/model.py; change it, and test it with pytest there."));
-    }
     say(&format!(
         "Congratulations! {} ({}) is now an ML backend in {shown}. Start it with:\n\n    label-studio-ml start {shown}\n",
         found.class, found.api
     ));
+    if is_new {
+        say(&format!(
+            "Your model is {shown}/model.py: change it, and test it by running pytest in {shown}."
+        ));
+    }
     Ok(0)
 }
 
-/// Splits `path:Class`. A colon that belongs to the path stays there.
+/// Splits `path:Class`; a colon inside the path stays there.
 fn split(argument: &str) -> (PathBuf, Option<String>) {
     if !Path::new(argument).exists()
         && let Some((path, class)) = argument.rsplit_once(':')

@@ -1,4 +1,4 @@
-//! Looking at a script: it is imported in a process of its own, which ends after it told what is there.
+//! Inspects a script: a process of its own imports it, reports which class it defines, and ends.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::workers::output::job::CurrentJob;
 use crate::workers::process::Launch;
 use crate::workers::start::{StartError, StartedWorker, start_worker};
 
-/// Imports what `source` names, and asks what class is in it. `who` stands in the log for the process.
+/// Imports what `source` names; returns the class in it. `who` names the process in the log.
 pub(super) async fn inspect(
     source: ClassSource,
     init_kwargs: Map<String, Value>,

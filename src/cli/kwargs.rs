@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 
-/// Merges both; the command line wins.
+/// Merges both; the command line takes precedence.
 pub(super) fn gather(project: &Path, pairs: &[String]) -> Result<Map<String, Value>> {
     let mut kwargs = from_config(&project.join("config.json"))?;
     for pair in pairs {
@@ -25,8 +25,8 @@ fn from_config(path: &Path) -> Result<Map<String, Value>> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     match serde_json::from_str(&text) {
         Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => bail!("{} must hold a JSON object", path.display()),
-        Err(error) => bail!("{} is no valid JSON: {error}", path.display()),
+        Ok(_) => bail!("{} must contain a JSON object", path.display()),
+        Err(error) => bail!("{} is not valid JSON: {error}", path.display()),
     }
 }
 
@@ -90,6 +90,6 @@ mod tests {
         assert_eq!(error.to_string(), "--with takes KEY=VALUE, not `a`");
         fs::write(dir.path().join("config.json"), "[1]").unwrap();
         let error = gather(dir.path(), &[]).unwrap_err();
-        assert!(error.to_string().ends_with("config.json must hold a JSON object"));
+        assert!(error.to_string().ends_with("config.json must contain a JSON object"));
     }
 }

@@ -1,4 +1,4 @@
-//! Where the log goes: stderr, by a thread of its own.
+//! Writes the log to stderr, on a thread of its own.
 //!
 //! In: whole lines, from any thread. The program that reads stderr may be slow, or not read at all (`| less`,
 //! a log collector that hangs); then lines are lost and counted, but a thread that logs never waits.
@@ -14,10 +14,10 @@ use super::terminal::{self, BARS};
 
 /// Maximum size of all lines that wait to be written, in bytes; further lines are lost.
 const MOST_WAITING: usize = 4 << 20;
-/// How long the end of a command waits for what is still to be written.
+/// Longest time that a command waits at its end for lines that are still to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-enum Piece {
+enum LogPiece {
     Line(Vec<u8>),
     /// Everything before it has been written.
     Mark(Sender<()>),
@@ -30,13 +30,13 @@ struct Backlog {
 }
 
 struct Log {
-    pieces: Sender<Piece>,
+    pieces: Sender<LogPiece>,
     backlog: Arc<Backlog>,
 }
 
 static LOG: OnceLock<Option<Log>> = OnceLock::new();
 
-/// The log's own way out: a closed pipe, a full disk or a slow reader loses lines, and nothing else.
+/// A writer that never fails and never waits: a closed pipe, a full disk or a slow reader only loses lines.
 pub(super) struct Unfailing;
 
 impl Write for Unfailing {
@@ -59,11 +59,11 @@ pub(super) fn write_block(text: &str) {
     let _ = Unfailing.write(text.as_bytes());
 }
 
-/// Waits until what was logged before is written, but not for ever.
+/// Waits until everything logged before is written, for at most [`LAST_LINES`].
 pub(super) fn flush() {
     if let Some(Some(log)) = LOG.get() {
         let (written, mark) = mpsc::channel();
-        if log.pieces.send(Piece::Mark(written)).is_ok() {
+        if log.pieces.send(LogPiece::Mark(written)).is_ok() {
             let _ = mark.recv_timeout(LAST_LINES);
         }
     }
@@ -86,17 +86,17 @@ impl Log {
     fn take(&self, line: &[u8]) {
         let before = self.backlog.bytes.fetch_add(line.len(), Ordering::Relaxed);
         let fits = before + line.len() <= MOST_WAITING;
-        if !fits || self.pieces.send(Piece::Line(line.to_vec())).is_err() {
+        if !fits || self.pieces.send(LogPiece::Line(line.to_vec())).is_err() {
             self.backlog.bytes.fetch_sub(line.len(), Ordering::Relaxed);
             self.backlog.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-fn write_all(arriving: &Receiver<Piece>, backlog: &Backlog) {
+fn write_all(arriving: &Receiver<LogPiece>, backlog: &Backlog) {
     while let Ok(piece) = arriving.recv() {
         match piece {
-            Piece::Line(line) => {
+            LogPiece::Line(line) => {
                 put(&line);
                 backlog.bytes.fetch_sub(line.len(), Ordering::Relaxed);
                 let lost = backlog.lost.swap(0, Ordering::Relaxed);
@@ -107,14 +107,14 @@ fn write_all(arriving: &Receiver<Piece>, backlog: &Backlog) {
                     .as_bytes());
                 }
             }
-            Piece::Mark(written) => {
+            LogPiece::Mark(written) => {
                 let _ = written.send(());
             }
         }
     }
 }
 
-/// A line of the log goes above the bars.
+/// Writes a line to stderr, above the bars if it is a terminal.
 fn put(line: &[u8]) {
     let write = || {
         let _ = io::stderr().write_all(line);

@@ -1,5 +1,5 @@
-//! A project's model without a server: workers and the serving of predictions, as `start` has them,
-//! for commands that predict and end.
+//! A project's model without a server: the same workers and serving as under `start`, for commands that
+//! predict and end.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl Offline {
         workers: u16,
         launch: &Launch,
     ) -> Result<Self> {
-        // The commands themselves bound what they ask for at a time, and wait for as long as it takes.
+        // The commands themselves bound how much they ask for at a time, and wait as long as it takes.
         let bounds = QueueBounds { total: usize::MAX, per_project: usize::MAX };
         let options = StackOptions {
             pool: Pool::new(workers.into(), WorkerCapacity::of_threads(configure.threads), bounds),
@@ -74,8 +74,8 @@ impl Offline {
         &self.class
     }
 
-    /// The key of the project that `asked` means: a key, or the id in a key. Without it the only
-    /// project that was trained, else none in particular.
+    /// The key of the project that `asked` names by its key or id. If nothing is asked for: the only trained
+    /// project, or an empty key where there is none or several.
     pub(super) async fn project_key(&self, asked: Option<&str>) -> Result<String> {
         let (_, versions) = self.stack.serving.imported().await?;
         let trained = tokio::task::spawn_blocking(move || versions.projects()).await?;
@@ -88,7 +88,7 @@ impl Offline {
                     0 => Ok(id.to_owned()),
                     1 => Ok(same.remove(0)),
                     _ => {
-                        bail!("several projects have the id {id}: name one of {}", same.join(", "))
+                        bail!("several projects have the id {id}: give one of {}", same.join(", "))
                     }
                 }
             }
@@ -121,30 +121,30 @@ impl Offline {
         Ok(Opened { project: project.to_owned(), label_config, version })
     }
 
-    /// Asks for predictions for tasks, which are JSON objects as Label Studio sends them.
+    /// Predicts for tasks, which are JSON objects as Label Studio sends them.
     pub(super) async fn predict(
         &self,
         opened: &Opened,
         tasks: &[&RawValue],
     ) -> Result<Answered, ServingError> {
         #[derive(serde::Serialize)]
-        struct Body<'a> {
+        struct PredictBody<'a> {
             tasks: &'a [&'a RawValue],
             project: &'a str,
             label_config: Option<&'a str>,
-            params: Params,
+            params: PredictParams,
         }
         #[derive(serde::Serialize, Default)]
-        struct Params {
+        struct PredictParams {
             login: Option<String>,
             password: Option<String>,
             context: Option<String>,
         }
-        let body = Body {
+        let body = PredictBody {
             tasks,
             project: &opened.project,
             label_config: opened.label_config.as_deref(),
-            params: Params::default(),
+            params: PredictParams::default(),
         };
         // Writing JSON that was read cannot fail.
         let body = serde_json::to_vec(&body).unwrap_or_default();
@@ -159,12 +159,12 @@ impl Offline {
         self.stack.serving.predict(request).await
     }
 
-    /// Mistakes in the predictions that were made.
+    /// Mistakes in the predictions so far.
     pub(super) fn mistakes(&self) -> Vec<Mistake> {
         self.stack.serving.diagnostics().mistakes()
     }
 
-    /// Ends the workers; what models keep is on the disk then.
+    /// Ends the workers; what models keep is on the disk afterwards.
     pub(super) async fn stop(self) {
         self.stack.stop().await;
     }
@@ -179,8 +179,8 @@ fn request(target: &str, body: Vec<u8>) -> ForwardedRequest {
     }
 }
 
-/// The labelling config of a command line: the file that was named, else `label_config.xml` in the
-/// project folder if there is one.
+/// The labelling config of a command: the given file, else `label_config.xml` in the project folder if
+/// that exists.
 pub(super) fn label_config(named: Option<&Path>, project: &Path) -> Result<Option<String>> {
     let beside = project.join("label_config.xml");
     let path = match named {

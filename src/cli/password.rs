@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-/// Both, from the command line or else from the environment. One alone is a mistake.
+/// Both, from the command line or else from the environment; one without the other is an error.
 pub(super) fn find(user: Option<&str>, password: Option<&str>) -> Result<Option<(String, String)>> {
     let given = |option: Option<&str>, name: &str| {
         let in_environment = || {

@@ -18,6 +18,9 @@ use super::values::whole;
 use crate::workers::process::Launch;
 use batches::Predictor;
 
+/// Heading of options about the way to Label Studio.
+const LABEL_STUDIO: &str = "Label Studio";
+
 #[derive(Debug, Args)]
 #[command(after_help = "`label-studio-ml predict --help` shows all options.", after_long_help = "")]
 pub(super) struct PredictArgs {
@@ -35,10 +38,10 @@ pub(super) struct PredictArgs {
     #[arg(long, value_name = "ID")]
     project: Option<String>,
     /// Address of Label Studio
-    #[arg(long, env = "LABEL_STUDIO_URL", value_name = "URL")]
+    #[arg(long, env = "LABEL_STUDIO_URL", value_name = "URL", help_heading = LABEL_STUDIO)]
     label_studio_url: Option<String>,
     /// Access token of Label Studio: a personal access token or a legacy token
-    #[arg(long, env = "LABEL_STUDIO_API_KEY", value_name = "TOKEN", hide_env_values = true)]
+    #[arg(long, env = "LABEL_STUDIO_API_KEY", value_name = "TOKEN", hide_env_values = true, help_heading = LABEL_STUDIO)]
     api_key: Option<String>,
     /// Number of tasks in one call of `predict`
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = whole::<usize>(1..=100_000))]
@@ -56,7 +59,7 @@ pub(super) struct PredictArgs {
     project_args: ProjectArgs,
 }
 
-/// How many tasks were predicted, and how many not.
+/// How many tasks have predictions now, and how many failed.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Tally {
     predicted: u64,
@@ -71,7 +74,7 @@ pub(super) fn run(args: &PredictArgs, launch: &Launch) -> Result<i32> {
             (Some(input), _) => file::predict(args, input, launch).await,
             (None, Some(project)) => project::predict(args, project, launch).await,
             (None, None) => {
-                bail!("name the tasks with --input FILE, or a project with --project ID")
+                bail!("give a file of tasks with --input FILE, or a project with --project ID")
             }
         }
     });
@@ -86,16 +89,16 @@ impl PredictArgs {
         Ok(Arc::new(Offline::start(&configure, self.workers, launch).await?))
     }
 
-    fn predictor(&self, offline: &Arc<Offline>, opened: Opened) -> Result<Predictor> {
-        Ok(Predictor {
+    fn predictor(&self, offline: &Arc<Offline>, opened: Opened) -> Predictor {
+        Predictor {
             offline: Arc::clone(offline),
             opened: Arc::new(opened),
             batch_size: self.batch_size,
             strict: self.strict,
-        })
+        }
     }
 
-    /// Batches that are predicted at a time.
+    /// Number of batches that are predicted at a time.
     fn at_once(&self) -> usize {
         usize::from(self.workers) * usize::from(self.threads)
     }
@@ -103,7 +106,7 @@ impl PredictArgs {
 
 /// Ends the workers.
 async fn stop(offline: Arc<Offline>) {
-    // Whoever still holds it is done with it, or was given up.
+    // Tasks that still hold it have finished with it or were aborted; workers end with this process.
     if let Some(offline) = Arc::into_inner(offline) {
         offline.stop().await;
     }

@@ -1,5 +1,4 @@
-//! Which project folder is meant, and what its model is made with: the options of every command that
-//! loads a model.
+//! Options of every command that loads a model: the project folder, and how its model is created.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +12,7 @@ use crate::wire::protocol::{ClassSource, Configure, WorkerRole};
 
 #[derive(Debug, Args)]
 pub(super) struct ProjectArgs {
-    /// Project folder [default: this folder, my_ml_backend, or the only project in this folder]
+    /// Project folder [default: this folder, `my_ml_backend`, or the only project in this folder]
     pub(super) name: Option<String>,
     /// Keyword arguments for the model class
     #[arg(long = "with", visible_alias = "kwargs", value_name = "KEY=VALUE", num_args = 1.., action = ArgAction::Append)]
@@ -46,7 +45,7 @@ impl ProjectArgs {
         std::path::absolute(&project).context("the path of the project")
     }
 
-    /// What workers are told that predict with the model of a project folder.
+    /// The configuration of workers that predict with the model of a project folder.
     pub(super) fn configure(&self, project: &Path, threads: usize) -> Result<Configure> {
         let absolute = |path: &PathBuf| std::path::absolute(expand_user(path));
         Ok(Configure {
@@ -66,7 +65,7 @@ impl ProjectArgs {
     }
 }
 
-/// `MODEL_DIR=~/models` in an environment file is not expanded by a shell.
+/// Expands a leading `~`: no shell does that for `MODEL_DIR=~/models` in an environment file.
 pub(super) fn expand_user(path: &Path) -> PathBuf {
     match (path.strip_prefix("~"), std::env::home_dir()) {
         (Ok(rest), Some(home)) => home.join(rest),

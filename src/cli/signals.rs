@@ -1,4 +1,4 @@
-//! The signals that ask the server to end.
+//! The signals that ask a command to end.
 
 use anyhow::Result;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -16,7 +16,7 @@ impl Signals {
         })
     }
 
-    /// Waits for one; returns its name.
+    /// Waits for the next one; returns its name.
     pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",

@@ -1,4 +1,4 @@
-//! `label-studio-ml start`: the server, from the command line to its end.
+//! `label-studio-ml start`: runs the server.
 
 mod descriptors;
 mod http_limit_args;
@@ -66,13 +66,13 @@ pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
     };
     terminal::init_log(log_level.as_deref().unwrap_or("INFO"));
     if args.training.is_in_worker() && args.workers.workers.number != 1 {
-        bail!("--fit-in worker needs --workers 1: several workers would not learn of each other");
+        bail!("--fit-in worker needs --workers 1: workers do not share what they learn");
     }
-    // Before anything is served.
+    // A wrong password or token ends the command before anything is served.
     args.network.credentials()?;
     let has_token = args.network.webhook_token()?.is_some();
     if args.debug && has_token {
-        tracing::warn!("--webhook-token has no effect under --debug");
+        tracing::warn!("--webhook-token has no effect with --debug");
     }
     let project = args.project.folder()?;
     let configure = configure(args, &project, log_level)?;
@@ -84,18 +84,18 @@ pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
         .enable_all()
         .build()?;
     let status = runtime.block_on(server::run(args, configure, launch));
-    // What blocks in the background must not hold up the end.
+    // Blocking work in the background must not delay the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     status
 }
 
-/// Threads that serve: one for four cores. Threads that wake each other for a request cost more than they
-/// save, and one keeps several workers busy.
+/// Number of threads that serve: one per four cores. Threads that wake each other for a request cost more
+/// than they save, and one thread keeps several workers busy.
 fn server_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(4))
 }
 
-/// Becomes a Python process that serves the project; returns why that failed.
+/// Replaces this process by a Python process that serves the project; returns only if that fails.
 fn debug(
     args: &StartArgs,
     project: &Path,

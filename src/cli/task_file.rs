@@ -1,7 +1,7 @@
-//! Files of tasks: what Label Studio imports and exports, and what people write by hand.
+//! Reads files of tasks: those that Label Studio imports and exports, and those written by hand.
 //!
 //! In: JSON (a list of tasks, or one task) or JSON Lines. Out: tasks with an `id`, in order. An object
-//! without `data` is taken for the data of a task, as Label Studio's import does.
+//! without `data` counts as the data of a task, as in Label Studio's import.
 
 use std::path::Path;
 
@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 
 /// One task.
 #[derive(Debug)]
-pub(super) struct Task {
-    /// As it is shown: the id of the task, else its place in the file, from 1 on.
+pub(super) struct FileTask {
+    /// Shown to the user: the id of the task, else its number in the file, from 1.
     pub(super) id: String,
     pub(super) json: Box<RawValue>,
 }
@@ -25,12 +25,12 @@ struct Head<'a> {
     id: Option<&'a RawValue>,
 }
 
-pub(super) fn read(path: &Path) -> Result<Vec<Task>> {
+pub(super) fn read(path: &Path) -> Result<Vec<FileTask>> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     parse(text.trim_start_matches('\u{feff}')).with_context(|| path.display().to_string())
 }
 
-fn parse(text: &str) -> Result<Vec<Task>> {
+fn parse(text: &str) -> Result<Vec<FileTask>> {
     let start = text.trim_start();
     let raw: Vec<Box<RawValue>> = if start.starts_with('[') {
         serde_json::from_str(text)?
@@ -41,30 +41,30 @@ fn parse(text: &str) -> Result<Vec<Task>> {
         bail!("this is neither a JSON list of tasks nor one task a line");
     };
     if raw.is_empty() {
-        bail!("it holds no tasks");
+        bail!("it contains no tasks");
     }
     raw.into_iter().enumerate().map(|(index, raw)| task(index + 1, raw)).collect()
 }
 
-fn task(number: usize, raw: Box<RawValue>) -> Result<Task> {
+fn task(number: usize, raw: Box<RawValue>) -> Result<FileTask> {
     if !raw.get().starts_with('{') {
-        bail!("item {number} is no task: a JSON object is expected");
+        bail!("item {number} is not a task: a JSON object is expected");
     }
     let head: Head<'_> =
         serde_json::from_str(raw.get()).with_context(|| format!("item {number}"))?;
     let json = match (head.data, head.id) {
         (Some(data), _) if !data.get().starts_with('{') => {
-            bail!("item {number}: `data` of a task is a JSON object")
+            bail!("item {number}: `data` of a task must be a JSON object")
         }
         (Some(_), Some(id)) => {
             let id = serde_json::from_str::<String>(id.get()).unwrap_or_else(|_| id.get().into());
-            return Ok(Task { id, json: raw });
+            return Ok(FileTask { id, json: raw });
         }
         // The id goes first; a task always has a member after it.
         (Some(_), None) => format!(r#"{{"id":{number},{}"#, &raw.get()[1..]),
         (None, _) => format!(r#"{{"id":{number},"data":{}}}"#, raw.get()),
     };
-    Ok(Task { id: number.to_string(), json: RawValue::from_string(json)? })
+    Ok(FileTask { id: number.to_string(), json: RawValue::from_string(json)? })
 }
 
 #[cfg(test)]
@@ -95,11 +95,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_task_is_named() {
+    fn what_is_not_a_task_is_named() {
         let failure = |text: &str| format!("{:#}", parse(text).unwrap_err());
-        assert_eq!(failure("[{}, 3]"), "item 2 is no task: a JSON object is expected");
-        assert_eq!(failure(r#"[{"data": "a"}]"#), "item 1: `data` of a task is a JSON object");
-        assert_eq!(failure("[]"), "it holds no tasks");
+        assert_eq!(failure("[{}, 3]"), "item 2 is not a task: a JSON object is expected");
+        assert_eq!(failure(r#"[{"data": "a"}]"#), "item 1: `data` of a task must be a JSON object");
+        assert_eq!(failure("[]"), "it contains no tasks");
         assert!(failure("text").contains("neither a JSON list of tasks"));
         assert!(failure("[{\"a\": }]").contains("line 1"));
     }

@@ -16,13 +16,13 @@ use crate::training::queue::Running;
 use crate::training::report;
 use crate::workers::output::job::JobOutput;
 
-/// Steps of a bar.
+/// Number of steps of a bar.
 const STEPS: u64 = 1_000;
 const BAR: &str = "{spinner} training project {prefix} {bar:30} {elapsed} {wide_msg}";
-/// How often the clock of a bar moves by itself.
+/// How often the clock of a bar advances without a report.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Log and bars share a terminal: a line of the log goes above the bars.
+/// The log and the bars share a terminal: lines of the log appear above the bars.
 pub(super) static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 pub(super) fn init_log(level: &str) {
@@ -47,13 +47,13 @@ pub(super) fn is_watched() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Whether stderr shows colours: in a terminal, unless NO_COLOR is set (<https://no-color.org>).
+/// Whether stderr shows colours: in a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
 pub(super) fn has_colour() -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     is_watched() && !unwanted && std::env::var_os("TERM").is_none_or(|name| name != "dumb")
 }
 
-/// Draws a bar for the job that runs, where stderr is a terminal.
+/// Shows a bar for the running job if stderr is a terminal.
 pub(super) fn show_progress(mut running: watch::Receiver<Option<Arc<Running>>>) {
     if !is_watched() {
         return;
@@ -81,13 +81,13 @@ pub(super) fn show_progress(mut running: watch::Receiver<Option<Arc<Running>>>) 
     });
 }
 
-/// Resolves when another job runs, or none.
+/// Resolves once another job runs, or none.
 async fn replaced(running: &mut watch::Receiver<Option<Arc<Running>>>, job: &Arc<Running>) {
     let other = |now: &Option<Arc<Running>>| now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, job));
     let _ = running.wait_for(other).await;
 }
 
-/// Moves the bar with every report; never returns.
+/// Advances the bar with every report; never returns.
 async fn follow(output: &JobOutput, bar: &ProgressBar) {
     let mut reports = output.reports();
     loop {

@@ -1,5 +1,5 @@
-//! `label-studio-ml validate`: would Label Studio show what the model predicts? Predictions and
-//! findings as tables, and an exit status for scripts.
+//! `label-studio-ml validate`: checks whether Label Studio would show what the model predicts. Out:
+//! predictions and findings as tables, and an exit status for scripts.
 
 use std::path::PathBuf;
 
@@ -11,19 +11,19 @@ use serde_json::value::RawValue;
 
 use super::offline::{Offline, Opened, label_config};
 use super::project_args::ProjectArgs;
-use super::task_file::{self, Task};
+use super::task_file::{self, FileTask};
 use super::{note, say, terminal};
 use crate::labelling::check::Finding;
 use crate::serving::{Answered, ServingError};
 use crate::wire::protocol::LabelStudioConnection;
 use crate::workers::process::Launch;
 
-/// Exit status where Label Studio would drop or hide something, or the model fails.
+/// Exit status if Label Studio would drop or hide something, or the model fails.
 const FOUND: i32 = 1;
-/// Width of the tables where standard output is no terminal.
+/// Width of the tables if standard output is not a terminal, in columns.
 const WIDTH: u16 = 120;
-/// Characters of a value that are shown.
-const LONGEST_VALUE: usize = 60;
+/// Maximum number of characters of a value that are shown.
+const MAX_VALUE_CHARS: usize = 60;
 
 #[derive(Debug, Args)]
 #[command(
@@ -37,7 +37,7 @@ pub(super) struct ValidateArgs {
     /// Labelling config [default: `label_config.xml` in the project folder]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Project for which the model was trained [default: the only one]
+    /// Project for which the model was trained [default: the only one that was]
     #[arg(long, value_name = "ID")]
     project: Option<String>,
     #[command(flatten)]
@@ -45,7 +45,7 @@ pub(super) struct ValidateArgs {
 }
 
 pub(super) fn run(args: &ValidateArgs, launch: &Launch) -> Result<i32> {
-    // Findings are what the command is about; as a log they would stand there twice.
+    // The command prints the findings itself; the log would repeat them.
     terminal::init_log(args.project_args.log_level.as_deref().unwrap_or("ERROR"));
     let tasks = task_file::read(&args.task)?;
     let folder = args.project_args.folder()?;
@@ -64,7 +64,7 @@ async fn validate(
     offline: &Offline,
     args: &ValidateArgs,
     config: Option<String>,
-    tasks: &[Task],
+    tasks: &[FileTask],
 ) -> Result<i32> {
     let project = offline.project_key(args.project.as_deref()).await?;
     let connection = LabelStudioConnection { hostname: String::new(), access_token: String::new() };
@@ -86,7 +86,7 @@ async fn validate(
     let answer: Value = serde_json::from_slice(&body)?;
     say(&predictions(&answer["results"], tasks).to_string());
     if checked.total == 0 {
-        say("Label Studio can show all of it.");
+        say("Label Studio can show all of these predictions.");
         return Ok(0);
     }
     say(&findings(&checked.findings, tasks).to_string());
@@ -125,8 +125,8 @@ fn table(header: &[&str]) -> Table {
     table
 }
 
-/// One row for each region; a prediction without one has a row of its own.
-fn predictions(results: &Value, tasks: &[Task]) -> Table {
+/// One row per region; a prediction without regions has a row too.
+fn predictions(results: &Value, tasks: &[FileTask]) -> Table {
     let mut table = table(&["task", "from_name → to_name", "type", "value", "score", "version"]);
     for (index, item) in results.as_array().into_iter().flatten().enumerate() {
         let task = tasks.get(index).map_or("?", |task| task.id.as_str());
@@ -159,7 +159,7 @@ fn predictions(results: &Value, tasks: &[Task]) -> Table {
     table
 }
 
-fn findings(findings: &[Finding], tasks: &[Task]) -> Table {
+fn findings(findings: &[Finding], tasks: &[FileTask]) -> Table {
     let mut table = table(&["task", "finding"]);
     for finding in findings {
         let task = finding.item.and_then(|item| tasks.get(item));
@@ -168,7 +168,7 @@ fn findings(findings: &[Finding], tasks: &[Task]) -> Table {
     table
 }
 
-/// A value without quotes, empty if there is none.
+/// A value without quotes; empty for null.
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -193,8 +193,8 @@ fn value(value: &Value) -> String {
 }
 
 fn shortened(text: &str) -> String {
-    if text.chars().count() <= LONGEST_VALUE {
+    if text.chars().count() <= MAX_VALUE_CHARS {
         return text.to_owned();
     }
-    text.chars().take(LONGEST_VALUE).chain(['…']).collect()
+    text.chars().take(MAX_VALUE_CHARS).chain(['…']).collect()
 }

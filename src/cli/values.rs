@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// A day: what a clock can count without trouble, and longer than anybody waits.
+/// Longest time that an option can set, in seconds: a day. Clocks can count more without overflow.
 const LONGEST: f64 = 86_400.0;
 
 /// A parser for whole numbers within `range`.

@@ -120,13 +120,13 @@ def test_a_backend_that_works_has_no_problems(
     api.connect_backend(project, server.url, "counter")
     told = ask(project, server.port)
     assert told.returncode == 0, told.output
-    told.one("ok", "takes the legacy token of ")
+    told.one("ok", "accepts the legacy token of ")
     told.one("ok", f'Label Studio reaches "counter" at {server.url}, which is this server: model')
     told.one("ok", f"the webhook {server.url}/webhook reports annotations")
     assert events_reach(api, project, server)
 
 
-def test_a_mended_webhook_lets_a_server_with_a_password_train(
+def test_a_fixed_webhook_lets_a_server_with_a_password_train(
     api: Api, ask: Ask, project: int, locked: Server
 ) -> None:
     api.connect_backend(
@@ -139,12 +139,12 @@ def test_a_mended_webhook_lets_a_server_with_a_password_train(
     )
     told = ask(project, locked.port, *GIVEN)
     assert told.returncode == 1
-    told.one("problem", "brings no password to a server that wants one")
+    told.one("problem", "sends no password to a server that requires one")
     assert not events_reach(api, project, locked)
 
     told = ask(project, locked.port, *GIVEN, "--fix")
     assert told.returncode == 0, told.output
-    told.one("ok", "mended: the webhook")
+    told.one("ok", "fixed (before: the webhook")
     assert PASSWORD not in told.output
     assert events_reach(api, project, locked)
 
@@ -163,8 +163,8 @@ def test_a_deleted_webhook_is_made_again(api: Api, ask: Ask, project: int, serve
     [row] = api.request("GET", "/api/webhooks/", params={"project": project})
     api.request("DELETE", f"/api/webhooks/{row['id']}/", expect=(204,))
     assert not events_reach(api, project, server)
-    ask(project, server.port).one("problem", "no webhook leads to")
-    ask(project, server.port, "--fix").one("ok", "mended: no webhook leads to")
+    ask(project, server.port).one("problem", "no webhook points to")
+    ask(project, server.port, "--fix").one("ok", "fixed (before: no webhook points to")
     assert events_reach(api, project, server)
 
 
@@ -176,7 +176,9 @@ def test_the_webhook_of_a_deleted_backend_is_told(
     api.connect_backend(project, other, "counter")
     api.request("DELETE", f"/api/ml/{first['id']}", expect=(204,))
     told = ask(project, server.port)
-    stray = told.one("warning", f"the webhook {server.url}/webhook belongs to no ML backend")
+    stray = told.one(
+        "warning", f"the webhook {server.url}/webhook belongs to no connected ML backend"
+    )
     assert "each may train twice" in stray["text"]
 
 
@@ -230,7 +232,7 @@ def test_a_personal_token_is_traded(
     personal = studio.token("personal")
     told = ask(project, server.port, key=personal)
     assert told.returncode == 0, told.output
-    told.one("ok", "takes the personal access token of ")
+    told.one("ok", "accepts the personal access token of ")
     access = api.request("POST", "/api/token/refresh", json={"refresh": personal})["access"]
     ask(project, server.port, key=access).one("ok", "takes the access token of ")
     assert personal not in told.output
@@ -239,7 +241,7 @@ def test_a_personal_token_is_traded(
     api.request("POST", "/api/jwt/settings", expect=(200, 201), json=settings)
     try:
         told = ask(project, server.port, key=personal)
-        advice = told.one("warning", "legacy tokens are switched off")["advice"]
+        advice = told.one("warning", "legacy tokens are disabled")["advice"]
         assert "LABEL_STUDIO_API_KEY" in advice
         told = ask(project, server.port)
         told.one(

@@ -96,7 +96,7 @@ def test_every_task_has_one_prediction_after_kills(
         assert stored() < len(tasks)
     done = runner.run()
     assert done.returncode == 0, done.stderr
-    assert "tasks already carry predictions of this version" in done.stderr
+    assert "tasks already have predictions of this version" in done.stderr
     assert predictions_of(api, project) == Counter(tasks)
     assert {row["model_version"] for row in api.predictions(project)} == {"INITIAL"}
     again = runner.run()
@@ -137,7 +137,7 @@ def test_what_label_studio_leaves_out_is_named(
     done = Runner(backend, studio, project, studio.token("legacy")).run()
     assert '"Neither"' in done.stderr
     assert done.returncode == 1
-    assert f"task {misfit}: Label Studio left out its prediction" in done.stderr
+    assert f"task {misfit}: Label Studio dropped its prediction" in done.stderr
     assert predictions_of(api, project) == Counter([good])
     done = Runner(backend, studio, project, studio.token("legacy")).run("--strict")
     assert done.returncode == 1

@@ -198,7 +198,7 @@ def test_a_bad_token_is_refused_and_not_repeated(tmp_path: Path, bad: str) -> No
 
 
 def test_a_server_that_is_open_to_all_says_so(serve: Serve, tmp_path: Path) -> None:
-    warning = "whoever reaches this port may predict and train"
+    warning = "no password is set: anyone who can reach port"
     assert warning not in serve(ECHO).log(), "nobody but this machine reaches it"
     project = make_project(tmp_path / "second", ECHO)
 

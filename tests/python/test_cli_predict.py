@@ -80,7 +80,7 @@ def test_validate_shows_predictions_and_is_content(
     assert "Careful (API v1), model version INITIAL, 2 tasks" in done.stdout
     row = [cell.strip() for cell in done.stdout.splitlines()[4].strip("│").split("┆")]
     assert row == ["10", "sentiment → text", "choices", "choices Positive", "0.5", "INITIAL"]
-    assert "Label Studio can show all of it." in done.stdout
+    assert "Label Studio can show all of these predictions." in done.stdout
 
 
 def test_validate_names_task_and_place(project: Path, config: Path, tmp_path: Path) -> None:
@@ -117,8 +117,8 @@ def test_validate_tells_what_the_model_raised(project: Path, config: Path, tmp_p
     ("text", "said"),
     [
         ("nothing", "neither a JSON list of tasks nor one task a line"),
-        ("[1]", "item 1 is no task"),
-        ('[{"data": 1}]', "`data` of a task is a JSON object"),
+        ("[1]", "item 1 is not a task"),
+        ('[{"data": 1}]', "`data` of a task must be a JSON object"),
         ("[{]", "line 1 column 3"),
     ],
 )
@@ -198,7 +198,7 @@ def test_strict_leaves_out_what_would_not_show(project: Path, config: Path, tmp_
     assert done.returncode == 1
     assert [bool(task["predictions"]) for task in written] == [False] * 150 + [True]
     assert "150 failed" in done.stderr
-    assert "further failures are only counted" in done.stderr
+    assert "further failures are counted but not shown" in done.stderr
 
 
 def test_predict_prints_where_no_output_is_named(

@@ -49,7 +49,7 @@ def test_a_taken_port_is_explained(tmp_path: Path) -> None:
         port = holder.getsockname()[1]
         done = run("start", project, "-p", str(port))
     assert done.returncode == 2
-    assert f"port {port} is taken: another program listens on 127.0.0.1:{port}" in done.stderr
+    assert f"port {port} is already in use: a program listens on 127.0.0.1:{port};" in done.stderr
 
 
 def test_a_failing_import_ends_the_start(tmp_path: Path) -> None:

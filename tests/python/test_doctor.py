@@ -1,4 +1,4 @@
-"""`label-studio-ml doctor`: what is wrong is said with its remedy, and --fix mends webhooks.
+"""`label-studio-ml doctor`: what is wrong is said with its remedy, and --fix corrects webhooks.
 
 The servers are real ones of ours; a fake Label Studio gives the answers that a real one gives rarely
 (`tests/e2e/test_doctor.py` asks a real one).
@@ -76,9 +76,9 @@ def test_it_works_without_any_project(tmp_path: Path) -> None:
     done = run("doctor", "--port", str(free_port()), cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert done.stdout.startswith("Installation\n  ok       label-studio-ml ")
-    assert "  warning  no server runs: nothing listens at port" in done.stdout
+    assert "  warning  no server is running: nothing listens on port" in done.stdout
     assert "→ start it with `label-studio-ml start NAME`" in done.stdout
-    assert re.search(r"No problem, \d warnings?\.\n$", done.stdout)
+    assert re.search(r"No problems, \d warnings?\.\n$", done.stdout)
 
 
 def test_a_named_project_must_be_one(tmp_path: Path) -> None:
@@ -92,15 +92,15 @@ def test_a_server_that_works_has_no_problems(echo: Server) -> None:
     assert told.document["status"] in ("ok", "warning")
     told.one("ok", "serves Echo; 1 of 1 workers ready")
     told.one("ok", "the script loads: Echo (API v1)")
-    told.one("ok", f"MODEL_DIR is {echo.project}, and can be written")
+    told.one("ok", f"MODEL_DIR is {echo.project}, and is writable")
     told.one("ok", f"http://localhost:{echo.port} for a Label Studio")
     # It was started for loopback alone.
-    assert "--host 0.0.0.0" in told.one("warning", "listens to this machine alone")["text"]
+    assert "--host 0.0.0.0" in told.one("warning", "only this machine can reach the server")["text"]
 
 
 def test_another_server_on_the_model_folder_is_told(echo: Server) -> None:
     told = Told(echo.project, "-p", str(free_port()))
-    told.one("warning", f"another server (pid {echo.process.pid}) owns MODEL_DIR {echo.project}")
+    told.one("warning", f"another server (pid {echo.process.pid}) uses MODEL_DIR {echo.project}")
 
 
 def test_packages_that_lack_are_named(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_packages_that_lack_are_named(tmp_path: Path) -> None:
     missing = told.one("problem", "the package no-such-package is not installed")
     assert f"-m pip install -r {project / 'requirements.txt'}" in missing["advice"]
     told.one("problem", "the package another.missing-package is not installed")
-    told.one("problem", "wants requests>=999")
+    told.one("problem", "requires requests>=999")
     assert len(told.texts("problem")) == 3
 
 
@@ -140,7 +140,7 @@ def test_a_model_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     # Not even root writes there.
     told = Told(project, "--model-dir", "/proc/sys", "-p", str(free_port()))
     assert told.returncode == 1
-    told.one("problem", "MODEL_DIR /proc/sys cannot be written")
+    told.one("problem", "MODEL_DIR /proc/sys is not writable")
 
 
 def test_another_program_at_the_port_is_told(studio: FakeStudio, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
             *("-p", port, "--label-studio-url", f"127.0.0.1:{port}", "--api-key", "k"),
             cwd=tmp_path,
         )
-    told.one("problem", "/health is not answered: no answer in time")
+    told.one("problem", "does not answer /health: no answer in time")
     told.one("problem", f"http://127.0.0.1:{port} did not answer in time")
 
 
@@ -170,7 +170,7 @@ def test_a_server_with_a_password_wants_the_right_one(tmp_path: Path) -> None:
         told = Told("-p", port, cwd=empty)
         assert "--basic-auth-user" in told.one("problem", "asks for a password")["advice"]
         told = Told("-p", port, "--basic-auth-user", "x", "--basic-auth-pass", "y", cwd=empty)
-        told.one("problem", "does not take this user and password")
+        told.one("problem", "does not accept this user and password")
         told = Told("-p", port, *GIVEN, cwd=empty)
         told.one("ok", "serves Echo")
         assert PASSWORD not in told.output
@@ -222,9 +222,9 @@ def test_the_environment_names_label_studio(studio: FakeStudio, tmp_path: Path) 
     env = {"LABEL_STUDIO_URL": studio.url, "LABEL_STUDIO_API_KEY": KEY}
     told = Told("-p", str(free_port()), cwd=tmp_path, **env)
     told.one(
-        "ok", f"Label Studio 1.23.2 answers at {studio.url}, and takes the legacy token of me@"
+        "ok", f"Label Studio 1.23.2 answers at {studio.url}, and accepts the legacy token of me@"
     )
-    told.one("warning", "no project was looked at")
+    told.one("warning", "no project was checked")
     help_text = run("doctor", "--help", **env).stdout
     assert KEY not in told.output + help_text
 
@@ -271,7 +271,7 @@ def test_tls_is_checked_against_the_authority_that_is_named(tmp_path: Path) -> N
         told.one("problem", f"the certificate of {studio.url} is not trusted")
         for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
             told = Told(*given, cwd=tmp_path, **{name: str(TLS / "authority.pem")})
-            told.one("ok", "takes the legacy token of me@example.com")
+            told.one("ok", "accepts the legacy token of me@example.com")
         done = run("doctor", *given, cwd=tmp_path, SSL_CERT_FILE="/no/such.pem")
         assert done.returncode == 2
         assert done.stderr.startswith("error: /no/such.pem: no certificates could be read")
@@ -307,7 +307,7 @@ def test_other_backends_of_the_project_are_told(echo: Server, studio: FakeStudio
     told.one("problem", f"none of them is the server at port {echo.port}")
     studio.connect(echo.url)
     told = in_studio(studio, echo.port)
-    assert "from the first alone" in told.one("warning", "2 ML backends")["advice"]
+    assert "only from the first" in told.one("warning", "2 ML backends")["advice"]
     assert not [text for text in told.texts("problem") if "none of them" in text]
 
 
@@ -319,7 +319,7 @@ def test_a_webhook_that_works_is_left_alone(echo: Server, studio: FakeStudio) ->
     assert studio.changes() == []
 
 
-def test_faults_of_a_webhook_are_told_and_mended(echo: Server, studio: FakeStudio) -> None:
+def test_faults_of_a_webhook_are_told_and_fixed(echo: Server, studio: FakeStudio) -> None:
     studio.connect(echo.url)
     address = f"{echo.url}/webhook"
     faults = {
@@ -338,7 +338,7 @@ def test_faults_of_a_webhook_are_told_and_mended(echo: Server, studio: FakeStudi
         assert studio.changes() == []
         told = in_studio(studio, echo.port, "--fix")
         assert told.returncode == 0, told.output
-        told.one("ok", "mended: the webhook")
+        told.one("ok", "fixed (before: the webhook")
         [(line, body)] = studio.changes()
         assert line == "PATCH /api/webhooks/5/"
         if "actions" in fields:
@@ -354,8 +354,8 @@ def test_a_missing_webhook_is_made(echo: Server, studio: FakeStudio) -> None:
     studio.connect(echo.url + "/")
     studio.webhooks.clear()
     told = in_studio(studio, echo.port)
-    told.one("problem", f"no webhook leads to {echo.url}/webhook")
-    in_studio(studio, echo.port, "--fix").one("ok", "mended: no webhook leads to")
+    told.one("problem", f"no webhook points to {echo.url}/webhook")
+    in_studio(studio, echo.port, "--fix").one("ok", "fixed (before: no webhook points to")
     [(line, body)] = studio.changes()
     assert line == "POST /api/webhooks/"
     assert (body["project"], body["url"]) == (PROJECT, f"{echo.url}/webhook")
@@ -369,23 +369,23 @@ def test_a_change_that_label_studio_refuses_is_told(echo: Server, studio: FakeSt
     studio.answers["POST /api/webhooks"] = (403, refusal)
     told = in_studio(studio, echo.port, "--fix")
     assert told.returncode == 1
-    refused = told.one("problem", "it could not be mended")["text"]
+    refused = told.one("problem", "fixing it failed")["text"]
     assert "reserved network address" in refused
     assert "SSRF_PROTECTION_ENABLED=false" in refused
 
 
-def test_a_webhook_without_the_password_is_mended(tmp_path: Path, studio: FakeStudio) -> None:
+def test_a_webhook_without_the_password_is_fixed(tmp_path: Path, studio: FakeStudio) -> None:
     server = Locked(make_project(tmp_path, ECHO), *GIVEN)
     try:
         studio.connect(server.url, auth_method="BASIC_AUTH", basic_auth_user=USER)
         studio.webhooks[0]["headers"] = {"X-Mine": "kept"}
         told = in_studio(studio, server.port, "--fix")
-        advice = told.one("problem", "brings no password to a server that wants one")["advice"]
+        advice = told.one("problem", "sends no password to a server that requires one")["advice"]
         assert "--basic-auth-user and --basic-auth-pass" in advice
         assert studio.changes() == []
 
         told = in_studio(studio, server.port, "--fix", *GIVEN)
-        told.one("ok", "mended: the webhook")
+        told.one("ok", "fixed (before: the webhook")
         assert PASSWORD not in told.output and BASIC not in told.output
         [(_, body)] = studio.changes()
         assert body == {"headers": {"X-Mine": "kept", "Authorization": BASIC}}
@@ -421,7 +421,7 @@ def test_an_address_without_the_webhook_token_is_told(serve: Serve, studio: Fake
     studio.connect(server.url)
     studio.webhooks[:] = [webhook(5, f"{server.url}/webhook")]
     told = in_studio(studio, server.port, "--fix")
-    advice = told.one("problem", "its webhook token is missing there")["advice"]
+    advice = told.one("problem", "lacks its webhook token")["advice"]
     assert "label-studio-ml start" in advice
     assert studio.changes() == []
 
@@ -435,7 +435,7 @@ def test_our_password_goes_to_no_other_server(
         with Recorder() as recorder:
             studio.connect(recorder.url)
             told = in_studio(studio, echo.port, "--fix", *GIVEN)
-        told.one("problem", "brings no password")
+        told.one("problem", "sends no password")
         assert studio.changes() == []
         assert set(recorder.authorizations) == {None}
     finally:
@@ -475,7 +475,7 @@ def test_a_class_without_fit_needs_no_webhook(serve: Serve, studio: FakeStudio) 
     given = ("--label-studio-url", studio.url, "--api-key", KEY, "--project", str(PROJECT))
     told = Told(server.project, "-p", str(server.port), *given)
     assert told.returncode == 0, told.output
-    told.one("ok", "learns nothing, and needs no webhook")
+    told.one("ok", "does not learn, and needs no webhook")
 
 
 # ---- files ----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-//! The way back: the ML backends of the project, as Label Studio reaches them.
+//! The way from Label Studio to the server: the ML backends of the project.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
@@ -7,35 +7,35 @@ use reqwest::Url;
 use tokio::time::timeout;
 
 use super::complaint::{self, is_loopback};
-use super::probe::{Found, Prober};
-use super::report::Group;
-use super::server::Server;
+use super::probe::{ProbeResult, Prober};
+use super::report::CheckGroup;
+use super::server::ServerAtPort;
 use crate::cli::addresses::{Surroundings, in_a_line};
 use crate::label_studio::LabelStudio;
 use crate::label_studio::backends::{Backend, BackendState};
 use crate::label_studio::projects::Project;
 
-/// How long a name may take to be looked up.
+/// Longest time that looking up a name may take.
 const LOOK_UP: Duration = Duration::from_secs(3);
 
-/// An ML backend of the project, and what this machine finds under its address.
+/// An ML backend of the project, and what this machine finds at its address.
 #[derive(Debug)]
-pub(super) struct Connected {
+pub(super) struct ConnectedBackend {
     pub(super) backend: Backend,
-    pub(super) found: Found,
-    /// It is the server at the port that was asked for.
+    pub(super) found: ProbeResult,
+    /// It is the server at the given port.
     pub(super) is_this: bool,
 }
 
-/// Has Label Studio look at the project's ML backends.
+/// Checks the ML backends of the project, as Label Studio sees them.
 pub(super) async fn check(
-    group: &mut Group,
+    group: &mut CheckGroup,
     studio: &LabelStudio,
     project: &Project,
-    server: &Server,
+    server: &ServerAtPort,
     surroundings: &Surroundings,
     prober: &Prober,
-) -> Vec<Connected> {
+) -> Vec<ConnectedBackend> {
     let addresses = in_a_line(&server.to_paste(surroundings));
     let rows = match studio.backends(project.id).await {
         Ok(rows) => rows,
@@ -48,8 +48,8 @@ pub(super) async fn check(
         group.problem(
             "no ML backend is connected",
             format!(
-                "connect one under Settings → Model → Connect model: {addresses}; should Label Studio refuse a \
-                 private address, set ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false in its environment"
+                "connect one under Settings → Model → Connect model: {addresses}; if Label Studio refuses a private \
+                 address, set ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false in its environment"
             ),
         );
         return Vec::new();
@@ -58,20 +58,25 @@ pub(super) async fn check(
     for backend in rows {
         let found = find(&backend, server.port, surroundings, prober).await;
         let is_this = is_this(&backend, &found, server, surroundings).await;
-        let one = Connected { backend, found, is_this };
-        tell(group, studio, &one, &addresses).await;
+        let one = ConnectedBackend { backend, found, is_this };
+        report_backend(group, studio, &one, &addresses).await;
         connected.push(one);
     }
-    whole(group, project, &connected, server, &addresses);
+    report_project(group, project, &connected, server, &addresses);
     connected
 }
 
-/// What is at a backend's address. Our password goes to this machine, or where Label Studio sends that of
-/// the same user.
-async fn find(backend: &Backend, port: u16, surroundings: &Surroundings, prober: &Prober) -> Found {
+/// What is at a backend's address. The given password is sent only to this machine, or where Label Studio
+/// sends that of the same user.
+async fn find(
+    backend: &Backend,
+    port: u16,
+    surroundings: &Surroundings,
+    prober: &Prober,
+) -> ProbeResult {
     let url = &backend.url;
     if !url.parse::<Url>().is_ok_and(|url| url.has_host()) {
-        return Found::Nothing("it is no address".into());
+        return ProbeResult::Nothing("it is not an address".into());
     }
     let same_user = backend.has_password() && backend.basic_auth_user.as_deref() == prober.user();
     if same_user || leads_here(url, port, surroundings).await {
@@ -81,8 +86,13 @@ async fn find(backend: &Backend, port: u16, surroundings: &Surroundings, prober:
     }
 }
 
-/// Tells what Label Studio thinks of one.
-async fn tell(group: &mut Group, studio: &LabelStudio, one: &Connected, addresses: &str) {
+/// Reports the state of one backend in Label Studio.
+async fn report_backend(
+    group: &mut CheckGroup,
+    studio: &LabelStudio,
+    one: &ConnectedBackend,
+    addresses: &str,
+) {
     let Backend { title, url, state, model_version, .. } = &one.backend;
     let name = format!("\"{title}\" at {url}");
     let this = if one.is_this { ", which is this server" } else { "" };
@@ -92,7 +102,7 @@ async fn tell(group: &mut Group, studio: &LabelStudio, one: &Connected, addresse
         group.ok(format!("Label Studio reaches {name}{this}: model version {version}"));
         return;
     }
-    // What failed a moment ago may be a reason that is only noted for /setup.
+    // Label Studio stores a message only for a failed /setup, so it is asked what fails now.
     let complaint = match studio.backend_failure(one.backend.id).await {
         Ok(Some(complaint)) => complaint,
         Ok(None) => one.backend.error_message.clone().unwrap_or_default(),
@@ -103,8 +113,7 @@ async fn tell(group: &mut Group, studio: &LabelStudio, one: &Connected, addresse
             .problem(format!("{name} has no valid address"), format!("connect one of {addresses}"));
         return;
     };
-    let failed =
-        if *state == BackendState::Error { "gets no good answer from" } else { "does not reach" };
+    let failed = if *state == BackendState::Error { "gets an error from" } else { "does not reach" };
     let complaint = if complaint.is_empty() { "it gives no reason".to_owned() } else { complaint };
     group.problem(
         format!("Label Studio {failed} {name}{this}: {}", complaint::in_short(&complaint)),
@@ -112,12 +121,12 @@ async fn tell(group: &mut Group, studio: &LabelStudio, one: &Connected, addresse
     );
 }
 
-/// What the connected ones mean for the project.
-fn whole(
-    group: &mut Group,
+/// Reports what the connected backends mean for the project.
+fn report_project(
+    group: &mut CheckGroup,
     project: &Project,
-    connected: &[Connected],
-    server: &Server,
+    connected: &[ConnectedBackend],
+    server: &ServerAtPort,
     addresses: &str,
 ) {
     if server.is_up() && !connected.iter().any(|one| one.is_this) {
@@ -130,38 +139,40 @@ fn whole(
         group.warning(
             format!("{} ML backends are connected", connected.len()),
             format!(
-                "Label Studio takes predictions from the first alone, \"{}\": delete the others",
+                "Label Studio takes predictions only from the first, \"{}\": delete the others",
                 first.backend.title
             ),
         );
     }
     if !project.show_collab_predictions {
         group.warning(
-            "annotators are shown no predictions",
+            "annotators see no predictions",
             "switch on Settings → Annotation → Use predictions to prelabel tasks",
         );
         return;
     }
     let shown = project.model_version.as_deref().unwrap_or_default();
-    let is_theirs = |one: &Connected| {
+    let is_theirs = |one: &ConnectedBackend| {
         one.backend.title == shown || one.backend.model_version.as_deref() == Some(shown)
     };
     if !shown.is_empty() && !connected.iter().any(is_theirs) {
         group.warning(
-            format!("annotators are shown the predictions of \"{shown}\", not of an ML backend that is connected"),
+            format!(
+                "annotators see the predictions of \"{shown}\", which is not a connected ML backend"
+            ),
             "choose the model under Settings → Annotation → Use predictions to prelabel tasks",
         );
     }
 }
 
-/// Whether a backend is the server at the port: by its address, or by what it says of itself.
+/// Whether a backend is the server at the port, by its address or by its /health.
 async fn is_this(
     backend: &Backend,
-    found: &Found,
-    server: &Server,
+    found: &ProbeResult,
+    server: &ServerAtPort,
     surroundings: &Surroundings,
 ) -> bool {
-    if let (Found::Backend(theirs), Some(ours)) = (found, &server.health)
+    if let (ProbeResult::Backend(theirs), Some(ours)) = (found, &server.health)
         && theirs.is_same(ours)
     {
         return true;

@@ -1,12 +1,17 @@
-//! What Label Studio says of an ML backend that it cannot use, and what to do about it.
+//! Turns what Label Studio says about an ML backend that it cannot use into advice.
 
 use reqwest::Url;
 
-use super::probe::Found;
+use super::probe::ProbeResult;
 
 /// Advice for a complaint of Label Studio about the backend at `url`. `from_here`: what this machine finds at
-/// that address. `addresses`: those worth pasting.
-pub(super) fn advice(complaint: &str, url: &Url, from_here: &Found, addresses: &str) -> String {
+/// that address. `addresses`: those to paste instead.
+pub(super) fn advice(
+    complaint: &str,
+    url: &Url,
+    from_here: &ProbeResult,
+    addresses: &str,
+) -> String {
     let says = |words: &[&str]| words.iter().any(|word| complaint.contains(word));
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or_default();
@@ -29,13 +34,13 @@ pub(super) fn advice(complaint: &str, url: &Url, from_here: &Found, addresses: &
             "start Label Studio's container with --add-host=host.docker.internal:host-gateway, or connect \
              another of"
         } else {
-            "Label Studio does not know this host: connect one of"
+            "Label Studio cannot resolve this host name: connect one of"
         };
         return format!("{hint} {addresses}");
     }
     if says(&["Connection refused", "NewConnectionError", "No route to host", "unreachable"]) {
         return match from_here {
-            Found::Nothing(_) => {
+            ProbeResult::Nothing(_) => {
                 format!("nothing answers at {host}:{port}: start the server there")
             }
             _ if is_loopback(host) => format!(
@@ -43,16 +48,16 @@ pub(super) fn advice(complaint: &str, url: &Url, from_here: &Found, addresses: &
                  container itself, so connect another of {addresses}"
             ),
             _ => format!(
-                "this machine reaches it and Label Studio does not: let the firewall pass port {port}, or \
+                "this machine reaches it and Label Studio does not: open port {port} in the firewall, or \
                  connect another of {addresses}"
             ),
         };
     }
     if says(&["timed out", "Timeout"]) {
         return match from_here {
-            Found::Backend(_) => format!(
+            ProbeResult::Backend(_) => format!(
                 "Label Studio waits 1 s for /health and 3 s for /setup, and a firewall may swallow port {port}: \
-                 look into the server's log, or raise ML_TIMEOUT_HEALTH and ML_TIMEOUT_SETUP of Label Studio"
+                 check the server's log, or raise ML_TIMEOUT_HEALTH and ML_TIMEOUT_SETUP of Label Studio"
             ),
             _ => {
                 format!("nothing answers at {host}:{port} in time: connect another of {addresses}")
@@ -63,27 +68,25 @@ pub(super) fn advice(complaint: &str, url: &Url, from_here: &Found, addresses: &
         return "Label Studio does not trust the certificate: set REQUESTS_CA_BUNDLE in its environment".into();
     }
     match from_here {
-        Found::Stranger(_) => {
+        ProbeResult::Stranger(_) => {
             format!("another program answers at {host}:{port}: connect one of {addresses}")
         }
-        Found::Nothing(_) => format!("nothing answers at {host}:{port}: start the server there"),
-        Found::Locked => {
+        ProbeResult::Nothing(_) => {
+            format!("nothing answers at {host}:{port}: start the server there")
+        }
+        ProbeResult::Locked => {
             "enter the user and the password of the server under Settings → Model, Basic Auth"
                 .into()
         }
-        Found::Backend(_) => "the server's log and its /health say why it fails".into(),
+        ProbeResult::Backend(_) => "see the server's log and its /health for the reason".into(),
     }
 }
 
-/// The heart of a complaint: Python's HTTP client wraps a cause in its own words.
+/// The cause in a complaint, without the words in which Python's HTTP client wraps it.
 pub(super) fn in_short(complaint: &str) -> &str {
-    let cause = complaint.rsplit_once("Caused by ").map_or(complaint, |(_, cause)| cause);
-    let heart = if cause.len() == complaint.len() {
-        cause
-    } else {
-        cause.rsplit_once(": ").map_or(cause, |(_, heart)| heart)
-    };
-    heart.trim_end_matches(['\'', '"', ')']).trim_start_matches(['\'', '"'])
+    let Some((_, cause)) = complaint.rsplit_once("Caused by ") else { return complaint };
+    let inner = cause.rsplit_once(": ").map_or(cause, |(_, inner)| inner);
+    inner.trim_end_matches(['\'', '"', ')']).trim_start_matches(['\'', '"'])
 }
 
 pub(super) fn is_loopback(host: &str) -> bool {
@@ -98,7 +101,7 @@ pub(super) fn is_loopback(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn told(complaint: &str, url: &str, from_here: &Found) -> String {
+    fn told(complaint: &str, url: &str, from_here: &ProbeResult) -> String {
         advice(complaint, &url.parse().unwrap(), from_here, "http://192.168.1.5:9090")
     }
 
@@ -109,24 +112,29 @@ mod tests {
     #[test]
     fn a_complaint_is_shown_without_its_wrapping() {
         assert_eq!(in_short(REFUSED), "[Errno 111] Connection refused");
-        let plain = "500 Server Error: KeyError for url: http://h/setup";
+        let plain = "URL resolves to a reserved network address (block: 127.0.0.0/8)";
         assert_eq!(in_short(plain), plain);
     }
 
     #[test]
     fn each_complaint_has_its_remedy() {
-        let nothing = Found::Nothing("nothing listens there".into());
-        let stranger = Found::Stranger("/health is answered with 404".into());
+        let nothing = ProbeResult::Nothing("nothing listens there".into());
+        let stranger = ProbeResult::Stranger("/health is answered with 404".into());
         for (complaint, url, from_here, remedy) in [
             (REFUSED, "http://localhost:9090", &nothing, "start the server there"),
             (
                 REFUSED,
                 "http://localhost:9090",
-                &Found::Locked,
+                &ProbeResult::Locked,
                 "`localhost` means the container itself",
             ),
-            (REFUSED, "http://10.1.1.1:9090", &Found::Locked, "let the firewall pass port 9090"),
-            ("401 Client Error: Unauthorized", "http://h", &Found::Locked, "Basic Auth"),
+            (
+                REFUSED,
+                "http://10.1.1.1:9090",
+                &ProbeResult::Locked,
+                "open port 9090 in the firewall",
+            ),
+            ("401 Client Error: Unauthorized", "http://h", &ProbeResult::Locked, "Basic Auth"),
             (
                 "URL resolves to a reserved network address (block: 127.0.0.0/8)",
                 "http://h",
@@ -139,7 +147,7 @@ mod tests {
                 &nothing,
                 "--add-host",
             ),
-            ("Failed to resolve 'x'", "http://x", &nothing, "does not know this host"),
+            ("Failed to resolve 'x'", "http://x", &nothing, "cannot resolve this host name"),
             (
                 "Read timed out. (read timeout=1.0)",
                 "http://h",

@@ -1,4 +1,4 @@
-//! This package, the interpreter, and what the project's requirements want of it.
+//! Checks this package, its interpreter, and whether the project's requirements are installed.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -8,11 +8,11 @@ use serde::Deserialize;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::report::Group;
+use super::report::CheckGroup;
 use crate::workers::process::Launch;
 
-/// Interpreters on a slow disk take their time.
-const LONGEST: Duration = Duration::from_secs(20);
+/// An interpreter on a slow disk starts slowly.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Deserialize)]
 struct Packages {
@@ -29,9 +29,9 @@ struct Requirement {
     satisfied: bool,
 }
 
-/// `requirements`: the file of the project, if there is one.
-pub(super) async fn check(launch: &Launch, requirements: Option<&Path>) -> Group {
-    let mut group = Group::new("Installation");
+/// `requirements`: the requirements file of the project, if there is one.
+pub(super) async fn check(launch: &Launch, requirements: Option<&Path>) -> CheckGroup {
+    let mut group = CheckGroup::new("Installation");
     let version = env!("CARGO_PKG_VERSION");
     let packages = match ask(launch, requirements).await {
         Ok(packages) => packages,
@@ -57,7 +57,7 @@ pub(super) async fn check(launch: &Launch, requirements: Option<&Path>) -> Group
     group
 }
 
-fn list(group: &mut Group, requirements: &[Requirement], launch: &Launch, file: &Path) {
+fn list(group: &mut CheckGroup, requirements: &[Requirement], launch: &Launch, file: &Path) {
     let lacking: Vec<&Requirement> = requirements.iter().filter(|r| !r.satisfied).collect();
     if lacking.is_empty() {
         group.ok(format!("all packages of {} are installed", file.display()));
@@ -69,7 +69,7 @@ fn list(group: &mut Group, requirements: &[Requirement], launch: &Launch, file: 
             None => format!("the package {} is not installed", requirement.name),
             Some(version) => format!("{} {version} is installed", requirement.name),
         };
-        let wanted = format!("{seen}, and {} wants {}", file.display(), requirement.line);
+        let wanted = format!("{seen}, but {} requires {}", file.display(), requirement.line);
         group.problem(wanted, install.clone());
     }
 }
@@ -79,13 +79,13 @@ async fn ask(launch: &Launch, requirements: Option<&Path>) -> Result<Packages, S
     command
         .args(["-m", "label_studio_ml._packages"])
         .args(requirements.and_then(|file| std::path::absolute(file).ok()))
-        // As workers start: a folder of this name in the caller's folder is not imported instead.
+        // As for workers: a folder `label_studio_ml` in the user's folder must not be imported instead.
         .current_dir(&launch.package_root)
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    let output = timeout(LONGEST, command.output())
+    let output = timeout(TIMEOUT, command.output())
         .await
-        .map_err(|_| format!("no answer within {} s", LONGEST.as_secs()))?
+        .map_err(|_| format!("no answer within {} s", TIMEOUT.as_secs()))?
         .map_err(|error| error.to_string())?;
     serde_json::from_slice(&output.stdout).map_err(|_| {
         let error = String::from_utf8_lossy(&output.stderr);

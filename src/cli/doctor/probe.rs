@@ -1,4 +1,4 @@
-//! Asking a server for its health, as Label Studio does.
+//! Asks a server for its health, as Label Studio does.
 
 use std::time::Duration;
 
@@ -13,39 +13,39 @@ use crate::label_studio::LabelStudioError;
 const CONNECT: Duration = Duration::from_secs(2);
 const WHOLE: Duration = Duration::from_secs(5);
 
-/// The fields of /health that are looked at. The original's servers give fewer.
+/// The fields of /health that are used. Servers of the original package send fewer.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Health {
+pub(super) struct ServerHealth {
     status: String,
     pub(super) model_class: Option<String>,
     pub(super) model_dir: Option<String>,
     #[serde(default)]
     pub(super) problems: Vec<String>,
-    /// None: not one of our servers.
-    pub(super) workers: Option<Workers>,
+    /// None: the server is of another kind.
+    pub(super) workers: Option<WorkerCounts>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Workers {
+pub(super) struct WorkerCounts {
     pub(super) ready: usize,
     pub(super) total: usize,
 }
 
 /// A mistake in predictions that a server noted.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Mistake {
+pub(super) struct NotedMistake {
     pub(super) project: String,
     pub(super) message: String,
     pub(super) answers: u64,
 }
 
 #[derive(Deserialize)]
-struct Diagnostics {
-    mistakes: Vec<Mistake>,
+struct DiagnosticsAnswer {
+    mistakes: Vec<NotedMistake>,
 }
 
-impl Health {
-    /// Whether both came from one server, as far as that can be told.
+impl ServerHealth {
+    /// Whether both come from the same server, as far as they tell.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.workers.is_some() == other.workers.is_some()
             && self.model_class == other.model_class
@@ -56,17 +56,17 @@ impl Health {
 
 /// What was at an address.
 #[derive(Debug, Clone)]
-pub(super) enum Found {
-    Backend(Health),
-    /// It wants another user or password, or one at all.
+pub(super) enum ProbeResult {
+    Backend(ServerHealth),
+    /// It requires a password, or another one.
     Locked,
-    /// Something answers that is no ML backend.
+    /// A program answers that is not an ML backend.
     Stranger(String),
-    /// Nothing answers: one sentence.
+    /// Nothing answers; the reason in one sentence.
     Nothing(String),
 }
 
-/// Asks servers, with a user and a password if there are any.
+/// Asks servers, with a user and a password if they are given.
 #[derive(Debug, Clone)]
 pub(super) struct Prober {
     http: Client,
@@ -87,48 +87,48 @@ impl Prober {
         self.user.as_deref()
     }
 
-    /// The header that is sent, if there is one.
+    /// The Authorization header that is sent, if there is one.
     pub(super) fn authorization(&self) -> Option<&str> {
         self.authorization.as_ref().and_then(|value| value.to_str().ok())
     }
 
     /// What answers to `GET {url}/health`.
-    pub(super) async fn health(&self, url: &str) -> Found {
+    pub(super) async fn health(&self, url: &str) -> ProbeResult {
         self.ask(url, self.authorization.clone()).await
     }
 
-    /// The same with another Authorization header, or with none.
-    pub(super) async fn health_with(&self, url: &str, authorization: Option<&str>) -> Found {
+    /// The same with another Authorization header, or without one.
+    pub(super) async fn health_with(&self, url: &str, authorization: Option<&str>) -> ProbeResult {
         self.ask(url, authorization.and_then(sensitive)).await
     }
 
-    /// Whether the webhook of the server at `url` takes events that bring no password; none where nothing
-    /// answers. Nothing is sent to it: the method alone is wrong.
+    /// Whether the webhook of the server at `url` accepts events without a password; none if nothing answers.
+    /// No event is sent: the request has the wrong method.
     pub(super) async fn takes_events(&self, url: &str) -> Option<bool> {
         let request = self.http.get(format!("{}/webhook", url.trim_end_matches('/')));
         let status = request.send().await.ok()?.status();
         Some(status != StatusCode::UNAUTHORIZED)
     }
 
-    /// Mistakes in predictions since the server at `url` was started; none where it does not tell.
-    pub(super) async fn mistakes(&self, url: &str) -> Vec<Mistake> {
+    /// Mistakes in predictions since the server at `url` started; empty if it does not report any.
+    pub(super) async fn mistakes(&self, url: &str) -> Vec<NotedMistake> {
         let request = self.http.get(format!("{url}/diagnostics"));
         let request = match &self.authorization {
             Some(value) => request.header(AUTHORIZATION, value.clone()),
             None => request,
         };
         let body = async { request.send().await.ok()?.bytes().await.ok() }.await;
-        let told = body.and_then(|body| serde_json::from_slice::<Diagnostics>(&body).ok());
+        let told = body.and_then(|body| serde_json::from_slice::<DiagnosticsAnswer>(&body).ok());
         told.map(|told| told.mistakes).unwrap_or_default()
     }
 
-    async fn ask(&self, url: &str, authorization: Option<HeaderValue>) -> Found {
+    async fn ask(&self, url: &str, authorization: Option<HeaderValue>) -> ProbeResult {
         let mut request = self.http.get(format!("{}/health", url.trim_end_matches('/')));
         if let Some(value) = authorization {
             request = request.header(AUTHORIZATION, value);
         }
         let failed = |error: &reqwest::Error| {
-            Found::Nothing(LabelStudioError::transport(url, error).summary())
+            ProbeResult::Nothing(LabelStudioError::transport(url, error).summary())
         };
         let response = match request.send().await {
             Ok(response) => response,
@@ -136,15 +136,19 @@ impl Prober {
         };
         let status = response.status();
         if status == StatusCode::UNAUTHORIZED && wants_basic(response.headers()) {
-            return Found::Locked;
+            return ProbeResult::Locked;
         }
         let body = match response.bytes().await {
             Ok(body) => body,
             Err(error) => return failed(&error),
         };
-        match serde_json::from_slice::<Health>(&body) {
-            Ok(health) if status.is_success() && health.status == "UP" => Found::Backend(health),
-            _ => Found::Stranger(format!("its /health is {status}, and not that of an ML backend")),
+        match serde_json::from_slice::<ServerHealth>(&body) {
+            Ok(health) if status.is_success() && health.status == "UP" => {
+                ProbeResult::Backend(health)
+            }
+            _ => ProbeResult::Stranger(format!(
+                "its /health answers {status}, and not like an ML backend"
+            )),
         }
     }
 }
@@ -154,7 +158,7 @@ pub(super) fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-/// Whether a refusal asks for what our servers, and those of the original, ask for.
+/// Whether a refusal asks for Basic authentication, as ML backends do.
 fn wants_basic(headers: &HeaderMap) -> bool {
     let challenges = headers.get_all(WWW_AUTHENTICATE).iter();
     challenges

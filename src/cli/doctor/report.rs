@@ -1,4 +1,4 @@
-//! What `doctor` found out: groups of checks, as text or as JSON.
+//! Collects what `doctor` finds: groups of checks, printed as text or as JSON.
 
 use serde::Serialize;
 
@@ -6,17 +6,17 @@ use crate::cli::say;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Level {
+pub(super) enum CheckLevel {
     Ok,
     Warning,
     Problem,
 }
 
-/// One thing that was looked at.
+/// One thing that was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Check {
-    pub(super) level: Level,
-    /// What was seen.
+    pub(super) level: CheckLevel,
+    /// What was found.
     pub(super) text: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,53 +25,53 @@ pub(super) struct Check {
 
 /// Checks of one concern.
 #[derive(Debug, Serialize)]
-pub(super) struct Group {
+pub(super) struct CheckGroup {
     pub(super) title: String,
     pub(super) checks: Vec<Check>,
 }
 
-impl Group {
+impl CheckGroup {
     pub(super) fn new(title: impl Into<String>) -> Self {
         Self { title: title.into(), checks: Vec::new() }
     }
 
     pub(super) fn ok(&mut self, text: impl Into<String>) {
-        self.add(Level::Ok, text, None);
+        self.add(CheckLevel::Ok, text, None);
     }
 
     pub(super) fn warning(&mut self, text: impl Into<String>, advice: impl Into<String>) {
-        self.add(Level::Warning, text, Some(advice.into()));
+        self.add(CheckLevel::Warning, text, Some(advice.into()));
     }
 
     pub(super) fn problem(&mut self, text: impl Into<String>, advice: impl Into<String>) {
-        self.add(Level::Problem, text, Some(advice.into()));
+        self.add(CheckLevel::Problem, text, Some(advice.into()));
     }
 
-    /// An error of a layer below, whose sentence says itself what to do.
+    /// An error of a layer below, whose message itself says what to do.
     pub(super) fn failed(&mut self, error: &impl std::fmt::Display) {
-        self.add(Level::Problem, error.to_string(), None);
+        self.add(CheckLevel::Problem, error.to_string(), None);
     }
 
-    fn add(&mut self, level: Level, text: impl Into<String>, advice: Option<String>) {
+    fn add(&mut self, level: CheckLevel, text: impl Into<String>, advice: Option<String>) {
         self.checks.push(Check { level, text: text.into(), advice });
     }
 }
 
-/// All groups; shown as they come, unless JSON is wanted at the end.
+/// All groups; printed one after the other, or as one JSON document at the end.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
-    status: Level,
-    groups: Vec<Group>,
+pub(super) struct DoctorReport {
+    status: CheckLevel,
+    groups: Vec<CheckGroup>,
     #[serde(skip)]
     as_json: bool,
 }
 
-impl Report {
+impl DoctorReport {
     pub(super) fn new(as_json: bool) -> Self {
-        Self { status: Level::Ok, groups: Vec::new(), as_json }
+        Self { status: CheckLevel::Ok, groups: Vec::new(), as_json }
     }
 
-    pub(super) fn add(&mut self, group: Group) {
+    pub(super) fn add(&mut self, group: CheckGroup) {
         if group.checks.is_empty() {
             return;
         }
@@ -80,18 +80,18 @@ impl Report {
             say(&format!("{gap}{}", in_words(&group)));
         }
         let worst = group.checks.iter().map(|check| check.level).max();
-        self.status = self.status.max(worst.unwrap_or(Level::Ok));
+        self.status = self.status.max(worst.unwrap_or(CheckLevel::Ok));
         self.groups.push(group);
     }
 
-    /// Says how it went; returns the exit status.
+    /// Prints the result; returns the exit status.
     pub(super) fn close(self) -> serde_json::Result<i32> {
         if self.as_json {
             say(&serde_json::to_string_pretty(&self)?);
         } else {
             say(&format!("\n{}", self.verdict()));
         }
-        Ok(i32::from(self.status == Level::Problem))
+        Ok(i32::from(self.status == CheckLevel::Problem))
     }
 
     fn verdict(&self) -> String {
@@ -103,22 +103,22 @@ impl Report {
             1 => format!("1 {word}"),
             _ => format!("{count} {word}s"),
         };
-        let (problems, warnings) = (count(Level::Problem), count(Level::Warning));
+        let (problems, warnings) = (count(CheckLevel::Problem), count(CheckLevel::Warning));
         match (problems, warnings) {
-            (0, 0) => "Nothing is wrong.".into(),
-            (0, _) => format!("No problem, {}.", many(warnings, "warning")),
+            (0, 0) => "No problems found.".into(),
+            (0, _) => format!("No problems, {}.", many(warnings, "warning")),
             _ => format!("{}, {}.", many(problems, "problem"), many(warnings, "warning")),
         }
     }
 }
 
-fn in_words(group: &Group) -> String {
+fn in_words(group: &CheckGroup) -> String {
     let mut lines = vec![group.title.clone()];
     for check in &group.checks {
         let level = match check.level {
-            Level::Ok => "ok",
-            Level::Warning => "warning",
-            Level::Problem => "problem",
+            CheckLevel::Ok => "ok",
+            CheckLevel::Warning => "warning",
+            CheckLevel::Problem => "problem",
         };
         lines.push(format!("  {level:<8} {}", check.text));
         lines.extend(check.advice.iter().map(|advice| format!("           → {advice}")));
@@ -130,11 +130,11 @@ fn in_words(group: &Group) -> String {
 mod tests {
     use super::*;
 
-    fn group() -> Group {
-        let mut group = Group::new("Port");
+    fn group() -> CheckGroup {
+        let mut group = CheckGroup::new("Port");
         group.ok("it answers");
         group.warning("slow", "wait");
-        group.problem("wrong", "mend it");
+        group.problem("wrong", "correct it");
         group
     }
 
@@ -142,26 +142,26 @@ mod tests {
     fn a_line_for_each_check_and_one_for_what_to_do() {
         assert_eq!(
             in_words(&group()),
-            "Port\n  ok       it answers\n  warning  slow\n           → wait\n  problem  wrong\n           → mend it"
+            "Port\n  ok       it answers\n  warning  slow\n           → wait\n  problem  wrong\n           → correct it"
         );
     }
 
     #[test]
     fn only_problems_change_the_exit_status() {
-        let mut report = Report::new(true);
-        report.add(Group::new("empty"));
-        assert_eq!(report.verdict(), "Nothing is wrong.");
-        let mut warned = Group::new("Port");
+        let mut report = DoctorReport::new(true);
+        report.add(CheckGroup::new("empty"));
+        assert_eq!(report.verdict(), "No problems found.");
+        let mut warned = CheckGroup::new("Port");
         warned.warning("slow", "wait");
         report.add(warned);
         assert_eq!(
             (report.status, report.verdict().as_str()),
-            (Level::Warning, "No problem, 1 warning.")
+            (CheckLevel::Warning, "No problems, 1 warning.")
         );
         report.add(group());
         assert_eq!(
             (report.status, report.verdict().as_str()),
-            (Level::Problem, "1 problem, 2 warnings.")
+            (CheckLevel::Problem, "1 problem, 2 warnings.")
         );
         assert_eq!(report.close().unwrap(), 1);
     }

@@ -1,32 +1,32 @@
-//! The server at the port, and the addresses under which Label Studio may reach it.
+//! Checks the server at the port, and the addresses at which Label Studio may reach it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::probe::{Found, Health, Prober};
-use super::report::Group;
+use super::probe::{ProbeResult, Prober, ServerHealth};
+use super::report::CheckGroup;
 use crate::cli::addresses::{Address, EVERYWHERE, HERE, Surroundings};
 use crate::os::listeners;
 
 /// What is known of the server at the port.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(super) struct ServerAtPort {
     pub(super) port: u16,
-    /// None: no ML backend answers, or none that lets us in.
-    pub(super) health: Option<Health>,
-    /// It asks everybody for a password.
+    /// None: no ML backend answers, or it refuses the password.
+    pub(super) health: Option<ServerHealth>,
+    /// It requires a password.
     pub(super) locked: bool,
-    /// The address that the port's owner listens on, as far as the system tells.
+    /// The address that the program at the port listens on, as far as the system tells.
     bound: IpAddr,
-    /// What the user says stands for a password at the webhook.
+    /// The webhook token, as the user gave it.
     token: Option<String>,
 }
 
-impl Server {
+impl ServerAtPort {
     pub(super) fn is_up(&self) -> bool {
         self.health.is_some() || self.locked
     }
 
-    /// Addresses to paste for it, or for one that is still to be started.
+    /// Addresses to paste for it, also before it is started.
     pub(super) fn to_paste(&self, surroundings: &Surroundings) -> Vec<Address> {
         surroundings.to_paste(self.listens_on(), self.port, self.token.as_deref())
     }
@@ -36,23 +36,23 @@ impl Server {
     }
 }
 
-/// Asks who is at the port. `start` is the command that starts the server.
+/// Finds out which program is at the port. `start`: the command that starts the server.
 pub(super) async fn check(
-    group: &mut Group,
+    group: &mut CheckGroup,
     prober: &Prober,
     port: u16,
     token: Option<&str>,
     start: &str,
-) -> Server {
+) -> ServerAtPort {
     let listening = listeners::on(port);
     let bound = bound(&listening);
     let host = if bound.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { bound };
     let url = format!("http://{}", SocketAddr::new(host, port));
     let mut server =
-        Server { port, health: None, locked: false, bound, token: token.map(str::to_owned) };
+        ServerAtPort { port, health: None, locked: false, bound, token: token.map(str::to_owned) };
     match prober.health(&url).await {
-        Found::Backend(health) => {
-            tell(group, &health, port);
+        ProbeResult::Backend(health) => {
+            report_health(group, &health, port);
             for mistake in prober.mistakes(&url).await {
                 let many = if mistake.answers == 1 { "answer" } else { "answers" };
                 group.problem(
@@ -60,52 +60,52 @@ pub(super) async fn check(
                         "{} {many} for project {}: {}",
                         mistake.answers, mistake.project, mistake.message
                     ),
-                    "mend the model's predict; `label-studio-ml validate` tries it with a task",
+                    "correct the model's `predict`; `label-studio-ml validate` runs it on your tasks",
                 );
             }
             let open = prober.authorization().is_none()
-                || matches!(prober.health_with(&url, None).await, Found::Backend(_));
+                || matches!(prober.health_with(&url, None).await, ProbeResult::Backend(_));
             server.locked = !open;
             server.health = Some(health);
         }
-        Found::Locked => {
+        ProbeResult::Locked => {
             server.locked = true;
             let (seen, advice) = if prober.authorization().is_some() {
-                ("it does not take this user and password", "give those that it was started with")
+                ("it does not accept this user and password", "give those that it was started with")
             } else {
                 ("it asks for a password", "give it with --basic-auth-user and --basic-auth-pass")
             };
             group.problem(format!("a server answers at port {port}, but {seen}"), advice);
         }
-        Found::Stranger(what) => group.problem(
+        ProbeResult::Stranger(what) => group.problem(
             format!("port {port} is taken by another program ({what})"),
-            "stop it, or start the server with -p and another port, and ask with --port",
+            "stop it, or start the server on another port with -p, and give doctor the same --port",
         ),
-        Found::Nothing(_) if listening.is_empty() => group.warning(
-            format!("no server runs: nothing listens at port {port}"),
-            format!("start it with `{start}`, or name its port with --port"),
+        ProbeResult::Nothing(_) if listening.is_empty() => group.warning(
+            format!("no server is running: nothing listens on port {port}"),
+            format!("start it with `{start}`, or give its port with --port"),
         ),
-        Found::Nothing(why) => group.problem(
-            format!("something listens at port {port}, but /health is not answered: {why}"),
+        ProbeResult::Nothing(why) => group.problem(
+            format!("a program listens on port {port}, but does not answer /health: {why}"),
             "look into its log, stop it, or choose another port with -p",
         ),
     }
     server
 }
 
-fn tell(group: &mut Group, health: &Health, port: u16) {
+fn report_health(group: &mut CheckGroup, health: &ServerHealth, port: u16) {
     let class = match (&health.model_class, &health.workers) {
         (Some(class), _) => class.as_str(),
         (None, Some(_)) => "a model that is still being imported",
         (None, None) => "a model",
     };
     match &health.workers {
-        // Under --debug, gunicorn or uWSGI, or of another make.
+        // With --debug, under gunicorn or uWSGI, or of another kind.
         None => group
             .ok(format!("an ML backend without workers of its own serves {class} at port {port}")),
         Some(workers) if workers.ready == 0 => group.warning(
             format!("the server at port {port} serves {class}, but no worker is ready"),
-            "wait until the model is loaded; the log of the server says how far it is",
+            "wait until the model is loaded; the server's log shows the progress",
         ),
         Some(workers) => group.ok(format!(
             "the server at port {port} serves {class}; {} of {} workers ready",
@@ -113,11 +113,11 @@ fn tell(group: &mut Group, health: &Health, port: u16) {
         )),
     }
     for problem in &health.problems {
-        group.problem(problem.clone(), "the log of the server says more");
+        group.problem(problem.clone(), "see the server's log");
     }
 }
 
-/// The widest address that somebody listens on; all of them where nothing is known.
+/// The widest address that a program listens on; all addresses if nothing is known.
 fn bound(listening: &[SocketAddr]) -> IpAddr {
     let ips = || listening.iter().map(SocketAddr::ip);
     ips()
@@ -127,13 +127,12 @@ fn bound(listening: &[SocketAddr]) -> IpAddr {
         .unwrap_or(EVERYWHERE)
 }
 
-/// Names the addresses to paste. `here`: whether Label Studio's own address is one of this machine, if it
-/// is known.
+/// Lists the addresses to paste. `here`: whether Label Studio's own address is one of this machine, if known.
 pub(super) async fn check_addresses(
-    group: &mut Group,
+    group: &mut CheckGroup,
     prober: &Prober,
     surroundings: &Surroundings,
-    server: &Server,
+    server: &ServerAtPort,
     here: Option<bool>,
 ) {
     let addresses = server.to_paste(surroundings);
@@ -142,28 +141,29 @@ pub(super) async fn check_addresses(
         let line = format!("{} for a Label Studio {}", address.url, address.place);
         match reach(prober, server, address).await {
             Some(why) => group.warning(
-                format!("{line}, but not even this machine reaches it there: {why}"),
-                "start the server with --host 0.0.0.0, and let the firewall pass the port",
+                format!("{line}, but not even this machine can reach it there: {why}"),
+                "start the server with --host 0.0.0.0, and open the port in the firewall",
             ),
             None => group.ok(line),
         }
     }
     match surroundings.note(server.listens_on(), server.port) {
-        Some(note) if server.listens_on().is_loopback() => group.warning(note, "restart it so"),
+        Some(note) if server.listens_on().is_loopback() => group
+            .warning(note, "restart the server with --host 0.0.0.0 if Label Studio runs elsewhere"),
         Some(note) => group.ok(note),
         None => {}
     }
 }
 
-/// Why the server does not answer at an address of this machine.
-async fn reach(prober: &Prober, server: &Server, address: &Address) -> Option<String> {
-    // That name is known inside containers only.
+/// Why the server does not answer at an address of this machine; none if it does.
+async fn reach(prober: &Prober, server: &ServerAtPort, address: &Address) -> Option<String> {
+    // Only containers can resolve that name.
     if !server.is_up() || address.url.contains("host.docker.internal") {
         return None;
     }
     match prober.health(&address.url).await {
-        Found::Nothing(why) | Found::Stranger(why) => Some(why),
-        Found::Backend(_) | Found::Locked => None,
+        ProbeResult::Nothing(why) | ProbeResult::Stranger(why) => Some(why),
+        ProbeResult::Backend(_) | ProbeResult::Locked => None,
     }
 }
 

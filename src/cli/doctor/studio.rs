@@ -1,20 +1,20 @@
-//! The way to Label Studio: its address, the key, the project.
+//! Checks the way to Label Studio: its address, the token, the project.
 
-use super::report::Group;
+use super::report::CheckGroup;
 use crate::label_studio::projects::Project;
 use crate::label_studio::{LabelStudio, RequestPolicy};
 
-/// Connects; says as whom. None where that failed, which is told.
+/// Connects, and reports the user. None if that failed, which is reported too.
 pub(super) async fn connect(
-    group: &mut Group,
+    group: &mut CheckGroup,
     url: &str,
     key: Option<&str>,
 ) -> Option<LabelStudio> {
     let Some(key) = key else {
         match LabelStudio::release_at(url, RequestPolicy::PROBE).await {
             Ok(release) => group.warning(
-                format!("Label Studio {release} answers at {url}; nothing more was asked"),
-                "give a token of Account & Settings with --api-key or LABEL_STUDIO_API_KEY",
+                format!("Label Studio {release} answers at {url}; without a token nothing more was checked"),
+                "give a token from Account & Settings with --api-key or LABEL_STUDIO_API_KEY",
             ),
             Err(error) => group.failed(&error),
         }
@@ -31,14 +31,14 @@ pub(super) async fn connect(
     let name = if user.email.is_empty() { &user.username } else { &user.email };
     let kind = studio.token_kind().as_str();
     group.ok(format!(
-        "Label Studio {} answers at {}, and takes the {kind} of {name}",
+        "Label Studio {} answers at {}, and accepts the {kind} of {name}",
         studio.release(),
         studio.url()
     ));
-    // Who may not look at the settings is not told of them.
+    // Users without permission to read this setting get no warning.
     if let Ok(false) = studio.accepts_legacy_tokens().await {
         group.warning(
-            "legacy tokens are switched off, but such a token is what Label Studio sends to ML backends",
+            "legacy tokens are disabled, but Label Studio sends such a token to ML backends",
             "start the server with LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY in its environment if the model \
              fetches files or asks Label Studio for something",
         );
@@ -46,8 +46,12 @@ pub(super) async fn connect(
     Some(studio)
 }
 
-/// Looks at the project; None where there is none for this key.
-pub(super) async fn project(group: &mut Group, studio: &LabelStudio, id: u64) -> Option<Project> {
+/// Checks the project; None if this token cannot see it.
+pub(super) async fn project(
+    group: &mut CheckGroup,
+    studio: &LabelStudio,
+    id: u64,
+) -> Option<Project> {
     match studio.project(id).await {
         Ok(project) => {
             group.ok(format!("\"{}\", tasks: {}", project.title, project.task_number));

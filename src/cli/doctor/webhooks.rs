@@ -1,20 +1,20 @@
-//! The webhooks of the project: does the server hear of annotations?
+//! Checks the webhooks of the project, which report annotations to the server.
 //!
-//! Label Studio makes a webhook with each ML backend, but without the backend's password, and leaves it when
-//! the backend is deleted. `--fix` makes and completes webhooks of backends that are connected.
+//! Label Studio creates a webhook with each ML backend, but without the backend's password, and keeps it when
+//! the backend is deleted. `--fix` creates and completes the webhooks of connected backends.
 
 use std::collections::BTreeMap;
 
-use super::backends::{Connected, leads_here};
-use super::probe::{Found, Prober};
-use super::report::Group;
-use super::server::Server;
+use super::backends::{ConnectedBackend, leads_here};
+use super::probe::{ProbeResult, Prober};
+use super::report::CheckGroup;
+use super::server::ServerAtPort;
 use crate::cli::addresses::Surroundings;
 use crate::label_studio::webhooks::{Webhook, WebhookFields};
 use crate::label_studio::{LabelStudio, LabelStudioError};
 use crate::wire::protocol::ClassInfo;
 
-/// What a webhook can send of the actions that models learn from. The button Start training uses none.
+/// The actions that models learn from and a webhook can send. The button "Start training" uses no webhook.
 const ACTIONS: [&str; 5] = [
     "ANNOTATION_CREATED",
     "ANNOTATION_UPDATED",
@@ -22,66 +22,69 @@ const ACTIONS: [&str; 5] = [
     "ANNOTATIONS_DELETED",
     "PROJECT_UPDATED",
 ];
-/// What nearly every model learns from.
+/// The actions that nearly every model learns from.
 const USUAL: [&str; 2] = ["ANNOTATION_CREATED", "ANNOTATION_UPDATED"];
 const AUTHORIZATION: &str = "Authorization";
 
-/// What the checks need to know.
-pub(super) struct Situation<'a> {
+/// What the checks of webhooks need.
+pub(super) struct WebhookContext<'a> {
     pub(super) studio: &'a LabelStudio,
     pub(super) project: u64,
-    pub(super) connected: &'a [Connected],
-    pub(super) server: &'a Server,
+    pub(super) connected: &'a [ConnectedBackend],
+    pub(super) server: &'a ServerAtPort,
     pub(super) surroundings: &'a Surroundings,
     pub(super) prober: &'a Prober,
-    /// The class of the project folder, where that was looked at.
+    /// The class of the project folder, if that was checked.
     pub(super) class: Option<&'a ClassInfo>,
     pub(super) fix: bool,
 }
 
-/// What keeps a backend from hearing of annotations, and the fields that would mend it.
+/// What is wrong with the webhook of a backend, and the fields that would fix it.
 #[derive(Default)]
 struct Faults {
     seen: Vec<String>,
     fields: WebhookFields,
-    /// A password is missing that nobody told us.
+    /// A password is missing that the user has not given.
     lacks_password: bool,
     /// The address is right but for the webhook token.
     lacks_token: bool,
 }
 
-pub(super) async fn check(group: &mut Group, situation: &Situation<'_>) {
-    let hooks = match situation.studio.webhooks(situation.project).await {
+pub(super) async fn check(group: &mut CheckGroup, context: &WebhookContext<'_>) {
+    let hooks = match context.studio.webhooks(context.project).await {
         Ok(hooks) => hooks,
         Err(error) => {
             group.failed(&error);
             return;
         }
     };
-    let wanted = wanted(situation.class);
-    for one in situation.connected {
+    let wanted = wanted(context.class);
+    for one in context.connected {
         if wanted.is_empty() && one.is_this {
-            group.ok(format!("{} learns nothing, and needs no webhook", one.backend.url));
+            group.ok(format!("{} does not learn, and needs no webhook", one.backend.url));
             continue;
         }
         let address = webhook_of(one);
         let own: Vec<&Webhook> = hooks.iter().filter(|hook| same(&hook.url, &address)).collect();
         if own.len() > 1 {
             group.warning(
-                format!("{} webhooks lead to {address}: each event is sent as often", own.len()),
+                format!(
+                    "{} webhooks point to {address}, so each event is sent more than once",
+                    own.len()
+                ),
                 "delete all but one under Settings → Webhooks",
             );
         }
         let hook = own.iter().find(|hook| hook.is_active).or(own.first()).copied();
-        let faults = find_faults(situation, one, hook, &address, &wanted).await;
-        settle(group, situation, hook, &address, faults).await;
+        let faults = find_faults(context, one, hook, &address, &wanted).await;
+        settle(group, context, hook, &address, faults).await;
     }
     for hook in &hooks {
-        tell_stray(group, situation, hook).await;
+        report_stray(group, context, hook).await;
     }
 }
 
-/// Actions that the model learns from; those that are usual where its class is not known.
+/// Actions that the model learns from; the usual ones if its class is not known.
 fn wanted(class: Option<&ClassInfo>) -> Vec<&'static str> {
     match class {
         None => USUAL.to_vec(),
@@ -93,7 +96,7 @@ fn wanted(class: Option<&ClassInfo>) -> Vec<&'static str> {
     }
 }
 
-fn webhook_of(one: &Connected) -> String {
+fn webhook_of(one: &ConnectedBackend) -> String {
     format!("{}/webhook", one.backend.url.trim_end_matches('/'))
 }
 
@@ -106,8 +109,8 @@ fn same(a: &str, b: &str) -> bool {
 }
 
 async fn find_faults(
-    situation: &Situation<'_>,
-    one: &Connected,
+    context: &WebhookContext<'_>,
+    one: &ConnectedBackend,
     hook: Option<&Webhook>,
     address: &str,
     wanted: &[&str],
@@ -115,7 +118,7 @@ async fn find_faults(
     let mut faults = Faults::default();
     match hook {
         None => {
-            faults.seen.push(format!("no webhook leads to {address}"));
+            faults.seen.push(format!("no webhook points to {address}"));
             faults.fields = WebhookFields {
                 url: Some(address.to_owned()),
                 send_payload: Some(true),
@@ -145,22 +148,22 @@ async fn find_faults(
             }
         }
     }
-    check_password(situation, one, hook, &mut faults).await;
+    check_password(context, one, hook, &mut faults).await;
     faults
 }
 
-/// A server with a password refuses events that bring none, and Label Studio tells nobody.
+/// Checks the password: a server refuses events without it, and Label Studio does not report that.
 async fn check_password(
-    situation: &Situation<'_>,
-    one: &Connected,
+    context: &WebhookContext<'_>,
+    one: &ConnectedBackend,
     hook: Option<&Webhook>,
     faults: &mut Faults,
 ) {
     let locked = one.backend.has_password()
-        || matches!(one.found, Found::Locked)
-        || (one.is_this && situation.server.locked);
+        || matches!(one.found, ProbeResult::Locked)
+        || (one.is_this && context.server.locked);
     let takes_events = if locked || one.is_this {
-        situation.prober.takes_events(&one.backend.url).await
+        context.prober.takes_events(&one.backend.url).await
     } else {
         None
     };
@@ -171,7 +174,7 @@ async fn check_password(
         if takes_events == Some(false) {
             faults.lacks_token = true;
             faults.seen.push(format!(
-                "the server takes no events at {}: its webhook token is missing there",
+                "the server refuses events at {}: the address lacks its webhook token",
                 one.backend.url
             ));
         }
@@ -180,23 +183,23 @@ async fn check_password(
     if let Some(hook) = hook {
         match hook.header(AUTHORIZATION) {
             None => faults.seen.push(format!(
-                "the webhook {} brings no password to a server that wants one",
+                "the webhook {} sends no password to a server that requires one",
                 hook.url
             )),
-            Some(brought) => {
-                let answer = situation.prober.health_with(&one.backend.url, Some(brought)).await;
-                if !matches!(answer, Found::Locked) {
+            Some(sent) => {
+                let answer = context.prober.health_with(&one.backend.url, Some(sent)).await;
+                if !matches!(answer, ProbeResult::Locked) {
                     return;
                 }
                 faults.seen.push(format!(
-                    "the webhook {} brings a password that the server refuses",
+                    "the webhook {} sends a password that the server refuses",
                     hook.url
                 ));
             }
         }
     }
-    // Our password is for this server alone.
-    match situation.prober.authorization().filter(|_| one.is_this) {
+    // The given password is for this server alone.
+    match context.prober.authorization().filter(|_| one.is_this) {
         Some(authorization) => {
             let mut headers: BTreeMap<String, String> =
                 hook.map(|hook| hook.headers.clone()).unwrap_or_default();
@@ -208,10 +211,10 @@ async fn check_password(
     }
 }
 
-/// Tells the faults, or mends them.
+/// Reports the faults, or fixes them.
 async fn settle(
-    group: &mut Group,
-    situation: &Situation<'_>,
+    group: &mut CheckGroup,
+    context: &WebhookContext<'_>,
     hook: Option<&Webhook>,
     address: &str,
     faults: Faults,
@@ -220,11 +223,13 @@ async fn settle(
         group.ok(format!("the webhook {address} reports annotations"));
         return;
     }
-    if situation.fix && !faults.lacks_password && !faults.lacks_token {
-        match mend(situation, hook, &faults.fields).await {
-            Ok(()) => faults.seen.iter().for_each(|seen| group.ok(format!("mended: {seen}"))),
+    if context.fix && !faults.lacks_password && !faults.lacks_token {
+        match fix(context, hook, &faults.fields).await {
+            Ok(()) => {
+                faults.seen.iter().for_each(|seen| group.ok(format!("fixed (before: {seen})")));
+            }
             Err(error) => faults.seen.iter().for_each(|seen| {
-                group.failed(&format!("{seen}; it could not be mended: {error}"));
+                group.failed(&format!("{seen}; fixing it failed: {error}"));
             }),
         }
         return;
@@ -232,42 +237,42 @@ async fn settle(
     let advice = if faults.lacks_token {
         "connect the address that `label-studio-ml start` prints, which has the token, and delete this one"
     } else if faults.lacks_password {
-        "nothing is trained until it does: run this again with --fix and the server's --basic-auth-user and --basic-auth-pass, or add the header \
-         Authorization to it under Settings → Webhooks"
+        "nothing is trained until it does: run this again with --fix and the server's --basic-auth-user and \
+         --basic-auth-pass, or add the header Authorization to it under Settings → Webhooks"
     } else {
-        "run this again with --fix, or mend it under Settings → Webhooks"
+        "run this again with --fix, or correct it under Settings → Webhooks"
     };
     for seen in faults.seen {
         group.problem(seen, advice);
     }
 }
 
-async fn mend(
-    situation: &Situation<'_>,
+async fn fix(
+    context: &WebhookContext<'_>,
     hook: Option<&Webhook>,
     fields: &WebhookFields,
 ) -> Result<(), LabelStudioError> {
     match hook {
-        Some(hook) => situation.studio.update_webhook(hook.id, fields).await.map(drop),
-        None => situation.studio.create_webhook(situation.project, fields).await.map(drop),
+        Some(hook) => context.studio.update_webhook(hook.id, fields).await.map(drop),
+        None => context.studio.create_webhook(context.project, fields).await.map(drop),
     }
 }
 
-/// Tells of a webhook that looks like one of an ML backend which is no longer connected.
-async fn tell_stray(group: &mut Group, situation: &Situation<'_>, hook: &Webhook) {
-    let belongs = situation.connected.iter().any(|one| same(&hook.url, &webhook_of(one)));
+/// Reports a webhook that seems to belong to an ML backend which is no longer connected.
+async fn report_stray(group: &mut CheckGroup, context: &WebhookContext<'_>, hook: &Webhook) {
+    let belongs = context.connected.iter().any(|one| same(&hook.url, &webhook_of(one)));
     let Some(base) = hook.url.trim_end_matches('/').strip_suffix("/webhook") else { return };
     if belongs || !hook.is_active {
         return;
     }
-    let seen = format!("the webhook {} belongs to no ML backend that is connected", hook.url);
-    let server = situation.server;
-    let what = if leads_here(base, server.port, situation.surroundings).await && server.is_up() {
-        "this server gets its events as well, so each may train twice"
-    } else if matches!(situation.prober.health_with(base, None).await, Found::Nothing(_)) {
-        "nothing answers there, and every annotation waits for it"
+    let seen = format!("the webhook {} belongs to no connected ML backend", hook.url);
+    let server = context.server;
+    let what = if leads_here(base, server.port, context.surroundings).await && server.is_up() {
+        "this server gets its events too, so each may train twice"
+    } else if matches!(context.prober.health_with(base, None).await, ProbeResult::Nothing(_)) {
+        "nothing answers there, and saving an annotation waits for it"
     } else {
-        "that server still gets the events"
+        "that server still gets its events"
     };
     group.warning(format!("{seen}: {what}"), "delete it under Settings → Webhooks");
 }

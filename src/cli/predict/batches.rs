@@ -1,5 +1,5 @@
-//! Predicting for many tasks: in batches, several at a time, and one by one where a batch fails, so
-//! that one task costs no other its prediction.
+//! Predicts for many tasks: in batches, several at a time, and task by task where a batch fails, so that one
+//! bad task does not cost the others their predictions.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::cli::offline::{Offline, Opened};
 use crate::labelling::check::Finding;
 use crate::serving::ServingError;
 
-/// A model that is asked for predictions.
+/// Asks a model for predictions.
 #[derive(Clone)]
 pub(super) struct Predictor {
     pub(super) offline: Arc<Offline>,
@@ -22,12 +22,12 @@ pub(super) struct Predictor {
     pub(super) strict: bool,
 }
 
-/// What came of one task.
-pub(super) type Outcome = Result<Vec<Prediction>, String>;
+/// The predictions for one task, or why there are none.
+pub(super) type TaskOutcome = Result<Vec<TaskPrediction>, String>;
 
 /// A prediction, as far as Label Studio reads it.
 #[derive(Debug, Deserialize)]
-pub(super) struct Prediction {
+pub(super) struct TaskPrediction {
     pub(super) result: Box<RawValue>,
     #[serde(default)]
     pub(super) score: Option<Box<RawValue>>,
@@ -36,14 +36,18 @@ pub(super) struct Prediction {
 }
 
 #[derive(Deserialize)]
-struct Answer<'a> {
+struct PredictAnswer<'a> {
     #[serde(borrow)]
     results: Vec<&'a RawValue>,
 }
 
 impl Predictor {
-    /// Predictions for tasks, in their order; as many batches at a time as there are workers.
-    pub(super) async fn predict(&self, tasks: Vec<Box<RawValue>>, at_once: usize) -> Vec<Outcome> {
+    /// Predicts for tasks; returns the outcomes in their order. `at_once`: number of batches at a time.
+    pub(super) async fn predict(
+        &self,
+        tasks: Vec<Box<RawValue>>,
+        at_once: usize,
+    ) -> Vec<TaskOutcome> {
         let count = tasks.len();
         let mut batches = Vec::new();
         let mut tasks = tasks.into_iter().enumerate().peekable();
@@ -52,7 +56,7 @@ impl Predictor {
         }
         let mut batches = batches.into_iter();
         let mut running = JoinSet::new();
-        let mut outcomes: Vec<Outcome> =
+        let mut outcomes: Vec<TaskOutcome> =
             (0..count).map(|_| Err("the prediction was interrupted".into())).collect();
         loop {
             while running.len() < at_once.max(1)
@@ -72,14 +76,14 @@ impl Predictor {
                         outcomes[place] = outcome;
                     }
                 }
-                // A batch that was given up keeps its places interrupted.
+                // The tasks of a batch that was aborted keep their outcome "interrupted".
                 Some(Err(_)) => {}
                 None => return outcomes,
             }
         }
     }
 
-    async fn batch(&self, tasks: &[Box<RawValue>]) -> Vec<Outcome> {
+    async fn batch(&self, tasks: &[Box<RawValue>]) -> Vec<TaskOutcome> {
         let together = self.ask(tasks).await;
         match together {
             Ok(outcomes) => outcomes,
@@ -89,7 +93,7 @@ impl Predictor {
                 for task in tasks {
                     let alone = self.ask(std::slice::from_ref(task)).await;
                     outcomes.push(alone.and_then(|mut outcomes| {
-                        outcomes.pop().unwrap_or_else(|| Err("there is no result".into()))
+                        outcomes.pop().unwrap_or_else(|| Err("the model returned no result".into()))
                     }));
                 }
                 outcomes
@@ -97,27 +101,25 @@ impl Predictor {
         }
     }
 
-    /// Asks once; fails if not every task has a result of its own.
-    async fn ask(&self, tasks: &[Box<RawValue>]) -> Result<Vec<Outcome>, String> {
+    /// Calls the model once; fails unless every task has a result of its own.
+    async fn ask(&self, tasks: &[Box<RawValue>]) -> Result<Vec<TaskOutcome>, String> {
         let borrowed: Vec<&RawValue> = tasks.iter().map(AsRef::as_ref).collect();
         let answered = self.offline.predict(&self.opened, &borrowed).await.map_err(in_words)?;
         let findings = &answered.checked.findings;
         if self.strict && answered.checked.total > findings.len() && tasks.len() > 1 {
-            return Err(
-                "there are more findings than are kept, so each task is asked for alone".into()
-            );
+            return Err("there are too many findings to tell their tasks apart".into());
         }
         if self.strict
             && let Some(whole) = findings.iter().find(|finding| finding.item.is_none())
         {
             return Err(whole.sentence());
         }
-        let answer: Answer<'_> = serde_json::from_slice(&answered.body)
-            .map_err(|_| sentence(findings).unwrap_or_else(|| "there are no results".into()))?;
+        let answer: PredictAnswer<'_> = serde_json::from_slice(&answered.body).map_err(|_| {
+            sentence(findings).unwrap_or_else(|| "the model returned no results".into())
+        })?;
         if answer.results.len() != tasks.len() {
-            return Err(
-                sentence(findings).unwrap_or_else(|| "the number of results is wrong".into())
-            );
+            return Err(sentence(findings)
+                .unwrap_or_else(|| "the model returned the wrong number of results".into()));
         }
         let outcome = |(item, result): (usize, &&RawValue)| {
             let own = findings.iter().find(|finding| finding.item == Some(item));
@@ -136,7 +138,7 @@ fn sentence(findings: &[Finding]) -> Option<String> {
     findings.first().map(Finding::sentence)
 }
 
-/// The failure with the user's own lines of the traceback, if there is one.
+/// Describes a failure, with the lines of the user's code from the traceback if there is one.
 fn in_words(error: ServingError) -> String {
     match error {
         ServingError::Model(error) => {
@@ -150,9 +152,9 @@ fn in_words(error: ServingError) -> String {
     }
 }
 
-/// The predictions of one item: a dict, or a list of them.
-fn predictions(item: &str) -> Result<Vec<Prediction>, String> {
-    let read: Result<Vec<Prediction>, _> = if item.starts_with('[') {
+/// Reads the predictions for one task: an object, or a list of objects.
+fn predictions(item: &str) -> Result<Vec<TaskPrediction>, String> {
+    let read: Result<Vec<TaskPrediction>, _> = if item.starts_with('[') {
         serde_json::from_str(item)
     } else {
         serde_json::from_str(item).map(|prediction| vec![prediction])
@@ -161,6 +163,6 @@ fn predictions(item: &str) -> Result<Vec<Prediction>, String> {
     if predictions.iter().all(|prediction| prediction.result.get().starts_with('[')) {
         Ok(predictions)
     } else {
-        Err("`result` is no list of regions".into())
+        Err("`result` is not a list of regions".into())
     }
 }

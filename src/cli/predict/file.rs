@@ -1,4 +1,4 @@
-//! `predict --input FILE --output FILE`: the tasks of a file, with predictions, in the form that Label
+//! `predict --input FILE --output FILE`: adds predictions to the tasks of a file, in the form that Label
 //! Studio imports.
 
 use std::io::Write;
@@ -8,20 +8,20 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::batches::{Outcome, Prediction};
-use super::progress::Progress;
+use super::batches::{TaskOutcome, TaskPrediction};
+use super::progress::PredictProgress;
 use super::{PredictArgs, Tally, stop};
 use crate::cli::offline::label_config;
-use crate::cli::task_file::{self, Task};
+use crate::cli::task_file::{self, FileTask};
 use crate::cli::{note, say};
 use crate::wire::protocol::LabelStudioConnection;
 use crate::workers::process::Launch;
 
-/// Batches between two looks at the bar.
+/// Number of batches between two updates of the progress bar, per batch that runs at a time.
 const BATCHES_AT_A_TIME: usize = 4;
 
 #[derive(Deserialize)]
-struct Source<'a> {
+struct SourceTask<'a> {
     #[serde(borrow)]
     id: &'a RawValue,
     #[serde(borrow)]
@@ -31,16 +31,16 @@ struct Source<'a> {
 }
 
 #[derive(Serialize)]
-struct Predicted<'a> {
+struct PredictedTask<'a> {
     id: &'a RawValue,
     data: &'a RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
     meta: Option<&'a RawValue>,
-    predictions: Vec<Written<'a>>,
+    predictions: Vec<WrittenPrediction<'a>>,
 }
 
 #[derive(Serialize)]
-struct Written<'a> {
+struct WrittenPrediction<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     model_version: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,8 +48,8 @@ struct Written<'a> {
     result: &'a RawValue,
 }
 
-impl<'a> From<&'a Prediction> for Written<'a> {
-    fn from(prediction: &'a Prediction) -> Self {
+impl<'a> From<&'a TaskPrediction> for WrittenPrediction<'a> {
+    fn from(prediction: &'a TaskPrediction) -> Self {
         Self {
             model_version: prediction.model_version.as_deref(),
             score: prediction.score.as_deref(),
@@ -70,13 +70,13 @@ pub(super) async fn predict(args: &PredictArgs, input: &Path, launch: &Launch) -
         };
         let opened = offline.open(&project, config, connection).await?;
         note(&format!(
-            "{} of model version {}, {} tasks",
+            "{}, model version {}, {} tasks",
             offline.class().class,
             opened.version,
             tasks.len()
         ));
-        let predictor = args.predictor(&offline, opened)?;
-        let mut progress = Progress::new(tasks.len() as u64);
+        let predictor = args.predictor(&offline, opened);
+        let mut progress = PredictProgress::new(tasks.len() as u64);
         let mut outcomes = Vec::with_capacity(tasks.len());
         let stretch = predictor.batch_size * args.at_once() * BATCHES_AT_A_TIME;
         for tasks in tasks.chunks(stretch) {
@@ -106,13 +106,13 @@ pub(super) async fn predict(args: &PredictArgs, input: &Path, launch: &Launch) -
     Ok(tally)
 }
 
-/// Writes all of it or, if the disk is full, nothing.
-fn write(output: Option<&Path>, tasks: &[Task], outcomes: &[Outcome]) -> Result<()> {
+/// Writes the whole file or, if the disk is full, nothing.
+fn write(output: Option<&Path>, tasks: &[FileTask], outcomes: &[TaskOutcome]) -> Result<()> {
     let mut written = Vec::with_capacity(tasks.len());
     for (task, outcome) in tasks.iter().zip(outcomes) {
-        let Source { id, data, meta } = serde_json::from_str(task.json.get())?;
-        let predictions = outcome.iter().flatten().map(Written::from).collect();
-        written.push(Predicted { id, data, meta, predictions });
+        let SourceTask { id, data, meta } = serde_json::from_str(task.json.get())?;
+        let predictions = outcome.iter().flatten().map(WrittenPrediction::from).collect();
+        written.push(PredictedTask { id, data, meta, predictions });
     }
     let Some(path) = output else {
         say(&serde_json::to_string(&written)?);
@@ -133,7 +133,7 @@ fn write(output: Option<&Path>, tasks: &[Task], outcomes: &[Outcome]) -> Result<
     Ok(())
 }
 
-/// As for any new file; the user's mask takes away what it takes away.
+/// The permissions of any new file; the user's umask still applies.
 fn permissions() -> std::fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o666)
 }

@@ -1,4 +1,4 @@
-//! What is seen of a long run: a bar in a terminal, failures as they come, and a summary.
+//! What a long run shows: a bar in a terminal, failures as they happen, and a summary.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use super::Tally;
 use crate::cli::note;
 use crate::cli::offline::Offline;
 
-/// Failures that are told one by one.
-const MOST_TOLD: u64 = 20;
+/// Maximum number of failures that are shown one by one.
+const MAX_SHOWN: u64 = 20;
 const BAR: &str = "predicting {bar:30} {human_pos} of {human_len} tasks  {per_sec}  {eta} left";
 
-/// The progress of a run over so many tasks.
-pub(super) struct Progress {
+/// Counts and shows what has become of the tasks of a run.
+pub(super) struct PredictProgress {
     bar: ProgressBar,
     pub(super) tally: Tally,
 }
 
-impl Progress {
+impl PredictProgress {
     pub(super) fn new(tasks: u64) -> Self {
-        // Hidden where standard error is no terminal.
+        // Hidden where stderr is not a terminal.
         let bar = ProgressBar::with_draw_target(Some(tasks), ProgressDrawTarget::stderr());
         if let Ok(style) = ProgressStyle::with_template(BAR) {
             bar.set_style(style);
@@ -37,31 +37,31 @@ impl Progress {
     pub(super) fn failed(&mut self, task: &str, reason: &str) {
         self.tally.failed += 1;
         self.bar.inc(1);
-        if self.tally.failed <= MOST_TOLD {
+        if self.tally.failed <= MAX_SHOWN {
             self.note(&format!("task {task}: {reason}"));
-        } else if self.tally.failed == MOST_TOLD + 1 {
-            self.note("further failures are only counted");
+        } else if self.tally.failed == MAX_SHOWN + 1 {
+            self.note("further failures are counted but not shown");
         }
     }
 
-    /// It was predicted, and Label Studio did not take it.
+    /// A task that was predicted but whose prediction Label Studio did not import.
     pub(super) fn not_imported(&mut self, task: &str, reason: &str) {
         self.tally.predicted -= 1;
         self.bar.dec(1);
         self.failed(task, reason);
     }
 
-    /// Tasks that need nothing.
+    /// Tasks that already have a prediction.
     pub(super) fn skipped(&self, tasks: usize) {
         self.bar.inc(tasks as u64);
     }
 
-    /// Tells something above the bar.
+    /// Prints a line above the bar.
     pub(super) fn note(&self, line: &str) {
         self.bar.suspend(|| note(line));
     }
 
-    /// The end: what the model does that Label Studio would not show, once for each mistake.
+    /// Ends the bar and prints each mistake in the predictions once.
     pub(super) fn end(self, offline: &Offline) -> Tally {
         self.bar.finish_and_clear();
         for mistake in offline.mistakes() {

@@ -1,9 +1,9 @@
-//! `predict --project ID`: the tasks of a project of Label Studio, page by page, and their predictions
-//! back into it.
+//! `predict --project ID`: fetches the tasks of a Label Studio project page by page and imports their
+//! predictions.
 //!
 //! Label Studio itself asks for all tasks in one request, and gives up after 100 s. Here a run may be
-//! interrupted at any point, and the same command goes on with it: which tasks already carry a
-//! prediction of this version is asked of Label Studio, never remembered here.
+//! interrupted at any point, and the same command continues it: Label Studio is asked which tasks already
+//! have a prediction of this version; nothing is remembered here.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::value::RawValue;
 use tokio::time::sleep;
 
-use super::batches::{Outcome, Prediction, Predictor};
-use super::progress::Progress;
+use super::batches::{Predictor, TaskOutcome, TaskPrediction};
+use super::progress::PredictProgress;
 use super::{PredictArgs, Tally, stop};
 use crate::cli::note;
 use crate::cli::signals::Signals;
@@ -26,21 +26,21 @@ use crate::label_studio::{LabelStudio, LabelStudioError};
 use crate::wire::protocol::LabelStudioConnection;
 use crate::workers::process::Launch;
 
-/// Fewest tasks of a page: each is a request to Label Studio.
-const SMALLEST_PAGE: usize = 100;
-/// Predictions are imported when there are so many, or so many bytes of them, or after so long. An
-/// import takes Label Studio seconds in a large project, however few predictions it brings; a run that
-/// is killed has to make those again that were not imported.
+/// Minimum number of tasks in a page: each page is a request to Label Studio.
+const MIN_PAGE: usize = 100;
+/// Predictions are imported once there are this many, or this many bytes of them, or after this time. In a
+/// large project an import takes Label Studio seconds, however few predictions it has; a run that is killed
+/// must predict again what was not imported.
 const IMPORT_AT: usize = 1000;
 const IMPORT_AT_BYTES: usize = 16 << 20;
 const IMPORT_AFTER: Duration = Duration::from_secs(10);
-/// An import that was sent when a run was killed goes on in Label Studio: about half a millisecond for
-/// each task of the project was measured. What it brings must be seen before anything is imported.
+/// An import that a killed run has sent continues in Label Studio; about half a millisecond per task of the
+/// project was measured. Its predictions must be visible before anything else is imported.
 const SETTLING: Duration = Duration::from_secs(1);
 const SETTLING_PER_TASK: Duration = Duration::from_millis(2);
 const LONGEST_SETTLING: Duration = Duration::from_secs(60);
-/// Imports of which no answer came are checked and sent again so often.
-const MOST_IMPORTS: u32 = 3;
+/// Maximum number of times that an import without an answer is checked and sent.
+const MAX_IMPORTS: u32 = 3;
 
 pub(super) async fn predict(args: &PredictArgs, id: &str, launch: &Launch) -> Result<Tally> {
     let number = id.split('.').next().unwrap_or_default().parse();
@@ -48,8 +48,7 @@ pub(super) async fn predict(args: &PredictArgs, id: &str, launch: &Launch) -> Re
         number.with_context(|| format!("--project takes the number of a project, not `{id}`"))?;
     let (Some(url), Some(api_key)) = (&args.label_studio_url, &args.api_key) else {
         bail!(
-            "name Label Studio with --label-studio-url and --api-key, or with LABEL_STUDIO_URL and \
-             LABEL_STUDIO_API_KEY"
+            "--project needs --label-studio-url and --api-key, or LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"
         );
     };
     let label_studio = LabelStudio::connect(url, api_key).await?;
@@ -64,32 +63,32 @@ pub(super) async fn predict(args: &PredictArgs, id: &str, launch: &Launch) -> Re
         let opened = offline.open(&project.key(), config, connection).await?;
         let version = opened.version.clone();
         note(&format!(
-            "{} of model version {version}, project {id} {:?}, {} tasks",
+            "{}, model version {version}, project {id} {:?}, {} tasks",
             offline.class().class,
             project.title,
             project.task_number
         ));
-        let predictor = args.predictor(&offline, opened)?;
-        let page = SMALLEST_PAGE.max(predictor.batch_size * args.at_once());
-        let mut run = Run {
+        let predictor = args.predictor(&offline, opened);
+        let page = MIN_PAGE.max(predictor.batch_size * args.at_once());
+        let mut run = ProjectRun {
             label_studio: &label_studio,
             project: &project,
             predictor,
             at_once: args.at_once(),
             page: page.try_into()?,
             version,
-            progress: Progress::new(project.task_number),
+            progress: PredictProgress::new(project.task_number),
             there: BTreeMap::new(),
             looked: Instant::now(),
             has_settled: false,
             sent: BTreeMap::new(),
-            told: HashSet::new(),
+            printed: HashSet::new(),
         };
         let interrupted = interrupted()?;
         let went_through = run.run(&interrupted).await?;
         let tally = run.progress.end(&offline);
         if !went_through {
-            bail!("interrupted; the same command goes on where this one stopped");
+            bail!("interrupted; run the same command again to continue");
         }
         Ok(tally)
     }
@@ -100,7 +99,7 @@ pub(super) async fn predict(args: &PredictArgs, id: &str, launch: &Launch) -> Re
     Ok(tally)
 }
 
-/// Becomes true with the first signal; the second one ends the process at once.
+/// Becomes true with the first signal; the second one exits the process at once.
 fn interrupted() -> Result<Arc<AtomicBool>> {
     let mut signals = Signals::new()?;
     let interrupted = Arc::new(AtomicBool::new(false));
@@ -108,7 +107,7 @@ fn interrupted() -> Result<Arc<AtomicBool>> {
     tokio::spawn(async move {
         signals.next().await;
         flag.store(true, Ordering::Relaxed);
-        note("stopping after what is being imported");
+        note("stopping once the running import has finished");
         signals.next().await;
         crate::cli::log::flush();
         std::process::exit(130);
@@ -116,20 +115,20 @@ fn interrupted() -> Result<Arc<AtomicBool>> {
     Ok(interrupted)
 }
 
-/// Predictions that were made and not imported.
-struct Waiting {
+/// Predictions that are still to be imported.
+struct Unsent {
     predictions: Vec<NewPrediction>,
     bytes: usize,
     since: Instant,
 }
 
-impl Default for Waiting {
+impl Default for Unsent {
     fn default() -> Self {
         Self { predictions: Vec::new(), bytes: 0, since: Instant::now() }
     }
 }
 
-impl Waiting {
+impl Unsent {
     fn add(&mut self, predictions: Vec<NewPrediction>) {
         self.bytes += predictions.iter().map(|made| made.result.get().len()).sum::<usize>();
         self.predictions.extend(predictions);
@@ -146,35 +145,35 @@ impl Waiting {
     }
 }
 
-struct Run<'a> {
+struct ProjectRun<'a> {
     label_studio: &'a LabelStudio,
     project: &'a Project,
     predictor: Predictor,
     at_once: usize,
     page: u32,
-    /// The version under which all predictions of the run are filed.
+    /// The model version of all predictions that the run imports.
     version: String,
-    progress: Progress,
-    /// Predictions of this version that tasks had when that was last looked at.
+    progress: PredictProgress,
+    /// Number of predictions of this version that each task had at the last look.
     there: BTreeMap<u64, u64>,
     looked: Instant,
-    /// No import of an earlier run can be under way any more.
+    /// No import of an earlier run can still be running.
     has_settled: bool,
-    /// Predictions of each task that Label Studio was given in this run.
+    /// Number of predictions that this run sent for each task.
     sent: BTreeMap<u64, u64>,
-    /// Remarks that were made.
-    told: HashSet<&'static str>,
+    /// Remarks that were printed.
+    printed: HashSet<&'static str>,
 }
 
-impl Run<'_> {
+impl ProjectRun<'_> {
     /// Goes through the tasks; false if it was interrupted.
     async fn run(&mut self, interrupted: &AtomicBool) -> Result<bool> {
         self.look().await?;
         if !self.there.is_empty() {
             let tasks = self.there.len();
-            self.progress.note(&format!("{tasks} tasks already carry predictions of this version"));
+            self.progress.note(&format!("{tasks} tasks already have predictions of this version"));
         }
-        let mut waiting = Waiting::default();
+        let mut waiting = Unsent::default();
         let mut last = 0;
         while !interrupted.load(Ordering::Relaxed) {
             let page =
@@ -186,7 +185,7 @@ impl Run<'_> {
             self.progress.skipped(done.len());
             let ids: Vec<u64> = todo.iter().map(|task| task.id).collect();
             let tasks: Vec<Box<RawValue>> = todo.into_iter().map(|task| task.json).collect();
-            // The model works while Label Studio stores what it said before.
+            // The model predicts while Label Studio stores the predictions before.
             let predictor = self.predictor.clone();
             let at_once = self.at_once;
             let due = if waiting.is_due() { waiting.take() } else { Vec::new() };
@@ -200,15 +199,14 @@ impl Run<'_> {
         Ok(!interrupted.load(Ordering::Relaxed))
     }
 
-    /// Sees which tasks carry predictions of this version.
+    /// Asks which tasks have predictions of this version.
     async fn look(&mut self) -> Result<(), LabelStudioError> {
         self.there = self.label_studio.prediction_counts(self.project.id, &self.version).await?;
         self.looked = Instant::now();
         Ok(())
     }
 
-    /// Waits until what was sent before has been stored, and drops predictions for tasks that have one
-    /// by then.
+    /// Waits until what was sent before is stored, and drops predictions for tasks that have one by then.
     async fn settle(
         &mut self,
         predictions: &mut Vec<NewPrediction>,
@@ -221,10 +219,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Counts what came of tasks; returns what is to be imported.
+    /// Counts the outcomes of tasks; returns the predictions to import.
     fn note_outcomes(
         &mut self,
-        outcomes: impl Iterator<Item = (u64, Outcome)>,
+        outcomes: impl Iterator<Item = (u64, TaskOutcome)>,
     ) -> Vec<NewPrediction> {
         let mut predictions = Vec::new();
         for (task, outcome) in outcomes {
@@ -241,37 +239,34 @@ impl Run<'_> {
         predictions
     }
 
-    /// A prediction under the version of the run, by which the next run will find it.
-    fn new_prediction(&mut self, task: u64, prediction: Prediction) -> NewPrediction {
-        let Prediction { result, score, model_version } = prediction;
+    /// Gives a prediction the version of the run, by which the next run will find it.
+    fn new_prediction(&mut self, task: u64, prediction: TaskPrediction) -> NewPrediction {
+        let TaskPrediction { result, score, model_version } = prediction;
         let own = model_version.and_then(|own| serde_json::from_str::<String>(own.get()).ok());
         if own.is_some_and(|own| own != self.version) {
-            self.remark(
-                "predictions that name another version are filed under this one all the same",
-            );
+            self.remark("predictions that name another model version are imported under this one");
         }
         let score = score.and_then(|score| {
-            // Label Studio takes a number in a text, too.
+            // Label Studio also accepts a number in a string.
             score.get().trim_matches('"').parse::<f64>().ok()
         });
         let fits = score.filter(|score| (0.0..=1.0).contains(score));
         if fits != score {
             self.remark(
-                "scores outside 0 to 1 are left out: Label Studio imports no prediction that has one",
+                "scores outside 0 to 1 are left out: Label Studio would refuse the predictions",
             );
         }
         NewPrediction { task, result, score: fits, model_version: self.version.clone() }
     }
 
-    /// Says something once.
+    /// Prints a line, but only once.
     fn remark(&mut self, line: &'static str) {
-        if self.told.insert(line) {
+        if self.printed.insert(line) {
             self.progress.note(line);
         }
     }
 
-    /// Brings predictions in. Where no answer comes, what is there is looked at before anything is sent
-    /// again.
+    /// Imports predictions. If no answer comes, checks what arrived before sending anything again.
     async fn import(&mut self, mut predictions: Vec<NewPrediction>) -> Result<()> {
         if predictions.is_empty() {
             return Ok(());
@@ -283,11 +278,11 @@ impl Run<'_> {
         for prediction in &predictions {
             *self.sent.entry(prediction.task).or_default() += 1;
         }
-        for _ in 1..MOST_IMPORTS {
+        for _ in 1..MAX_IMPORTS {
             match self.send(&predictions).await? {
                 None => return Ok(()),
                 Some(error) => {
-                    self.progress.note(&format!("{error}; looking what was imported"));
+                    self.progress.note(&format!("{error}; checking what was imported"));
                     self.looked = Instant::now();
                     self.settle(&mut predictions).await?;
                 }
@@ -299,7 +294,7 @@ impl Run<'_> {
         }
     }
 
-    /// Sends predictions once. Returns why nobody knows whether they arrived.
+    /// Sends predictions once. Returns the error that leaves open whether they arrived.
     async fn send(&mut self, predictions: &[NewPrediction]) -> Result<Option<LabelStudioError>> {
         if predictions.is_empty() {
             return Ok(None);
@@ -314,7 +309,7 @@ impl Run<'_> {
         }
     }
 
-    /// One task that was deleted meanwhile makes Label Studio refuse all.
+    /// Imports task by task: one task that was deleted meanwhile makes Label Studio refuse all.
     async fn import_each(
         &mut self,
         predictions: &[NewPrediction],
@@ -341,7 +336,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Whether all that was sent is there, and nothing twice.
+    /// Reports what was sent and is not there, or is there twice.
     async fn check(&mut self) -> Result<()> {
         if self.sent.is_empty() {
             return Ok(());
@@ -350,12 +345,12 @@ impl Run<'_> {
         for (task, sent) in &self.sent {
             let found = there.get(task).copied().unwrap_or_default();
             if found < *sent {
-                let reason = "Label Studio left out its prediction: it does not fit the labelling \
-                              config (`label-studio-ml validate` says where)";
+                let reason = "Label Studio dropped its prediction, which does not fit the labelling config \
+                              (`label-studio-ml validate` says where)";
                 self.progress.not_imported(&task.to_string(), reason);
             } else if found > *sent {
                 self.progress.note(&format!(
-                    "task {task} has {found} predictions of this version, {sent} were sent now"
+                    "task {task} has {found} predictions of this version; this run sent {sent}"
                 ));
             }
         }

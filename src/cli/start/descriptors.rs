@@ -1,12 +1,12 @@
-//! The system's limit on open files, and how many connections it leaves room for.
+//! The system's limit on open files, and how many connections it allows.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Fewer connections than this are not worth serving with.
-const FEWEST: u64 = 16;
+/// Minimum number of connections, whatever the limit.
+const MIN_CONNECTIONS: u64 = 16;
 
-/// How many of the `wanted` connections there is room for, beside `others`. Raises the soft limit as far as
-/// needed and allowed, and no further: children inherit it, and some look at every number below it.
+/// Number of connections, at most `wanted`, that fit beside `others`. Raises the soft limit as far as needed
+/// and allowed, and no further: child processes inherit it, and some try every number below it.
 pub(super) fn room(wanted: u64, others: u64) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let needed = wanted.saturating_add(others);
@@ -22,7 +22,7 @@ pub(super) fn room(wanted: u64, others: u64) -> usize {
     let room = left(limit, wanted, others);
     if room < wanted {
         tracing::warn!(
-            "at most {room} connections at a time, not {wanted}: no more than {limit} files may be open \
+            "at most {room} connections at a time instead of {wanted}: no more than {limit} files may be open \
              (ulimit -n)"
         );
     }
@@ -30,7 +30,7 @@ pub(super) fn room(wanted: u64, others: u64) -> usize {
 }
 
 fn left(limit: u64, wanted: u64, others: u64) -> u64 {
-    limit.saturating_sub(others).max(FEWEST).min(wanted)
+    limit.saturating_sub(others).max(MIN_CONNECTIONS).min(wanted)
 }
 
 #[cfg(test)]
@@ -41,7 +41,7 @@ mod tests {
     fn what_others_need_is_left_to_them() {
         assert_eq!(left(1 << 20, 4096, 300), 4096);
         assert_eq!(left(1024, 4096, 300), 724);
-        assert_eq!(left(256, 4096, 300), FEWEST);
+        assert_eq!(left(256, 4096, 300), MIN_CONNECTIONS);
         assert_eq!(left(256, 4, 300), 4);
     }
 }

@@ -1,4 +1,4 @@
-//! Options of `start` that bound what requests and connections may take.
+//! Options of `start` that limit the size and time of requests, and the number of connections.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ impl HttpLimitArgs {
         })
     }
 
-    /// What connections may take. `others`: descriptors that the server needs besides.
+    /// Limits of connections. `others`: file descriptors that the server needs for other purposes.
     pub(super) fn connections(&self, others: u64) -> ConnectionLimits {
         ConnectionLimits {
             connections: descriptors::room(self.max_connections, others),

@@ -46,14 +46,14 @@ pub(super) struct NetworkArgs {
 }
 
 impl NetworkArgs {
-    /// What every request must bring.
+    /// What every request must carry.
     pub(super) fn credentials(&self) -> Result<Option<Credentials>> {
         let (user, password) = (self.basic_auth_user.as_deref(), self.basic_auth_pass.as_deref());
         let found = password::find(user, password)?;
         Ok(found.map(|(user, password)| Credentials::new(&user, &password)))
     }
 
-    /// What the handlers go by. `model_dir` is known here only where the user chose it.
+    /// Options for the handlers. `model_dir`: only if the user chose it.
     pub(super) fn options(
         &self,
         model_dir: Option<PathBuf>,
@@ -73,8 +73,8 @@ impl NetworkArgs {
         })
     }
 
-    /// The part of the address that stands for a password at the webhook. The value is checked here,
-    /// since clap would print it.
+    /// The part of the address that replaces a password at the webhook. It is checked here because clap would
+    /// print a value that it refuses.
     pub(super) fn webhook_token(&self) -> Result<Option<WebhookToken>> {
         let given = self.webhook_token.as_deref().filter(|token| !token.is_empty());
         Ok(given.map(WebhookToken::new).transpose()?)

@@ -34,7 +34,7 @@ pub(super) fn show(
     let version = env!("CARGO_PKG_VERSION");
     let project = args.project.name.as_deref().unwrap_or_default();
     let heading = format!("label-studio-ml {version}   {project}");
-    log::write_block(&format!("{}\nLoading the model …\n\n", heading.trim_end()));
+    log::write_block(&format!("{}\nLoading the model …\n", heading.trim_end()));
     let serving = Arc::clone(serving);
     let began = Instant::now();
     tokio::spawn(async move {
@@ -114,7 +114,7 @@ impl NextSteps {
         };
         let LoadedModel { class, seconds, model_dir, .. } = model;
         let mut text = format!(
-            "Model                   {class}, loaded in {seconds:.1} s\n\
+            "\nModel                   {class}, loaded in {seconds:.1} s\n\
              Models are kept in      {model_dir} ({trained})\n\n\
              Paste into Label Studio (Settings → Model → Connect model):\n"
         );
@@ -137,7 +137,7 @@ impl NextSteps {
         }
         let _ = writeln!(
             text,
-            "Something wrong? In another terminal: {}\nCtrl-C stops. Waiting for Label Studio …",
+            "Something wrong? In another terminal: {}\nCtrl-C stops. Waiting for Label Studio …\n",
             self.doctor
         );
         text
