@@ -46,11 +46,11 @@ enum Command {
     Init(init::InitArgs),
     /// Start the server for a project folder
     Start(Box<start::StartArgs>),
-    /// Predict for a file of tasks or for a whole project of Label Studio
+    /// Predict for a file of tasks or a whole project of Label Studio
     Predict(predict::PredictArgs),
-    /// Predict for a file of tasks and check that Label Studio can show the predictions
+    /// Check that Label Studio can show what a model predicts
     Validate(validate::ValidateArgs),
-    /// Find out why a server, Label Studio, or the connection between them does not work
+    /// Find out why a server and Label Studio do not work together
     Doctor(doctor::DoctorArgs),
 }
 

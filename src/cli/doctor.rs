@@ -1,5 +1,4 @@
-//! `label-studio-ml doctor`: finds out why a server, Label Studio, or the connection between them does not
-//! work.
+//! `label-studio-ml doctor`: finds out why a server and Label Studio do not work together.
 //!
 //! Each file below checks one concern, in the order in which things have to work. Nothing is changed, except
 //! webhooks with `--fix`.
