@@ -234,7 +234,7 @@ def test_a_personal_token_is_traded(
     assert told.returncode == 0, told.output
     told.one("ok", "accepts the personal access token of ")
     access = api.request("POST", "/api/token/refresh", json={"refresh": personal})["access"]
-    ask(project, server.port, key=access).one("ok", "takes the access token of ")
+    ask(project, server.port, key=access).one("ok", "accepts the access token of ")
     assert personal not in told.output
 
     settings = {"api_tokens_enabled": True, "legacy_api_tokens_enabled": False}
