@@ -16,7 +16,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from label_studio_ml import _native
-from label_studio_ml._managed import TrainEvents
+from label_studio_ml._api_attributes import TrainEvents
 from label_studio_ml.model import LabelStudioMLBase
 
 if TYPE_CHECKING:

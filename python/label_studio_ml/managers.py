@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from label_studio_ml import _jobs, _model_folder, _rq
-from label_studio_ml._instances import Instances, Made, ModelWrapper
-from label_studio_ml._jobs import JobManager, SimpleJobManager
-from label_studio_ml._rq import RQJobManager
+from label_studio_ml._v1.instances import Instances, Made, ModelWrapper
+from label_studio_ml._v1.jobs import JobManager, SimpleJobManager
+from label_studio_ml._v1.rq import RQJobManager
 
 __all__ = [
     "JobManager",

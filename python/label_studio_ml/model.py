@@ -23,8 +23,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from label_studio_ml import _native
-from label_studio_ml._managed import Managed, TrainEvents
-from label_studio_ml._media import connection
+from label_studio_ml._api_attributes import Managed, TrainEvents
+from label_studio_ml._media import label_studio_address
 from label_studio_ml._media.base import Media
 from label_studio_ml.cache import default_cache
 from label_studio_ml.label_config import parse_config
@@ -203,7 +203,7 @@ class LabelStudioMLBase(Media, ABC):
             raise TypeError(f"{type(self).__name__} got unexpected arguments: {', '.join(older)}")
         self.project_id = project_id or ""
         self._label_studio_client = None
-        self._label_studio_of_setup = connection.current()
+        self._label_studio_of_setup = label_studio_address.current()
         if label_config is not None:
             self.use_label_config(label_config)
         if not self.get("model_version"):

@@ -86,7 +86,7 @@ def get_image_local_path(
     LABEL_STUDIO_API_KEY. Raises `label_studio_ml.exceptions.MediaError`, a FileNotFoundError, where
     neither is to be had.
     """
-    from label_studio_ml._media.connection import is_address
+    from label_studio_ml._media.label_studio_address import is_address
     from label_studio_ml.model import get_local_path
 
     names = ("LABEL_STUDIO_HOSTNAME", "HEARTEX_HOSTNAME", "HOSTNAME")

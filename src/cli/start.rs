@@ -103,7 +103,7 @@ fn debug(
     launch: &Launch,
 ) -> anyhow::Error {
     let mut command = std::process::Command::new(&launch.python);
-    command.args(["-m", "label_studio_ml._debug", "--host", &args.network.host]);
+    command.args(["-m", "label_studio_ml._inprocess.debug", "--host", &args.network.host]);
     command.arg("--port").arg(args.network.port.to_string()).arg("--project").arg(project);
     command.arg("--kwargs").arg(serde_json::Value::from(configure.init_kwargs.clone()).to_string());
     if args.check {

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::errors::model_error;
-use super::loaded::{params, required};
+use super::user_class::{params, required};
 use super::{json_in, json_out, logs};
 use crate::wire::protocol::{ModelError, ModelErrorKind, VersionNames};
 use crate::worker::host::{HttpRequest, PredictionBody};

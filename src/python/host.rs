@@ -13,8 +13,8 @@ use super::cancel::Running;
 use super::errors::{model_error, own_error};
 use super::import::{self, Imported};
 use super::instances::{Instances, held};
-use super::loaded::{Loaded, params, required};
-use super::{collector, json_in, json_out, keys, logs, progress, request, training};
+use super::user_class::{UserClass, params, required};
+use super::{fit, flask_request, gc, json_in, json_out, keys, logs, progress};
 use crate::wire::protocol::{
     ClassInfo, Configure, FitJob, HttpHead, ImportFailure, ImportFailureKind, ModelError,
     ModelErrorKind, ModelId, RequestId, VersionNames,
@@ -27,7 +27,7 @@ use crate::worker::key_client::KeyClient;
 pub(super) struct PythonHost {
     /// The worker; children that the model forks have another number.
     process: u32,
-    class: OnceLock<Loaded>,
+    class: OnceLock<UserClass>,
     instances: Instances,
     running: Running,
     /// `predict` does not give one result for each task, so it gets no tasks of several requests.
@@ -58,7 +58,7 @@ impl PythonHost {
         }
     }
 
-    fn loaded(&self) -> Result<&Loaded, ModelError> {
+    fn loaded(&self) -> Result<&UserClass, ModelError> {
         self.class.get().ok_or_else(|| {
             let message = "the script was not imported".to_owned();
             own_error(ModelErrorKind::Construct, "RuntimeError", message)
@@ -90,11 +90,11 @@ impl ModelHost for PythonHost {
                 .map_err(|error| import::failure_of(py, &error, ImportFailureKind::Raised))?;
             let generation = u8::from(info.api);
             let fresh = configure.fresh_instances && generation == 2;
-            let loaded = Loaded { class, init_kwargs, generation, accepts, fresh };
+            let loaded = UserClass { class, init_kwargs, generation, accepts, fresh };
             // A worker imports once.
             let _ = self.class.set(loaded);
             // Without it, predictions are slower and otherwise the same.
-            let _ = collector::settle(py);
+            let _ = gc::settle(py);
             Ok(info)
         })
     }
@@ -143,12 +143,12 @@ impl ModelHost for PythonHost {
 
     fn unload(&self, model: ModelId) {
         self.instances.unload(model);
-        collector::note_dropped();
+        gc::note_dropped();
     }
 
     fn release(&self, model: ModelId) {
         held::drop_instance(model);
-        collector::note_dropped();
+        gc::note_dropped();
     }
 
     fn predict(&self, model: ModelId, http: &HttpRequest) -> Result<PredictionBody, ModelError> {
@@ -161,7 +161,7 @@ impl ModelHost for PythonHost {
             let bad = |error: PyErr| model_error(py, &error, ModelErrorKind::Request);
             let tasks = required(&data, "tasks").map_err(bad)?;
             let params = params(&data).map_err(bad)?;
-            let results = request::around(py, Some(http), || {
+            let results = flask_request::around(py, Some(http), || {
                 loaded.predict(instance.bind(py), &tasks, &params)
             });
             self.end_doubles(py);
@@ -190,7 +190,7 @@ impl ModelHost for PythonHost {
             let instance = loaded.instance(py, &slot, first)?;
             let _scope = logs::enter(&slot.model.spec.project);
             let predict = |tasks: &_, params: &_| {
-                let results = request::around(py, Some(first), || {
+                let results = flask_request::around(py, Some(first), || {
                     loaded.predict(instance.bind(py), tasks, params)
                 });
                 self.end_doubles(py);
@@ -222,7 +222,7 @@ impl ModelHost for PythonHost {
             let loaded = self.loaded()?;
             let slot = self.instances.slot(model)?;
             let http = HttpRequest { head: training_head(job), body };
-            let _copies = training::Copies::hold(py)
+            let _copies = fit::Copies::hold(py)
                 .map_err(|error| model_error(py, &error, ModelErrorKind::Raised))?;
             let instance = if loaded.generation == 1 {
                 slot.get(py, false, |slot| loaded.construct(py, slot, Some(&http)))?
@@ -232,8 +232,8 @@ impl ModelHost for PythonHost {
             let _scope = logs::enter(&slot.model.spec.project);
             let _fitting = progress::fitting();
             let data = json_in::object(py, &http.body)?;
-            let output = request::around(py, Some(&http), || {
-                training::fit(instance.bind(py), loaded.generation, job, &data)
+            let output = flask_request::around(py, Some(&http), || {
+                fit::fit(instance.bind(py), loaded.generation, job, &data)
             });
             self.end_doubles(py);
             let output = output.map_err(|error| model_error(py, &error, ModelErrorKind::Raised))?;
@@ -281,7 +281,7 @@ impl ModelHost for PythonHost {
     }
 
     fn touch(&self) {
-        Python::attach(collector::tidy);
+        Python::attach(gc::tidy);
     }
 }
 

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyType};
 use pythonize::pythonize;
 
-use super::{errors, generation, logs};
+use super::{api_version, errors, logs};
 use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::{
     ClassInfo, ClassSource, Configure, ImportFailure, ImportFailureKind, Inspection, WorkerRole,
@@ -109,16 +109,18 @@ fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
     }
     // Whoever restricts hosts must learn of a mistake now, not from the first task.
     if environment.contains(ALLOW_HOSTS)? {
-        py.import("label_studio_ml._media.hosts")?.call_method0("check")?;
+        py.import("label_studio_ml._media.host_policy")?.call_method0("check")?;
     }
-    py.import("label_studio_ml._output")?.call_method0("install")?;
+    py.import("label_studio_ml._worker.log_streams")?.call_method0("install")?;
     set_log_level(py, configure)?;
     Ok(())
 }
 
 /// `MODEL_DIR` must be there when the script is imported, before the class is known.
 fn default_model_dir(py: Python<'_>, wsgi: &Path, cwd: &Path) -> PyResult<PathBuf> {
-    py.import("label_studio_ml._inspect")?.call_method1("default_model_dir", (wsgi, cwd))?.extract()
+    py.import("label_studio_ml._inspect.script")?
+        .call_method1("default_model_dir", (wsgi, cwd))?
+        .extract()
 }
 
 /// Another package of this name may have been installed over ours.
@@ -245,7 +247,7 @@ fn model_classes<'py>(
 
 fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<Imported> {
     let names: Vec<String> = found.init_app.keys().extract()?;
-    let verdict = generation::detect(&found.class, &names)?;
+    let verdict = api_version::detect(&found.class, &names)?;
     found.class.setattr("_generation", verdict.generation)?;
     let model_dir = model_dir(py, configure, found, verdict.generation)?;
     py.import("os")?.getattr("environ")?.set_item("MODEL_DIR", model_dir.as_os_str())?;
@@ -266,7 +268,7 @@ fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<
     }
     let configured = pythonize(py, &configure.init_kwargs)?;
     init_kwargs.update(configured.cast::<PyDict>()?.as_mapping())?;
-    let inspect = py.import("label_studio_ml._inspect")?;
+    let inspect = py.import("label_studio_ml._inspect.script")?;
     if verdict.generation == 2 {
         // A second-generation model is often kept beside a Hugging Face config.json, which is
         // none of its arguments.
@@ -313,7 +315,7 @@ fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<
 
 /// Names of the constructor's parameters; none if it takes any keyword.
 pub(super) fn accepted_names(class: &Bound<'_, PyType>) -> PyResult<Option<Vec<String>>> {
-    let inspect = class.py().import("label_studio_ml._inspect")?;
+    let inspect = class.py().import("label_studio_ml._inspect.script")?;
     inspect.call_method1("accepted_names", (class,))?.extract()
 }
 

@@ -4,8 +4,8 @@ use jiter::{PythonParse, StringCacheMode};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::collector::Paused;
 use super::errors::own_error;
+use super::gc::Paused;
 use crate::wire::protocol::{ModelError, ModelErrorKind};
 
 /// Parses a body that must be a JSON object. Keys repeat from task to task, so they are shared.

@@ -1,7 +1,7 @@
 //! What a model returned, as JSON.
 //!
 //! Plain dicts, lists, strings and numbers are walked here; what JSON does not know is replaced by
-//! [`super::json_plain`]. NaN and infinities, which are no JSON, become null, with a warning. An object
+//! [`super::json_fallback`]. NaN and infinities, which are no JSON, become null, with a warning. An object
 //! that fits nowhere is an error that names its place.
 
 use std::fmt::Write;
@@ -14,7 +14,7 @@ use crate::labelling::check::{Mended, Places};
 use crate::wire::protocol::{ModelError, ModelErrorKind, VersionNames};
 
 use super::errors::own_error;
-use super::json_plain::{key_text, not_serializable, plain};
+use super::json_fallback::{key_text, not_serializable, plain};
 
 /// Deeper nesting than this is taken for a cycle.
 const DEEPEST: usize = 500;
@@ -398,5 +398,4 @@ fn escape(json: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[path = "json_out_tests.rs"]
 mod tests;

@@ -18,9 +18,9 @@ use crate::workers::process::Launch;
 #[pymodule(name = "_native")]
 mod native {
     #[pymodule_export]
-    use super::super::cancel::is_cancelled;
+    use super::super::api_version::detect_generation;
     #[pymodule_export]
-    use super::super::generation::detect_generation;
+    use super::super::cancel::is_cancelled;
     #[pymodule_export]
     use super::super::json_out::to_json;
     #[pymodule_export]

@@ -10,7 +10,7 @@ import pytest
 import requests
 from media_hosts import LEGACY, Host, LabelStudio, personal, redirect, status, uri_of
 
-from label_studio_ml._media.connection import Connection, connected
+from label_studio_ml._media.label_studio_address import Connection, connected
 from label_studio_ml.exceptions import MediaError
 from label_studio_ml.model import get_local_path
 

@@ -16,9 +16,9 @@ from hosting import Server as Started
 from hosting import make_project, run
 from media_hosts import LEGACY, Host, LabelStudio, redirect
 
-from label_studio_ml._media import hosts
-from label_studio_ml._media.connection import Connection, Server, connected
-from label_studio_ml._media.hosts import Denied, Gate
+from label_studio_ml._media import host_policy
+from label_studio_ml._media.label_studio_address import Connection, Server, connected
+from label_studio_ml._media.host_policy import Denied, Gate
 from label_studio_ml.exceptions import MediaError
 from label_studio_ml.model import get_local_path
 
@@ -160,7 +160,7 @@ def test_a_list_that_cannot_be_read(
 ) -> None:
     monkeypatch.setenv(ALLOW, f"localhost,{text}")
     with pytest.raises(ValueError, match="which is no name"):
-        hosts.check()
+        host_policy.check()
     assert f"--allow-hosts ({ALLOW}) has" in refusal(f"{local.url}/a")
     assert local.asked == []
 

@@ -20,7 +20,7 @@ from hosting import ROOT as REPOSITORY
 from media_hosts import LEGACY, Handler, Host, LabelStudio, personal, redirect
 
 from label_studio_ml._media import limits
-from label_studio_ml._media.connection import Connection, connected
+from label_studio_ml._media.label_studio_address import Connection, connected
 from label_studio_ml.exceptions import MediaError
 from label_studio_ml.model import get_local_path
 

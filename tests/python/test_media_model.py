@@ -14,7 +14,7 @@ from media_hosts import LEGACY, LabelStudio, jwt, personal
 from models_second import event
 
 import label_studio_ml.model
-from label_studio_ml._media.connection import Connection, made
+from label_studio_ml._media.label_studio_address import Connection, made
 from label_studio_ml.api import init_app
 from label_studio_ml.exceptions import MediaError
 from label_studio_ml.model import LabelStudioMLBase

@@ -13,7 +13,7 @@ from media_hosts import LEGACY, Handler, Host, LabelStudio, personal, redirect
 from requests.auth import HTTPBasicAuth
 
 from label_studio_ml._media import download
-from label_studio_ml._media.connection import Connection, Server, connected
+from label_studio_ml._media.label_studio_address import Connection, Server, connected
 from label_studio_ml.exceptions import MediaError
 from label_studio_ml.model import get_local_path
 

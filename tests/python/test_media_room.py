@@ -16,7 +16,7 @@ from media_hosts import LEGACY, LabelStudio
 from models_second import event
 from test_cache import in_a_child
 
-from label_studio_ml._media import cache, limits, room
+from label_studio_ml._media import cache, cache_eviction, limits
 from label_studio_ml.model import get_local_path
 
 KIB = 1 << 10
@@ -44,7 +44,7 @@ def test_what_was_used_longest_ago_goes_first(folder: Path) -> None:
     paths += [put(folder, 4)]
     assert [path.exists() for path in paths] == [False, False, True, True, True]
     # Asking for a copy is using it.
-    assert room.use(paths[2])
+    assert cache_eviction.use(paths[2])
     paths += [put(folder, number) for number in (5, 6)]
     assert [path.exists() for path in paths] == [False, False, True, False, True, True, True]
 
@@ -69,10 +69,10 @@ def test_a_folder_of_exactly_the_limit_loses_nothing(
     monkeypatch.setenv(limits.CACHE_VARIABLE, "0")
     paths = [put(folder, number, age=9000 - number) for number in range(10)]
     full = occupied(folder)
-    room._make_room(folder, full)
+    cache_eviction._make_room(folder, full)
     assert all(path.exists() for path in paths)
     # A byte beyond it, and a tenth of the room is made.
-    room._make_room(folder, full - 1)
+    cache_eviction._make_room(folder, full - 1)
     assert [path.exists() for path in paths] == [False, False] + [True] * 8
     assert 0.8 * full == pytest.approx(occupied(folder))
 
@@ -83,21 +83,21 @@ def test_room_is_made_again_after_a_fiftieth_of_the_limit(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(room, "_make_room", lambda _, limit: looked.append(limit))
         patch.setattr(room, "_added", {})
-        room.added(folder / "a", 1)
+        cache_eviction.added(folder / "a", 1)
         assert len(looked) == 1, "at first nobody knows what lies there"
         for _ in range(3):
-            room.added(folder / "a", 5 * KIB)
+            cache_eviction.added(folder / "a", 5 * KIB)
         assert len(looked) == 1
-        room.added(folder / "a", 6 * KIB)
+        cache_eviction.added(folder / "a", 6 * KIB)
         assert len(looked) == 2
-        room.added(folder / "a", 21 * KIB)
+        cache_eviction.added(folder / "a", 21 * KIB)
         assert looked == [1 << 20] * 3
-        room.added(folder.parent / "a", 1 << 30)
+        cache_eviction.added(folder.parent / "a", 1 << 30)
         assert len(looked) == 3, "a folder that somebody chose is his"
 
 
 def test_a_copy_stays_for_an_hour_after_its_last_use(folder: Path) -> None:
-    ages = [room.IN_USE + 60, room.IN_USE - 60]
+    ages = [cache_eviction.IN_USE + 60, cache_eviction.IN_USE - 60]
     for number, age in enumerate(ages):
         put(folder, number, 700 * KIB, age=age)
     put(folder, 2)
@@ -106,7 +106,7 @@ def test_a_copy_stays_for_an_hour_after_its_last_use(folder: Path) -> None:
         True,
         True,
     ]
-    assert room.IN_USE == 3600
+    assert cache_eviction.IN_USE == 3600
 
 
 def test_no_limit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +133,7 @@ def test_only_our_own_copies_are_removed(folder: Path, tmp_path: Path) -> None:
 
 def test_what_a_training_uses_stays_until_it_ends(folder: Path) -> None:
     gone = put(folder, 0, age=9000)
-    training = room.Training()
+    training = cache_eviction.Training()
     kept = put(folder, 1)
     os.utime(kept, (0, 0))
     for number in range(2, 6):
@@ -152,9 +152,9 @@ def test_a_training_that_was_killed_holds_nothing(folder: Path) -> None:
     code = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from label_studio_ml._media import room\n"
-        "room.Training()\n"
-        "room.use(Path(sys.argv[1]))\n"
+        "from label_studio_ml._media import cache_eviction\n"
+        "cache_eviction.Training()\n"
+        "cache_eviction.use(Path(sys.argv[1]))\n"
         "print('held', flush=True)\n"
         "time.sleep(100)\n"
     )
@@ -179,13 +179,13 @@ def test_a_training_that_was_killed_holds_nothing(folder: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_waits_for_no_lock_and_holds_nothing(folder: Path) -> None:
-    training = room.Training()
+    training = cache_eviction.Training()
     try:
         put(folder, 0)
         (held,) = folder.glob(".label-studio-ml.held*")
         before = held.read_bytes()
-        with room._state:
-            assert in_a_child(lambda: put(folder, 1).exists() and not room._trainings) == 0
+        with cache_eviction._state:
+            assert in_a_child(lambda: put(folder, 1).exists() and not cache_eviction._trainings) == 0
         assert held.read_bytes() == before
     finally:
         training.end()
@@ -194,7 +194,7 @@ def test_a_forked_child_waits_for_no_lock_and_holds_nothing(folder: Path) -> Non
 WORK = """
 import random, sys
 from pathlib import Path
-from label_studio_ml._media import cache, room
+from label_studio_ml._media import cache, cache_eviction
 folder, seed = Path(sys.argv[1]), sys.argv[2]
 chance = random.Random(seed)
 sys.stdin.readline()
@@ -241,8 +241,8 @@ def test_a_folder_that_another_process_works_on_is_waited_for(folder: Path) -> N
     held = os.open(folder / ".label-studio-ml.lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(held, fcntl.LOCK_EX)
     code = (
-        "import sys; from pathlib import Path; from label_studio_ml._media import room\n"
-        "print('begins', flush=True); print(room.use(Path(sys.argv[1])))"
+        "import sys; from pathlib import Path; from label_studio_ml._media import cache_eviction\n"
+        "print('begins', flush=True); print(cache_eviction.use(Path(sys.argv[1])))"
     )
     command = [sys.executable, "-c", code, str(path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

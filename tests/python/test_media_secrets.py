@@ -10,8 +10,8 @@ import pytest
 from hosting import Server
 from media_hosts import Host, LabelStudio, jwt, personal, redirect, status, truncated
 
-from label_studio_ml._media.connection import Connection, connected
-from label_studio_ml._media.routes import shown
+from label_studio_ml._media.label_studio_address import Connection, connected
+from label_studio_ml._media.references import shown
 from label_studio_ml.exceptions import MediaError
 from label_studio_ml.model import get_local_path
 

@@ -11,7 +11,7 @@ from media_hosts import LEGACY, Handler, Host, LabelStudio, jwt, personal, redir
 from test_cache import in_a_child
 
 from label_studio_ml._media import tokens
-from label_studio_ml._media.connection import Connection, connected
+from label_studio_ml._media.label_studio_address import Connection, connected
 from label_studio_ml._media.tokens import Kind, Token, authorization
 from label_studio_ml.exceptions import MediaError
 from label_studio_ml.model import get_local_path

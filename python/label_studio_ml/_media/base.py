@@ -4,8 +4,8 @@ import logging
 import os
 from typing import Any, cast
 
-from label_studio_ml._media import connection
-from label_studio_ml._media.connection import Connection
+from label_studio_ml._media import label_studio_address
+from label_studio_ml._media.label_studio_address import Connection
 from label_studio_ml.exceptions import MediaError
 from label_studio_ml.utils import is_preload_needed, names_file
 
@@ -32,7 +32,7 @@ class Media:
         from label_studio_ml import model
 
         if self._label_studio_client is None:
-            named = connection.of_environment()
+            named = label_studio_address.of_environment()
             address = named[0] if named else None
             try:
                 self._label_studio_client = model.LabelStudio(base_url=address)
@@ -85,12 +85,12 @@ class Media:
                 ls_access_token = self.get_label_studio_access_token()
             named |= {"hostname": ls_host, "access_token": ls_access_token, "task_id": task_id}
         fetch: Any = model.get_local_path
-        with connection.connected(known):
+        with label_studio_address.connected(known):
             return cast(str, fetch(url, *args, **named, **kwargs))
 
     def _known_connection(self) -> Connection:
         """Return what /setup brought for this instance."""
-        known = self._label_studio_of_setup or connection.current()
+        known = self._label_studio_of_setup or label_studio_address.current()
         if self._api_generation() == 1:
             # Only the attributes are of a class that is made without the server.
             return Connection(

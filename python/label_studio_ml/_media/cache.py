@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
 
-from label_studio_ml._media import room
+from label_studio_ml._media import cache_eviction
 
 #: Bytes of a file's own name that are kept in the name of its copy; its extension is kept whole.
 _NAME_BYTES = 120
@@ -64,7 +64,7 @@ def keep(path: Path, write: Callable[[BinaryIO], None], who: Hashable = None) ->
     """
     # Plain values, so that no Python code runs while they are compared.
     key: Hashable = (os.fspath(path), who)
-    while not room.use(path):
+    while not cache_eviction.use(path):
         own: Future[None] = Future()
         try:
             if (other := _running.setdefault(key, own)) is own:
@@ -104,7 +104,7 @@ def _write(path: Path, write: Callable[[BinaryIO], None]) -> None:
         size = path.stat().st_size
     finally:
         unfinished.unlink(missing_ok=True)
-    room.added(path, size)
+    cache_eviction.added(path, size)
 
 
 def _sweep(folder: Path) -> None:

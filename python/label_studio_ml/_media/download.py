@@ -18,8 +18,8 @@ import urllib3
 from requests.auth import HTTPBasicAuth
 from requests.utils import select_proxy
 
-from label_studio_ml._media import body, hush, limits, transport
-from label_studio_ml._media.connection import SETUP, Server, is_address, origin
+from label_studio_ml._media import body, limits, log_redaction, transport
+from label_studio_ml._media.label_studio_address import SETUP, Server, is_address, origin
 from label_studio_ml._media.failures import (
     ConnectionMediaError,
     Failure,
@@ -28,8 +28,8 @@ from label_studio_ml._media.failures import (
     host_of,
     told,
 )
-from label_studio_ml._media.hosts import Gate
-from label_studio_ml._media.routes import gives_files, shown
+from label_studio_ml._media.host_policy import Gate
+from label_studio_ml._media.references import gives_files, shown
 from label_studio_ml._media.tokens import Kind, Refused, Token, authorization
 
 logger = logging.getLogger("label_studio_ml.model")
@@ -160,7 +160,7 @@ def _shown(
 
 @contextmanager
 def _session() -> Iterator[requests.Session]:
-    with hush.queries(), requests.Session() as session:
+    with log_redaction.without_queries(), requests.Session() as session:
         session.headers.update({"User-Agent": _AGENT, "Accept-Encoding": body.ACCEPTED})
         for scheme in ("http://", "https://"):
             session.mount(scheme, transport.Adapter())

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from urllib.parse import unquote, unquote_to_bytes
 
-from label_studio_ml._media import cache, files, limits, room, routes
-from label_studio_ml._media.connection import VARIABLES, Server, is_address, server
-from label_studio_ml._media.routes import (
+from label_studio_ml._media import cache, cache_eviction, files, limits, references
+from label_studio_ml._media.label_studio_address import VARIABLES, Server, is_address, server
+from label_studio_ml._media.references import (
     Data,
     Here,
     LocalFile,
@@ -54,7 +54,7 @@ def get_local_path(
     Raises MediaError, a FileNotFoundError, which says what was tried and what to set.
     """
     url = os.fspath(url)
-    folder = Path(cache_dir) if cache_dir else room.default_folder()
+    folder = Path(cache_dir) if cache_dir else cache_eviction.default_folder()
     images = _upload_folder(project_dir, image_dir)
     local = files.root()
     roots = [local.folder] if local and local.folder else []
@@ -66,7 +66,7 @@ def get_local_path(
         label_studio = server(hostname, access_token)
     except ValueError as error:
         raise _error(url, f"{error}") from None
-    route = routes.route_of(url, label_studio.addresses if label_studio else ())
+    route = references.route_of(url, label_studio.addresses if label_studio else ())
     if route is None:
         raise _error(url, files.nothing_here(), "it is no path of Label Studio and no address")
     if isinstance(route, Here):
@@ -90,7 +90,7 @@ def get_local_path(
 
 def _named(url: str, found: Path) -> str:
     """Return a path as it was written, unless links lead elsewhere: those may be changed."""
-    room.use(found)
+    cache_eviction.use(found)
     return url if os.path.abspath(url) == str(found) else str(found)  # noqa: PTH100
 
 
@@ -169,7 +169,7 @@ def _upload(route: Upload, folder: Path) -> Path | None:
 
 def _local_file(url: str, route: LocalFile, root: Path, variable: str) -> Path | None:
     """Return a file below the root for local files; None if there is no such file."""
-    end = files.real(root / routes.inside(route.path))
+    end = files.real(root / references.inside(route.path))
     if end is None:
         return None
     if not end.is_relative_to(root):
@@ -188,12 +188,12 @@ def _copy_of(
     if isinstance(route, Data):
         path = cache.path_of(folder, route.url, f"data{_extension(route)}")
     elif isinstance(route, Web):
-        path = cache.path_of(folder, route.url, routes.name_of(route))
+        path = cache.path_of(folder, route.url, references.name_of(route))
         remotes = (route.url,)
     else:
         if known is None:
             raise MediaError(wanted.message("no Label Studio is known", _no_address(route)))
-        path = cache.path_of(folder, f"{known.address} {_key(route)}", routes.name_of(route))
+        path = cache.path_of(folder, f"{known.address} {_key(route)}", references.name_of(route))
         remotes = tuple(
             known.address + each.replace("#", "%23") for each in _remotes(wanted, route)
         )
@@ -238,7 +238,7 @@ def _key(route: Upload | LocalFile | Stored | Served) -> str:
     if isinstance(route, Upload):
         return f"upload {unquote(route.path)}"
     if isinstance(route, LocalFile):
-        return f"local file {routes.inside(route.path)}"
+        return f"local file {references.inside(route.path)}"
     return f"stored {route.uri}" if isinstance(route, Stored) else f"served {route.remote}"
 
 
@@ -251,7 +251,7 @@ def _remotes(wanted: _Wanted, route: Upload | LocalFile | Stored | Served) -> tu
         clause = "Label Studio hands out files of cloud storages by task"
         advice = "call get_local_path(url, task_id=task['id'])"
         raise MediaError(wanted.message(clause, advice))
-    return (routes.presign(wanted.task_id, route.uri),)
+    return (references.presign(wanted.task_id, route.uri),)
 
 
 def _fetch(wanted: _Wanted, remotes: tuple[str, ...], file: BinaryIO) -> None:

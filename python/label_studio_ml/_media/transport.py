@@ -19,7 +19,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.connection import create_connection
 
-from label_studio_ml._media.hosts import Gate
+from label_studio_ml._media.host_policy import Gate
 
 
 class Deadline:

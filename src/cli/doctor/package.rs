@@ -77,7 +77,7 @@ fn list(group: &mut CheckGroup, requirements: &[Requirement], launch: &Launch, f
 async fn ask(launch: &Launch, requirements: Option<&Path>) -> Result<Packages, String> {
     let mut command = Command::new(&launch.python);
     command
-        .args(["-m", "label_studio_ml._packages"])
+        .args(["-m", "label_studio_ml._inspect.requirements"])
         .args(requirements.and_then(|file| std::path::absolute(file).ok()))
         // As for workers: a folder `label_studio_ml` in the user's folder must not be imported instead.
         .current_dir(&launch.package_root)

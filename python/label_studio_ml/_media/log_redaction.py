@@ -29,7 +29,7 @@ _filter = _Hush()
 
 
 @contextmanager
-def queries() -> Iterator[None]:
+def without_queries() -> Iterator[None]:
     """Leave out queries in what the block makes urllib3 log."""
     for name in _LOGGERS:
         # Adding it again changes nothing.

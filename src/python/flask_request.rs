@@ -39,7 +39,7 @@ fn enter<'py>(py: Python<'py>, request: &HttpRequest) -> Option<Bound<'py, PyAny
     let body = PyBytes::new(py, &request.body);
     let head = &request.head;
     let entered = py
-        .import("label_studio_ml._request")
+        .import("label_studio_ml._worker.flask_request")
         .and_then(|module| module.call_method1("enter", (&head.target, &head.headers, body)));
     // Without it, user code that looks says itself what is missing.
     entered.inspect_err(|error| error.display(py)).ok()

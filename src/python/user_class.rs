@@ -6,13 +6,13 @@ use pyo3::types::{PyDict, PyList, PyType};
 
 use super::errors::model_error;
 use super::instances::{Slot, held};
-use super::{json_in, logs, request};
+use super::{flask_request, json_in, logs};
 use crate::labelling::config::{Dialect, parse};
 use crate::wire::protocol::{ModelError, ModelErrorKind};
 use crate::worker::host::{HttpRequest, KnownModel};
 
 /// The class and how it is called.
-pub(super) struct Loaded {
+pub(super) struct UserClass {
     pub(super) class: Py<PyType>,
     pub(super) init_kwargs: Py<PyDict>,
     pub(super) generation: u8,
@@ -22,7 +22,7 @@ pub(super) struct Loaded {
     pub(super) fresh: bool,
 }
 
-impl Loaded {
+impl UserClass {
     /// Makes an instance. User code sees the newest /setup of the project as the request, else
     /// `request`.
     pub(super) fn construct(
@@ -34,7 +34,7 @@ impl Loaded {
         let model = &slot.model;
         let _scope = logs::enter(&model.spec.project);
         let setup = model.setup.as_ref().filter(|_| !self.fresh);
-        let made = request::around(py, setup.or(request), || {
+        let made = flask_request::around(py, setup.or(request), || {
             let kwargs = self.kwargs(py, model)?;
             let class = self.class.bind(py);
             let Some(connection) = &model.spec.connection else {
@@ -42,7 +42,7 @@ impl Loaded {
             };
             // Known to the instance while it is made: its constructor may fetch files.
             let connection = (&connection.hostname, &connection.access_token);
-            py.import("label_studio_ml._media.connection")?
+            py.import("label_studio_ml._media.label_studio_address")?
                 .call_method1("construct", (class, kwargs, connection))
                 .map(Bound::unbind)
         });
@@ -121,7 +121,7 @@ impl Loaded {
             return Ok(response);
         }
         // A prediction without a version is marked when it is written.
-        py.import("label_studio_ml._results")?.call_method1("of", (response,))
+        py.import("label_studio_ml._v2.predictions")?.call_method1("of", (response,))
     }
 }
 

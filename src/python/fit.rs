@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::loaded::{params, required};
+use super::user_class::{params, required};
 use crate::wire::protocol::FitJob;
 
 /// Copies of files that `fit` is given stay until this is dropped, however long it trains on them.
@@ -12,7 +12,7 @@ pub(super) struct Copies<'py>(Bound<'py, PyAny>);
 
 impl<'py> Copies<'py> {
     pub(super) fn hold(py: Python<'py>) -> PyResult<Self> {
-        py.import("label_studio_ml._media.room")?.call_method0("Training").map(Self)
+        py.import("label_studio_ml._media.cache_eviction")?.call_method0("Training").map(Self)
     }
 }
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from label_studio_ml._media.connection import SETUP, Server, origin
+from label_studio_ml._media.label_studio_address import SETUP, Server, origin
 
 VARIABLE = "LABEL_STUDIO_ML_ALLOW_HOSTS"
 _NAMED = f"--allow-hosts ({VARIABLE})"

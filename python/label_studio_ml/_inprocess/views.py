@@ -6,7 +6,7 @@ from typing import Any
 from flask import jsonify, request
 
 from label_studio_ml import _results, api
-from label_studio_ml._media import connection
+from label_studio_ml._media import label_studio_address
 from label_studio_ml.exceptions import exception_handler
 
 
@@ -15,8 +15,8 @@ def _is_first() -> bool:
 
 
 def _second(project_id: str, label_config: Any) -> Any:
-    known = connection.of_project(project_id)
-    return connection.made(
+    known = label_studio_address.of_project(project_id)
+    return label_studio_address.made(
         lambda: api.MODEL_CLASS(project_id=project_id, label_config=label_config), known
     )
 
@@ -58,7 +58,7 @@ def setup() -> Any:
         wrapper = api._manager.fetch(*given, **reached)
         return jsonify({"model_version": wrapper.model_version})
     project_id = data.get("project").split(".", 1)[0]
-    connection.remember(project_id, data.get("hostname"), data.get("access_token"))
+    label_studio_address.remember(project_id, data.get("hostname"), data.get("access_token"))
     model = _second(project_id, data.get("schema"))
     if extra_params := data.get("extra_params"):
         text = extra_params if isinstance(extra_params, str) else json.dumps(extra_params)
@@ -91,9 +91,9 @@ def webhook() -> Any:
         return jsonify({"status": "Unknown event"}), 200
     project = data["project"]
     project_id = str(project["id"])
-    model = connection.made(
+    model = label_studio_address.made(
         lambda: api.MODEL_CLASS(project_id, label_config=project["label_config"]),
-        connection.of_project(project_id),
+        label_studio_address.of_project(project_id),
     )
     result = model.fit(event, data)
     try:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from label_studio_ml import _model_folder
-from label_studio_ml._jobs import make_model
-from label_studio_ml._rq import connect, rq_module
+from label_studio_ml._v1.jobs import make_model
+from label_studio_ml._v1.rq import connect, rq_module
 from label_studio_ml.model import LabelStudioMLBase
 
 logger = logging.getLogger("label_studio_ml.model")

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from label_studio_ml import _model_folder
-from label_studio_ml._inspect import accepted_names
+from label_studio_ml._inspect.script import accepted_names
 
 logger = logging.getLogger("label_studio_ml.model")
 

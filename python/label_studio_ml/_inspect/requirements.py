@@ -1,6 +1,6 @@
 """Which packages a requirements file wants and this interpreter lacks.
 
-`python -m label_studio_ml._packages FILE...` prints one JSON object: the interpreter, the version of
+`python -m label_studio_ml._inspect.requirements FILE...` prints one JSON object: the interpreter, the version of
 this package, and one row for each requirement that applies here. `label-studio-ml doctor` asks this
 way, so that the answer is that of the interpreter which runs the model.
 """

@@ -279,5 +279,4 @@ fn assigned_names(code: &Bound<'_, PyAny>, names: &mut HashSet<String>) -> PyRes
 }
 
 #[cfg(test)]
-#[path = "generation_tests.rs"]
 mod tests;

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from label_studio_ml._media.connection import origin
+from label_studio_ml._media.label_studio_address import origin
 
 #: Paths of Label Studio that it serves files under.
 _SERVED = ("/data/", "/tasks/", "/projects/", "/storage-data/")

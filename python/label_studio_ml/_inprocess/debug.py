@@ -29,7 +29,7 @@ _PATIENCE = 5
 
 def main(argv: list[str]) -> int:
     """Serve a project until interrupted; return the exit status."""
-    parser = argparse.ArgumentParser(prog="label_studio_ml._debug")
+    parser = argparse.ArgumentParser(prog="label_studio_ml._inprocess.debug")
     parser.add_argument("--project", type=Path, required=True)
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
@@ -64,7 +64,7 @@ def load(project: Path, kwargs: dict[str, Any], check: bool = False) -> Any:
     is made for a test.
     """
     from label_studio_ml import api
-    from label_studio_ml._inspect import default_model_dir, named_kwargs
+    from label_studio_ml._inspect.script import default_model_dir, named_kwargs
 
     wsgi = project / "_wsgi.py"
     os.environ.setdefault("MODEL_DIR", default_model_dir(wsgi, Path.cwd()))
@@ -146,7 +146,7 @@ def _restart_when_changed(
     # Whoever is at a breakpoint wants to finish.
     busy.acquire()
     print(f"{Path(changed[0]).name} has changed: beginning anew", flush=True)
-    os.execv(sys.executable, [sys.executable, "-m", "label_studio_ml._debug", *_arguments])
+    os.execv(sys.executable, [sys.executable, "-m", "label_studio_ml._inprocess.debug", *_arguments])
 
 
 #: Of the command line; user code may change `sys.argv`.

@@ -4,25 +4,25 @@
 //! `module` is the door through which Python enters, so it alone reaches up to `cli`; the rest
 //! knows nothing above `workers`.
 
+mod api_version;
 mod batch;
 mod cancel;
-mod collector;
 mod errors;
+mod fit;
+mod flask_request;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod generation;
+mod gc;
 mod host;
 mod import;
 mod instances;
+mod json_fallback;
 mod json_in;
 mod json_out;
-mod json_plain;
 mod keys;
 mod label_config;
-mod loaded;
 mod logs;
 mod module;
 mod progress;
-mod request;
 mod streams;
-mod training;
+mod user_class;
