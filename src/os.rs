@@ -7,6 +7,7 @@
 pub mod container;
 pub mod descendants;
 pub mod descriptor_passing;
+pub mod fork;
 pub mod inherited;
 pub mod listeners;
 pub mod memory;

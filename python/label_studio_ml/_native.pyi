@@ -1,20 +1,37 @@
 """The part of the package that is written in Rust."""
 
-from typing import Any, Literal
+import os
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, TypeAlias, final
 
 __all__ = [
+    "KeyFile",
+    "WithoutServer",
     "ask_key",
+    "claim_job",
     "detect_generation",
     "is_cancelled",
     "is_hosted",
+    "job_times",
+    "list_versions",
     "log_line",
     "log_text",
     "main",
+    "next_job",
     "parse_config",
+    "publish_result",
+    "refuse_version",
     "report_progress",
+    "result_json",
     "to_json",
     "worker_main",
+    "write_event",
+    "write_tasks",
 ]
+
+_Path: TypeAlias = str | os.PathLike[str]
 
 def main(argv: list[str]) -> int:
     """Run the command line `argv`, the program first; return the exit status."""
@@ -28,10 +45,18 @@ def parse_config(
     """Parse a labelling config; see `label_studio_ml.label_config.parse_config`."""
 
 def detect_generation(class_: type, init_app: list[str] = ...) -> tuple[int, str]:
-    """Tell for which generation of the API a class is written, 1 or 2, and why.
+    """Tell for which version of the API a class is written, 1 or 2, and why.
 
-    `init_app` names what its `_wsgi.py` gave to `init_app`.
+    `init_app` names the arguments that its `_wsgi.py` passed to `init_app`.
     """
+
+def to_json(value: object) -> str:
+    """Write a value as Flask does, and also what models return: NumPy numbers and such.
+
+    NaN and infinities become null, with a warning. Raises TypeError, which names the place.
+    """
+
+# In a worker process.
 
 def is_hosted() -> bool:
     """Tell whether this process is a worker of a server."""
@@ -42,20 +67,85 @@ def ask_key(ask: str, project: str, key: str, value: str | None) -> tuple[bool, 
     Returns whether the server keeps values for this process, and what was found. Raises OSError.
     """
 
-def to_json(value: object) -> str:
-    """Write a value as Flask does, and also what models return: NumPy numbers and such.
-
-    NaN and infinities become null, with a warning. Raises TypeError, which names the place.
-    """
-
 def log_text(stream: int, text: str) -> None:
     """Take text written to stdout (1) or stderr (2); whole lines go to the server's log."""
 
 def log_line(level: str, text: str) -> None:
     """Take one record of `logging`."""
 
-def is_cancelled() -> bool: ...
+def is_cancelled() -> bool:
+    """Tell whether the request that this thread answers was cancelled."""
+
 def report_progress(
     fraction: float | None, message: str | None, metrics: dict[str, object]
 ) -> None:
     """Tell the server how far `fit` is; see `label_studio_ml.progress`."""
+
+# Without a server: what is kept below MODEL_DIR. Nothing is opened before it is used, no thread is
+# started, and nothing stays open over a fork. Files that cannot be read or written raise OSError, a
+# project key that is too long to name a folder raises ValueError.
+
+@final
+class KeyFile:
+    """Texts by project and key in a SQLite file, which several processes may use at once.
+
+    Raises `sqlite3.OperationalError`.
+    """
+
+    def __new__(cls, path: _Path) -> KeyFile: ...
+    def get(self, project: str, key: str) -> str | None: ...
+    def set(self, project: str, key: str, value: str) -> None: ...
+    def delete(self, project: str, key: str) -> None: ...
+
+@final
+class WithoutServer:
+    """Keeps servers from becoming the owner of a model folder for the time of a `with`.
+
+    Raises RuntimeError if a server owns it.
+    """
+
+    def __new__(cls, model_dir: _Path) -> WithoutServer: ...
+    def __enter__(self) -> None: ...
+    def __exit__(
+        self,
+        _class: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None: ...
+
+def list_versions(
+    model_dir: _Path, project: str, as_served: bool = False
+) -> list[tuple[int, Path]]:
+    """Return the versions of a project that can be served, newest first, each with its folder.
+
+    With `as_served` from the one on that a server would serve: the newest, unless somebody went
+    back to another and no newer one came since.
+    """
+
+def next_job(model_dir: _Path, project: str) -> int:
+    """Return a number that is no job yet: the time in seconds, or more."""
+
+def claim_job(model_dir: _Path, project: str, shared: bool = False) -> tuple[int, Path]:
+    """Make the folder of a new job, directly below MODEL_DIR if `shared`; return number and path."""
+
+def write_tasks(folder: _Path, tasks: list[Any]) -> None:
+    """Write `train_data.json`, and `train_data_info.json` with the number of tasks."""
+
+def write_event(folder: _Path, event: str, job_id: str, data: Any) -> None:
+    """Write `event.json`; empty `data` is left out."""
+
+def result_json(value: object) -> str:
+    """Write what a model returned as a server stores it. Raises TypeError, which names the place.
+
+    Takes NumPy scalars and arrays, paths, dataclasses and such; NaN and infinities become null,
+    with a warning.
+    """
+
+def publish_result(folder: _Path, json: str, name: str) -> None:
+    """Make the folder of a job a version by the file `name`: every later start finds it, or none."""
+
+def refuse_version(model_dir: _Path, project: str, version: int, reason: str) -> None:
+    """Note that no instance can be made of a version, so that it is not served."""
+
+def job_times(folder: _Path) -> tuple[datetime | None, datetime | None]:
+    """Return when a job began, and when it left its result; None for what did not happen."""

@@ -109,35 +109,35 @@ def init_app(
 
 def health() -> Any:
     """GET / and /health."""
-    from label_studio_ml import _views
+    from label_studio_ml._inprocess import views
 
-    return _views.health()
+    return views.health()
 
 
 def metrics() -> Any:
     """GET /metrics."""
-    from label_studio_ml import _views
+    from label_studio_ml._inprocess import views
 
-    return _views.metrics()
+    return views.metrics()
 
 
 def _predict() -> Any:
-    from label_studio_ml import _views
+    from label_studio_ml._inprocess import views
 
-    return _views.predict()
+    return views.predict()
 
 
 def _setup() -> Any:
-    from label_studio_ml import _views
+    from label_studio_ml._inprocess import views
 
-    return _views.setup()
+    return views.setup()
 
 
 def webhook() -> Any:
     """POST /webhook."""
-    from label_studio_ml import _views
+    from label_studio_ml._inprocess import views
 
-    return _views.webhook()
+    return views.webhook()
 
 
 def _app() -> Any:
@@ -155,8 +155,8 @@ if not TYPE_CHECKING:
             globals()[name] = manager = LabelStudioMLManager()
             return manager
         if name == "_server":
-            from label_studio_ml import _flask_app
+            from label_studio_ml._inprocess import flask_app
 
-            globals()[name] = server = _flask_app.make()
+            globals()[name] = server = flask_app.make()
             return server
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,33 +1,19 @@
 """Where `self.get` and `self.set` of models keep their values.
 
 A cache maps `(project id, key)` to a string. `SqliteCache` keeps it in `MODEL_DIR/cache.db`, in the
-form that the original uses, so that going back to that loses nothing. Inside a worker of a server
-the server alone writes that file, and `HostedCache` asks it.
+format of the original, so that going back to the original loses nothing. Inside a worker process
+only the server writes that file, and `HostedCache` asks the server.
 """
 
 import os
-import weakref
 from abc import ABC, abstractmethod
-from threading import Lock
 from typing import Any
 
 from label_studio_ml import _native
 
-_TABLE = """
-    CREATE TABLE IF NOT EXISTS cache (
-        project_id TEXT NOT NULL,
-        key TEXT NOT NULL,
-        value TEXT NOT NULL,
-        PRIMARY KEY (project_id, key)
-    )
-"""
-
-#: Seconds that another process which writes may hold us up.
-_PATIENCE = 10.0
-
 
 class BaseCache(ABC):
-    """A cache at a path. Reading what is not there gives None."""
+    """A cache at a path. Reading a key that is not there returns None."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -38,7 +24,7 @@ class BaseCache(ABC):
 
     @abstractmethod
     def __setitem__(self, project_id_key: tuple[Any, Any], value: str) -> None:
-        """Keep a value. Raises ValueError for one that is no string."""
+        """Keep a value. Raises ValueError if it is not a string."""
 
     @abstractmethod
     def __contains__(self, project_id_key: tuple[Any, Any]) -> bool:
@@ -52,67 +38,32 @@ class BaseCache(ABC):
 class SqliteCache(BaseCache):
     """Keeps values in a SQLite file, which several processes may use at once.
 
-    Every read asks the file, so all processes agree. It is opened when it is first used: a server
-    that forks its workers afterwards must not share a connection with them.
+    Every read asks the file, so all processes agree. It is opened when it is first used, and closed
+    before the process forks: parent and child each open it again.
     """
 
     def __init__(self, path: str, db_name: str = "cache.db") -> None:
         super().__init__(path)
         self.db_name = os.path.join(path, db_name)  # noqa: PTH118 - callers read a string
-        self.lock = Lock()
-        self._connection: Any = None
-        self._pid = 0
-        self._inherited: list[Any] = []
-        cache = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: _renew_lock(cache))
+        self._file = _native.KeyFile(self.db_name)
 
     def __getitem__(self, project_id_key: tuple[Any, Any]) -> str | None:
-        row = self._run("SELECT value FROM cache WHERE project_id = ? AND key = ?", *project_id_key)
-        return None if row is None else str(row[0])
+        return self._file.get(*map(str, project_id_key))
 
     def __setitem__(self, project_id_key: tuple[Any, Any], value: str) -> None:
         require_text(value)
-        self._run(
-            "REPLACE INTO cache (project_id, key, value) VALUES (?, ?, ?)", *project_id_key, value
-        )
+        project, key = map(str, project_id_key)
+        self._file.set(project, key, value)
 
     def __contains__(self, project_id_key: tuple[Any, Any]) -> bool:
-        found = self._run("SELECT 1 FROM cache WHERE project_id = ? AND key = ?", *project_id_key)
-        return found is not None
+        return self[project_id_key] is not None
 
     def __delitem__(self, project_id_key: tuple[Any, Any]) -> None:
-        self._run("DELETE FROM cache WHERE project_id = ? AND key = ?", *project_id_key)
-
-    def _run(self, statement: str, *values: Any) -> Any:
-        with self.lock:
-            return self._open().execute(statement, values).fetchone()
-
-    def _open(self) -> Any:
-        import sqlite3
-
-        if self._pid == os.getpid():
-            return self._connection
-        if self._connection is not None:
-            # The parent's: closing it here could take away what the parent still needs.
-            self._inherited.append(self._connection)
-        os.makedirs(self.path, exist_ok=True)  # noqa: PTH103 - the path is a string
-        connection = sqlite3.connect(
-            self.db_name, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
-        )
-        connection.execute(_TABLE)
-        self._connection, self._pid = connection, os.getpid()
-        return connection
-
-
-def _renew_lock(cache: "weakref.ref[SqliteCache]") -> None:
-    """In a forked child: the thread that held the lock, if one did, is not there."""
-    forked = cache()
-    if forked is not None:
-        forked.lock = Lock()
+        self._file.delete(*map(str, project_id_key))
 
 
 class HostedCache(BaseCache):
-    """Asks the server of this worker process; where that keeps nothing for it, the file."""
+    """Asks the server of this worker process; if the server keeps no values for it, uses the file."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
@@ -142,7 +93,7 @@ class HostedCache(BaseCache):
         return _native.ask_key(what, str(project_id), str(key), value)
 
     def _own(self) -> SqliteCache:
-        # MODEL_DIR may have been settled after this module was imported.
+        # MODEL_DIR may have been set after this module was imported.
         path = os.environ.get("MODEL_DIR") or self.path
         if self._file is None or self._file.path != path:
             self._file = SqliteCache(path)
@@ -155,7 +106,7 @@ def require_text(value: Any) -> None:
 
 
 def create_cache(cache_type: str, path: str, **kwargs: Any) -> BaseCache:
-    """Return a cache of a type; `sqlite` is the only one. Raises ValueError for another."""
+    """Return a cache of a type; `sqlite` is the only one, ValueError for any other."""
     if cache_type != "sqlite":
         raise ValueError(f"unsupported cache type {cache_type!r}: `sqlite` is the only one")
     return SqliteCache(path, **kwargs)

@@ -18,7 +18,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from label_studio_ml import _jobs, _model_folder, _rq
+from label_studio_ml import _native
+from label_studio_ml._v1 import jobs, rq
 from label_studio_ml._v1.instances import Instances, Made, ModelWrapper
 from label_studio_ml._v1.jobs import JobManager, SimpleJobManager
 from label_studio_ml._v1.rq import RQJobManager
@@ -44,7 +45,7 @@ class LabelStudioMLManager(Instances):
         cls, data_iter: Iterable[Any], workdir: str | os.PathLike[str]
     ) -> None:
         """Write `train_data.json`, a list, and `train_data_info.json`, `{"count"}`."""
-        _model_folder.write_tasks(Path(workdir), data_iter)
+        _native.write_tasks(workdir, [*data_iter])
 
     @classmethod
     def train_script_wrapper(
@@ -75,27 +76,27 @@ class LabelStudioMLManager(Instances):
                 instance.is_training = False
         result = {
             "status": "ok",
-            "train_output": _model_folder.as_json(output),
+            "train_output": output,
             "project": cls._name(project),
             "workdir": workdir,
             "version": version,
-            "job_id": version if cls.without_redis() else _rq.rq_module("rq").get_current_job().id,
+            "job_id": version if cls.without_redis() else rq.rq_module("rq").get_current_job().id,
             "time": time.monotonic() - began,
         }
+        text = _native.result_json(result)
         if workdir:
-            _model_folder.publish(Path(workdir), result)
-        return json.dumps(result)
+            _native.publish_result(workdir, text, jobs.JOB_RESULT)
+        return text
 
     @classmethod
     def _begin(cls, project: Any, tasks: list[Any]) -> tuple[str, str | None]:
-        folder = cls._folder()
+        folder = cls.model_dir
         if folder is None:
             return cls._generate_version(project), None
-        parent = _model_folder.project_folder(folder, cls._name(project))
-        with _model_folder.without_a_server(folder):
-            version, workdir = cls._claim(parent, project)
+        with _native.WithoutServer(folder):
+            number, workdir = _native.claim_job(folder, cls._name(project))
             cls.create_data_snapshot(tasks, workdir)
-        return version, str(workdir)
+        return str(number), str(workdir)
 
     @classmethod
     def train(
@@ -118,7 +119,7 @@ class LabelStudioMLManager(Instances):
                 cls.train_script_wrapper,
                 args=parameters,
                 meta={"project": cls._name(project)},
-                **_rq.RQ_TIMES,
+                **rq.RQ_TIMES,
             )
         result = json.loads(cls.train_script_wrapper(project, label_config, kwargs, tasks=tasks))
         try:
@@ -126,9 +127,10 @@ class LabelStudioMLManager(Instances):
                 project, label_config, True, result["train_output"], result["version"]
             )
         except Exception as error:
-            if result["workdir"]:
+            if cls.model_dir:
                 reason = f"{type(error).__name__}: {error}"
-                (Path(result["workdir"]) / _model_folder.REFUSED).write_text(reason)
+                version = int(result["version"])
+                _native.refuse_version(cls.model_dir, cls._name(project), version, reason)
             raise
         return None
 
@@ -142,7 +144,7 @@ class LabelStudioMLManager(Instances):
         if not cls.without_redis():
             where = str(cls.redis_host), int(cls.redis_port or 0), str(cls.redis_queue)
             if cls.model_dir:
-                manager = _rq.StoredRQJobManager(cls.model_dir, *where)
+                manager = rq.StoredRQJobManager(cls.model_dir, *where)
             else:
                 manager = RQJobManager(*where)
         elif cls.model_dir:
@@ -161,11 +163,10 @@ class LabelStudioMLManager(Instances):
         RuntimeError while a server runs on `model_dir`.
         """
         manager = cls.get_job_manager()
-        project = _model_folder.project_key(data)
-        folder = cls._folder()
-        if isinstance(manager, SimpleJobManager) and folder:
-            with _model_folder.without_a_server(folder):
-                job_id, _ = cls._claim(folder, project)
+        project = jobs.project_key(data)
+        if isinstance(manager, SimpleJobManager) and cls.model_dir:
+            with _native.WithoutServer(cls.model_dir):
+                job_id = str(_native.claim_job(cls.model_dir, project, shared=True)[0])
         else:
             job_id = cls._generate_version(project)
         made = cls._made.get(cls._key(project), Made())
@@ -185,10 +186,10 @@ class LabelStudioMLManager(Instances):
             return {"is_training": False}
         key = cls._name(project)
         if cls.without_redis():
-            jobs = [job for job, trained in _jobs.running_jobs().items() if trained == key]
-            job_id = jobs[0] if jobs else None
+            running = jobs.running_jobs().items()
+            job_id = next((job for job, trained in running if trained == key), None)
         else:
-            job_id = _rq.running_job(cls._redis, str(cls.redis_queue), key)
+            job_id = rq.running_job(cls._redis, str(cls.redis_queue), key)
         return {
             "is_training": wrapper.is_training or job_id is not None,
             "backend": "none" if cls.without_redis() else "redis",
@@ -208,15 +209,12 @@ class LabelStudioMLManager(Instances):
         Raises FileNotFoundError for an unknown job; with Redis, RQ's NoSuchJobError.
         """
         if not cls.without_redis():
-            return _rq.status(cls._redis, job_id)
-        folder = cls._folder()
-        if folder is None:
+            return rq.status(cls._redis, job_id)
+        if cls.model_dir is None:
             raise FileNotFoundError("jobs leave no files without a model_dir")
-        return _jobs.status(folder, job_id)
+        return jobs.status(Path(cls.model_dir), job_id)
 
     @classmethod
     def _get_models_from_workdir(cls, project: Any) -> list[str]:
         """Return the versions of a project that are stored, newest first."""
-        folder = cls._folder()
-        versions = _model_folder.versions(folder, cls._name(project)) if folder else {}
-        return [str(number) for number in versions]
+        return [str(number) for number, _ in cls._versions(project)]

@@ -85,8 +85,8 @@ pub(super) fn plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny
     if value.hasattr("__html__")? {
         return value.call_method0("__html__");
     }
-    // Tensors, and arrays of other libraries, follow NumPy's protocol.
-    if value.hasattr("__array__")? && value.hasattr("tolist")? {
+    // Tensors, and arrays of other libraries.
+    if value.hasattr("tolist")? {
         return value.call_method0("tolist");
     }
     // Models of pydantic's first generation.

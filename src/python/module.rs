@@ -24,11 +24,18 @@ mod native {
     #[pymodule_export]
     use super::super::json_out::to_json;
     #[pymodule_export]
+    use super::super::key_file::KeyFile;
+    #[pymodule_export]
     use super::super::keys::{ask_key, is_hosted};
     #[pymodule_export]
     use super::super::label_config::parse_config;
     #[pymodule_export]
     use super::super::logs::{log_line, log_text};
+    #[pymodule_export]
+    use super::super::model_folder::{
+        WithoutServer, claim_job, job_times, list_versions, next_job, publish_result,
+        refuse_version, result_json, write_event, write_tasks,
+    };
     #[pymodule_export]
     use super::super::progress::report_progress;
     #[pymodule_export]

@@ -19,7 +19,7 @@ const LARGEST_BATCH: usize = 256;
 /// The write-ahead log is cut back to this size after a large transaction.
 const LARGEST_LOG: i64 = 16 << 20;
 /// How long another process that looks into the file may hold us up.
-const BUSY: Duration = Duration::from_secs(10);
+pub(super) const BUSY: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Error)]
 pub enum DbError {

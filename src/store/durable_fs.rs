@@ -14,6 +14,12 @@ use crate::failpoint;
 /// Writes `bytes` to `target` by way of a file in `staging`, which must be on the same file system.
 /// Readers see the old content or the new, never a part.
 pub fn write_atomic(staging: &Path, target: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(staging, target, bytes)?;
+    sync_parent(target)
+}
+
+/// The same without the last step: the content is on the disk, its name perhaps not yet.
+pub fn replace(staging: &Path, target: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut staged = NamedTempFile::new_in(staging)?;
     staged.write_all(bytes)?;
     staged.as_file().sync_all()?;
@@ -21,7 +27,7 @@ pub fn write_atomic(staging: &Path, target: &Path, bytes: &[u8]) -> io::Result<(
     failpoint::reached("write-staged");
     staged.persist(target)?;
     failpoint::reached("write-renamed");
-    sync_parent(target)
+    Ok(())
 }
 
 /// Temporary files are private to the owner; published ones follow the usual mode.

@@ -3,12 +3,15 @@
 //! The file has the original's form and stays the truth, so going back to the original loses nothing.
 //! Where it cannot be written, values are kept in memory for as long as the server lives.
 
+mod file;
+
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::db::{Db, DbError};
 use super::durable_fs;
+pub use file::KeyFile;
 
 const FILE: &str = "cache.db";
 
@@ -84,10 +87,7 @@ impl KeyStore {
             .run(move |db| {
                 let before = get(db, &project, &key)?;
                 if before.as_ref() != Some(&value) {
-                    db.execute(
-                        "REPLACE INTO cache (project_id, key, value) VALUES (?1, ?2, ?3)",
-                        params![project, key, value],
-                    )?;
+                    put(db, &project, &key, &value)?;
                 }
                 Ok(before)
             })
@@ -100,10 +100,7 @@ impl KeyStore {
         self.db
             .run(move |db| {
                 let before = get(db, &project, &key)?;
-                db.execute(
-                    "DELETE FROM cache WHERE project_id = ?1 AND key = ?2",
-                    params![project, key],
-                )?;
+                delete(db, &project, &key)?;
                 Ok(before)
             })
             .await
@@ -114,6 +111,18 @@ fn get(db: &Connection, project: &str, key: &str) -> rusqlite::Result<Option<Str
     db.prepare_cached("SELECT value FROM cache WHERE project_id = ?1 AND key = ?2")?
         .query_row(params![project, key], |row| row.get(0))
         .optional()
+}
+
+fn put(db: &Connection, project: &str, key: &str, value: &str) -> rusqlite::Result<()> {
+    db.prepare_cached("REPLACE INTO cache (project_id, key, value) VALUES (?1, ?2, ?3)")?
+        .execute(params![project, key, value])
+        .map(|_| ())
+}
+
+fn delete(db: &Connection, project: &str, key: &str) -> rusqlite::Result<()> {
+    db.prepare_cached("DELETE FROM cache WHERE project_id = ?1 AND key = ?2")?
+        .execute(params![project, key])
+        .map(|_| ())
 }
 
 /// Copies the values of a file that can only be read.

@@ -27,12 +27,7 @@ pub fn take(path: &Path) -> io::Result<Attempt> {
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // The pid is for a message only.
-            let _ = file.read_to_string(&mut holder);
-            return Ok(Attempt::Held(holder.trim().parse().ok()));
-        }
+        Err(TryLockError::WouldBlock) => return Ok(Attempt::Held(pid_in(&mut file))),
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
             tracing::warn!(
                 "{}: this disk knows no locks; two servers on one model folder would harm it",
@@ -47,24 +42,45 @@ pub fn take(path: &Path) -> io::Result<Attempt> {
     Ok(Attempt::Taken(Lock { _file: file }))
 }
 
-/// Who holds the lock at `path`, without taking it: none if nobody does, else the pid as far as it is
-/// known.
-pub fn holder(path: &Path) -> io::Result<Option<Option<u32>>> {
+/// What an attempt to share the lock brought.
+#[derive(Debug)]
+pub enum Sharing {
+    /// Nobody takes the lock until this is dropped. Without a file nobody ever has.
+    Shared(Option<Lock>),
+    /// An owner has it; its pid as far as it is known.
+    Held(Option<u32>),
+}
+
+/// Shares the lock at `path` with others that only keep owners away, without waiting.
+pub fn share(path: &Path) -> io::Result<Sharing> {
     let mut file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Sharing::Shared(None)),
         file => file?,
     };
     match file.try_lock_shared() {
-        // Closing the file gives it back.
-        Ok(()) => Ok(None),
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            let _ = file.read_to_string(&mut holder);
-            Ok(Some(holder.trim().parse().ok()))
-        }
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(Sharing::Held(pid_in(&mut file))),
+        // This disk knows no locks.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+        Err(TryLockError::Error(error)) => return Err(error),
     }
+    Ok(Sharing::Shared(Some(Lock { _file: file })))
+}
+
+/// Who holds the lock at `path`, without taking it: none if nobody does, else the pid as far as it is
+/// known.
+pub fn holder(path: &Path) -> io::Result<Option<Option<u32>>> {
+    Ok(match share(path)? {
+        Sharing::Shared(_) => None,
+        Sharing::Held(pid) => Some(pid),
+    })
+}
+
+/// The pid that a holder wrote, which is for messages only.
+fn pid_in(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    let _ = file.read_to_string(&mut text);
+    text.trim().parse().ok()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod layout;
 mod prune;
 mod publish;
 mod record;
+mod without_server;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -28,6 +29,7 @@ use thiserror::Error;
 use super::project_dir::{self, TooLong};
 use layout::{EVENT, TASKS, TASKS_INFO};
 pub use record::{Begun, Record};
+pub use without_server::{job_times, publish_result, write_event, write_tasks};
 
 /// Our own folder below MODEL_DIR.
 const OWN: &str = ".label-studio-ml";
@@ -128,13 +130,7 @@ impl Versions {
     /// The version of a project that is to be served: the one that was chosen, else the newest one;
     /// if its result cannot be read, the one before.
     pub fn current(&self, project: &str) -> Result<Option<Version>, StoreError> {
-        let folders = self.folders(project)?;
-        let newest = folders.first().map(|(id, _)| *id);
-        let chosen = newest.and_then(|newest| self.chosen(project, newest));
-        for (id, dir) in folders {
-            if chosen.is_some_and(|chosen| id > chosen) {
-                continue;
-            }
+        for (id, dir) in self.served_folders(project)? {
             match layout::read_result(&dir) {
                 Ok(train_output) => {
                     let is_tried = layout::is_tried(&dir);
@@ -201,16 +197,9 @@ impl Versions {
                 write(&dir.join(TASKS_INFO), &info)?;
             }
             Input::Event { action, data } => {
-                #[derive(serde::Serialize)]
-                struct Stored<'a> {
-                    event: &'a str,
-                    job_id: String,
-                    data: IndexMap<Cow<'a, str>, &'a RawValue>,
-                }
                 let mut data: IndexMap<Cow<'_, str>, &RawValue> = serde_json::from_str(data.get())?;
                 data.shift_remove("action");
-                let event = Stored { event: action, job_id: id.to_string(), data };
-                write(&dir.join(EVENT), &serde_json::to_vec_pretty(&event)?)?;
+                write(&dir.join(EVENT), &layout::event_json(action, &id.to_string(), Some(data))?)?;
             }
         }
         Ok(dir)
@@ -221,9 +210,19 @@ impl Versions {
     }
 
     /// Folders that are versions of `project` and were not refused, newest first.
-    fn folders(&self, project: &str) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+    pub fn folders(&self, project: &str) -> Result<Vec<(u64, PathBuf)>, StoreError> {
         let mut folders = self.all_folders(project)?;
         folders.retain(|(_, dir)| !layout::is_refused(dir));
+        Ok(folders)
+    }
+
+    /// The same from the version on that is to be served: newer ones that somebody left are passed over.
+    pub fn served_folders(&self, project: &str) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+        let mut folders = self.folders(project)?;
+        let newest = folders.first().map(|(id, _)| *id);
+        if let Some(chosen) = newest.and_then(|newest| self.chosen(project, newest)) {
+            folders.retain(|(id, _)| *id <= chosen);
+        }
         Ok(folders)
     }
 

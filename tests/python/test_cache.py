@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sqlite3
@@ -113,34 +112,111 @@ def opened(path: str) -> int:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_child_has_a_connection_of_its_own_and_leaves_its_parents(tmp_path: Path) -> None:
+def test_nothing_stays_open_over_a_fork(tmp_path: Path) -> None:
+    """SQLite forbids to use, and to close, on one side of a fork what was opened on the other."""
     cache = SqliteCache(str(tmp_path))
     cache["7", "a"] = "of the parent"
     path = os.path.realpath(cache.db_name)
     assert opened(path) == 1
 
     def check() -> bool:
+        inherited = opened(path)
         read = cache["7", "a"] == "of the parent"
         cache["7", "a"] = "of the child"
-        # SQLite forbids to use, and to close, what was opened before the fork.
-        gc.collect()
-        return read and opened(path) == 2
+        return read and (inherited, opened(path)) == (0, 1)
 
     assert in_a_child(check) == 0
+    assert opened(path) == 0, "closed here too, and opened again when it is used"
     assert cache["7", "a"] == "of the child"
     cache["7", "a"] = "again"
     assert opened(path) == 1
 
 
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_lock_that_a_thread_of_the_parent_holds_does_not_stop_a_child(tmp_path: Path) -> None:
-    cache, unused = SqliteCache(str(tmp_path)), SqliteCache(str(tmp_path / "unused"))
+def test_a_cache_that_is_gone_leaves_nothing_open(tmp_path: Path) -> None:
+    cache = SqliteCache(str(tmp_path))
     cache["7", "a"] = "b"
-    gone = SqliteCache(str(tmp_path / "gone"))
-    del gone
-    with cache.lock, unused.lock:
-        assert in_a_child(lambda: (cache["7", "a"], unused["7", "a"]) == ("b", None)) == 0
-    assert cache["7", "a"] == "b"
+    path = os.path.realpath(cache.db_name)
+    assert opened(path) == 1
+    del cache
+    assert opened(path) == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_waits_for_threads_that_write(tmp_path: Path) -> None:
+    """A child would otherwise have a lock that nobody gives back, and half a write."""
+    cache = SqliteCache(str(tmp_path))
+    cache["7", "a"] = "c"
+    ended = threading.Event()
+
+    def write() -> None:
+        while not ended.wait(0.001):
+            cache["7", "a"] = "c"
+
+    threads = [threading.Thread(target=write) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(10):
+            key = str(number)
+
+            def check(key: str = key) -> bool:
+                cache["child", key] = "x"
+                return cache["7", "a"] == "c"
+
+            assert in_a_child(check) == 0
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert all(cache["child", str(number)] == "x" for number in range(10))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_what_children_write_is_there_when_their_parent_closes(tmp_path: Path, mode: str) -> None:
+    """The last connection to close removes the log: it must know of those in other processes."""
+    cache = SqliteCache(str(tmp_path))
+    cache["7", "begun"] = "yes"
+    other = sqlite3.connect(cache.db_name)
+    other.execute(f"PRAGMA journal_mode={mode}")
+    other.close()
+    assert cache["7", "begun"] == "yes"
+    ready, go = os.pipe(), os.pipe()
+
+    def check() -> bool:
+        cache["child", "a"] = "before"
+        os.write(ready[1], b"x")
+        os.read(go[0], 1)
+        cache["child", "b"] = "after"
+        return cache["child", "a"] == "before"
+
+    child = threading.Thread(target=lambda: ended.append(in_a_child(check)))
+    ended: list[int] = []
+    child.start()
+    os.read(ready[0], 1)
+    closing = SqliteCache(str(tmp_path))
+    assert closing["child", "a"] == "before"
+    del closing
+    assert opened(os.path.realpath(cache.db_name)) == 0
+    os.write(go[1], b"x")
+    child.join()
+    assert ended == [0]
+    for end in (*ready, *go):
+        os.close(end)
+    with sqlite3.connect(cache.db_name) as connection:
+        rows = connection.execute("SELECT key, value FROM cache WHERE project_id = 'child'")
+        assert dict(rows.fetchall()) == {"a": "before", "b": "after"}
+    connection.close()
+
+
+def test_a_file_that_cannot_be_opened_raises_what_sqlite_raises(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    cache = SqliteCache(str(tmp_path / "file"))
+    with pytest.raises(sqlite3.OperationalError, match=r"file/cache\.db"):
+        cache["7", "a"] = "b"
+    (tmp_path / "cache.db").write_text("this is no database" * 100)
+    with pytest.raises(sqlite3.DatabaseError, match="not a database"):
+        SqliteCache(str(tmp_path))["7", "a"]
 
 
 def test_the_model_folder_may_be_settled_after_the_import(

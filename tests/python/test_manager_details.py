@@ -10,7 +10,7 @@ import pytest
 from hosting import CHOICES, PROJECT
 
 import label_studio_ml.model
-from label_studio_ml import _jobs
+from label_studio_ml._v1 import jobs as v1_jobs
 from label_studio_ml.exceptions import MediaError
 from label_studio_ml.model import LabelStudioMLBase, LabelStudioMLManager, SimpleJobManager
 
@@ -49,14 +49,14 @@ def test_a_job_that_has_left_its_result_is_finished(
 ) -> None:
     """Its process may still be there."""
     jobs = SimpleJobManager(str(tmp_path))
-    monkeypatch.setattr(_jobs, "running_jobs", lambda: {"7": PROJECT})
+    monkeypatch.setattr(v1_jobs, "running_jobs", lambda: {"7": PROJECT})
     with jobs.start_run("ANNOTATION_CREATED", {}, "7"):
-        assert _jobs.status(tmp_path, "7")["job_status"] == "started"
+        assert v1_jobs.status(tmp_path, "7")["job_status"] == "started"
         jobs.post_process("ANNOTATION_CREATED", {}, "7", {"a": 1})
-    told = _jobs.status(tmp_path, "7")
+    told = v1_jobs.status(tmp_path, "7")
     assert (told["job_status"], told["result"]) == ("finished", {"a": 1})
-    monkeypatch.setattr(_jobs, "running_jobs", dict)
-    assert _jobs.status(tmp_path, "7")["job_status"] == "finished"
+    monkeypatch.setattr(v1_jobs, "running_jobs", dict)
+    assert v1_jobs.status(tmp_path, "7")["job_status"] == "finished"
 
 
 def test_what_is_given_last_counts_and_what_the_user_chose_before_all() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -349,54 +348,3 @@ def test_a_project_key_is_never_a_path(models: Path) -> None:
     assert LabelStudioMLManager.fetch("../../etc/ü").model_version != "INITIAL"
     with pytest.raises(ValueError, match="too long"):
         LabelStudioMLManager.train([], "x" * 201)
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from label_studio_ml.model import LabelStudioMLManager
-from test_managers import Counter
-
-def die(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-left = int(sys.argv[3])
-fsync, write_text, replace = os.fsync, Path.write_text, Path.replace
-
-def counted(function):
-    def wrapped(*args, **kwargs):
-        global left
-        left -= 1
-        if left < 0:
-            die()
-        return function(*args, **kwargs)
-    return wrapped
-
-def half(path, text, **kwargs):
-    if "job_result" in path.name and left == 0:
-        write_text(path, text[: len(text) // 2])
-        die()
-    return write_text(path, text, **kwargs)
-
-LabelStudioMLManager.initialize(Counter, sys.argv[1])
-os.fsync, Path.write_text, Path.replace = counted(fsync), half, counted(replace)
-LabelStudioMLManager.train([{"id": 1}], sys.argv[2])
-"""
-
-
-def test_a_kill_at_any_moment_leaves_a_whole_version(models: Path) -> None:
-    """Dies at each step that brings something to the disk, and in the middle of the write."""
-    manager = LabelStudioMLManager
-    manager.train(TASKS, PROJECT)
-    old = newest(models)["version"]
-    steps = 0
-    while (child := start_python(KILLED, models, PROJECT, str(steps))).wait(60) != 0:
-        assert child.returncode == -signal.SIGKILL
-        made = manager.fetch(PROJECT)
-        if made.model_version != old:
-            assert made.model.train_output["tasks"] == 1
-            break
-        for result in (models / PROJECT).glob("*/job_result.json"):
-            assert result.parent.name == old
-        steps += 1
-    assert steps >= 8

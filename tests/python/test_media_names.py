@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import requests
 from media_hosts import LEGACY, Host, personal
-from test_media_hosts import ALLOW, HERE, METADATA, judged, refusal
+from test_media_host_policy import ALLOW, HERE, METADATA, judged, refusal
 
 from label_studio_ml._media import transport
-from label_studio_ml._media.label_studio_address import Connection, Server, connected
 from label_studio_ml._media.host_policy import Denied, Gate
+from label_studio_ml._media.label_studio_address import Connection, Server, connected
 from label_studio_ml.model import get_local_path
 
 pytestmark = pytest.mark.usefixtures("media_environment")

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from semver import Version
 
 import label_studio_ml.model
-from label_studio_ml import _results
+from label_studio_ml._v2 import predictions
 from label_studio_ml.cache import SqliteCache
 from label_studio_ml.model import LabelStudioMLBase, predict_fn, update_fn
 from label_studio_ml.response import ModelResponse, SingleTaskPredictions
@@ -217,17 +217,17 @@ def test_a_response_goes_to_the_server_as_pydantic_writes_it() -> None:
     written = response.model_dump()["predictions"]
     for prediction in (written[0], written[1][0], written[2]):
         assert prediction.pop("model_version") is None
-    assert _results.of(response) == written
+    assert predictions.of(response) == written
     response.set_version("all")
-    assert _results.of(response) == response.model_dump()["predictions"]
-    assert _results.of(response, lambda: None) == response.model_dump()["predictions"]
+    assert predictions.of(response) == response.model_dump()["predictions"]
+    assert predictions.of(response, lambda: None) == response.model_dump()["predictions"]
 
 
 def test_predictions_may_lie_in_a_dict() -> None:
-    assert _results.of({"predictions": [1], "more": 2}) == [1]
-    assert _results.of({"more": 2}) == {"more": 2}
-    assert _results.of(None) == []
-    assert _results.of([None]) == [None]
+    assert predictions.of({"predictions": [1], "more": 2}) == [1]
+    assert predictions.of({"more": 2}) == {"more": 2}
+    assert predictions.of(None) == []
+    assert predictions.of([None]) == [None]
 
 
 def test_registered_functions_are_the_model(monkeypatch: pytest.MonkeyPatch) -> None:

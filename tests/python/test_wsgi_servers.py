@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +18,8 @@ import pytest
 import requests
 from hosting import CHOICES, PROJECT, environment, free_port, make_project, wait_for
 from models_second import TELLER, event
+
+from label_studio_ml import _native
 
 Start = Callable[..., str]
 
@@ -124,20 +128,152 @@ def check_serving(url: str, processes: int) -> None:
 
 
 GUNICORN = (sys.executable, "-m", "gunicorn", "--preload", "--bind", "127.0.0.1:{port}")
+UWSGI = (
+    str(Path(sys.prefix) / "bin" / "pyuwsgi"),
+    *("--http-socket", "127.0.0.1:{port}", "--module", "_wsgi:app", "--master"),
+    *("--processes", "2", "--threads", "8", "--enable-threads", "--need-app", "--die-on-term"),
+)
+#: Two processes of each kind: forked after the import of the app, or each with an import of its own.
+SERVERS = {
+    "gunicorn": (*GUNICORN, "--workers", "2", "--threads", "8", "--timeout", "0", "_wsgi:app"),
+    "uwsgi": UWSGI,
+    "uwsgi lazy": (*UWSGI, "--lazy-apps"),
+}
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_gunicorn_with_preload(start: Start, project: Path, workers: str) -> None:
-    command = (*GUNICORN, "--workers", workers, "--threads", "8", "--timeout", "0", "_wsgi:app")
-    check_serving(start(*command, cwd=project), int(workers))
+def test_gunicorn_with_one_worker(start: Start, project: Path) -> None:
+    command = (*GUNICORN, "--workers", "1", "--threads", "8", "--timeout", "0", "_wsgi:app")
+    check_serving(start(*command, cwd=project), 1)
 
 
-@pytest.mark.parametrize("lazily", [(), ("--lazy-apps",)], ids=["forked after", "lazy apps"])
-def test_uwsgi(start: Start, project: Path, lazily: tuple[str, ...]) -> None:
-    uwsgi = str(Path(sys.prefix) / "bin" / "pyuwsgi")
-    command = (uwsgi, "--http-socket", "127.0.0.1:{port}", "--module", "_wsgi:app", "--master")
-    more = ("--processes", "2", "--threads", "8", "--enable-threads", "--need-app", "--die-on-term")
-    check_serving(start(*command, *more, *lazily, cwd=project), 2)
+@pytest.mark.parametrize("server", SERVERS)
+def test_two_processes(start: Start, project: Path, server: str) -> None:
+    check_serving(start(*SERVERS[server], cwd=project), 2)
+
+
+#: Uses the values of a project before the server forks, and notes what each process has then.
+EARLY_WSGI = """
+import json, os, threading
+from pathlib import Path
+from label_studio_ml.api import init_app
+from label_studio_ml.model import CACHE
+from model import Teller
+
+FOLDER = Path(os.environ["MODEL_DIR"])
+
+def descriptors():
+    ends = (entry for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink())
+    return sum("cache.db" in os.readlink(end) for end in ends)
+
+def threads(pid):
+    names = {path.read_text().strip() for path in Path(f"/proc/{pid}/task").glob("*/comm")}
+    return sorted(names - {Path(f"/proc/{pid}/comm").read_text().strip()})
+
+def note_fork():
+    said = {"open": descriptors(), "threads": threads(os.getppid())}
+    (FOLDER / f"forked-{os.getpid()}.json").write_text(json.dumps(said))
+
+app = init_app(model_class=Teller)
+CACHE["2", "early"] = "kept before the fork"
+assert CACHE["2", "early"] and descriptors() == 1
+assert threads(os.getpid()) == [], "the package starts no thread"
+try:
+    import uwsgi
+    uwsgi.post_fork_hook = note_fork
+except ImportError:
+    os.register_at_fork(after_in_child=note_fork)
+"""
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "uwsgi"])
+def test_nothing_of_the_package_is_carried_over_a_fork(
+    start: Start, tmp_path: Path, server: str
+) -> None:
+    project = make_project(tmp_path, TELLER)
+    (project / "_wsgi.py").write_text(EARLY_WSGI)
+    url = start(*SERVERS[server], cwd=project)
+    noted = [json.loads(path.read_text()) for path in tmp_path.glob("models/forked-*.json")]
+    assert noted == [{"open": 0, "threads": []}] * 2
+    assert predict(url, get=["early"])["get"] == {"early": "kept before the fork"}
+    check_serving(url, 2)
+    with sqlite3.connect(tmp_path / "models" / "cache.db") as connection:
+        rows = connection.execute("SELECT key, value FROM cache WHERE project_id = '2'")
+        kept = dict(rows.fetchall())
+    connection.close()
+    assert (kept["early"], kept["learned"]) == ("kept before the fork", "round 2")
+
+
+#: Of API v1: what it learned is a version below MODEL_DIR.
+COUNTER = """
+    import os
+    from label_studio_ml.model import LabelStudioMLBase
+
+    class Counter(LabelStudioMLBase):
+        def predict(self, tasks, **kwargs):
+            learned = self.train_output.get("names", [])
+            return [{"result": [], "learned": learned, "pid": os.getpid()} for _ in tasks]
+
+        def fit(self, tasks, workdir=None, name=None, **kwargs):
+            return {"names": [*self.train_output.get("names", []), name], "pid": os.getpid()}
+"""
+COUNTER_WSGI = """
+import os
+from label_studio_ml.api import init_app
+from model import Counter
+app = init_app(model_class=Counter, model_dir=os.environ["MODEL_DIR"])
+"""
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_versions_of_several_processes(start: Start, tmp_path: Path, server: str) -> None:
+    """Each training is a version of its own, and every process serves the newest one."""
+    project = make_project(tmp_path, COUNTER)
+    (project / "_wsgi.py").write_text(COUNTER_WSGI)
+    url = start(*SERVERS[server], cwd=project)
+    models = tmp_path / "models"
+
+    def train(name: str) -> int:
+        body = {"annotations": [{"id": 1}], "project": PROJECT, "label_config": CHOICES}
+        body["params"] = {"name": name}
+        return requests.post(f"{url}/train", json=body, timeout=60).status_code
+
+    def check_served() -> list[str]:
+        """Ask until both processes have answered; return what the newest version has learned."""
+        newest, folder = _native.list_versions(models, PROJECT, as_served=True)[0]
+        output = json.loads((folder / "job_result.json").read_text())["train_output"]
+        processes = set()
+        body = {"tasks": [{"id": 1, "data": {}}], "project": PROJECT, "label_config": CHOICES}
+
+        def ask(_: int) -> dict[str, Any]:
+            told: dict[str, Any] = requests.post(f"{url}/predict", json=body, timeout=30).json()
+            return told
+
+        def both_answered() -> bool:
+            with ThreadPoolExecutor(8) as clients:
+                for told in clients.map(ask, range(16)):
+                    assert told["model_version"] == str(newest)
+                    assert told["results"][0]["learned"] == output["names"]
+                    processes.add(told["results"][0]["pid"])
+            return len(processes) == 2
+
+        wait_for(both_answered, "both processes answer")
+        learned: list[str] = output["names"]
+        return learned
+
+    assert train("first") == 201
+    assert check_served() == ["first"]
+    with ThreadPoolExecutor(8) as clients:
+        assert set(clients.map(train, map(str, range(24)))) == {201}
+    versions = _native.list_versions(models, PROJECT)
+    assert len(versions) == 25, "none was lost or written over"
+    results = [json.loads((folder / "job_result.json").read_text()) for _, folder in versions]
+    assert {result["train_output"]["names"][-1] for result in results} == {
+        "first",
+        *map(str, range(24)),
+    }
+    assert len({result["train_output"]["pid"] for result in results}) == 2
+    assert train("last") == 201
+    assert check_served()[-1] == "last"
 
 
 def test_the_originals_own_command_line(start: Start, tmp_path: Path) -> None:

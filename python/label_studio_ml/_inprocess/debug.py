@@ -146,7 +146,9 @@ def _restart_when_changed(
     # Whoever is at a breakpoint wants to finish.
     busy.acquire()
     print(f"{Path(changed[0]).name} has changed: beginning anew", flush=True)
-    os.execv(sys.executable, [sys.executable, "-m", "label_studio_ml._inprocess.debug", *_arguments])
+    os.execv(
+        sys.executable, [sys.executable, "-m", "label_studio_ml._inprocess.debug", *_arguments]
+    )
 
 
 #: Of the command line; user code may change `sys.argv`.

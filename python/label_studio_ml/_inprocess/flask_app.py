@@ -10,7 +10,8 @@ from typing import Any
 from flask import Flask, Response, abort, request
 from flask.json.provider import DefaultJSONProvider
 
-from label_studio_ml import _native, _views, api
+from label_studio_ml import _native, api
+from label_studio_ml._inprocess import views
 
 logger = logging.getLogger("label_studio_ml.api")
 
@@ -36,9 +37,9 @@ def make() -> Flask:
     get, post = ["GET"], ["POST"]
     app.add_url_rule("/predict", "_predict", api._predict, methods=post)
     app.add_url_rule("/setup", "_setup", api._setup, methods=post)
-    app.add_url_rule("/train", "_train", _views.train, methods=post)
+    app.add_url_rule("/train", "_train", views.train, methods=post)
     app.add_url_rule("/webhook", "webhook", api.webhook, methods=post)
-    app.add_url_rule("/is_training", "_is_training", _views.is_training, methods=get)
+    app.add_url_rule("/is_training", "_is_training", views.is_training, methods=get)
     app.add_url_rule("/health", "health", api.health, methods=get)
     app.add_url_rule("/", "health", api.health, methods=get)
     app.add_url_rule("/metrics", "metrics", api.metrics, methods=get)

@@ -5,8 +5,9 @@ from typing import Any
 
 from flask import jsonify, request
 
-from label_studio_ml import _results, api
+from label_studio_ml import api
 from label_studio_ml._media import label_studio_address
+from label_studio_ml._v2 import predictions
 from label_studio_ml.exceptions import exception_handler
 
 
@@ -46,7 +47,7 @@ def predict() -> Any:
     context = params.pop("context", {})
     model = _second(project_id, data.get("label_config"))
     response = model.predict(data.get("tasks"), context=context, **params)
-    return jsonify({"results": _results.of(response, lambda: model.model_version)})
+    return jsonify({"results": predictions.of(response, lambda: model.model_version)})
 
 
 @exception_handler

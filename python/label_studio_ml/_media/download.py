@@ -19,7 +19,6 @@ from requests.auth import HTTPBasicAuth
 from requests.utils import select_proxy
 
 from label_studio_ml._media import body, limits, log_redaction, transport
-from label_studio_ml._media.label_studio_address import SETUP, Server, is_address, origin
 from label_studio_ml._media.failures import (
     ConnectionMediaError,
     Failure,
@@ -29,6 +28,7 @@ from label_studio_ml._media.failures import (
     told,
 )
 from label_studio_ml._media.host_policy import Gate
+from label_studio_ml._media.label_studio_address import SETUP, Server, is_address, origin
 from label_studio_ml._media.references import gives_files, shown
 from label_studio_ml._media.tokens import Kind, Refused, Token, authorization
 

@@ -10,8 +10,8 @@ import urllib3
 from urllib3.exceptions import ReadTimeoutError
 
 from label_studio_ml._media.body import Unreadable
-from label_studio_ml._media.label_studio_address import Server, origin
 from label_studio_ml._media.host_policy import Denied
+from label_studio_ml._media.label_studio_address import Server, origin
 from label_studio_ml.exceptions import MediaError
 
 

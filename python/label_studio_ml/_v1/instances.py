@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from label_studio_ml import _model_folder
-from label_studio_ml._v1.jobs import make_model
+from label_studio_ml import _native
+from label_studio_ml._v1.jobs import make_model, read_result, train_output
 from label_studio_ml._v1.rq import connect, rq_module
 from label_studio_ml.model import LabelStudioMLBase
 
@@ -118,23 +118,19 @@ class Instances:
         return cls._name(project), os.getpid()
 
     @classmethod
-    def _folder(cls) -> Path | None:
-        return Path(cls.model_dir) if cls.model_dir else None
+    def _versions(cls, project: Any, as_served: bool = False) -> list[tuple[int, Path]]:
+        """Return the stored versions of a project, newest first, each with its folder."""
+        if not cls.model_dir:
+            return []
+        return _native.list_versions(cls.model_dir, cls._name(project), as_served)
 
     @classmethod
     def _generate_version(cls, project: Any = None) -> str:
         """Return digits that are no version yet: the time in seconds, or more."""
-        folder = cls._folder()
-        free = _model_folder.next_id(folder, cls._name(project)) if folder else int(time.time())
+        folder = cls.model_dir
+        free = _native.next_job(folder, cls._name(project)) if folder else int(time.time())
         cls._last_id = max(free, cls._last_id + 1)
         return str(cls._last_id)
-
-    @classmethod
-    def _claim(cls, parent: Path, project: Any) -> tuple[str, Path]:
-        """Make the folder of a new job below `parent`."""
-        first = _model_folder.next_id(Path(str(cls.model_dir)), cls._name(project))
-        number, folder = _model_folder.claim(parent, first)
-        return str(number), folder
 
     @classmethod
     def has_active_model(cls, project: Any) -> bool:
@@ -224,17 +220,13 @@ class Instances:
     @classmethod
     def _stored(cls, project: Any, wanted: Any) -> tuple[str | None, Any]:
         """Return version and train_output of a project; a version that cannot be read is passed."""
-        folder = cls._folder()
-        find = _model_folder.current if wanted is None else _model_folder.versions
-        for number, path in (find(folder, cls._name(project)) if folder else {}).items():
+        for number, folder in cls._versions(project, as_served=wanted is None):
             if wanted is not None and str(wanted) != str(number):
                 continue
             try:
-                result = _model_folder.read(path / _model_folder.RESULT)
+                return str(number), train_output(read_result(folder))
             except (OSError, ValueError) as error:
                 logger.error("version %s of project %r cannot be read: %s", number, project, error)
-            else:
-                return str(number), _model_folder.train_output(result)
         if wanted is None or str(wanted) == INITIAL:
             return wanted, None
         logger.error("project %r has no version %s", project, wanted)

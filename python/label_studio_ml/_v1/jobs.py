@@ -4,23 +4,65 @@
 those that extend them.
 """
 
+import json
 import logging
+import math
 import multiprocessing
 import pickle
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from label_studio_ml import _model_folder
+from label_studio_ml import _native
 from label_studio_ml._inspect.script import accepted_names
 
 logger = logging.getLogger("label_studio_ml.model")
 
+#: The file that makes the folder of a job a version.
+JOB_RESULT = "job_result.json"
+
 _PROCESS_NAME = "label-studio-ml job "
+
+
+def project_key(data: Any) -> str:
+    """Return the key `{id}.{time of creation}` of the project that a webhook payload is about.
+
+    The bare id if the payload does not tell the time, "" if it names no project.
+    """
+    project = data.get("project") if isinstance(data, Mapping) else None
+    if not isinstance(project, Mapping):
+        return ""
+    number = project.get("id")
+    if isinstance(number, bool) or not isinstance(number, int | str):
+        return ""
+    try:
+        # Python 3.10 does not know the Z of UTC.
+        created = datetime.fromisoformat(str(project.get("created_at")).replace("Z", "+00:00"))
+    except ValueError:
+        return str(number)
+    if created.tzinfo is None:
+        return str(number)
+    return f"{number}.{math.floor(created.timestamp())}"
+
+
+def read_result(folder: Path, name: str = JOB_RESULT) -> Any:
+    """Return what a job left. Raises OSError or ValueError."""
+    return json.loads((folder / name).read_bytes())
+
+
+def train_output(result: Any) -> Any:
+    """Return what `fit` returned, given what its job left.
+
+    Webhook jobs of the original left it bare; others wrapped it.
+    """
+    if isinstance(result, Mapping) and None not in (result.get("workdir"), result.get("version")):
+        return result.get("train_output")
+    return result
 
 
 def make_model(model_class: type, given: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
@@ -65,7 +107,7 @@ class JobManager:
             result = self.get_result(data.get("model_version") or project.get("model_version"))
             given = {
                 "label_config": data.get("label_config") or project.get("label_config"),
-                "train_output": _train_output(result),
+                "train_output": _output_of(result),
                 **self.model_kwargs,
             }
             model = make_model(model_class, given, {})
@@ -126,7 +168,7 @@ class JobManager:
         raise NotImplementedError
 
 
-def _train_output(result: Mapping[str, Any]) -> Any:
+def _output_of(result: Mapping[str, Any]) -> Any:
     """Return what fit returned for a result that `get_result` found; None for no result."""
     if "train_output" in result:
         return result["train_output"]
@@ -140,7 +182,7 @@ class SimpleJobManager(JobManager):
     `fit` writes into its `workdir`. `label-studio-ml start --model-dir` serves it.
     """
 
-    JOB_RESULT = _model_folder.RESULT
+    JOB_RESULT = JOB_RESULT
 
     #: The project of the job that runs, None outside of jobs: only its own results are for it.
     _project: str | None = None
@@ -155,12 +197,11 @@ class SimpleJobManager(JobManager):
         """Make the folder of a job and write `event.json`; the context is the folder's path."""
         folder = Path(self._job_dir(job_id))
         folder.mkdir(parents=True, exist_ok=True)
-        content = {"event": event, "job_id": job_id, **({"data": data} if data else {})}
-        _model_folder.write_json(folder / _model_folder.EVENT, content, indent=2)
+        _native.write_event(folder, event, str(job_id), data)
         yield str(folder)
 
     def job(self, model_class: type, event: str, data: dict[str, Any], job_id: str) -> Any:
-        self._project = _model_folder.project_key(data)
+        self._project = project_key(data)
         try:
             return super().job(model_class, event, data, job_id)
         finally:
@@ -178,19 +219,20 @@ class SimpleJobManager(JobManager):
 
     def _get_result_from_job_id(self, job_id: str | int) -> Any:
         """Return what is in the result of a job. Raises FileNotFoundError, or ValueError."""
-        path = Path(self._job_dir(job_id)) / self.JOB_RESULT
-        if not path.exists() and self._project:
-            versions = _model_folder.versions(Path(self.model_dir), self._project)
-            path = versions.get(int(job_id), path.parent) / self.JOB_RESULT
-        return _model_folder.read(path)
+        folder = Path(self._job_dir(job_id))
+        if not (folder / self.JOB_RESULT).exists() and self._project:
+            versions = dict(_native.list_versions(self.model_dir, self._project))
+            folder = versions.get(int(job_id), folder)
+        return read_result(folder, self.JOB_RESULT)
 
     def iter_finished_jobs(self) -> Iterator[Any]:
         """Return the ids of jobs that left a result, newest first.
 
         Inside a job: versions of its project, from the one on that a server would serve.
         """
-        if self._project is not None and self.JOB_RESULT == _model_folder.RESULT:
-            return iter(_model_folder.current(Path(self.model_dir), self._project))
+        if self._project is not None and self.JOB_RESULT == JOB_RESULT:
+            versions = _native.list_versions(self.model_dir, self._project, as_served=True)
+            return (number for number, _ in versions)
         folder = Path(self.model_dir)
         if not folder.is_dir():
             return iter(())
@@ -204,7 +246,8 @@ class SimpleJobManager(JobManager):
     def post_process(self, event: str, data: dict[str, Any], job_id: str, result: Any) -> None:
         """Write `job_result.json` if the result is a dict: all of it or, if killed, none."""
         if isinstance(result, dict):
-            _model_folder.publish(Path(self._job_dir(job_id)), result, self.JOB_RESULT)
+            text = _native.result_json(result)
+            _native.publish_result(self._job_dir(job_id), text, self.JOB_RESULT)
         else:
             logger.info("job %s: %s returned no dict, so there is no result", job_id, event)
 
@@ -215,7 +258,7 @@ class SimpleJobManager(JobManager):
         `spawn` if nothing was set and PyTorch is loaded, since CUDA does not survive a fork. The
         class must then be importable by its name; where it is not, the child is forked.
         """
-        name = f"{_PROCESS_NAME}{args[2]} {_model_folder.project_key(args[1])}"
+        name = f"{_PROCESS_NAME}{args[2]} {project_key(args[1])}"
         method = multiprocessing.get_start_method(allow_none=True)
         if method is None and "torch" in sys.modules:
             method = "spawn"
@@ -253,12 +296,12 @@ def status(model_dir: Path, job_id: str | int) -> dict[str, Any]:
     # which holds nothing at first.
     if str(job_id).isdigit() and not is_running:
         found += model_dir.glob(f"*/{job_id}")
-    folder = next((path for path in found if _model_folder.began(path)), None)
+    folder = next((path for path in found if _native.job_times(path)[0]), None)
     if folder is None and not is_running:
         raise FileNotFoundError(f"there is no job {job_id} in {model_dir}")
     folder = folder or found[0]
-    began, ended = _model_folder.began(folder), _model_folder.ended(folder)
+    began, ended = _native.job_times(folder)
     state = "finished" if ended else "started" if is_running else "unfinished"
     times = {"created_at": began, "enqueued_at": began, "started_at": began, "ended_at": ended}
-    result = {"result": _model_folder.read(folder / _model_folder.RESULT)} if ended else {}
+    result = {"result": read_result(folder)} if ended else {}
     return {"job_status": state, "error": None, **times, **result}

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
-from label_studio_ml._v1.jobs import JobManager, SimpleJobManager
-from label_studio_ml._model_folder import project_key
+from label_studio_ml._v1.jobs import JobManager, SimpleJobManager, project_key
 
 logger = logging.getLogger("label_studio_ml.model")
 

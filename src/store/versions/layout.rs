@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{StoreError, at};
@@ -46,6 +46,22 @@ struct StoredEventData {
 #[derive(Deserialize)]
 struct StoredEventProject {
     id: Option<u64>,
+}
+
+/// What `event.json` holds: an action of a webhook, the job, and what is kept of the payload.
+pub(super) fn event_json(
+    event: &str,
+    job_id: &str,
+    data: Option<impl Serialize>,
+) -> serde_json::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Stored<'a, T> {
+        event: &'a str,
+        job_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<T>,
+    }
+    serde_json::to_vec_pretty(&Stored { event, job_id, data })
 }
 
 pub(super) fn is_published(dir: &Path) -> bool {

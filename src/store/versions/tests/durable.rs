@@ -128,3 +128,37 @@ fn a_record_and_a_choice_are_on_the_disk_when_they_are_made() {
         assert!(synced.iter().any(|synced| synced.path == Path::new(&made)), "{synced:?}");
     }
 }
+
+#[test]
+fn without_a_server_too_a_version_counts_only_once_everything_in_it_is_on_the_disk() {
+    let (dir, versions, folder) = trained(PROJECT);
+    let watch = Watch::over(dir.path());
+    assert!(publish_result(&folder, RESULT, b"{}").unwrap().is_none());
+    let synced = watch.take();
+    let staged = synced.iter().position(|synced| synced.bytes.as_deref() == Some(b"{}")).unwrap();
+    let before: Vec<_> = synced[..staged].iter().map(|synced| synced.path.clone()).collect();
+    let job = Path::new("models").join(PROJECT).join("7");
+    for path in ["checkpoints/1.pt", "checkpoints", TASKS, TASKS_INFO, "", ".."] {
+        let path = if path == ".." { job.parent().unwrap().to_owned() } else { job.join(path) };
+        assert!(before.iter().any(|synced| synced.components().eq(path.components())), "{path:?}");
+    }
+    let [named] = &synced[staged + 1..] else { panic!("{synced:?}") };
+    assert!(named.names.iter().any(|name| name == RESULT), "{named:?}");
+    assert_eq!(versions.list(PROJECT).unwrap(), [7]);
+}
+
+#[test]
+fn without_a_server_too_nothing_is_published_that_the_disk_does_not_take() {
+    for broken in ["1.pt", "checkpoints", PROJECT] {
+        let (dir, versions, folder) = trained(PROJECT);
+        let watch = Watch::over(dir.path());
+        watch.break_when(move |synced| synced.path.ends_with(broken));
+        assert!(publish_result(&folder, RESULT, b"{}").is_err(), "{broken}");
+        assert!(!versions.is_published(PROJECT, 7).unwrap(), "{broken}");
+    }
+    let (dir, versions, folder) = trained(PROJECT);
+    let watch = Watch::over(dir.path());
+    watch.break_when(|synced| synced.names.iter().any(|name| name == RESULT));
+    assert!(publish_result(&folder, RESULT, b"{}").unwrap().is_some(), "it is there, but may be lost");
+    assert!(versions.is_published(PROJECT, 7).unwrap());
+}

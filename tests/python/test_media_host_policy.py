@@ -17,8 +17,8 @@ from hosting import make_project, run
 from media_hosts import LEGACY, Host, LabelStudio, redirect
 
 from label_studio_ml._media import host_policy
-from label_studio_ml._media.label_studio_address import Connection, Server, connected
 from label_studio_ml._media.host_policy import Denied, Gate
+from label_studio_ml._media.label_studio_address import Connection, Server, connected
 from label_studio_ml.exceptions import MediaError
 from label_studio_ml.model import get_local_path
 

@@ -81,8 +81,8 @@ def test_room_is_made_again_after_a_fiftieth_of_the_limit(folder: Path) -> None:
     """Looking at every copy for each new one would take longer and longer."""
     looked: list[float] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(room, "_make_room", lambda _, limit: looked.append(limit))
-        patch.setattr(room, "_added", {})
+        patch.setattr(cache_eviction, "_make_room", lambda _, limit: looked.append(limit))
+        patch.setattr(cache_eviction, "_added", {})
         cache_eviction.added(folder / "a", 1)
         assert len(looked) == 1, "at first nobody knows what lies there"
         for _ in range(3):
@@ -185,7 +185,9 @@ def test_a_forked_child_waits_for_no_lock_and_holds_nothing(folder: Path) -> Non
         (held,) = folder.glob(".label-studio-ml.held*")
         before = held.read_bytes()
         with cache_eviction._state:
-            assert in_a_child(lambda: put(folder, 1).exists() and not cache_eviction._trainings) == 0
+            assert (
+                in_a_child(lambda: put(folder, 1).exists() and not cache_eviction._trainings) == 0
+            )
         assert held.read_bytes() == before
     finally:
         training.end()

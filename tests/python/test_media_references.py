@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 from media_hosts import uri_of
 
-from label_studio_ml._media.label_studio_address import Connection, connected, made, of_environment, server
+from label_studio_ml._media.label_studio_address import (
+    Connection,
+    connected,
+    made,
+    of_environment,
+    server,
+)
 from label_studio_ml._media.references import (
     Data,
     LocalFile,

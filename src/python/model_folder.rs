@@ -1,0 +1,151 @@
+//! Versions below MODEL_DIR for processes of the user's own, where no server trains: what
+//! `label_studio_ml.managers` reads and writes is what a server reads and writes.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyAny, PyList};
+use serde_json::value::RawValue;
+
+use super::{json_out, logs};
+use crate::store::lock::{self, Lock, Sharing};
+use crate::store::versions::{self, StoreError, Versions};
+
+/// Versions of a project that can be served, newest first, each with its folder; with `as_served` from
+/// the one on that a server would serve.
+#[pyfunction]
+#[pyo3(signature = (model_dir, project, as_served = false))]
+pub(super) fn list_versions(
+    model_dir: PathBuf,
+    project: &str,
+    as_served: bool,
+) -> PyResult<Vec<(u64, PathBuf)>> {
+    let versions = Versions::open(&model_dir);
+    let found =
+        if as_served { versions.served_folders(project) } else { versions.folders(project) };
+    found.map_err(raised)
+}
+
+/// A number that is no job yet: the time in seconds, or more.
+#[pyfunction]
+pub(super) fn next_job(model_dir: PathBuf, project: &str) -> PyResult<u64> {
+    Versions::open(&model_dir).next_id(project).map_err(raised)
+}
+
+/// Makes the folder of a new job; for `shared` in MODEL_DIR itself. Returns its number and path.
+#[pyfunction]
+#[pyo3(signature = (model_dir, project, shared = false))]
+pub(super) fn claim_job(
+    model_dir: PathBuf,
+    project: &str,
+    shared: bool,
+) -> PyResult<(u64, PathBuf)> {
+    Versions::open(&model_dir).claim(project, shared).map_err(raised)
+}
+
+/// Writes the tasks that a job starts from.
+#[pyfunction]
+pub(super) fn write_tasks(folder: PathBuf, tasks: &Bound<'_, PyList>) -> PyResult<()> {
+    versions::write_tasks(&folder, result_json(tasks)?.as_bytes(), tasks.len()).map_err(raised)
+}
+
+/// Writes the event that a job starts from; a payload with nothing in it is left out.
+#[pyfunction]
+pub(super) fn write_event(
+    folder: PathBuf,
+    event: &str,
+    job_id: &str,
+    data: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let json = if data.is_truthy()? { Some(result_json(data)?) } else { None };
+    let raw = json.map(RawValue::from_string).transpose();
+    let raw = raw.map_err(|error| PyValueError::new_err(error.to_string()))?;
+    versions::write_event(&folder, event, job_id, raw.as_deref()).map_err(raised)
+}
+
+/// What a model returned as a server stores it: see `json_out`. Raises `TypeError`, with the place.
+#[pyfunction]
+pub(super) fn result_json(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    let json = json_out::value(value).map_err(|error| PyTypeError::new_err(error.message))?;
+    String::from_utf8(json).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// Makes the folder of a job a version, with a result in JSON.
+#[pyfunction]
+pub(super) fn publish_result(
+    py: Python<'_>,
+    folder: PathBuf,
+    json: &str,
+    name: &str,
+) -> PyResult<()> {
+    let published = py.detach(|| versions::publish_result(&folder, name, json.as_bytes()));
+    if let Some(error) = published.map_err(raised)? {
+        // Readers see it, so it counts.
+        logs::warn(py, &format!("{error}; the version may be lost if the machine stops now"));
+    }
+    Ok(())
+}
+
+/// Notes that no instance can be made of a version, so that it is not served.
+#[pyfunction]
+pub(super) fn refuse_version(model_dir: PathBuf, project: &str, version: u64, reason: &str) {
+    Versions::open(&model_dir).refuse(project, version, reason);
+}
+
+/// When a job began, and when it left its result; None for what did not happen.
+#[pyfunction]
+pub(super) fn job_times(folder: PathBuf) -> (Option<SystemTime>, Option<SystemTime>) {
+    versions::job_times(&folder)
+}
+
+/// Keeps servers from becoming the owner of a model folder for the time of a `with`: an owner numbers its
+/// jobs by itself, and would clear the folder of a job that it did not make.
+#[pyclass(module = "label_studio_ml._native")]
+pub(super) struct WithoutServer {
+    model_dir: PathBuf,
+    lock: Option<Lock>,
+}
+
+#[pymethods]
+impl WithoutServer {
+    #[new]
+    fn new(model_dir: PathBuf) -> Self {
+        Self { model_dir, lock: None }
+    }
+
+    /// Raises `RuntimeError` if a server owns the folder.
+    fn __enter__(&mut self) -> PyResult<()> {
+        match lock::share(&versions::lock_file(&self.model_dir))? {
+            Sharing::Shared(lock) => self.lock = lock,
+            Sharing::Held(pid) => return Err(owned(&self.model_dir, pid)),
+        }
+        Ok(())
+    }
+
+    fn __exit__(
+        &mut self,
+        _class: &Bound<'_, PyAny>,
+        _error: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) {
+        self.lock = None;
+    }
+}
+
+fn owned(model_dir: &Path, pid: Option<u32>) -> PyErr {
+    let pid = pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
+    PyRuntimeError::new_err(format!(
+        "{}: a server (pid {pid}) trains in this model folder; send it /train or /webhook, or stop it first",
+        model_dir.display()
+    ))
+}
+
+/// Keeps the kind of an error of the system, such as `PermissionError`.
+fn raised(error: StoreError) -> PyErr {
+    match &error {
+        StoreError::Io { reason, .. } => std::io::Error::new(reason.kind(), error.to_string()).into(),
+        StoreError::Project(_) | StoreError::Json(_) => PyValueError::new_err(error.to_string()),
+    }
+}

@@ -1,0 +1,85 @@
+//! Training in processes of the user's own, where no server owns the model folder: several of them may
+//! number jobs and publish versions at the same time.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde_json::value::RawValue;
+
+use super::layout::{self, EVENT, RESULT, TASKS, TASKS_INFO};
+use super::{StoreError, Versions, at};
+use crate::failpoint;
+use crate::store::durable_fs;
+
+impl Versions {
+    /// The number of the next job: the time in seconds, or what follows the newest job if the clock is
+    /// not past that.
+    pub fn next_id(&self, project: &str) -> Result<u64, StoreError> {
+        let shared = layout::job_folders(&self.model_dir);
+        let own = layout::job_folders(&self.project_dir(project)?);
+        let next = shared.into_iter().chain(own).max().map_or(0, |newest| newest + 1);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Ok(now.as_secs().max(next))
+    }
+
+    /// Makes the folder of a new job, which no other process takes too: among the project's, or, for
+    /// `shared`, where webhook jobs of the original lie.
+    pub fn claim(&self, project: &str, shared: bool) -> Result<(u64, PathBuf), StoreError> {
+        let parent = if shared { self.model_dir.clone() } else { self.project_dir(project)? };
+        fs::create_dir_all(&parent).map_err(at(&parent))?;
+        let mut id = self.next_id(project)?;
+        loop {
+            let dir = parent.join(id.to_string());
+            match fs::create_dir(&dir) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => id += 1,
+                made => return made.map(|()| (id, dir.clone())).map_err(at(&dir)),
+            }
+        }
+    }
+}
+
+/// Writes the tasks that a job starts from, a JSON list, and how many there are.
+pub fn write_tasks(dir: &Path, json: &[u8], count: usize) -> Result<(), StoreError> {
+    let info = serde_json::to_vec(&serde_json::json!({ "count": count }))?;
+    for (name, bytes) in [(TASKS, json), (TASKS_INFO, info.as_slice())] {
+        let path = dir.join(name);
+        fs::write(&path, bytes).map_err(at(&path))?;
+    }
+    Ok(())
+}
+
+/// Writes the event that a job starts from.
+pub fn write_event(
+    dir: &Path,
+    event: &str,
+    job_id: &str,
+    data: Option<&RawValue>,
+) -> Result<(), StoreError> {
+    let path = dir.join(EVENT);
+    fs::write(&path, layout::event_json(event, job_id, data)?).map_err(at(&path))
+}
+
+/// Makes the folder of a job a version, by a file `name` with its result: all of it or, if killed, none.
+/// Every later start finds it; or else the error is returned for which it may be lost if the machine
+/// stops now.
+pub fn publish_result(
+    dir: &Path,
+    name: &str,
+    json: &[u8],
+) -> Result<Option<StoreError>, StoreError> {
+    let target = dir.join(name);
+    durable_fs::sync_tree(dir).map_err(at(dir))?;
+    durable_fs::sync_parent(dir).map_err(at(dir))?;
+    failpoint::reached("publish-synced");
+    // Beside the result: an owner empties its folder for drafts.
+    durable_fs::replace(dir, &target, json).map_err(at(&target))?;
+    Ok(durable_fs::sync_parent(&target).map_err(at(&target)).err())
+}
+
+/// When a job began, and when it left its result; none for what did not happen.
+pub fn job_times(dir: &Path) -> (Option<SystemTime>, Option<SystemTime>) {
+    let time = |name: &str| fs::metadata(dir.join(name)).and_then(|about| about.modified()).ok();
+    (time(EVENT).or_else(|| time(TASKS)), time(RESULT))
+}
