@@ -1,15 +1,15 @@
-"""Attributes of the base class that the two generations of the API understand differently.
+"""Attributes of the base class that differ between API v1 and API v2.
 
-Generation 2 derives them; for generation 1 they are ordinary names, which a user's class may use
-for whatever it likes. In both, what is assigned to an instance counts.
+API v2 derives them; in API v1 they are ordinary names, which a user's class may use for anything.
+In both, a value that is assigned to an instance counts.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 
-class Managed:
-    """Makes an attribute of a function that derives it for generation 2."""
+class DerivedInV2:
+    """Turns a function into an attribute, which API v2 derives by calling it."""
 
     def __init__(self, derive: Callable[[Any], Any]) -> None:
         self._derive = derive
@@ -23,7 +23,7 @@ class Managed:
             return self
         if self._name in instance.__dict__:
             return instance.__dict__[self._name]
-        if type(instance)._api_generation() == 1:
+        if type(instance)._ml_api_version() == 1:
             raise AttributeError(f"{type(instance).__name__!r} object has no {self._name!r}")
         return self._derive(instance)
 
@@ -38,11 +38,11 @@ class Managed:
 
 
 class TrainEvents:
-    """The webhook actions that train a class which names none itself."""
+    """The webhook actions that train a class unless it names its own."""
 
-    #: Label Studio sends the plural forms for bulk changes, START_TRAINING for its button, and
-    #: (2022) PROJECT_UPDATED for the same button.
-    FIRST = (
+    #: Label Studio sends the plural forms for bulk changes, and START_TRAINING for its button; in
+    #: 2022 it sent PROJECT_UPDATED for the button.
+    V1 = (
         "ANNOTATION_CREATED",
         "ANNOTATION_UPDATED",
         "ANNOTATION_DELETED",
@@ -51,8 +51,8 @@ class TrainEvents:
         "START_TRAINING",
         "PROJECT_UPDATED",
     )
-    #: Models of generation 2 read one annotation out of the payload, which bulk events lack.
-    SECOND = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATION_DELETED", "START_TRAINING")
+    #: Models of API v2 read one annotation from the payload, which bulk events lack.
+    V2 = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATION_DELETED", "START_TRAINING")
 
     def __get__(self, instance: Any, owner: type) -> tuple[str, ...]:
-        return self.FIRST if owner._api_generation() == 1 else self.SECOND  # type: ignore[attr-defined]
+        return self.V1 if owner._ml_api_version() == 1 else self.V2  # type: ignore[attr-defined]

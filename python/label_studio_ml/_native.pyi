@@ -11,7 +11,7 @@ __all__ = [
     "WithoutServer",
     "ask_key",
     "claim_job",
-    "detect_generation",
+    "detect_api_version",
     "is_cancelled",
     "is_hosted",
     "job_times",
@@ -44,7 +44,7 @@ def parse_config(
 ) -> dict[str, dict[str, Any]]:
     """Parse a labelling config; see `label_studio_ml.label_config.parse_config`."""
 
-def detect_generation(class_: type, init_app: list[str] = ...) -> tuple[int, str]:
+def detect_api_version(class_: type, init_app: list[str] = ...) -> tuple[int, str]:
     """Tell for which version of the API a class is written, 1 or 2, and why.
 
     `init_app` names the arguments that its `_wsgi.py` passed to `init_app`.
@@ -81,9 +81,9 @@ def report_progress(
 ) -> None:
     """Tell the server how far `fit` is; see `label_studio_ml.progress`."""
 
-# Without a server: what is kept below MODEL_DIR. Nothing is opened before it is used, no thread is
-# started, and nothing stays open over a fork. Files that cannot be read or written raise OSError, a
-# project key that is too long to name a folder raises ValueError.
+# Without a server: values and versions below MODEL_DIR. Nothing is opened before it is used, no thread
+# is started, and nothing stays open over a fork. Raises OSError if files cannot be read or written, and
+# ValueError for a project key that is too long to name a folder.
 
 @final
 class KeyFile:
@@ -99,7 +99,7 @@ class KeyFile:
 
 @final
 class WithoutServer:
-    """Keeps servers from becoming the owner of a model folder for the time of a `with`.
+    """Keeps servers from becoming the owner of a model folder during a `with` block.
 
     Raises RuntimeError if a server owns it.
     """
@@ -118,12 +118,12 @@ def list_versions(
 ) -> list[tuple[int, Path]]:
     """Return the versions of a project that can be served, newest first, each with its folder.
 
-    With `as_served` from the one on that a server would serve: the newest, unless somebody went
-    back to another and no newer one came since.
+    With `as_served` the list begins with the one that a server would serve: the newest, unless a
+    user went back to another one and no newer one was published since.
     """
 
 def next_job(model_dir: _Path, project: str) -> int:
-    """Return a number that is no job yet: the time in seconds, or more."""
+    """Return an unused number for a job: the time in seconds, or more."""
 
 def claim_job(model_dir: _Path, project: str, shared: bool = False) -> tuple[int, Path]:
     """Make the folder of a new job, directly below MODEL_DIR if `shared`; return number and path."""
@@ -142,10 +142,10 @@ def result_json(value: object) -> str:
     """
 
 def publish_result(folder: _Path, json: str, name: str) -> None:
-    """Make the folder of a job a version by the file `name`: every later start finds it, or none."""
+    """Make the folder of a job a version by the file `name`; after a crash it is there whole or not."""
 
 def refuse_version(model_dir: _Path, project: str, version: int, reason: str) -> None:
     """Note that no instance can be made of a version, so that it is not served."""
 
 def job_times(folder: _Path) -> tuple[datetime | None, datetime | None]:
-    """Return when a job began, and when it left its result; None for what did not happen."""
+    """Return when a job began, and when it left its result; None if it did not."""

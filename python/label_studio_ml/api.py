@@ -1,14 +1,14 @@
 """The in-process mode: a model class as a WSGI app, for gunicorn, uWSGI and people's tests.
 
 `init_app` returns a Flask app whose views call the class in the calling thread, as the original
-does: bodies and statuses are the original's, exceptions pass where it lets them pass, and what tests
-patch is what is called. Importing this module and calling `init_app` starts no thread and opens no
-file, so a server may fork its workers afterwards. Isolation from the model, and the queue of
-training jobs, come with `label-studio-ml start`, which imports a project's `_wsgi.py` only to learn
-of the class.
+does: bodies and statuses are the original's, exceptions pass where it lets them pass, and the views
+call what tests of models patch. Importing this module and calling `init_app` starts no thread and
+opens no file, so a server may fork its workers afterwards. Isolation from the model and the queue
+of training jobs come with `label-studio-ml start`, which imports a project's `_wsgi.py` only to find
+the class.
 
 `_server` is that app, one for the process; `_manager` is the `LabelStudioMLManager` that serves
-models of generation 1. Both are made when somebody asks for them.
+models of API v1. Both are made at their first use.
 """
 
 import logging
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 #: The class that is served.
 MODEL_CLASS: type[LabelStudioMLBase] = LabelStudioMLBase
 
-#: User and password that every request must bring, or None.
+#: User and password that every request must carry, or None.
 BASIC_AUTH: tuple[str, str] | None = None
 
-#: Actions on which /webhook calls `fit` of a model of generation 2.
-TRAIN_EVENTS = TrainEvents.SECOND
+#: Actions on which /webhook calls `fit` of a model of API v2.
+TRAIN_EVENTS = TrainEvents.V2
 
 _calls: list[tuple[type, dict[str, Any]]] | None = None
 
@@ -42,7 +42,8 @@ _calls: list[tuple[type, dict[str, Any]]] | None = None
 class RecordedApp:
     """What `init_app` returns to a `_wsgi.py` that the server imports.
 
-    The server itself answers HTTP. Whatever else `_wsgi.py` does with the app reaches the real one.
+    The server itself answers HTTP. Anything else that `_wsgi.py` does with the app reaches the Flask
+    app.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -55,14 +56,14 @@ class RecordedApp:
 
 
 def record_init_app() -> list[tuple[type, dict[str, Any]]]:
-    """Make `init_app` note its calls from now on, in the list that is returned."""
+    """Make `init_app` record its calls from now on, in the returned list."""
     global _calls
     _calls = []
     return _calls
 
 
-def tell_of_other_app(app: Any) -> None:
-    """Say that the server answers only its own routes, if the app of `_wsgi.py` is not its own."""
+def warn_of_other_app(app: Any) -> None:
+    """Warn that the server answers only its own routes, if the app of `_wsgi.py` is another one."""
     if app is not None and not isinstance(app, RecordedApp):
         logging.getLogger("label_studio_ml").warning(
             "_wsgi.py wraps the app in one of its own, whose routes `label-studio-ml start` does not "
@@ -78,22 +79,22 @@ def init_app(
 ) -> Any:
     """Return the app, which serves `model_class` from now on.
 
-    `kwargs` are for generation 1: `model_dir`, `redis_host`, `redis_port`, `redis_queue`; others are
-    given to the class. User and password, also from BASIC_AUTH_USER and BASIC_AUTH_PASS, must come
-    with every request if both are set. Raises ValueError for what is no model class, and TypeError
-    for other arguments with a class of generation 2.
+    `kwargs` are for API v1: `model_dir`, `redis_host`, `redis_port`, `redis_queue`; others are passed
+    to the class. User and password, also from BASIC_AUTH_USER and BASIC_AUTH_PASS, are required with
+    every request if both are set. Raises ValueError if `model_class` is not a model class, and
+    TypeError for other arguments with a class of API v2.
     """
     global MODEL_CLASS, BASIC_AUTH
     if not (isinstance(model_class, type) and issubclass(model_class, LabelStudioMLBase)):
-        raise ValueError(f"{model_class!r} is no subclass of LabelStudioMLBase")
+        raise ValueError(f"{model_class!r} is not a subclass of LabelStudioMLBase")
     if _calls is not None:
         auth = {"basic_auth_user": basic_auth_user, "basic_auth_pass": basic_auth_pass}
         _calls.append((model_class, kwargs | {name: auth[name] for name in auth if auth[name]}))
         return RecordedApp()
-    generation, _ = _native.detect_generation(model_class, list(kwargs))
+    version, _ = _native.detect_api_version(model_class, list(kwargs))
     if model_class is not LabelStudioMLBase:
-        model_class._generation = generation
-    if generation == 1:
+        model_class._known_ml_api = version
+    if version == 1:
         from label_studio_ml import api
 
         api._manager.initialize(model_class, **kwargs)

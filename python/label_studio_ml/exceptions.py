@@ -1,4 +1,4 @@
-"""Answers and errors in the form that clients of Label Studio ML backends know."""
+"""Answers and errors in the format that clients of Label Studio ML backends expect."""
 
 import copyreg
 import functools
@@ -36,8 +36,8 @@ class AnswerException(Exception):
     `msg` becomes the `detail` of the answer, `result` (a dict of plain values) its `result`.
     """
 
-    # Exception keeps the arguments of the outermost constructor, by which subclasses with other
-    # parameters are pickled; calling its __init__ would replace them.
+    # Exception keeps the arguments of the outermost constructor, with which subclasses that have
+    # other parameters are pickled; calling its __init__ would replace them.
     def __init__(self, status: int, msg: str = "", result: Any = None) -> None:
         self.status = status
         self.msg = msg
@@ -45,32 +45,33 @@ class AnswerException(Exception):
 
     @property
     def answer(self) -> Any:
-        """The Flask response, made when it is asked for: see `answer`."""
+        """The Flask response, made on access: see `answer`."""
         return answer(self.status, self.msg, self.result)
 
     def __str__(self) -> str:
         return str(self.msg)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Keyword arguments are in no `args`, so the constructor could not be called again.
+        # `args` lacks keyword arguments, so the constructor could not be called again.
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class PredictionCancelled(BaseException):
-    """Raised in a `predict` whose answer nobody waits for any more.
+    """Raised in a `predict` whose answer no client waits for any more.
 
     The server raises it at the next line of Python that the thread runs: once the client hung up and
-    `--predict-timeout` has passed, or when `--predict-hard-timeout` has. It is no `Exception`, so
-    that code which catches those to go on does not go on. Clean up with `finally`, and let it pass.
+    `--predict-timeout` has passed, or when `--predict-hard-timeout` has. It is not an `Exception`,
+    so that code which catches those and goes on does not catch it. Clean up with `finally`, and let
+    it pass.
     """
 
 
 def exception_handler(f: _F) -> _F:
     """Wrap a Flask view so that exceptions become answers with a traceback in `result`.
 
-    An `AnswerException` is answered with its own status, anything else with 500 and
-    `Class: message`. The traceback is logged; one that nobody foresaw is also printed. An
-    attribute `request_id` of the wrapped view is put into `result` too.
+    An `AnswerException` becomes an answer with its own status, any other exception 500 with
+    `Class: message`. The traceback is logged; for other exceptions it is also printed. An attribute
+    `request_id` of the wrapped view is put into `result` too.
     """
 
     @functools.wraps(f)
@@ -99,8 +100,8 @@ def exception_handler(f: _F) -> _F:
 
 
 class MediaError(FileNotFoundError):
-    """A file that a task names cannot be had; the message tells what was tried and what to set.
+    """A file that a task names cannot be provided; the message tells what was tried and what to set.
 
-    Where an answer over HTTP, or none, is the reason, it is also the `HTTPError`, `ConnectionError` or
-    `Timeout` of requests, which models of the original catch.
+    If the reason is an answer over HTTP, or a missing one, it is also the `HTTPError`,
+    `ConnectionError` or `Timeout` of requests, which models of the original catch.
     """

@@ -1,4 +1,4 @@
-"""Base classes that take over the shape of tasks and predictions (generation 1)."""
+"""Base classes that handle the shape of tasks and predictions (API v1)."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -8,18 +8,18 @@ from label_studio_ml.model import LabelStudioMLBase
 
 
 class LabelStudioMLBaseHelper(LabelStudioMLBase):
-    """Splits prediction and training into preparing tasks, the model proper, and converting back.
+    """Splits prediction and training into preparing tasks, the model itself, and converting back.
 
-    `predict2` gets what `prepare_tasks` makes of the tasks, `convert_predictions` makes predictions
-    of what it returns; `fit2` trains on the same form. A class that lacks one of these four cannot
-    be instantiated: TypeError.
+    `prepare_tasks` turns tasks into inputs for `predict2`, `convert_predictions` turns its result
+    into predictions; `fit2` trains on such inputs. A class that lacks one of these four cannot be
+    instantiated: TypeError.
     """
 
     @abstractmethod
     def prepare_tasks(
         self, tasks: Iterable[dict[str, Any]], workdir: str | None = None, **kwargs: Any
     ) -> tuple[Any, Any]:
-        """Return inputs and, where tasks are annotated, targets: one of each for a task."""
+        """Return inputs and targets, one of each for a task; a task without annotation has no target."""
 
     @abstractmethod
     def convert_predictions(self, predictions: Any, **kwargs: Any) -> list[dict[str, Any]]:
@@ -27,11 +27,11 @@ class LabelStudioMLBaseHelper(LabelStudioMLBase):
 
     @abstractmethod
     def predict2(self, X: Any, y: Any = None, **kwargs: Any) -> Any:
-        """Return what the model says to the inputs."""
+        """Return what the model predicts for the inputs."""
 
     @abstractmethod
     def fit2(self, X: Any, y: Any, **kwargs: Any) -> Any:
-        """Train the model; what it returns becomes `self.train_output`."""
+        """Train the model; the returned value becomes `self.train_output`."""
 
     def predict(self, tasks: list[dict[str, Any]], **kwargs: Any) -> list[dict[str, Any]]:
         inputs, targets = self.prepare_tasks(tasks, **kwargs)

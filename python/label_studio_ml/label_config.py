@@ -10,13 +10,13 @@ def parse_config(
 ) -> dict[str, dict[str, Any]]:
     """Return the control tags of a labelling config: name → description.
 
-    A description holds `type` (the tag), `to_name` (names of object tags), `inputs` (the object
+    A description has `type` (the tag), `to_name` (names of object tags), `inputs` (the object
     tags: `type` and `value`, the key in the task's data), `labels` and `labels_attrs`, and where
     they apply `regex`, `conditionals` and `dynamic_labels`. None and "" give {}.
 
-    `dialect` says whose result it is to equal: that of label-studio-tools, which models of
-    generation 1 expect, or that of label-studio-sdk, for generation 2. A config that is not
-    well-formed XML or has a `<!DOCTYPE>` raises `LabelStudioXMLSyntaxErrorSentryIgnored` of that
-    package; one that names an encoding raises ValueError, as lxml does.
+    `dialect` chooses whose result to return: that of label-studio-tools, which models of API v1
+    expect, or that of label-studio-sdk, for API v2. A config that is not well-formed XML or has a
+    `<!DOCTYPE>` raises `LabelStudioXMLSyntaxErrorSentryIgnored` of that package; a config that names
+    an encoding raises ValueError, as lxml does.
     """
     return _native.parse_config(config, dialect)

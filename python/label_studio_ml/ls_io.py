@@ -4,7 +4,7 @@ from typing import Any, cast
 
 
 def download_ls_dataset(api_url: str, api_token: str, project_id: int) -> list[dict[str, Any]]:
-    """Return the annotated tasks of a project, by way of the client of label-studio-sdk."""
+    """Return the annotated tasks of a project, which the client of label-studio-sdk fetches."""
     from label_studio_sdk import Client
 
     project = Client(api_url, api_token).get_project(id=project_id)

@@ -1,14 +1,13 @@
-"""The manager of generation 1: models by project, in the calling process and without a server.
+"""The manager of API v1: models by project, in the calling process and without a server.
 
 `label-studio-ml start` does not use it. It is for scripts that predict or train by themselves: it
-reads and writes the same MODEL_DIR, so that a server that starts later serves what was trained
-here, and the other way round. While a server runs on that folder, it alone trains: `train` and
+reads and writes the same MODEL_DIR, so a server that starts later serves what was trained here, and
+the other way round. While a server runs on that folder, only the server trains: `train` and
 `webhook` raise RuntimeError.
 
-Calling it inside a worker of a server is harmless, but its instances are not those that the server
-asks.
+Calling it inside a worker process is harmless, but its instances are not those that the server uses.
 
-LABEL_STUDIO_ML_BACKEND_V2 chose between two ways of training; here both count, and it does nothing.
+LABEL_STUDIO_ML_BACKEND_V2 chose between two ways of training; both work here, and it has no effect.
 """
 
 import json
@@ -44,7 +43,7 @@ class LabelStudioMLManager(Instances):
     def create_data_snapshot(
         cls, data_iter: Iterable[Any], workdir: str | os.PathLike[str]
     ) -> None:
-        """Write `train_data.json`, a list, and `train_data_info.json`, `{"count"}`."""
+        """Write the tasks to `train_data.json`, and `{"count"}` to `train_data_info.json`."""
         _native.write_tasks(workdir, [*data_iter])
 
     @classmethod
@@ -56,11 +55,11 @@ class LabelStudioMLManager(Instances):
         initialization_params: Mapping[str, Any] | None = None,
         tasks: Iterable[Any] = (),
     ) -> str:
-        """Train the newest version on, and store a new one; return `job_result.json` as text.
+        """Train on from the newest version, and store a new one; return `job_result.json` as text.
 
         `fit` gets an iterator over the tasks, the folder of the version (None without `model_dir`)
-        and `train_kwargs`. If it raises, that passes and there is no new version.
-        `initialization_params` are for another process, as `get_initialization_params` gives them.
+        and `train_kwargs`. If it raises, the exception passes and no version is made.
+        `initialization_params` of `get_initialization_params` are for another process.
         """
         if initialization_params:
             cls.initialize(**initialization_params)
@@ -108,10 +107,9 @@ class LabelStudioMLManager(Instances):
     ) -> Any:
         """Train on annotated tasks in this process, and switch to the new version; return None.
 
-        `kwargs` are given to `fit`, whose exceptions pass. Raises RuntimeError while a server runs
-        on `model_dir`. A version that no instance can be made
-        of is marked as refused: the one before stays, and the exception passes. With Redis the
-        job is put into the queue and returned.
+        `kwargs` are passed to `fit`, whose exceptions pass. Raises RuntimeError while a server runs
+        on `model_dir`. A version of which no instance can be made is marked as refused: the one
+        before stays, and the exception passes. With Redis the job is queued and returned.
         """
         if not cls.without_redis():
             parameters = (project, label_config, kwargs, cls.get_initialization_params(), [*tasks])
@@ -136,9 +134,9 @@ class LabelStudioMLManager(Instances):
 
     @classmethod
     def get_job_manager(cls) -> Any:
-        """Return a job manager: of the Redis queue if there is one, else one of child processes.
+        """Return a job manager: for the Redis queue if there is one, else for child processes.
 
-        The latter keeps results in files, so it raises RuntimeError without a `model_dir`.
+        The latter keeps results in files; without a `model_dir` RuntimeError is raised.
         """
         manager: JobManager
         if not cls.without_redis():
@@ -158,9 +156,9 @@ class LabelStudioMLManager(Instances):
     def webhook(cls, event: str, data: dict[str, Any]) -> dict[str, str]:
         """Start a job for an event of Label Studio; return `{"job_id"}` at once.
 
-        `data` is the payload without its action. The job trains if `process_event` of the class
-        says so; its result, in `model_dir/<job_id>/`, is the project's newest version then. Raises
-        RuntimeError while a server runs on `model_dir`.
+        `data` is the payload without its action. `process_event` of the class decides whether the
+        job trains; its result, in `model_dir/<job_id>/`, is then the project's newest version.
+        Raises RuntimeError while a server runs on `model_dir`.
         """
         manager = cls.get_job_manager()
         project = jobs.project_key(data)
@@ -199,12 +197,13 @@ class LabelStudioMLManager(Instances):
 
     @classmethod
     def job_status(cls, job_id: str | int) -> dict[str, Any]:
-        """Return how far a job is.
+        """Return the state of a job.
 
         A dict with `job_status`, `error`, `created_at`, `enqueued_at`, `started_at` and `ended_at`
         (datetimes or None), and `result` once there is one: the content of `job_result.json`.
-        `job_status` is `finished`; `started` while a child of this process runs it; `unfinished`
-        if it failed, was killed, or runs in another process. With Redis it is RQ's word.
+        `job_status` is `finished`; `started` while a child of this process runs the job;
+        `unfinished` if it failed, was killed, or runs in another process. With Redis it is RQ's
+        status.
 
         Raises FileNotFoundError for an unknown job; with Redis, RQ's NoSuchJobError.
         """

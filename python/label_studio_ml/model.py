@@ -1,16 +1,15 @@
 """The base class of models.
 
-A model is a subclass of `LabelStudioMLBase` in a script of the user's. Two generations of this
-API are in use and one class serves both: which one a subclass is written for is told from the
-subclass itself (`LABEL_STUDIO_ML_API = 1` or `2` on the class decides where that goes wrong).
+A model is a subclass of `LabelStudioMLBase` in the user's script. Two versions of this API are in
+use and one base class serves both: the subclass itself shows for which one it is written
+(`LABEL_STUDIO_ML_API = 1` or `2` on the class overrules what was detected).
 
-Generation 1 (2022): one instance lives for each project; it is constructed with the labelling
-config and the result of the last training, which it finds in `self.train_output`.
-Generation 2 (2024): `setup()` takes the place of the constructor, and what a model learns it keeps
-with `self.set` and in files below MODEL_DIR.
+API v1 (2022): each project has one instance, constructed with the labelling config and the result
+of the last training, which it finds in `self.train_output`.
+API v2 (2024): `setup()` takes the place of the constructor; a model keeps what it learns with
+`self.set` and in files below MODEL_DIR.
 
-Names that need heavy packages, and the managers of generation 1, are imported when somebody asks
-for them here.
+Names that need heavy packages, and the managers of API v1, are imported at their first use.
 """
 
 import importlib
@@ -23,7 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from label_studio_ml import _native
-from label_studio_ml._api_attributes import Managed, TrainEvents
+from label_studio_ml._api_attributes import DerivedInV2, TrainEvents
 from label_studio_ml._media import label_studio_address
 from label_studio_ml._media.base import Media
 from label_studio_ml.cache import default_cache
@@ -63,13 +62,13 @@ __all__ = [
     "update_fn",
 ]
 
-#: Values of the original for switches of the environment that change nothing here.
+#: Defaults of the original for variables of the environment that have no effect here.
 LABEL_STUDIO_ML_BACKEND_V2_DEFAULT = False
 AUTO_UPDATE_DEFAULT = True
 
 logger = logging.getLogger(__name__)
 
-#: What `self.get` and `self.set` of every model use; opened when it is first used.
+#: Where `self.get` and `self.set` of every model keep values; opened at its first use.
 CACHE = default_cache()
 
 _LAZY = {
@@ -121,7 +120,7 @@ def update_fn(f: Callable[..., Any]) -> Callable[..., Any]:
 def get_local_path(url: str, *args: Any, **kwargs: Any) -> str:
     """Return the path of a local copy of `url`: a file, or what a task's data may name.
 
-    Takes what `get_local_path` of label-studio-sdk and label-studio-tools take: `url, cache_dir,
+    Takes the arguments of `get_local_path` of label-studio-sdk and label-studio-tools: `url, cache_dir,
     project_dir, hostname, image_dir, access_token, download_resources, task_id`. Raises
     `label_studio_ml.exceptions.MediaError`, a FileNotFoundError.
     """
@@ -135,16 +134,16 @@ class LabelStudioMLBase(Media, ABC):
 
     HOSTED_IN_RUST: ClassVar[bool] = True
 
-    #: Generation 2: the version of a model whose class sets none.
+    #: API v2: the version of a model whose class sets none.
     INITIAL_MODEL_VERSION: ClassVar[str] = "0.0.1"
 
     #: Webhook actions that train the model; a class may name its own.
     TRAIN_EVENTS: Any = TrainEvents()
 
-    #: False: `predict` is called by one thread at a time.
+    #: False: only one thread at a time calls `predict`.
     THREAD_SAFE: ClassVar[bool] = True
 
-    _generation: ClassVar[int] = 0
+    _known_ml_api: ClassVar[int] = 0
 
     train_output: dict[str, Any]
     hostname: str = ""
@@ -154,27 +153,27 @@ class LabelStudioMLBase(Media, ABC):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Make an instance.
 
-        Generation 1: `label_config=None, train_output=None, **kwargs`, with `hostname` and
-        `access_token` of Label Studio once /setup was called. Generation 2: `project_id=None,
-        label_config=None`; ends with a call of `setup()`.
+        API v1: `label_config=None, train_output=None, **kwargs`, with `hostname` and `access_token`
+        of Label Studio after a call of /setup. API v2: `project_id=None, label_config=None`; ends
+        with a call of `setup()`.
 
-        Raises the exception of label-studio-tools (generation 1) or label-studio-sdk
-        (generation 2) for a labelling config that is no well-formed XML, and TypeError for a class
-        of generation 1 that does not override `predict`.
+        Raises the exception of label-studio-tools (API v1) or label-studio-sdk (API v2) for a
+        labelling config that is not well-formed XML, and TypeError for a class of API v1 that does
+        not override `predict`.
         """
-        if self._api_generation() == 1:
-            self._init_first(*args, **kwargs)
+        if self._ml_api_version() == 1:
+            self._init_v1(*args, **kwargs)
         else:
-            self._init_second(*args, **kwargs)
+            self._init_v2(*args, **kwargs)
 
     @classmethod
-    def _api_generation(cls) -> int:
-        """Return the generation that the class is written for; decided once for each class."""
-        if "_generation" not in cls.__dict__:
-            cls._generation = _native.detect_generation(cls)[0]
-        return cls._generation
+    def _ml_api_version(cls) -> int:
+        """Return the version of the API for which the class is written; detected once per class."""
+        if "_known_ml_api" not in cls.__dict__:
+            cls._known_ml_api = _native.detect_api_version(cls)[0]
+        return cls._known_ml_api
 
-    def _init_first(
+    def _init_v1(
         self,
         label_config: str | None = None,
         train_output: Mapping[str, Any] | None = None,
@@ -189,13 +188,13 @@ class LabelStudioMLBase(Media, ABC):
         self.hostname = kwargs.get("hostname") or ""
         self.access_token = kwargs.get("access_token") or ""
 
-    def _init_second(
+    def _init_v2(
         self,
         project_id: str | None = None,
         label_config: str | None = None,
         **older: Any,
     ) -> None:
-        # A class that fits both generations may be made by a manager of the first one.
+        # A manager of API v1 may make an instance of a class that fits both versions.
         nothing: dict[str, Any] = {"train_output": {}, "hostname": "", "access_token": ""}
         for name in nothing.keys() & older.keys():
             setattr(self, name, older.pop(name) or nothing[name])
@@ -211,18 +210,18 @@ class LabelStudioMLBase(Media, ABC):
         self.setup()
 
     def setup(self) -> None:
-        """Generation 2: load the model. Called at the end of the constructor."""
+        """Load the model (API v2). Called at the end of the constructor."""
 
-    # What generation 2 keeps for a project.
+    # What API v2 keeps for a project.
 
     def get(self, key: str) -> str | None:
-        """Return what was kept for this project under a key, or None."""
+        """Return the text that is kept for this project under a key, or None."""
         return CACHE[self.project_id, key]
 
     def set(self, key: str, value: str) -> None:
         """Keep a text for this project; every worker and thread sees it from now on.
 
-        Raises ValueError for a value that is no string.
+        Raises ValueError if the value is not a string.
         """
         CACHE[self.project_id, key] = value
 
@@ -231,13 +230,13 @@ class LabelStudioMLBase(Media, ABC):
         return (self.project_id, key) in CACHE
 
     def use_label_config(self, label_config: str) -> None:
-        """Take a labelling config for this instance, and keep it for the project.
+        """Use a labelling config for this instance, and keep it for the project.
 
-        Raises the exception of label-studio-sdk for one that is no well-formed XML.
+        Raises the exception of label-studio-sdk if it is not well-formed XML.
         """
         parsed = parse_config(label_config, "sdk")
         if not label_config.strip():
-            # What the parser of the SDK says, in the words of the SDK.
+            # Raises the error of the SDK.
             _this.LabelInterface(config=label_config)
         self.__dict__["_own_label_config"] = label_config
         self.__dict__.pop("label_interface", None)
@@ -245,9 +244,9 @@ class LabelStudioMLBase(Media, ABC):
             self.set("label_config", label_config)
             self.set("parsed_label_config", json.dumps(parsed))
 
-    @Managed
+    @DerivedInV2
     def label_interface(self) -> Any:
-        """The labelling config as a `LabelInterface` of label-studio-sdk, made when first asked for.
+        """The labelling config as a `LabelInterface` of label-studio-sdk, made at its first use.
 
         AttributeError for an instance that got no labelling config.
         """
@@ -260,16 +259,16 @@ class LabelStudioMLBase(Media, ABC):
         self.__dict__["label_interface"] = interface
         return interface
 
-    @Managed
+    @DerivedInV2
     def label_config(self) -> Any:
         """The labelling config, or None."""
         return self.__dict__.get("_own_label_config") or self.get("label_config")
 
-    @Managed
+    @DerivedInV2
     def parsed_label_config(self) -> Any:
-        """The labelling config as a dict: see `parse_config`. A new one each time.
+        """The labelling config as a dict, see `parse_config`; a new one each time.
 
-        TypeError where the project has no labelling config.
+        Raises TypeError if the project has no labelling config.
         """
         own = self.__dict__.get("_own_label_config")
         if own is not None:
@@ -277,18 +276,18 @@ class LabelStudioMLBase(Media, ABC):
         return json.loads(cast(str, self.get("parsed_label_config")))
 
     def set_extra_params(self, extra_params: str) -> None:
-        """Keep the extra parameters of the project, JSON as text, as Label Studio's user typed it."""
+        """Keep the extra parameters of the project: JSON, as the user typed it in Label Studio."""
         self.set("extra_params", extra_params)
 
-    @Managed
+    @DerivedInV2
     def extra_params(self) -> Any:
-        """The extra parameters of the project as Label Studio's user typed them; {} for none."""
+        """The extra parameters of the project, as the user typed them in Label Studio; {} for none."""
         params = self.get("extra_params")
         return json.loads(params) if params else {}
 
-    @Managed
+    @DerivedInV2
     def model_version(self) -> Any:
-        """The version: a `semver.Version` if it reads as one, else a str; None for none."""
+        """The version: a `semver.Version` if it can be read as one, else a str; None for none."""
         version = self.get("model_version")
         if not version:
             return None
@@ -300,10 +299,10 @@ class LabelStudioMLBase(Media, ABC):
             return version
 
     def bump_model_version(self) -> Any:
-        """Raise the version by a minor one, keep it and return it.
+        """Raise the minor version, keep the new version and return it.
 
-        `1.2.3` becomes `1.3.0`, `MyModel-v0.0.1` becomes `MyModel-v0.1.0`. Of a version without
-        three numbers at its end the last number is raised; one without a number gets `-1`.
+        `1.2.3` becomes `1.3.0`, `MyModel-v0.0.1` becomes `MyModel-v0.1.0`. In a version that does
+        not end with three numbers the last number is raised; one without a number gets `-1`.
         """
         version = self.get("model_version") or self.INITIAL_MODEL_VERSION
         self.set("model_version", _bumped(version))
@@ -317,10 +316,10 @@ class LabelStudioMLBase(Media, ABC):
 
         A prediction is a dict with `result`, a list of regions in Label Studio's format, and
         optionally `score` and `model_version`; or a list of such dicts. Keyword arguments are the
-        `params` of the request; `context` holds what a person has drawn so far where Label Studio
-        asks interactively. Generation 2 may return a `ModelResponse` as well.
+        `params` of the request; `context` holds what a person has drawn so far if Label Studio
+        asks interactively. In API v2 it may also return a `ModelResponse`.
         """
-        if self._api_generation() == 1:
+        if self._ml_api_version() == 1:
             raise NotImplementedError(f"{type(self).__name__} does not override predict(tasks)")
         if _predict_fn is None:
             return None
@@ -332,30 +331,30 @@ class LabelStudioMLBase(Media, ABC):
     ) -> Any:
         """Train on a webhook event of Label Studio, if it is one of `TRAIN_EVENTS`.
 
-        `event` is the action, `data` the rest of the payload. Returns what `fit` returns.
+        `event` is the action, `data` the rest of the payload. Returns the result of `fit`.
         """
         if event not in self.TRAIN_EVENTS:
             return None
-        if self._api_generation() == 1:
+        if self._ml_api_version() == 1:
             return self.fit((), event=event, data=data, job_id=job_id, **additional_params)
         return self.fit(event=event, data=data, job_id=job_id, **additional_params)
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         """Train the model; override it in a model that learns.
 
-        Generation 1: `fit(tasks, workdir=None, **kwargs)`. From /train `tasks` iterates over
-        annotated tasks and `kwargs` are the `params` of the request; from a webhook `tasks` is
-        empty and `event`, `data` and `job_id` are given. The dict that it returns is
-        `self.train_output` of every later instance; files belong into `workdir`.
+        API v1: `fit(tasks, workdir=None, **kwargs)`. For /train `tasks` iterates over annotated
+        tasks and `kwargs` are the `params` of the request; for a webhook `tasks` is empty and
+        `event`, `data` and `job_id` are given. The returned dict is `self.train_output` of every
+        later instance; files belong in `workdir`.
 
-        Generation 2: `fit(event, data, **kwargs)` with the action and the payload of a webhook.
-        What it keeps with `self.set` or below MODEL_DIR is what later predictions see.
+        API v2: `fit(event, data, **kwargs)` with the action and the payload of a webhook. Later
+        predictions see what it keeps with `self.set` or below MODEL_DIR.
         """
-        if self._api_generation() == 1:
+        if self._ml_api_version() == 1:
             return {}
         return _update_fn(*args, helper=self, **kwargs) if _update_fn else None
 
-    # What a model asks of its labelling config.
+    # What a model reads from its labelling config.
 
     def get_first_tag_occurence(
         self,
@@ -366,7 +365,7 @@ class LabelStudioMLBase(Media, ABC):
     ) -> tuple[str, str, str]:
         """Return `(from_name, to_name, value)` of the first control tag of a type over an object tag.
 
-        `value` is the key in the task's data. The filters take a name and say whether it counts.
+        `value` is the key in the task's data. The filters take a name and tell whether it counts.
         Raises ValueError if the labelling config has no such tags.
         """
         found = self.label_interface.get_first_tag_occurence(
@@ -378,11 +377,11 @@ class LabelStudioMLBase(Media, ABC):
         return cast(tuple[str, str, str], found)
 
     def build_label_map(self, tag_name: str, names: list[str]) -> dict[str, str]:
-        """Return which label of a control tag stands for which of the model's own `names`.
+        """Map the model's own `names` to labels of a control tag.
 
-        A label says so by its attribute `predicted_values="car, truck"`; one that does not, or names
-        nothing that the model knows, stands for the name that equals its own, upper and lower case
-        aside. Names without a label are left out.
+        A label lists its names in the attribute `predicted_values="car, truck"`. A label without
+        it, or whose list has no name that the model knows, stands for the name that equals its own,
+        regardless of case. Names without a label are left out.
         """
         lower = {name.lower() for name in names}
         label_map: dict[str, str] = {}
@@ -390,7 +389,7 @@ class LabelStudioMLBase(Media, ABC):
             said = [value.strip() for value in tag.attr.get("predicted_values", "").split(",")]
             known = [value for value in said if value in names]
             for value in set(said) - set(known) - {""}:
-                logger.warning("label %r: the model predicts no %r", label, value)
+                logger.warning("label %r: the model does not predict %r", label, value)
             if not known and label in names:
                 known = [label]
             elif not known and label.lower() in lower:
@@ -410,8 +409,8 @@ def _bumped(version: str) -> str:
 def get_all_classes_inherited_LabelStudioMLBase(script_file: str) -> list[str]:
     """Import a script and return the names of the model classes in it, sorted.
 
-    Classes that it imports count too; so do those of another class named LabelStudioMLBase. What
-    the import raises passes.
+    Classes that it imports count too, and subclasses of another class named LabelStudioMLBase.
+    Exceptions of the import pass.
     """
     import importlib
     import inspect

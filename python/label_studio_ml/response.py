@@ -1,4 +1,4 @@
-"""What a model of generation 2 returns from `predict`."""
+"""What a model of API v2 returns from `predict`."""
 
 from typing import Annotated, Any, TypeAlias
 
@@ -29,22 +29,22 @@ _ALL_OF_DICTS = TypeAdapter(list[_OfDicts])
 
 
 def _has_dicts(item: object) -> bool:
-    """Tell whether an item can only be a prediction whose regions are dicts."""
+    """Tell whether an item is certainly a prediction whose regions are dicts."""
     regions = item.get("result") if type(item) is dict else None
     return type(regions) is list and all(
-        # What has all that an object of the SDK needs may become one.
+        # A dict with all that an object of the SDK needs may become one.
         type(region) is dict and "from_tag" not in region
         for region in regions
     )
 
 
 def _validate(items: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """Validate predictions; the same comes of it as without this, in a third of the time."""
+    """Validate predictions with the result that pydantic has without it, in a third of the time."""
     if type(items) is list and all(map(_has_dicts, items)):
         try:
             made = _ALL_OF_DICTS.validate_python(items)
         except ValidationError:
-            # Whoever reads the error knows `PredictionValue`.
+            # The message of the error must name `PredictionValue`, which users know.
             return validate(items)
         for prediction in made:
             prediction.__class__ = PredictionValue
@@ -55,8 +55,8 @@ def _validate(items: Any, validate: ValidatorFunctionWrapHandler) -> Any:
 class ModelResponse(BaseModel):
     """Predictions, one item for each task in the order of the tasks, and the version that made them.
 
-    Dicts in the shape of a prediction become `PredictionValue`; such objects are kept as they are.
-    Unknown arguments are ignored. Raises pydantic's ValidationError for what is no prediction.
+    Dicts in the shape of a prediction become `PredictionValue`; such objects are kept. Unknown
+    arguments are ignored. Raises pydantic's ValidationError for items that are not predictions.
     """
 
     model_config = ConfigDict(protected_namespaces=())

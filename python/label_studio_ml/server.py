@@ -5,7 +5,7 @@ import sys
 
 from label_studio_ml import _native
 
-#: Options that may come from the environment. Compose files pass them on empty: not chosen.
+#: Options that may come from the environment. Compose files pass them on empty if they are not set.
 _OPTIONS = ("PORT", "WORKERS", "THREADS", "MAX_BATCH_SIZE", "MODEL_DIR", "LOG_LEVEL")
 
 

@@ -1,4 +1,4 @@
-"""Helpers that models import from here. Packages they need are imported when they are called."""
+"""Helpers that models import from here. They import the packages that they need when called."""
 
 import logging
 import os
@@ -24,8 +24,8 @@ def get_single_tag_keys(
 ) -> tuple[str, str, str, list[str]]:
     """Return `(from_name, to_name, value, labels)` of a config with one control and one object tag.
 
-    `value` is the key in the task's data. Raises AssertionError, saying what the model expects, if
-    the config has another number of tags or other tags.
+    `value` is the key in the task's data. Raises AssertionError, which tells what the model expects,
+    if the config has another number of tags or other tags.
     """
     assert len(parsed_label_config) == 1, (
         f"the labelling config has {len(parsed_label_config)} control tags, this model expects one"
@@ -83,8 +83,8 @@ def get_image_local_path(
 
     Paths of Label Studio (`/data/...`) are looked for in `project_dir` and `image_dir`, or
     downloaded from the address in LABEL_STUDIO_HOSTNAME (or LABEL_STUDIO_URL) with the token in
-    LABEL_STUDIO_API_KEY. Raises `label_studio_ml.exceptions.MediaError`, a FileNotFoundError, where
-    neither is to be had.
+    LABEL_STUDIO_API_KEY. Raises `label_studio_ml.exceptions.MediaError`, a FileNotFoundError, if both
+    fail.
     """
     from label_studio_ml._media.label_studio_address import is_address
     from label_studio_ml.model import get_local_path
@@ -96,9 +96,9 @@ def get_image_local_path(
 
 
 def get_image_size(filepath: str) -> tuple[int, int]:
-    """Return width and height of an image in pixels, turned as its EXIF orientation says.
+    """Return width and height of an image in pixels, rotated as its EXIF orientation says.
 
-    Browsers, and so Label Studio, show it turned; percentages of a region refer to that.
+    Browsers, and so Label Studio, show it rotated; percentages of a region refer to that.
     """
     from PIL import Image, ImageOps
 
@@ -108,7 +108,7 @@ def get_image_size(filepath: str) -> tuple[int, int]:
 
 
 class InMemoryLRUDictCache:
-    """Keeps the `capacity` values that were used last."""
+    """Keeps the `capacity` most recently used values."""
 
     def __init__(self, capacity: int = 1) -> None:
         self.cache: OrderedDict[Any, Any] = OrderedDict()
@@ -118,14 +118,14 @@ class InMemoryLRUDictCache:
         return item in self.cache
 
     def get(self, key: Any) -> Any:
-        """Return a value, which counts as using it, or None."""
+        """Return a value, which counts as a use, or None."""
         if key not in self.cache:
             return None
         self.cache.move_to_end(key)
         return self.cache[key]
 
     def put(self, key: Any, value: Any) -> None:
-        """Keep a value; the one used longest ago makes room."""
+        """Keep a value; if there is no room, the least recently used one is dropped."""
         if key in self.cache:
             self.cache.move_to_end(key)
         elif len(self.cache) >= self.capacity:
@@ -137,7 +137,7 @@ class InMemoryLRUDictCache:
 
 
 def match_labels(input: str, labels: list[str]) -> list[str]:
-    """Return for each line of a text the label that it resembles most."""
+    """Return for each line of a text the label that is most similar to it."""
     from difflib import SequenceMatcher
 
     def most_alike(line: str) -> str:

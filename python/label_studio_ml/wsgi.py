@@ -1,4 +1,4 @@
-"""Serving the functions that `predict_fn` and `update_fn` registered, from a notebook."""
+"""Serves the functions that `predict_fn` and `update_fn` registered, from a notebook."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ app: Any = None
 def run_ml_backend(port: int = 9090, host: str = "0.0.0.0", debug: bool = False) -> None:
     """Serve the registered functions at a public address of ngrok until interrupted.
 
-    Needs the package flask-ngrok: ImportError without it.
+    Raises ImportError without the package flask-ngrok.
     """
     from flask_ngrok import run_with_ngrok
 

@@ -1,13 +1,12 @@
-//! What a process does around a fork.
+//! Runs functions before and after forks of the process.
 //!
-//! Handlers of `pthread_atfork`, which POSIX runs around every `fork` of the process, no matter whether
-//! Python, gunicorn or uWSGI calls it. `posix_spawn` and `vfork` run none: what they start is another
-//! program at once. The same on every system.
+//! POSIX runs handlers of `pthread_atfork` around every `fork`, whether Python, gunicorn or uWSGI calls it.
+//! `posix_spawn` and `vfork` run none, but these only start other programs. The same on every system.
 
 use std::io;
 
-/// Calls `before` in the thread that forks, then `after` there, in the parent (also if the fork failed)
-/// and in the child. For as long as the process lives.
+/// Makes every later fork call `before` in the thread that forks, then `after` in that thread of the
+/// parent (also if the fork failed) and in the child.
 #[expect(unsafe_code, reason = "the standard library does not offer it")]
 pub fn around_forks(before: extern "C" fn(), after: extern "C" fn()) -> io::Result<()> {
     // SAFETY: both are functions of this program that take nothing, and it is never unloaded.

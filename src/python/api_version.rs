@@ -1,16 +1,18 @@
-//! For which generation of the API is a class written?
+//! Detects for which version of the API a class is written.
 //!
-//! The two generations share a base class by name and little else: they construct, train and
-//! version differently. The evidence is in the class itself: its signatures, and the names that
-//! its code uses and only one generation offers. First match wins, from hard evidence to soft.
+//! API v1 and v2 share the name of the base class and little else: they construct, train and version
+//! models differently. The evidence is in the class itself: its signatures, and names in its code that
+//! only one of them offers. The first match wins, from hard evidence to soft.
 
 use std::collections::HashSet;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
-/// Names that only the base class of the second generation offers.
-const SECOND_ONLY: [&str; 8] = [
+use crate::wire::api_version::ApiVersion::{self, V1, V2};
+
+/// Names that only the base class of API v2 offers.
+const V2_ONLY: [&str; 8] = [
     "label_interface",
     "get_first_tag_occurence",
     "preload_task_data",
@@ -20,17 +22,17 @@ const SECOND_ONLY: [&str; 8] = [
     "use_label_config",
     "build_label_map",
 ];
-/// Names that only the base class of the first generation offers. `hostname` is too common a word.
-const FIRST_ONLY: [&str; 1] = ["train_output"];
-/// What first-generation models call the first parameter of `fit`.
-const FIRST_FIT: [&str; 5] = ["completions", "tasks", "annotations", "items", "data_iter"];
-/// Arguments of `init_app` in a first-generation `_wsgi.py`.
-const FIRST_INIT_APP: [&str; 4] = ["model_dir", "redis_queue", "redis_host", "redis_port"];
+/// Names that only the base class of API v1 offers. `hostname` is too common a word.
+const V1_ONLY: [&str; 1] = ["train_output"];
+/// What models of API v1 call the first parameter of `fit`.
+const V1_FIT: [&str; 5] = ["completions", "tasks", "annotations", "items", "data_iter"];
+/// Arguments of `init_app` that only a `_wsgi.py` of API v1 passes.
+const V1_INIT_APP: [&str; 4] = ["model_dir", "redis_queue", "redis_host", "redis_port"];
 
-/// A generation and the reason for it.
+/// The version of the API, and the reason for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Verdict {
-    pub(super) generation: u8,
+pub(super) struct DetectedApi {
+    pub(super) version: ApiVersion,
     pub(super) reason: String,
 }
 
@@ -44,7 +46,7 @@ struct Signature {
 }
 
 struct Evidence {
-    explicit: Option<u8>,
+    explicit: Option<ApiVersion>,
     helper: bool,
     fit: Option<Signature>,
     init: Option<Signature>,
@@ -55,77 +57,73 @@ struct Evidence {
     init_app: bool,
 }
 
-/// The generation of a class, `(1 or 2, reason)`; `init_app` are names of arguments that its
-/// `_wsgi.py` gave to that.
+/// Returns the API version of a class and the reason, `(1 or 2, reason)`. `init_app` names the arguments
+/// that its `_wsgi.py` passed to `init_app`.
 #[pyfunction]
 #[pyo3(signature = (class, init_app = Vec::new()))]
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "a list of Python's can only be taken as a whole"
-)]
-pub(super) fn detect_generation(
+#[expect(clippy::needless_pass_by_value, reason = "a Python list can only be extracted as a whole")]
+pub(super) fn detect_api_version(
     class: &Bound<'_, PyType>,
     init_app: Vec<String>,
 ) -> PyResult<(u8, String)> {
     let verdict = detect(class, &init_app)?;
-    Ok((verdict.generation, verdict.reason))
+    Ok((verdict.version.into(), verdict.reason))
 }
 
-/// Looks at a class, and at the names of the arguments that its `_wsgi.py` gave to `init_app`.
-pub(super) fn detect(class: &Bound<'_, PyType>, init_app: &[String]) -> PyResult<Verdict> {
+/// Looks at a class, and at the names of the arguments that its `_wsgi.py` passed to `init_app`.
+pub(super) fn detect(class: &Bound<'_, PyType>, init_app: &[String]) -> PyResult<DetectedApi> {
     Ok(decide(&gather(class, init_app)?))
 }
 
-fn decide(evidence: &Evidence) -> Verdict {
-    let verdict = |generation: u8, reason: &str| Verdict { generation, reason: reason.to_owned() };
-    if let Some(generation) = evidence.explicit {
-        return verdict(generation, "the class says LABEL_STUDIO_ML_API");
+fn decide(evidence: &Evidence) -> DetectedApi {
+    let verdict = |version, reason: &str| DetectedApi { version, reason: reason.to_owned() };
+    if let Some(version) = evidence.explicit {
+        return verdict(version, "the class says LABEL_STUDIO_ML_API");
     }
     if let Some(fit) = &evidence.fit
         && fit.names.iter().take(2).eq(["event", "data"])
     {
-        return verdict(2, "fit(event, data, ...)");
+        return verdict(V2, "fit(event, data, ...)");
     }
     if evidence.init.as_ref().is_some_and(|init| init.has("project_id")) {
-        return verdict(2, "__init__ takes project_id");
+        return verdict(V2, "__init__ takes project_id");
     }
     if evidence.helper {
-        return verdict(1, "it extends a class of label_studio_ml.helpers");
+        return verdict(V1, "it extends a class of label_studio_ml.helpers");
     }
     if let Some(fit) = &evidence.fit
-        && (fit.has("workdir")
-            || fit.names.first().is_some_and(|n| FIRST_FIT.contains(&n.as_str())))
+        && (fit.has("workdir") || fit.names.first().is_some_and(|n| V1_FIT.contains(&n.as_str())))
     {
         let shown = fit.names.iter().take(2).cloned().collect::<Vec<_>>().join(", ");
-        return verdict(1, &format!("fit({shown}, ...)"));
+        return verdict(V1, &format!("fit({shown}, ...)"));
     }
     if evidence.init.as_ref().is_some_and(|init| init.has("train_output")) {
-        return verdict(1, "__init__ takes train_output");
+        return verdict(V1, "__init__ takes train_output");
     }
     if evidence.init_app {
-        return verdict(1, "its _wsgi.py gives model_dir or redis_… to init_app");
+        return verdict(V1, "its _wsgi.py passes model_dir or redis_… to init_app");
     }
     let used =
         |names: &[&'static str]| names.iter().find(|name| evidence.names.contains(**name)).copied();
-    let (first, second) = (used(&FIRST_ONLY), used(&SECOND_ONLY));
-    if evidence.setup.as_ref().is_some_and(|setup| setup.required == 0) && first.is_none() {
-        return verdict(2, "it overrides setup(self)");
+    let (of_v1, of_v2) = (used(&V1_ONLY), used(&V2_ONLY));
+    if evidence.setup.as_ref().is_some_and(|setup| setup.required == 0) && of_v1.is_none() {
+        return verdict(V2, "it overrides setup(self)");
     }
-    match (first, second) {
-        (Some(name), None) => return verdict(1, &format!("it uses self.{name}")),
-        (None, Some(name)) => return verdict(2, &format!("it uses self.{name}")),
+    match (of_v1, of_v2) {
+        (Some(name), None) => return verdict(V1, &format!("it uses self.{name}")),
+        (None, Some(name)) => return verdict(V2, &format!("it uses self.{name}")),
         _ => {}
     }
     if evidence.predict.as_ref().is_some_and(|predict| predict.has("context")) {
-        return verdict(2, "predict(..., context, ...)");
+        return verdict(V2, "predict(..., context, ...)");
     }
     if evidence.model_response {
-        return verdict(2, "its module uses ModelResponse");
+        return verdict(V2, "its module uses ModelResponse");
     }
     if evidence.init.as_ref().is_some_and(|init| init.takes_any) && evidence.setup.is_none() {
-        return verdict(1, "__init__(**kwargs) without project_id, and no setup()");
+        return verdict(V1, "__init__(**kwargs) without project_id, and no setup()");
     }
-    verdict(2, "nothing speaks for the older one")
+    verdict(V2, "nothing in it points to API v1")
 }
 
 impl Signature {
@@ -145,7 +143,7 @@ fn gather(class: &Bound<'_, PyType>, init_app: &[String]) -> PyResult<Evidence> 
             assigned_names(&code, &mut assigned)?;
         }
     }
-    // What a class defines or assigns itself is its own, and no evidence.
+    // A name that a class defines or assigns itself is its own, and not evidence.
     for name in own.keys() {
         names.remove(&name.to_string());
     }
@@ -164,7 +162,7 @@ fn gather(class: &Bound<'_, PyType>, init_app: &[String]) -> PyResult<Evidence> 
         .call_method1("get", (module,))?
         .hasattr("ModelResponse")?;
     Ok(Evidence {
-        explicit: explicit.ok().filter(|generation| matches!(generation, 1 | 2)),
+        explicit: explicit.ok().and_then(|version| version.try_into().ok()),
         helper: class.mro().iter().any(|class| is_helper(&class)),
         fit: signature("fit")?,
         init: signature("__init__")?,
@@ -172,11 +170,11 @@ fn gather(class: &Bound<'_, PyType>, init_app: &[String]) -> PyResult<Evidence> 
         setup: signature("setup")?,
         names,
         model_response,
-        init_app: init_app.iter().any(|name| FIRST_INIT_APP.contains(&name.as_str())),
+        init_app: init_app.iter().any(|name| V1_INIT_APP.contains(&name.as_str())),
     })
 }
 
-/// Members of the class and of its bases, as far as they are not the base class of this package.
+/// Members of the class and of its bases, except those of the base class of this package.
 fn own_members<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyDict>> {
     let own = PyDict::new(class.py());
     let classes: Vec<Bound<'py, PyAny>> = class.mro().iter().collect();

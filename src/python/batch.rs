@@ -1,7 +1,7 @@
-//! Several requests of one model, answered with one call of `predict`.
+//! Several requests to one model, answered with one call of `predict`.
 //!
-//! In: their bodies. Out: for each its own answer, with its own errors; or nothing, where the call as a
-//! whole says nothing about the single ones.
+//! In: their bodies. Out: an answer or error for each of them; or nothing, if the result of the call
+//! cannot be divided among them.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -14,22 +14,22 @@ use crate::worker::host::{HttpRequest, PredictionBody};
 
 type Answers = Vec<Result<PredictionBody, ModelError>>;
 
-/// What came of a call with the tasks of several requests.
-pub(super) enum Outcome {
+/// The outcome of a call with the tasks of several requests.
+pub(super) enum BatchOutcome {
     Answered(Answers),
-    /// It raised: each request is to be asked for alone.
+    /// It raised: each request has to be answered with a call of its own.
     Raised,
-    /// It did not return a list with one item for each task, so no class of this kind takes batches.
+    /// It did not return a list with one item for each task, so the class cannot take batches.
     NotOneEach,
 }
 
-/// Calls `predict` with all tasks, and `params` of the first request: those of the others are the same.
+/// Calls `predict` with the tasks of all requests and the `params` of the first, which all of them share.
 pub(super) fn predict<'py>(
     py: Python<'py>,
     requests: &[&HttpRequest],
     names: &VersionNames,
     predict: impl FnOnce(&Bound<'py, PyAny>, &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>>,
-) -> PyResult<Outcome> {
+) -> PyResult<BatchOutcome> {
     let all = PyList::empty(py);
     let mut of_first = None;
     let mut numbers = Vec::with_capacity(requests.len());
@@ -51,11 +51,14 @@ pub(super) fn predict<'py>(
     }
     let params = of_first.unwrap_or_else(|| PyDict::new(py));
     let Ok(results) = predict(all.as_any(), &params) else {
-        return Ok(Outcome::Raised);
+        return Ok(BatchOutcome::Raised);
     };
     let Ok(results) = results.cast_into::<PyList>() else {
-        logs::warn(py, "predict returned no list, so requests are answered one by one from now on");
-        return Ok(Outcome::NotOneEach);
+        logs::warn(
+            py,
+            "predict did not return a list, so requests are answered one by one from now on",
+        );
+        return Ok(BatchOutcome::NotOneEach);
     };
     if results.len() != all.len() {
         let (given, asked) = (results.len(), all.len());
@@ -64,7 +67,7 @@ pub(super) fn predict<'py>(
              one by one from now on"
         );
         logs::warn(py, &text);
-        return Ok(Outcome::NotOneEach);
+        return Ok(BatchOutcome::NotOneEach);
     }
     let mut begin = 0;
     let answer = |number: Result<usize, ModelError>| {
@@ -74,10 +77,10 @@ pub(super) fn predict<'py>(
         let written = json_out::predictions(own.as_any(), names)?;
         Ok(PredictionBody { body: written.body, tasks, mended: written.mended })
     };
-    Ok(Outcome::Answered(numbers.into_iter().map(answer).collect()))
+    Ok(BatchOutcome::Answered(numbers.into_iter().map(answer).collect()))
 }
 
-/// A body and the tasks in it.
+/// Parses a body, and finds the tasks in it.
 fn parse<'py>(
     py: Python<'py>,
     request: &HttpRequest,

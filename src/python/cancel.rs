@@ -1,7 +1,7 @@
-//! Breaking off a prediction that nobody waits for any more.
+//! Cancels a prediction that no client waits for any more.
 //!
-//! First a flag, which `label_studio_ml.cancelled()` shows to user code on that thread; then
-//! `PredictionCancelled`, raised there at the next line of Python. Code that stays in C sees neither.
+//! A flag is set, which `label_studio_ml.cancelled()` shows to user code on that thread; then
+//! `PredictionCancelled` is raised there at the next line of Python. Code that stays in C sees neither.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -14,15 +14,15 @@ use pyo3::prelude::*;
 use crate::wire::protocol::RequestId;
 
 thread_local! {
-    /// The flag of the request that this thread answers.
+    /// Whether the request that this thread answers was cancelled.
     static FLAG: RefCell<Option<Arc<AtomicBool>>> = const { RefCell::new(None) };
-    /// How Python calls this thread; 0: not asked yet.
+    /// The identifier that Python uses for this thread; 0: not asked yet.
     static THREAD: Cell<c_ulong> = const { Cell::new(0) };
 }
 
-/// The requests that threads of this process answer.
+/// The requests that threads of this process answer at the moment.
 #[derive(Debug, Default)]
-pub(super) struct Running {
+pub(super) struct RunningCalls {
     calls: Mutex<HashMap<RequestId, Call>>,
 }
 
@@ -30,15 +30,15 @@ pub(super) struct Running {
 struct Call {
     thread: c_ulong,
     flag: Arc<AtomicBool>,
-    /// Requests that it answers and somebody still wants.
+    /// Number of requests that it answers and that were not cancelled.
     wanted: Arc<AtomicUsize>,
 }
 
-impl Running {
-    /// Runs what answers requests; whether it was broken off comes with the result.
+impl RunningCalls {
+    /// Runs `run`, which answers requests. Returns its result, and whether it was cancelled.
     pub(super) fn run<T>(&self, requests: &[RequestId], run: impl FnOnce() -> T) -> (T, bool) {
         let flag = Arc::new(AtomicBool::new(false));
-        // Without its name a thread cannot be interrupted; the flag is there all the same.
+        // Without its identifier a thread cannot be interrupted; the flag is set all the same.
         let thread = Python::attach(this_thread).unwrap_or_default();
         FLAG.set(Some(Arc::clone(&flag)));
         let wanted = Arc::new(AtomicUsize::new(requests.len()));
@@ -47,7 +47,7 @@ impl Running {
         }));
         let outcome = run();
         FLAG.set(None);
-        // Attached, so that nobody raises anything between the two steps.
+        // While this thread is attached, no other thread raises anything here between the two steps.
         Python::attach(|_| {
             {
                 let mut calls = self.calls();
@@ -56,15 +56,15 @@ impl Running {
                 }
             }
             if flag.load(Ordering::Relaxed) && thread != 0 {
-                // What was raised too late must not meet the next request.
+                // An exception that was raised too late must not reach the next request.
                 raise(thread, std::ptr::null_mut());
             }
         });
         (outcome, flag.load(Ordering::Relaxed))
     }
 
-    /// Breaks off what answers a request, unless it answers others too; false if nothing does. To be
-    /// called once for each request.
+    /// Cancels the call that answers a request, unless the call answers other requests too. Returns false
+    /// if no call does. To be called once for each request.
     pub(super) fn cancel(&self, request: RequestId) -> bool {
         match self.calls().get(&request) {
             Some(call) if call.wanted.fetch_sub(1, Ordering::Relaxed) > 1 => return true,
@@ -75,7 +75,7 @@ impl Running {
             let exception = py
                 .import("label_studio_ml.exceptions")
                 .and_then(|module| module.getattr("PredictionCancelled"));
-            // While this thread is attached, that one cannot leave its request.
+            // While this thread is attached, the other one cannot leave its request.
             if let (Some(call), Ok(exception)) = (self.calls().get(&request), exception)
                 && call.thread != 0
             {
@@ -90,7 +90,7 @@ impl Running {
     }
 }
 
-/// How Python calls this thread.
+/// The identifier that Python uses for this thread.
 fn this_thread(py: Python<'_>) -> PyResult<c_ulong> {
     if THREAD.get() == 0 {
         THREAD.set(py.import("threading")?.call_method0("get_ident")?.extract()?);
@@ -98,12 +98,12 @@ fn this_thread(py: Python<'_>) -> PyResult<c_ulong> {
     Ok(THREAD.get())
 }
 
-/// Has a thread raise `exception`, or forget one that it has not raised yet (null).
+/// Makes a thread raise `exception`, or, for null, forget one that it has not raised yet.
 #[expect(unsafe_code, reason = "PyO3 has no safe call for it")]
 fn raise(thread: c_ulong, exception: *mut pyo3::ffi::PyObject) {
     // SAFETY: both callers are attached to the interpreter, as the function demands. `exception` is
     // null or a class that its caller holds a reference to; the interpreter takes one of its own. A
-    // thread that is gone is no error.
+    // thread that has ended is not an error.
     unsafe {
         pyo3::ffi::PyThreadState_SetAsyncExc(thread.cast_signed(), exception);
     }

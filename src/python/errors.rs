@@ -1,7 +1,7 @@
-//! Python exceptions as the server's errors, and back.
+//! Turns Python exceptions into errors of the server, and errors of the labelling config into exceptions.
 //!
-//! An exception crosses the process border as text only: pickling it would run user code, and
-//! many cannot be pickled.
+//! An exception leaves the process as text only: unpickling it would run user code in the server, and
+//! many exceptions cannot be pickled.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -11,10 +11,10 @@ use pythonize::depythonize;
 use crate::labelling::config::{LabelConfigError, LabelConfigErrorKind};
 use crate::wire::protocol::{ErrorAnswer, ModelError, ModelErrorKind};
 
-/// Longest message or traceback, in bytes, that leaves the process.
+/// Maximum length of a message or traceback that leaves the process, in bytes.
 const LONGEST: usize = 64 << 10;
 
-/// What user code raised, as text.
+/// An exception of user code, as text.
 pub(super) fn model_error(py: Python<'_>, error: &PyErr, kind: ModelErrorKind) -> ModelError {
     ModelError {
         kind,
@@ -25,12 +25,12 @@ pub(super) fn model_error(py: Python<'_>, error: &PyErr, kind: ModelErrorKind) -
     }
 }
 
-/// An error of ours about a request or a result.
+/// An error of this package about a request or a result.
 pub(super) fn own_error(kind: ModelErrorKind, class: &str, message: String) -> ModelError {
     ModelError { kind, class: class.to_owned(), message, traceback: None, answer: None }
 }
 
-/// A model may put a whole task into a message; the end of a traceback says most.
+/// Cuts out the middle: a model may put a whole task into a message, and the end of a traceback tells most.
 fn cut(text: String) -> String {
     if text.len() <= LONGEST {
         return text;
@@ -58,8 +58,8 @@ pub(super) fn message(py: Python<'_>, error: &PyErr) -> String {
     }
 }
 
-/// The formatted traceback without the frames of the import machinery and of this package, which
-/// tell a user nothing about their own code.
+/// The formatted traceback, without the frames of the import machinery and of this package, which tell
+/// users nothing about their own code.
 pub(super) fn traceback(py: Python<'_>, error: &PyErr) -> String {
     let shortened = skip_foreign_frames(py, error);
     let formatted = format(py, error, shortened.as_ref());
@@ -74,7 +74,7 @@ fn format(py: Python<'_>, error: &PyErr, frames: Option<&Bound<'_, PyAny>>) -> P
     Ok(lines.concat().trim_end().to_owned())
 }
 
-/// The first frame that is the user's, if there is one.
+/// The first frame of user code, if there is one.
 fn skip_foreign_frames<'py>(py: Python<'py>, error: &PyErr) -> Option<Bound<'py, PyAny>> {
     let all: Bound<'py, PyTraceback> = error.traceback(py)?;
     let mut frame = all.into_any();
@@ -91,13 +91,13 @@ fn skip_foreign_frames<'py>(py: Python<'py>, error: &PyErr) -> Option<Bound<'py,
         }
         frame = match frame.getattr("tb_next") {
             Ok(next) if !next.is_none() => next,
-            // Nothing of the user's ran: a script with a syntax error names its own place.
+            // No user code ran: the message of a syntax error names its own place.
             _ => return None,
         };
     }
 }
 
-/// What an `AnswerException` carries. A result that is no dict of plain values is left out.
+/// The answer that an `AnswerException` carries. A result that is not a dict of plain values is left out.
 fn answer(py: Python<'_>, error: &PyErr) -> Option<ErrorAnswer> {
     let exception =
         py.import("label_studio_ml.exceptions").ok()?.getattr("AnswerException").ok()?;
@@ -111,8 +111,8 @@ fn answer(py: Python<'_>, error: &PyErr) -> Option<ErrorAnswer> {
     (400..=599).contains(&status).then_some(answer)
 }
 
-/// The exception that `parse_config` of the dialect's own package raises. Its module is imported
-/// only now: a model that never meets a malformed config does not pay for it.
+/// The exception that `parse_config` of the dialect's own package raises. Its module is imported only
+/// when it is needed: most models never meet a malformed config.
 pub(super) fn label_config_error(py: Python<'_>, error: &LabelConfigError, module: &str) -> PyErr {
     let message = error.to_string();
     match error.kind() {

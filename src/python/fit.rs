@@ -1,22 +1,23 @@
-//! Calling `fit` as each generation of the API wants it.
+//! Calls `fit` as each version of the API wants it.
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::user_class::{params, required};
+use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::FitJob;
 
-/// Copies of files that `fit` is given stay until this is dropped, however long it trains on them.
+/// Keeps the copies of files that `fit` asks for until this is dropped, however long the training takes.
 #[must_use]
-pub(super) struct Copies<'py>(Bound<'py, PyAny>);
+pub(super) struct TrainingCopies<'py>(Bound<'py, PyAny>);
 
-impl<'py> Copies<'py> {
+impl<'py> TrainingCopies<'py> {
     pub(super) fn hold(py: Python<'py>) -> PyResult<Self> {
         py.import("label_studio_ml._media.cache_eviction")?.call_method0("Training").map(Self)
     }
 }
 
-impl Drop for Copies<'_> {
+impl Drop for TrainingCopies<'_> {
     fn drop(&mut self) {
         if let Err(error) = self.0.call_method0("end") {
             error.write_unraisable(self.0.py(), Some(&self.0));
@@ -24,11 +25,11 @@ impl Drop for Copies<'_> {
     }
 }
 
-/// Calls `fit` as the original does: generation 1 gets annotated tasks and the parameters of /train, or
-/// a webhook event by way of `process_event`; generation 2 gets the event and its payload.
+/// Calls `fit` as the original does. API v1 gets annotated tasks and the parameters of /train, or a
+/// webhook event through `process_event`; API v2 gets the event and its payload.
 pub(super) fn fit<'py>(
     instance: &Bound<'py, PyAny>,
-    generation: u8,
+    api: ApiVersion,
     job: &FitJob,
     data: &Bound<'py, PyDict>,
 ) -> PyResult<Bound<'py, PyAny>> {
@@ -41,7 +42,7 @@ pub(super) fn fit<'py>(
     if data.contains("action")? {
         data.del_item("action")?;
     }
-    if generation == 2 {
+    if api == ApiVersion::V2 {
         return instance.call_method1("fit", (event, data));
     }
     let additional = PyDict::new(py);

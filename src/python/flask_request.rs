@@ -1,6 +1,6 @@
-//! `flask.request` for user code: the request that is served, as far as anybody looks.
+//! Provides `flask.request` to user code: the request that it answers.
 //!
-//! Nothing is done while flask is not imported; then nobody can look.
+//! Does nothing unless flask is imported; without it user code cannot look.
 
 use pyo3::ffi::PyImport_GetModuleDict;
 use pyo3::intern;
@@ -9,7 +9,7 @@ use pyo3::types::PyBytes;
 
 use crate::worker::host::HttpRequest;
 
-/// Runs `call` with a request of Flask around it.
+/// Runs `call` inside a request context of Flask.
 pub(super) fn around<T>(
     py: Python<'_>,
     request: Option<&HttpRequest>,
@@ -18,13 +18,13 @@ pub(super) fn around<T>(
     let context = request.and_then(|request| enter(py, request));
     let value = call();
     if let Some(context) = context {
-        // Teardown functions of the user's may raise; the answer stands all the same.
+        // Teardown functions of user code may raise; that does not change the answer.
         let _ = context.call_method0("pop");
     }
     value
 }
 
-/// `sys.modules`, without looking for `sys` in it.
+/// `sys.modules`, without an import of `sys`.
 #[expect(unsafe_code, reason = "PyO3 has no safe call for it")]
 fn imported(py: Python<'_>) -> Bound<'_, PyAny> {
     // SAFETY: the thread is attached, and the interpreter keeps its modules for as long as it lives; the
@@ -41,6 +41,6 @@ fn enter<'py>(py: Python<'py>, request: &HttpRequest) -> Option<Bound<'py, PyAny
     let entered = py
         .import("label_studio_ml._worker.flask_request")
         .and_then(|module| module.call_method1("enter", (&head.target, &head.headers, body)));
-    // Without it, user code that looks says itself what is missing.
+    // User code that needs the request will itself say what is missing.
     entered.inspect_err(|error| error.display(py)).ok()
 }

@@ -1,9 +1,9 @@
-//! A door for the fuzzing targets: our reader and writer of JSON beside Python's own, in an embedded
+//! For the fuzzing targets: compares our reader and writer of JSON with Python's own, in an embedded
 //! interpreter.
 //!
-//! Values are compared by their `repr`, which tells `1` from `1.0` and `True`, and keeps the order of
-//! keys. Differences that are meant: NaN and infinities are written as null; what is nested more than
-//! 500 deep is not written; integers longer than Python reads are refused by both.
+//! Values are compared by their `repr`, which distinguishes `1` from `1.0` and `True`, and keeps the order
+//! of keys. Intended differences: NaN and infinities are written as null; values that are nested more than
+//! 500 deep are not written; both refuse integers that are longer than Python reads.
 
 use std::sync::OnceLock;
 
@@ -25,7 +25,7 @@ def read(text):
     return json.loads(text)
 
 def finite(text):
-    'Reads what JSON can carry: null where a number is none of it.'
+    'Reads null in place of numbers that JSON cannot represent.'
     return json.loads(text, parse_float=real, parse_constant=lambda name: None)
 
 def depth(value):
@@ -41,7 +41,7 @@ def depth(value):
     return deepest
 ";
 
-/// What came of comparing.
+/// The result of a comparison.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Compared {
     /// Python does not read the text either.
@@ -50,7 +50,8 @@ pub enum Compared {
     Different(String),
 }
 
-/// Deepest value that our writer must write; it counts lists and dicts, `depth` also what is in them.
+/// Maximum depth of a value that our writer must write; it counts lists and dicts, `depth` also their
+/// items.
 const DEEP: usize = 490;
 
 fn helpers(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
@@ -76,8 +77,7 @@ fn compare(what: &str, ours: &Bound<'_, PyAny>, theirs: &Bound<'_, PyAny>) -> Py
     })
 }
 
-/// Reads a text as a request body, and by `json.loads`: what that takes, ours takes, with the same
-/// value; what it refuses, ours refuses.
+/// Reads a text as a request body, and with `json.loads`: both read the same value, or both refuse.
 pub fn read(json: &[u8]) -> Result<Compared, String> {
     with_python(|py, helpers| {
         let theirs = helpers.call_method1("read", (json,));
@@ -96,8 +96,8 @@ pub fn read(json: &[u8]) -> Result<Compared, String> {
     })
 }
 
-/// Reads a text by `json.loads` and writes it by ours in each of its ways: `json.loads` reads the same
-/// value from that.
+/// Reads a text with `json.loads` and writes the value in each of our ways: `json.loads` must read the
+/// same value again.
 pub fn write(json: &[u8]) -> Result<Compared, String> {
     with_python(|_, helpers| {
         let (Ok(value), Ok(expected)) =
@@ -129,7 +129,7 @@ pub fn write(json: &[u8]) -> Result<Compared, String> {
     })
 }
 
-/// Writes a value as what a model predicted.
+/// Writes a value as the prediction of a model.
 fn predictions(
     helpers: &Bound<'_, PyModule>,
     value: &Bound<'_, PyAny>,

@@ -1,19 +1,19 @@
-//! Python's cyclic garbage collector, kept from work that finds nothing.
+//! Keeps Python's cyclic garbage collector from searching where it finds nothing.
 //!
-//! What the script has imported stays for as long as the process, so the collector is told not to look at
-//! it again; and while a body is parsed or written, nothing becomes garbage. In between, in user code, it
-//! does what it always does.
+//! What the script has imported stays as long as the process, so the collector is told not to look at it
+//! again; and while a body is parsed, nothing becomes garbage. During user code the collector works as
+//! usual.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::ffi::{PyGC_Disable, PyGC_Enable};
 use pyo3::prelude::*;
 
-/// Whether models were dropped since [`settle`] was last called: cycles among what was set aside are
-/// garbage that nobody would find.
+/// Whether models were dropped since [`settle`] was last called: the collector would not find cycles
+/// among the objects that were set aside.
 static DROPPED: AtomicBool = AtomicBool::new(false);
 
-/// Sets aside everything there is, after what is garbage was freed.
+/// Frees all garbage, then excludes everything that is left from later collections.
 pub(super) fn settle(py: Python<'_>) -> PyResult<()> {
     let gc = py.import("gc")?;
     gc.call_method0("unfreeze")?;
@@ -22,26 +22,26 @@ pub(super) fn settle(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// Says that a model was dropped.
+/// Notes that a model was dropped.
 pub(super) fn note_dropped() {
     DROPPED.store(true, Ordering::Relaxed);
 }
 
-/// Frees what belonged to models that were dropped.
+/// Frees what belonged to dropped models.
 pub(super) fn tidy(py: Python<'_>) {
     if DROPPED.swap(false, Ordering::Relaxed) {
-        // A model that broke the module `gc` keeps its garbage.
+        // If user code broke the module `gc`, the garbage stays.
         let _ = settle(py);
     }
 }
 
-/// No collection until this is dropped; the interpreter must not be let go meanwhile.
-pub(super) struct Paused<'py> {
+/// Prevents collections until it is dropped; the thread must stay attached meanwhile.
+pub(super) struct GcPaused<'py> {
     _attached: Python<'py>,
     was_on: bool,
 }
 
-impl<'py> Paused<'py> {
+impl<'py> GcPaused<'py> {
     #[expect(unsafe_code, reason = "PyO3 has no safe call for it")]
     pub(super) fn new(py: Python<'py>) -> Self {
         // SAFETY: `py` shows that this thread is attached to the interpreter.
@@ -50,7 +50,7 @@ impl<'py> Paused<'py> {
     }
 }
 
-impl Drop for Paused<'_> {
+impl Drop for GcPaused<'_> {
     #[expect(unsafe_code, reason = "PyO3 has no safe call for it")]
     fn drop(&mut self) {
         if self.was_on {

@@ -1,4 +1,4 @@
-//! The user's class in this process: making instances, predicting, training.
+//! The user's class in this process: makes instances, predicts, trains.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict};
 
-use super::batch;
-use super::cancel::Running;
+use super::batch::{self, BatchOutcome};
+use super::cancel::RunningCalls;
 use super::errors::{model_error, own_error};
 use super::import::{self, Imported};
-use super::instances::{Instances, held};
+use super::instances::{Instances, thread_instance};
 use super::user_class::{UserClass, params, required};
 use super::{fit, flask_request, gc, json_in, json_out, keys, logs, progress};
+use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::{
     ClassInfo, Configure, FitJob, HttpHead, ImportFailure, ImportFailureKind, ModelError,
     ModelErrorKind, ModelId, RequestId, VersionNames,
@@ -25,12 +26,12 @@ use crate::worker::key_client::KeyClient;
 
 /// The interpreter of a worker process.
 pub(super) struct PythonHost {
-    /// The worker; children that the model forks have another number.
+    /// The pid of the worker; children that the model forks have another one.
     process: u32,
     class: OnceLock<UserClass>,
     instances: Instances,
-    running: Running,
-    /// `predict` does not give one result for each task, so it gets no tasks of several requests.
+    running: RunningCalls,
+    /// `predict` did not return one result for each task, so it never gets the tasks of several requests.
     one_by_one: AtomicBool,
 }
 
@@ -40,16 +41,16 @@ impl Default for PythonHost {
             process: std::process::id(),
             class: OnceLock::default(),
             instances: Instances::default(),
-            running: Running::default(),
+            running: RunningCalls::default(),
             one_by_one: AtomicBool::default(),
         }
     }
 }
 
 impl PythonHost {
-    /// Ends a child that the model forked and that came back out of the model: it must not answer in
-    /// the place of the worker, nor live on as its double.
-    fn end_doubles(&self, py: Python<'_>) {
+    /// Ends the process if it is a child that the model forked and that returned from user code: it must
+    /// not answer in place of the worker, nor live on as a copy of it.
+    fn end_forked_child(&self, py: Python<'_>) {
         if std::process::id() != self.process
             && let Ok(os) = py.import("os")
         {
@@ -58,7 +59,7 @@ impl PythonHost {
         }
     }
 
-    fn loaded(&self) -> Result<&UserClass, ModelError> {
+    fn user_class(&self) -> Result<&UserClass, ModelError> {
         self.class.get().ok_or_else(|| {
             let message = "the script was not imported".to_owned();
             own_error(ModelErrorKind::Construct, "RuntimeError", message)
@@ -88,19 +89,20 @@ impl ModelHost for PythonHost {
             }
             let accepts = import::accepted_names(class.bind(py))
                 .map_err(|error| import::failure_of(py, &error, ImportFailureKind::Raised))?;
-            let generation = u8::from(info.api);
-            let fresh = configure.fresh_instances && generation == 2;
-            let loaded = UserClass { class, init_kwargs, generation, accepts, fresh };
+            let fresh = configure.fresh_instances && info.api == ApiVersion::V2;
+            let user_class = UserClass { class, init_kwargs, api: info.api, accepts, fresh };
             // A worker imports once.
-            let _ = self.class.set(loaded);
-            // Without it, predictions are slower and otherwise the same.
+            let _ = self.class.set(user_class);
+            // If it fails, predictions are slower and otherwise the same.
             let _ = gc::settle(py);
             Ok(info)
         })
     }
 
     fn keeps_by_thread(&self) -> bool {
-        self.class.get().is_some_and(|loaded| loaded.generation == 2 && !loaded.fresh)
+        self.class
+            .get()
+            .is_some_and(|user_class| user_class.api == ApiVersion::V2 && !user_class.fresh)
     }
 
     fn register(&self, model: KnownModel) {
@@ -118,24 +120,26 @@ impl ModelHost for PythonHost {
         request: Option<&HttpRequest>,
     ) -> Result<(), ModelError> {
         attached(|py| {
-            let loaded = self.loaded()?;
+            let user_class = self.user_class()?;
             let slot = self.instances.slot(model)?;
-            if loaded.generation == 1 {
-                return slot.get(py, renew, |slot| loaded.construct(py, slot, request)).map(|_| ());
+            if user_class.api == ApiVersion::V1 {
+                return slot
+                    .get(py, renew, |slot| user_class.construct(py, slot, request))
+                    .map(|_| ());
             }
-            if loaded.fresh {
-                // Before a request it is tried; for a request `predict` makes one.
+            if user_class.fresh {
+                // Without a request it is a trial; for a request `predict` makes an instance.
                 return match request {
                     Some(_) => Ok(()),
-                    None => loaded.construct(py, &slot, None).map(|_| ()),
+                    None => user_class.construct(py, &slot, None).map(|_| ()),
                 };
             }
             if renew {
-                held::renew(&slot);
+                thread_instance::renew(&slot);
             }
-            if held::get(py, &slot).is_none() {
-                let instance = loaded.construct(py, &slot, request)?;
-                held::put(&slot, instance);
+            if thread_instance::get(py, &slot).is_none() {
+                let instance = user_class.construct(py, &slot, request)?;
+                thread_instance::put(&slot, instance);
             }
             Ok(())
         })
@@ -147,24 +151,24 @@ impl ModelHost for PythonHost {
     }
 
     fn release(&self, model: ModelId) {
-        held::drop_instance(model);
+        thread_instance::drop_instance(model);
         gc::note_dropped();
     }
 
     fn predict(&self, model: ModelId, http: &HttpRequest) -> Result<PredictionBody, ModelError> {
         attached(|py| {
-            let loaded = self.loaded()?;
+            let user_class = self.user_class()?;
             let slot = self.instances.slot(model)?;
-            let instance = loaded.instance(py, &slot, http)?;
+            let instance = user_class.instance(py, &slot, http)?;
             let _scope = logs::enter(&slot.model.spec.project);
             let data = json_in::object(py, &http.body)?;
             let bad = |error: PyErr| model_error(py, &error, ModelErrorKind::Request);
             let tasks = required(&data, "tasks").map_err(bad)?;
             let params = params(&data).map_err(bad)?;
             let results = flask_request::around(py, Some(http), || {
-                loaded.predict(instance.bind(py), &tasks, &params)
+                user_class.predict(instance.bind(py), &tasks, &params)
             });
-            self.end_doubles(py);
+            self.end_forked_child(py);
             let results =
                 results.map_err(|error| model_error(py, &error, ModelErrorKind::Raised))?;
             let names = slot.names();
@@ -185,24 +189,24 @@ impl ModelHost for PythonHost {
     ) -> Option<Vec<Result<PredictionBody, ModelError>>> {
         let first = requests.first()?;
         let outcome = attached(|py| {
-            let loaded = self.loaded()?;
+            let user_class = self.user_class()?;
             let slot = self.instances.slot(model)?;
-            let instance = loaded.instance(py, &slot, first)?;
+            let instance = user_class.instance(py, &slot, first)?;
             let _scope = logs::enter(&slot.model.spec.project);
             let predict = |tasks: &_, params: &_| {
                 let results = flask_request::around(py, Some(first), || {
-                    loaded.predict(instance.bind(py), tasks, params)
+                    user_class.predict(instance.bind(py), tasks, params)
                 });
-                self.end_doubles(py);
+                self.end_forked_child(py);
                 results
             };
             batch::predict(py, requests, &slot.names(), predict)
                 .map_err(|error| model_error(py, &error, ModelErrorKind::Request))
         });
         match outcome.ok()? {
-            batch::Outcome::Answered(answers) => Some(answers),
-            batch::Outcome::Raised => None,
-            batch::Outcome::NotOneEach => {
+            BatchOutcome::Answered(answers) => Some(answers),
+            BatchOutcome::Raised => None,
+            BatchOutcome::NotOneEach => {
                 self.one_by_one.store(true, Ordering::Relaxed);
                 None
             }
@@ -219,27 +223,27 @@ impl ModelHost for PythonHost {
 
     fn fit(&self, model: ModelId, job: &FitJob, body: ReceivedBody) -> Result<Vec<u8>, ModelError> {
         let output = attached(|py| {
-            let loaded = self.loaded()?;
+            let user_class = self.user_class()?;
             let slot = self.instances.slot(model)?;
             let http = HttpRequest { head: training_head(job), body };
-            let _copies = fit::Copies::hold(py)
+            let _copies = fit::TrainingCopies::hold(py)
                 .map_err(|error| model_error(py, &error, ModelErrorKind::Raised))?;
-            let instance = if loaded.generation == 1 {
-                slot.get(py, false, |slot| loaded.construct(py, slot, Some(&http)))?
+            let instance = if user_class.api == ApiVersion::V1 {
+                slot.get(py, false, |slot| user_class.construct(py, slot, Some(&http)))?
             } else {
-                loaded.construct(py, &slot, Some(&http))?
+                user_class.construct(py, &slot, Some(&http))?
             };
             let _scope = logs::enter(&slot.model.spec.project);
             let _fitting = progress::fitting();
             let data = json_in::object(py, &http.body)?;
             let output = flask_request::around(py, Some(&http), || {
-                fit::fit(instance.bind(py), loaded.generation, job, &data)
+                fit::fit(instance.bind(py), user_class.api, job, &data)
             });
-            self.end_doubles(py);
+            self.end_forked_child(py);
             let output = output.map_err(|error| model_error(py, &error, ModelErrorKind::Raised))?;
             match json_out::value(&output) {
-                // What generation 2 returns is for people only; what it learned is kept elsewhere.
-                Err(error) if loaded.generation == 2 => {
+                // In API v2 the returned value is for people only; what the model learned is elsewhere.
+                Err(error) if user_class.api == ApiVersion::V2 => {
                     logs::warn(py, &format!("what fit returned is not kept: {}", error.message));
                     json_out::value(
                         output
@@ -285,20 +289,20 @@ impl ModelHost for PythonHost {
     }
 }
 
-/// Calls user code for a request so that it ends with an answer, also where a mistake of ours would
-/// end the thread.
+/// Calls user code for a request. A panic becomes an error too, so that the request is answered and the
+/// thread goes on.
 fn attached<T>(call: impl FnOnce(Python<'_>) -> Result<T, ModelError>) -> Result<T, ModelError> {
     catch_unwind(AssertUnwindSafe(|| Python::attach(call))).unwrap_or_else(|panic| {
         let message = match panic.downcast::<String>() {
             Ok(message) => *message,
             Err(panic) => panic.downcast_ref::<&str>().copied().unwrap_or("unknown").to_owned(),
         };
-        let message = format!("a mistake in the server: {message}");
+        let message = format!("a bug of label-studio-ml: {message}");
         Err(own_error(ModelErrorKind::Result, "RuntimeError", message))
     })
 }
 
-/// How user code sees the request that its job came with.
+/// The head of the request that a job came with, as user code sees it.
 fn training_head(job: &FitJob) -> HttpHead {
     let target = if job.event.is_some() { "/webhook" } else { "/train" };
     HttpHead { target: target.to_owned(), headers: String::new() }

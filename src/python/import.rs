@@ -1,8 +1,8 @@
-//! Importing the user's script and finding the model class in it.
+//! Imports the user's script and finds the model class in it.
 //!
-//! The import happens on the main thread, under the script's own name (pickles of the original
-//! load again), with its folder first on `sys.path` and the caller's working folder kept. A
-//! project's `_wsgi.py` is imported as `_wsgi`; its `init_app` only notes class and arguments.
+//! The import happens on the main thread, under the script's own name (so that pickles written under the
+//! original load), with its folder first on `sys.path` and in the caller's working folder. A project's
+//! `_wsgi.py` is imported as `_wsgi`; its `init_app` only records class and arguments.
 
 use std::path::{Path, PathBuf};
 
@@ -17,10 +17,10 @@ use crate::wire::protocol::{
     ClassInfo, ClassSource, Configure, ImportFailure, ImportFailureKind, Inspection, WorkerRole,
 };
 
-/// Where `_media.hosts` finds which hosts may be asked.
+/// The variable in which `_media.host_policy` finds the hosts that may be asked.
 const ALLOW_HOSTS: &str = "LABEL_STUDIO_ML_ALLOW_HOSTS";
 
-/// What came of an import.
+/// The result of an import.
 pub(super) struct Imported {
     pub(super) class: Py<PyType>,
     /// Keyword arguments for the class from `_wsgi.py`, config.json and `--with`.
@@ -28,10 +28,10 @@ pub(super) struct Imported {
     pub(super) info: ClassInfo,
 }
 
-type Outcome<T> = Result<T, ImportFailure>;
+type ImportResult<T> = Result<T, ImportFailure>;
 
 /// Prepares the interpreter and imports what `configure` names.
-pub(super) fn import(py: Python<'_>, configure: &Configure) -> Outcome<Imported> {
+pub(super) fn import(py: Python<'_>, configure: &Configure) -> ImportResult<Imported> {
     prepare(py, configure).map_err(|error| raised(py, &error))?;
     check_package(py)?;
     let found = match &configure.source {
@@ -52,7 +52,7 @@ fn set_log_level(py: Python<'_>, configure: &Configure) -> PyResult<()> {
 
 struct Found<'py> {
     class: Bound<'py, PyType>,
-    /// What `_wsgi.py` gave to `init_app` besides the class.
+    /// What `_wsgi.py` passed to `init_app` besides the class.
     init_app: Bound<'py, PyDict>,
 }
 
@@ -89,8 +89,8 @@ fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
     let sys = py.import("sys")?;
     sys.setattr("argv", PyList::new(py, [script.as_os_str()])?)?;
     let path = sys.getattr("path")?;
-    // The first entry is the folder that the process was started in, which is not the user's;
-    // unless PYTHONSAFEPATH kept it away.
+    // The first entry is the folder in which the process was started, which is not the user's,
+    // unless PYTHONSAFEPATH kept it out.
     if path.get_item(0)?.eq(started_in)? {
         path.del_item(0)?;
     }
@@ -107,7 +107,7 @@ fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
     if let Some(hosts) = &configure.allow_hosts {
         environment.set_item(ALLOW_HOSTS, hosts)?;
     }
-    // Whoever restricts hosts must learn of a mistake now, not from the first task.
+    // A mistake in the list of hosts must show now, not with the first task.
     if environment.contains(ALLOW_HOSTS)? {
         py.import("label_studio_ml._media.host_policy")?.call_method0("check")?;
     }
@@ -116,15 +116,15 @@ fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
     Ok(())
 }
 
-/// `MODEL_DIR` must be there when the script is imported, before the class is known.
+/// `MODEL_DIR` must be set when the script is imported, before the class is known.
 fn default_model_dir(py: Python<'_>, wsgi: &Path, cwd: &Path) -> PyResult<PathBuf> {
     py.import("label_studio_ml._inspect.script")?
         .call_method1("default_model_dir", (wsgi, cwd))?
         .extract()
 }
 
-/// Another package of this name may have been installed over ours.
-fn check_package(py: Python<'_>) -> Outcome<()> {
+/// Checks that the package is ours: another one of the same name may have been installed over it.
+fn check_package(py: Python<'_>) -> ImportResult<()> {
     let marker = py
         .import("label_studio_ml.model")
         .and_then(|module| module.getattr("LabelStudioMLBase")?.getattr("HOSTED_IN_RUST"));
@@ -144,7 +144,7 @@ fn check_package(py: Python<'_>) -> Outcome<()> {
     ))
 }
 
-fn from_script<'py>(py: Python<'py>, path: &Path, class: Option<&str>) -> Outcome<Found<'py>> {
+fn from_script<'py>(py: Python<'py>, path: &Path, class: Option<&str>) -> ImportResult<Found<'py>> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let module = execute(py, path, &name)?;
     let classes = model_classes(py, &module).map_err(|error| raised(py, &error))?;
@@ -178,7 +178,7 @@ fn from_script<'py>(py: Python<'py>, path: &Path, class: Option<&str>) -> Outcom
     Ok(Found { class: found.1.clone(), init_app: PyDict::new(py) })
 }
 
-fn from_wsgi<'py>(py: Python<'py>, path: &Path) -> Outcome<Found<'py>> {
+fn from_wsgi<'py>(py: Python<'py>, path: &Path) -> ImportResult<Found<'py>> {
     let calls = py
         .import("label_studio_ml.api")
         .and_then(|api| api.call_method0("record_init_app"))
@@ -186,7 +186,7 @@ fn from_wsgi<'py>(py: Python<'py>, path: &Path) -> Outcome<Found<'py>> {
     let module = execute(py, path, "_wsgi")?;
     let app = module.getattr_opt("app").map_err(|error| raised(py, &error))?;
     py.import("label_studio_ml.api")
-        .and_then(|api| api.call_method1("tell_of_other_app", (app,)))
+        .and_then(|api| api.call_method1("warn_of_other_app", (app,)))
         .map_err(|error| raised(py, &error))?;
     let last = calls.call_method0("pop").map_err(|_| {
         let message = format!("{} does not call init_app(model_class=...)", path.display());
@@ -194,14 +194,14 @@ fn from_wsgi<'py>(py: Python<'py>, path: &Path) -> Outcome<Found<'py>> {
     })?;
     let (class, init_app): (Bound<'py, PyType>, Bound<'py, PyDict>) =
         last.extract().map_err(|_| {
-            let message = format!("{} gives init_app no class", path.display());
+            let message = format!("{} does not pass a class to init_app", path.display());
             failure(ImportFailureKind::NoClass, message)
         })?;
     Ok(Found { class, init_app })
 }
 
 /// Runs a file as the module `name`.
-fn execute<'py>(py: Python<'py>, path: &Path, name: &str) -> Outcome<Bound<'py, PyAny>> {
+fn execute<'py>(py: Python<'py>, path: &Path, name: &str) -> ImportResult<Bound<'py, PyAny>> {
     if !path.is_file() {
         let message = format!("there is no script {}", path.display());
         return Err(failure(ImportFailureKind::Missing, message));
@@ -210,7 +210,7 @@ fn execute<'py>(py: Python<'py>, path: &Path, name: &str) -> Outcome<Bound<'py, 
         let util = py.import("importlib.util")?;
         let spec = util.call_method1("spec_from_file_location", (name, path))?;
         if spec.is_none() {
-            let message = format!("{} is no Python file", path.display());
+            let message = format!("{} is not a Python file", path.display());
             return Err(PyRuntimeError::new_err(message));
         }
         let module = util.call_method1("module_from_spec", (&spec,))?;
@@ -221,7 +221,7 @@ fn execute<'py>(py: Python<'py>, path: &Path, name: &str) -> Outcome<Bound<'py, 
     run().map_err(|error| raised(py, &error))
 }
 
-/// Subclasses of the base class in a module, without those of this package itself.
+/// Subclasses of the base class in a module, except those of this package itself.
 fn model_classes<'py>(
     py: Python<'py>,
     module: &Bound<'py, PyAny>,
@@ -247,9 +247,9 @@ fn model_classes<'py>(
 
 fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<Imported> {
     let names: Vec<String> = found.init_app.keys().extract()?;
-    let verdict = api_version::detect(&found.class, &names)?;
-    found.class.setattr("_generation", verdict.generation)?;
-    let model_dir = model_dir(py, configure, found, verdict.generation)?;
+    let detected = api_version::detect(&found.class, &names)?;
+    found.class.setattr("_known_ml_api", u8::from(detected.version))?;
+    let model_dir = model_dir(py, configure, found, detected.version)?;
     py.import("os")?.getattr("environ")?.set_item("MODEL_DIR", model_dir.as_os_str())?;
 
     let init_kwargs = PyDict::new(py);
@@ -260,7 +260,7 @@ fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<
             "basic_auth_user" | "basic_auth_pass" => logs::warn(
                 py,
                 &format!(
-                    "init_app got {name}: the server takes it as an option or from the environment"
+                    "init_app got {name}: pass it to the server as an option or in the environment"
                 ),
             ),
             _ => init_kwargs.set_item(name, value)?,
@@ -269,9 +269,9 @@ fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<
     let configured = pythonize(py, &configure.init_kwargs)?;
     init_kwargs.update(configured.cast::<PyDict>()?.as_mapping())?;
     let inspect = py.import("label_studio_ml._inspect.script")?;
-    if verdict.generation == 2 {
-        // A second-generation model is often kept beside a Hugging Face config.json, which is
-        // none of its arguments.
+    if detected.version == ApiVersion::V2 {
+        // A model of API v2 often lies beside a config.json of Hugging Face, whose members are not
+        // its arguments.
         let accepted = inspect.call_method1("named_kwargs", (&found.class, &init_kwargs))?;
         init_kwargs.clear();
         init_kwargs.update(accepted.cast::<PyDict>()?.as_mapping())?;
@@ -299,11 +299,8 @@ fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<
         init_kwargs: init_kwargs.unbind(),
         info: ClassInfo {
             class: found.class.name()?.to_string(),
-            api: match verdict.generation {
-                1 => ApiVersion::V1,
-                _ => ApiVersion::V2,
-            },
-            reason: verdict.reason,
+            api: detected.version,
+            reason: detected.reason,
             model_dir,
             thread_safe,
             train_events,
@@ -313,19 +310,19 @@ fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<
     })
 }
 
-/// Names of the constructor's parameters; none if it takes any keyword.
+/// Names of the constructor's parameters; None if it takes any keyword.
 pub(super) fn accepted_names(class: &Bound<'_, PyType>) -> PyResult<Option<Vec<String>>> {
     let inspect = class.py().import("label_studio_ml._inspect.script")?;
     inspect.call_method1("accepted_names", (class,))?.extract()
 }
 
-/// The user's choice; else what `_wsgi.py` says; else the project folder for the first generation
-/// and the working folder for the second, as in the original.
+/// MODEL_DIR: the user's choice; else what `_wsgi.py` says; else, as in the original, the project folder
+/// for API v1 and the working folder for API v2.
 fn model_dir(
     py: Python<'_>,
     configure: &Configure,
     found: &Found<'_>,
-    generation: u8,
+    api: ApiVersion,
 ) -> PyResult<PathBuf> {
     if let Some(model_dir) = &configure.model_dir {
         return Ok(model_dir.clone());
@@ -337,7 +334,7 @@ fn model_dir(
         return path.call_method1("abspath", (expanded,))?.extract();
     }
     Ok(match &configure.source {
-        ClassSource::Script { path, .. } | ClassSource::Wsgi { path } if generation == 1 => {
+        ClassSource::Script { path, .. } | ClassSource::Wsgi { path } if api == ApiVersion::V1 => {
             path.parent().unwrap_or(&configure.cwd).to_owned()
         }
         _ => configure.cwd.clone(),

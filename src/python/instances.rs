@@ -1,9 +1,9 @@
 //! The instances of the user's class in this worker.
 //!
-//! For generation 1 one instance for each model that the server told of, made once however many
-//! threads ask for it at the same time; for generation 2 each thread holds its own ([`held`]). No
-//! Python runs while a lock is held here: a thread that waits for a lock would keep the interpreter
-//! from the thread that holds it.
+//! In API v1 there is one instance for each model that the server registered, made once however many
+//! threads ask for it at the same time; in API v2 each thread has its own ([`thread_instance`]). No Python
+//! code runs while a lock is held here: a thread that waits for the lock would keep the interpreter from
+//! the thread that holds it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,52 +18,52 @@ use crate::worker::host::KnownModel;
 
 /// A registered model and its instance, if there is one.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(super) struct InstanceSlot {
     pub(super) model: KnownModel,
     names: Mutex<Arc<VersionNames>>,
-    /// Instances that threads made before the last renewal are made anew.
+    /// Number of renewals: instances that threads made before the last one are made anew.
     renewals: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<SlotState>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-enum State {
+enum SlotState {
     Empty,
     Making,
     Ready(Py<PyAny>),
     Failed(ModelError),
 }
 
-impl Slot {
+impl InstanceSlot {
     fn new(model: KnownModel) -> Self {
         Self {
             names: Mutex::new(Arc::new(model.names.clone())),
             model,
             renewals: AtomicU64::default(),
-            state: Mutex::new(State::Empty),
+            state: Mutex::new(SlotState::Empty),
             changed: Condvar::new(),
         }
     }
 
-    /// How predictions are marked at the moment.
+    /// The version names that predictions carry at the moment.
     pub(super) fn names(&self) -> Arc<VersionNames> {
         Arc::clone(&self.names.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SlotState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, state: State) {
+    fn set(&self, state: SlotState) {
         let before = std::mem::replace(&mut *self.state(), state);
         self.changed.notify_all();
         // Only now, without the lock: dropping an instance may run Python code.
         drop(before);
     }
 
-    /// The instance; made by this thread if nobody else makes it. Whoever waited for another
-    /// thread's attempt shares its failure; whoever comes after a failure tries again.
+    /// Returns the instance; makes it unless another thread does. A thread that waited for another one's
+    /// attempt shares its failure; a thread that comes after a failure tries again.
     pub(super) fn get(
         &self,
         py: Python<'_>,
@@ -75,13 +75,13 @@ impl Slot {
             {
                 let mut state = self.state();
                 match &*state {
-                    State::Ready(instance) if !renew || waited => {
+                    SlotState::Ready(instance) if !renew || waited => {
                         return Ok(instance.clone_ref(py));
                     }
-                    State::Failed(error) if waited => return Err(error.clone()),
-                    State::Making => {}
-                    State::Empty | State::Ready(_) | State::Failed(_) => {
-                        let before = std::mem::replace(&mut *state, State::Making);
+                    SlotState::Failed(error) if waited => return Err(error.clone()),
+                    SlotState::Making => {}
+                    SlotState::Empty | SlotState::Ready(_) | SlotState::Failed(_) => {
+                        let before = std::mem::replace(&mut *state, SlotState::Making);
                         drop(state);
                         drop(before);
                         break;
@@ -90,33 +90,33 @@ impl Slot {
             }
             waited = true;
             py.detach(|| {
-                let making = |state: &mut State| matches!(state, State::Making);
+                let making = |state: &mut SlotState| matches!(state, SlotState::Making);
                 drop(self.changed.wait_while(self.state(), making));
             });
         }
         match make(self) {
             Ok(instance) => {
-                self.set(State::Ready(instance.clone_ref(py)));
+                self.set(SlotState::Ready(instance.clone_ref(py)));
                 Ok(instance)
             }
             Err(error) => {
-                self.set(State::Failed(error.clone()));
+                self.set(SlotState::Failed(error.clone()));
                 Err(error)
             }
         }
     }
 }
 
-/// Instances of the calling thread.
-pub(super) mod held {
-    use super::{AtomicU64, HashMap, ModelId, Ordering, Py, PyAny, Python, RefCell, Slot};
+/// Instances that belong to the calling thread.
+pub(super) mod thread_instance {
+    use super::{AtomicU64, HashMap, InstanceSlot, ModelId, Ordering, Py, PyAny, Python, RefCell};
 
     thread_local! {
         static HELD: RefCell<HashMap<ModelId, (u64, Py<PyAny>)>> = RefCell::default();
     }
 
-    /// The instance of this thread, if it was made since the last renewal.
-    pub(in super::super) fn get(py: Python<'_>, slot: &Slot) -> Option<Py<PyAny>> {
+    /// The instance of this thread, if it was made after the last renewal.
+    pub(in super::super) fn get(py: Python<'_>, slot: &InstanceSlot) -> Option<Py<PyAny>> {
         let renewal = slot.renewals.load(Ordering::Relaxed);
         HELD.with_borrow(|held| {
             let (made, instance) = held.get(&slot.model.spec.id)?;
@@ -124,7 +124,7 @@ pub(super) mod held {
         })
     }
 
-    pub(in super::super) fn put(slot: &Slot, instance: Py<PyAny>) {
+    pub(in super::super) fn put(slot: &InstanceSlot, instance: Py<PyAny>) {
         let renewal = slot.renewals.load(Ordering::Relaxed);
         let before =
             HELD.with_borrow_mut(|held| held.insert(slot.model.spec.id, (renewal, instance)));
@@ -137,25 +137,25 @@ pub(super) mod held {
         drop(before);
     }
 
-    /// Every thread makes its instance anew when it is used next.
-    pub(in super::super) fn renew(slot: &Slot) {
+    /// Makes every thread replace its instance at its next use.
+    pub(in super::super) fn renew(slot: &InstanceSlot) {
         let renewals: &AtomicU64 = &slot.renewals;
         renewals.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// All models that the server told this worker of.
+/// All models that the server registered with this worker.
 #[derive(Debug, Default)]
 pub(super) struct Instances {
-    slots: Mutex<HashMap<ModelId, Arc<Slot>>>,
+    slots: Mutex<HashMap<ModelId, Arc<InstanceSlot>>>,
 }
 
 impl Instances {
     pub(super) fn register(&self, model: KnownModel) {
-        self.slots().entry(model.spec.id).or_insert_with(|| Arc::new(Slot::new(model)));
+        self.slots().entry(model.spec.id).or_insert_with(|| Arc::new(InstanceSlot::new(model)));
     }
 
-    /// Marks predictions of a model with another version; one that is not known does not matter.
+    /// Gives predictions of a model another version; an unknown model does not matter.
     pub(super) fn rename(&self, id: ModelId, names: VersionNames) {
         if let Some(slot) = self.slots().get(&id) {
             *slot.names.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(names);
@@ -163,19 +163,19 @@ impl Instances {
     }
 
     pub(super) fn unload(&self, id: ModelId) {
-        // The lock is gone when the instance is dropped, which may run Python code.
+        // The lock is released before the instance is dropped, which may run Python code.
         let before = self.slots().remove(&id);
         drop(before);
     }
 
-    pub(super) fn slot(&self, id: ModelId) -> Result<Arc<Slot>, ModelError> {
+    pub(super) fn slot(&self, id: ModelId) -> Result<Arc<InstanceSlot>, ModelError> {
         self.slots().get(&id).map(Arc::clone).ok_or_else(|| {
             let message = format!("model {id} was unloaded before the request reached it");
             own_error(ModelErrorKind::Unloaded, "LookupError", message)
         })
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<ModelId, Arc<Slot>>> {
+    fn slots(&self) -> MutexGuard<'_, HashMap<ModelId, Arc<InstanceSlot>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

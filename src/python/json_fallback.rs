@@ -1,14 +1,13 @@
-//! Objects that JSON does not know, as values that it does.
+//! Turns objects that JSON cannot represent into values that it can.
 //!
-//! They are taken as Flask would take them for the original (dates, UUIDs, decimals, dataclasses) and,
-//! beyond that, as users expect it: NumPy scalars and arrays, tensors, pydantic models, enums,
-//! versions, paths.
+//! Dates, UUIDs, decimals and dataclasses become what Flask makes of them for the original. Beyond that
+//! NumPy scalars and arrays, tensors, pydantic models, enums, versions and paths are accepted.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
 
-/// Keys as `json.dumps` writes them.
+/// A key as `json.dumps` writes it.
 pub(super) fn key_text(key: &Bound<'_, PyAny>) -> PyResult<String> {
     if let Ok(text) = key.cast::<PyString>() {
         return Ok(text.to_string_lossy().into_owned());
@@ -22,7 +21,7 @@ pub(super) fn key_text(key: &Bound<'_, PyAny>) -> PyResult<String> {
     if key.is_instance_of::<PyInt>() || key.is_instance_of::<PyFloat>() {
         return Ok(key.str()?.to_string());
     }
-    // NumPy integers as keys are common where labels are counted.
+    // NumPy integers are common as keys where labels are counted.
     if let Ok(item) = key.call_method0("item")
         && (item.is_instance_of::<PyInt>() || item.is_instance_of::<PyFloat>())
     {
@@ -35,7 +34,7 @@ pub(super) fn key_text(key: &Bound<'_, PyAny>) -> PyResult<String> {
     )))
 }
 
-/// A JSON-like stand-in for an object that JSON does not know.
+/// The replacement for an object that JSON cannot represent; it may hold such objects again.
 pub(super) fn plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = value.py();
     let kind = value.get_type();
@@ -45,7 +44,7 @@ pub(super) fn plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny
     if package == "numpy" {
         let method = if name == "ndarray" { "tolist" } else { "item" };
         let plain = value.call_method0(method)?;
-        // A number that is longer than Python's is its own item.
+        // The `item` of a number that is longer than Python's is the number itself.
         return if plain.get_type().is(&kind) {
             value.call_method0("__float__")
         } else {
@@ -56,12 +55,12 @@ pub(super) fn plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny
         ("uuid", "UUID") | ("decimal", "Decimal") | ("semver" | "packaging", "Version") => {
             return Ok(value.str()?.into_any());
         }
-        // What pandas has in the place of a value that is missing.
+        // How pandas represents a missing value.
         ("pandas", "NaTType" | "NAType") => return Ok(py.None().into_bound(py)),
         _ => {}
     }
     if is_date(value)? {
-        // In UTC where it says its time zone.
+        // In UTC if it has a time zone.
         let in_utc = value.hasattr("utctimetuple")?;
         let stamp = value.call_method0(if in_utc { "utctimetuple" } else { "timetuple" })?;
         let seconds = py.import("calendar")?.call_method1("timegm", (stamp,))?;
@@ -89,14 +88,14 @@ pub(super) fn plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny
     if value.hasattr("tolist")? {
         return value.call_method0("tolist");
     }
-    // Models of pydantic's first generation.
+    // Models of pydantic 1.
     if value.hasattr("__fields__")? && value.hasattr("dict")? {
         return value.call_method0("dict");
     }
     Err(PyTypeError::new_err(not_serializable(value)?))
 }
 
-/// What Python's own encoder says.
+/// The message of Python's own encoder.
 pub(super) fn not_serializable(value: &Bound<'_, PyAny>) -> PyResult<String> {
     Ok(format!("Object of type {} is not JSON serializable", value.get_type().name()?))
 }

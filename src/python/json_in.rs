@@ -1,16 +1,15 @@
-//! Request bodies as Python objects, parsed once.
+//! Parses request bodies into Python objects.
 
 use jiter::{PythonParse, StringCacheMode};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::errors::own_error;
-use super::gc::Paused;
+use super::gc::GcPaused;
 use crate::wire::protocol::{ModelError, ModelErrorKind};
 
-/// Parses a body that must be a JSON object. Keys repeat from task to task, so they are shared.
-/// What the fast parser refuses and Python's own accepts (lone surrogates, for instance) is
-/// parsed by that one.
+/// Parses a body that must be a JSON object. Keys repeat from task to task, so they are shared. Python's
+/// own parser reads what the fast one refuses, such as lone surrogates.
 pub(super) fn object<'py>(py: Python<'py>, body: &[u8]) -> Result<Bound<'py, PyDict>, ModelError> {
     let fast = PythonParse {
         allow_inf_nan: true,
@@ -18,7 +17,7 @@ pub(super) fn object<'py>(py: Python<'py>, body: &[u8]) -> Result<Bound<'py, PyD
         ..PythonParse::default()
     };
     let fast = {
-        let _paused = Paused::new(py);
+        let _paused = GcPaused::new(py);
         fast.python_parse(py, body)
     };
     let parsed = match fast {
@@ -34,7 +33,7 @@ pub(super) fn object<'py>(py: Python<'py>, body: &[u8]) -> Result<Bound<'py, PyD
     })
 }
 
-/// Parses a JSON value of our own making or from a model folder; None for no bytes.
+/// Parses a JSON value that this package wrote or that lies in a model folder; None for no bytes.
 pub(super) fn value<'py>(py: Python<'py>, json: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     if json.is_empty() {
         return Ok(py.None().into_bound(py));

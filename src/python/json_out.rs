@@ -1,8 +1,8 @@
-//! What a model returned, as JSON.
+//! Writes what a model returned as JSON.
 //!
-//! Plain dicts, lists, strings and numbers are walked here; what JSON does not know is replaced by
-//! [`super::json_fallback`]. NaN and infinities, which are no JSON, become null, with a warning. An object
-//! that fits nowhere is an error that names its place.
+//! Dicts, lists, strings and numbers are walked here; [`super::json_fallback`] replaces what JSON cannot
+//! represent. NaN and infinities become null, with a warning. Any other object is an error that names its
+//! place.
 
 use std::fmt::Write;
 
@@ -16,27 +16,27 @@ use crate::wire::protocol::{ModelError, ModelErrorKind, VersionNames};
 use super::errors::own_error;
 use super::json_fallback::{key_text, not_serializable, plain};
 
-/// Deeper nesting than this is taken for a cycle.
+/// Maximum depth of nesting; a deeper value is taken for a cycle.
 const DEEPEST: usize = 500;
 const VERSION: &str = "model_version";
-/// A place that takes more bytes than this in an error message is cut.
+/// Maximum length of a place in an error message, in bytes; a longer one is cut.
 const LONGEST_PLACE: usize = 200;
 
 /// How values are written.
 #[derive(Clone, Copy, Default)]
 struct Style {
-    /// Keys in order, and everything beyond ASCII escaped: as Flask writes.
+    /// As Flask writes: keys sorted, everything beyond ASCII escaped.
     flask: bool,
 }
 
-/// Predictions as the body of an answer.
-pub(super) struct Written {
+/// The body of an answer to /predict.
+pub(super) struct WrittenPredictions {
     pub(super) body: Vec<u8>,
-    /// What Label Studio would fail on, and was written otherwise.
+    /// Values that Label Studio would fail on, and that were replaced.
     pub(super) mended: Mended,
 }
 
-/// Where in the result the walk is, and what it met.
+/// The output, the place in the result that is being written, and what was noted on the way.
 #[derive(Default)]
 struct Walk<'a, 'py> {
     out: Vec<u8>,
@@ -44,16 +44,16 @@ struct Walk<'a, 'py> {
     style: Style,
     names: Option<&'a VersionNames>,
     mended: Mended,
-    /// Place of the first number that JSON does not know, and how many there are.
+    /// Place of the first NaN or infinity, and the number of them.
     nans: Option<(String, usize)>,
-    /// Objects around this one that JSON does not know.
-    stand_ins: usize,
+    /// Number of replaced objects around this one.
+    replaced: usize,
 }
 
-/// Such objects within each other: a mock has every attribute, each of them another mock.
-const MOST_STAND_INS: usize = 32;
+/// Maximum number of replaced objects within each other: a mock has every attribute, each another mock.
+const MOST_REPLACED: usize = 32;
 
-/// A step on the way to a value; it becomes text only when somebody is to read it.
+/// A step on the way to a value; it becomes text only for a message.
 enum Step<'py> {
     Results,
     Key(Bound<'py, PyAny>),
@@ -68,8 +68,8 @@ pub(super) fn value(value: &Bound<'_, PyAny>) -> Result<Vec<u8>, ModelError> {
     Ok(walk.out)
 }
 
-/// Writes one value as Flask writes it, with the additions of this module. Raises `TypeError`, with
-/// the place, for what cannot be written.
+/// Writes one value as Flask does, with the additions of this module. Raises `TypeError`, with the place,
+/// for a value that cannot be written.
 #[pyfunction]
 pub(super) fn to_json(value: &Bound<'_, PyAny>) -> PyResult<String> {
     let py = value.py();
@@ -82,27 +82,27 @@ pub(super) fn to_json(value: &Bound<'_, PyAny>) -> PyResult<String> {
     String::from_utf8(walk.out).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
-/// Writes the body of an answer to /predict. Every prediction without a version, or with what the
-/// model itself calls its version, gets the one that is served: Label Studio files predictions
-/// under it, and asks for those again that carry another one.
+/// Writes the body of an answer to /predict. Every prediction without a version, or with the model's own
+/// name of its version, gets the version that is served: Label Studio files predictions under it, and
+/// asks again for predictions that carry another one.
 pub(super) fn predictions(
     results: &Bound<'_, PyAny>,
     names: &VersionNames,
-) -> Result<Written, ModelError> {
+) -> Result<WrittenPredictions, ModelError> {
     let mut walk =
         Walk { out: b"{\"model_version\":".to_vec(), names: Some(names), ..Walk::default() };
     walk.text(&names.served);
     walk.out.extend_from_slice(b",\"results\":");
     walk.path.push(Step::Results);
     let walked = match results.cast::<PyDict>() {
-        // Not what Label Studio reads, but the original passes it on.
+        // Label Studio cannot read it, but the original passes it on.
         Ok(dict) => walk.dict(dict, false),
         Err(_) => walk.results(results),
     };
     walked.map_err(|failure| walk.fail(results.py(), &failure))?;
     walk.out.extend_from_slice(b"}\n");
     walk.warn(results.py());
-    Ok(Written { body: walk.out, mended: walk.mended })
+    Ok(WrittenPredictions { body: walk.out, mended: walk.mended })
 }
 
 impl<'py> Walk<'_, 'py> {
@@ -120,7 +120,7 @@ impl<'py> Walk<'_, 'py> {
         self.value(results)
     }
 
-    /// One item of it. Label Studio answers 500 to `null` for a task.
+    /// One item of that list. Label Studio answers 500 to `null` for a task.
     fn result(&mut self, result: &Bound<'py, PyAny>) -> PyResult<()> {
         if result.is_none() && self.path.len() == 2 {
             let place = self.place();
@@ -159,12 +159,12 @@ impl<'py> Walk<'_, 'py> {
         if let Ok(tuple) = value.cast::<PyTuple>() {
             return self.sequence(tuple.iter(), Self::value);
         }
-        if self.stand_ins == MOST_STAND_INS {
+        if self.replaced == MOST_REPLACED {
             return Err(PyTypeError::new_err(not_serializable(value)?));
         }
-        self.stand_ins += 1;
+        self.replaced += 1;
         let written = self.value(&plain(value)?);
-        self.stand_ins -= 1;
+        self.replaced -= 1;
         written
     }
 
@@ -198,8 +198,8 @@ impl<'py> Walk<'_, 'py> {
             }
         } else {
             let (mut iter, begun_with) = (dict.iter(), dict.len());
-            // Writing a member may run user code, and other threads run in between; the iterator
-            // itself panics over a dict that was changed.
+            // Writing a member may run user code or let other threads run, which may change the dict;
+            // the iterator itself would panic then.
             for _ in 0..begun_with {
                 if dict.len() != begun_with {
                     return Err(PyRuntimeError::new_err(
@@ -229,13 +229,13 @@ impl<'py> Walk<'_, 'py> {
         members: &mut Members,
     ) -> PyResult<()> {
         let text = name.cast::<PyString>().ok();
-        // Only what is no text has to become one.
+        // Only a key that is not text has to be turned into text.
         let made = if text.is_none() { Some(key_text(name)?) } else { None };
         let names = names.filter(|_| match (text, &made) {
             (Some(text), _) => text.to_str().is_ok_and(|text| text == VERSION),
             (None, made) => made.as_deref() == Some(VERSION),
         });
-        // Label Studio refuses a whole batch for one null version.
+        // Label Studio refuses a whole batch for one version that is null.
         if names.is_some() && value.is_none() {
             let place = self.place();
             Places::note(&mut self.mended.null_versions, || place + ".model_version");
@@ -276,7 +276,7 @@ impl<'py> Walk<'_, 'py> {
             self.text(text);
             return Ok(());
         }
-        // Lone surrogates have no UTF-8; JSON can carry them escaped.
+        // Lone surrogates cannot be encoded in UTF-8; JSON carries them escaped.
         let escaped = text.py().import("json")?.call_method1("dumps", (text,))?;
         let escaped: String = escaped.extract()?;
         self.out.extend_from_slice(escaped.as_bytes());
@@ -344,7 +344,7 @@ impl<'py> Walk<'_, 'py> {
         own_error(ModelErrorKind::Result, &class, message)
     }
 
-    /// Says which numbers became null.
+    /// Logs which numbers became null.
     fn warn(&self, py: Python<'_>) {
         let Some((place, count)) = &self.nans else { return };
         let place = if place.is_empty() { "the value" } else { place };
@@ -358,14 +358,13 @@ impl<'py> Walk<'_, 'py> {
     }
 }
 
-/// What is known of the members of a dict that were written.
+/// What is known about the members of a dict that were written.
 struct Members {
     first: bool,
     versioned: bool,
 }
 
-/// The members of a dict in the order of their keys, as Python sorts them; as they are where it
-/// cannot.
+/// The members of a dict, sorted by key as Python sorts; in their own order if Python cannot sort them.
 fn in_order<'py>(
     dict: &Bound<'py, PyDict>,
 ) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {

@@ -1,4 +1,4 @@
-//! `self.get` and `self.set` of user code where no server keeps the values: `cache.db` itself.
+//! `self.get` and `self.set` of user code without a server: `cache.db` itself.
 //!
 //! Called by `label_studio_ml.cache.SqliteCache`.
 
@@ -7,17 +7,17 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 
 use crate::store::db::DbError;
-use crate::store::keys::KeyFile as StoredKeys;
+use crate::store::keys::KeyFile;
 
-/// The file of values at a path, which several processes may use at once.
-#[pyclass(frozen, module = "label_studio_ml._native")]
-pub(super) struct KeyFile(StoredKeys);
+/// The values in the file at a path, which several processes may use at the same time.
+#[pyclass(frozen, name = "KeyFile", module = "label_studio_ml._native")]
+pub(super) struct PythonKeyFile(KeyFile);
 
 #[pymethods]
-impl KeyFile {
+impl PythonKeyFile {
     #[new]
     fn new(path: PathBuf) -> Self {
-        Self(StoredKeys::new(path))
+        Self(KeyFile::new(path))
     }
 
     fn get(&self, py: Python<'_>, project: &str, key: &str) -> PyResult<Option<String>> {
@@ -33,7 +33,7 @@ impl KeyFile {
     }
 }
 
-/// What Python's own module would raise, which models of the original may catch.
+/// The exception of Python's own module, which models of the original may catch.
 fn sqlite_error(py: Python<'_>, error: &DbError) -> PyErr {
     py.import("sqlite3")
         .and_then(|module| module.getattr("OperationalError")?.call1((error.to_string(),)))

@@ -1,6 +1,6 @@
-//! `self.get` and `self.set` of user code inside a worker: the server keeps the values.
+//! `self.get` and `self.set` of user code inside a worker, where the server keeps the values.
 //!
-//! Called by `label_studio_ml.cache.HostedCache`, which goes to the file itself where nothing is kept.
+//! Called by `label_studio_ml.cache.HostedCache`, which uses the file itself if the server keeps nothing.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,7 +14,7 @@ use crate::worker::key_client::KeyClient;
 
 static CLIENT: OnceLock<Arc<KeyClient>> = OnceLock::new();
 
-/// Tells user code's keys where they are kept; once in a process.
+/// Sets the client through which user code reaches the server; once in a process.
 pub(super) fn keep_with(client: &Arc<KeyClient>) {
     let _ = CLIENT.set(Arc::clone(client));
 }
@@ -25,8 +25,8 @@ pub(super) fn is_hosted() -> bool {
     CLIENT.get().is_some()
 }
 
-/// Asks to `get`, `set` or `delete` a value, or whether the project `has` one. Returns whether the
-/// server keeps values for this process, and what was found: the value, an empty text for `has`, or
+/// Asks the server to `get`, `set` or `delete` a value, or whether the project `has` one. Returns whether
+/// the server keeps values for this process, and what it found: the value, an empty text for `has`, or
 /// None. Raises `OSError` if the server could not read or write.
 #[pyfunction]
 pub(super) fn ask_key(
@@ -41,7 +41,11 @@ pub(super) fn ask_key(
         "has" => KeyOperation::Has,
         "set" => KeyOperation::Set,
         "delete" => KeyOperation::Delete,
-        other => return Err(PyValueError::new_err(format!("nobody can {other:?} a key"))),
+        other => {
+            return Err(PyValueError::new_err(format!(
+                "a key can be read, set or deleted, not {other:?}"
+            )));
+        }
     };
     let Some(client) = CLIENT.get() else { return Ok((false, None)) };
     let value = value.map(Bytes::from).unwrap_or_default();

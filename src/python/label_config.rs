@@ -1,4 +1,4 @@
-//! `parse_config` for Python: the labelling config as the dict that user code expects.
+//! `parse_config` for Python: turns a labelling config into the dict that user code expects.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -8,7 +8,7 @@ use pythonize::pythonize;
 use super::errors;
 use crate::labelling::config::{Dialect, UnknownDialect, parse};
 
-/// Parses a labelling config. None and the empty string give an empty dict.
+/// Parses a labelling config. None and the empty string become an empty dict.
 #[pyfunction]
 #[pyo3(signature = (config, dialect = "tools"))]
 pub(super) fn parse_config<'py>(

@@ -1,8 +1,8 @@
-//! What user code prints and logs, written to the worker's own stdout and stderr as records that
-//! name the project (see [`crate::workers::output`]).
+//! Writes what user code prints and logs to the worker's own stdout and stderr, as records that name the
+//! project (see [`crate::workers::output`]).
 //!
-//! The streams in `_output.py` call in here. Which project a line belongs to is known by the
-//! thread that prints it.
+//! Called by the streams in `_worker/log_streams.py`. The thread that prints a line tells to which project
+//! the line belongs.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,22 +14,22 @@ use super::progress;
 use super::streams::write;
 use crate::wire::record;
 
-/// A line that never ends is cut here.
+/// Maximum length of a line, in bytes; a longer one is divided.
 const LONGEST: usize = 16 << 10;
 
 thread_local! {
     static PROJECT: RefCell<String> = const { RefCell::new(String::new()) };
-    /// Text after the last line end, for each stream.
+    /// Text of this thread after the last end of a line, for each stream.
     static PARTIAL: RefCell<HashMap<i32, String>> = RefCell::new(HashMap::new());
 }
 
-/// Lines of this thread belong to `project` until the guard is dropped.
+/// Makes lines of this thread belong to a project until it is dropped.
 #[must_use]
 pub(super) struct ProjectScope(String);
 
 pub(super) fn enter(project: &str) -> ProjectScope {
     PROJECT.with_borrow_mut(|current| {
-        // A key from the network must not be able to begin a record of its own.
+        // A key from the network must not begin a record of its own.
         let project = project.chars().filter(|c| !c.is_control()).collect();
         let before = std::mem::replace(current, project);
         ProjectScope(before)
@@ -42,7 +42,7 @@ impl Drop for ProjectScope {
     }
 }
 
-/// Takes text that was written to `sys.stdout` (1) or `sys.stderr` (2); passes on whole lines.
+/// Takes text that user code wrote to `sys.stdout` (1) or `sys.stderr` (2), and passes on whole lines.
 #[pyfunction]
 pub(super) fn log_text(stream: i32, text: &Bound<'_, PyString>) -> PyResult<()> {
     let (py, text) = (text.py(), text.to_string_lossy());
@@ -60,7 +60,7 @@ pub(super) fn log_text(stream: i32, text: &Bound<'_, PyString>) -> PyResult<()> 
     Ok(())
 }
 
-/// Says on both streams that a job is over, after what its thread has left unfinished.
+/// Writes to both streams that a job is over, after the unfinished lines of its thread.
 pub(super) fn end_job(job: &str) {
     for stream in [1, 2] {
         let rest = PARTIAL.with_borrow_mut(|partial| partial.remove(&stream)).unwrap_or_default();
@@ -69,14 +69,14 @@ pub(super) fn end_job(job: &str) {
             records.push_str(&record("INFO", &rest));
         }
         records.push_str(&record("END", job));
-        // User code may have closed the stream; then nobody waits for long.
+        // If user code closed the stream, the server does not wait long for it.
         let _ = write(stream, &records);
     }
 }
 
-/// Logs a warning of ours among those of user code.
+/// Logs a warning of this package among those of user code.
 pub(super) fn warn(py: Python<'_>, text: &str) {
-    // A model that broke its own logging loses the warning, nothing else.
+    // If user code broke its logging, only this warning is lost.
     let _ = py
         .import("logging")
         .and_then(|logging| logging.call_method1("getLogger", ("label_studio_ml",)))
@@ -92,8 +92,8 @@ pub(super) fn log_line(level: &str, text: &Bound<'_, PyString>) -> PyResult<()> 
     Ok(())
 }
 
-/// Adds `text` to what was left over and takes out the lines that are complete. A carriage return
-/// starts the line anew, as on a terminal: of a progress bar the last state stays.
+/// Adds `text` to what was left over, and takes out the complete lines. A carriage return starts the line
+/// anew, as on a terminal, so only the last state of a progress bar stays.
 fn complete_lines(partial: &mut String, text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for piece in text.split_inclusive('\n') {

@@ -1,5 +1,5 @@
-//! Versions below MODEL_DIR for processes of the user's own, where no server trains: what
-//! `label_studio_ml.managers` reads and writes is what a server reads and writes.
+//! Versions below MODEL_DIR for processes that train without a server. `label_studio_ml.managers` reads
+//! and writes by these functions what a server reads and writes.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -13,8 +13,8 @@ use super::{json_out, logs};
 use crate::store::lock::{self, Lock, Sharing};
 use crate::store::versions::{self, StoreError, Versions};
 
-/// Versions of a project that can be served, newest first, each with its folder; with `as_served` from
-/// the one on that a server would serve.
+/// Versions of a project that can be served, newest first, each with its folder; with `as_served` the list
+/// begins with the one that a server would serve.
 #[pyfunction]
 #[pyo3(signature = (model_dir, project, as_served = false))]
 pub(super) fn list_versions(
@@ -28,13 +28,13 @@ pub(super) fn list_versions(
     found.map_err(raised)
 }
 
-/// A number that is no job yet: the time in seconds, or more.
+/// An unused number for a job: the time in seconds, or more.
 #[pyfunction]
 pub(super) fn next_job(model_dir: PathBuf, project: &str) -> PyResult<u64> {
     Versions::open(&model_dir).next_id(project).map_err(raised)
 }
 
-/// Makes the folder of a new job; for `shared` in MODEL_DIR itself. Returns its number and path.
+/// Makes the folder of a new job, directly below MODEL_DIR if `shared`. Returns its number and path.
 #[pyfunction]
 #[pyo3(signature = (model_dir, project, shared = false))]
 pub(super) fn claim_job(
@@ -51,7 +51,7 @@ pub(super) fn write_tasks(folder: PathBuf, tasks: &Bound<'_, PyList>) -> PyResul
     versions::write_tasks(&folder, result_json(tasks)?.as_bytes(), tasks.len()).map_err(raised)
 }
 
-/// Writes the event that a job starts from; a payload with nothing in it is left out.
+/// Writes the event that a job starts from; an empty payload is left out.
 #[pyfunction]
 pub(super) fn write_event(
     folder: PathBuf,
@@ -65,7 +65,7 @@ pub(super) fn write_event(
     versions::write_event(&folder, event, job_id, raw.as_deref()).map_err(raised)
 }
 
-/// What a model returned as a server stores it: see `json_out`. Raises `TypeError`, with the place.
+/// Writes what a model returned as a server stores it. Raises `TypeError`, with the place.
 #[pyfunction]
 pub(super) fn result_json(value: &Bound<'_, PyAny>) -> PyResult<String> {
     let json = json_out::value(value).map_err(|error| PyTypeError::new_err(error.message))?;
@@ -82,7 +82,7 @@ pub(super) fn publish_result(
 ) -> PyResult<()> {
     let published = py.detach(|| versions::publish_result(&folder, name, json.as_bytes()));
     if let Some(error) = published.map_err(raised)? {
-        // Readers see it, so it counts.
+        // Readers see the version, so it counts.
         logs::warn(py, &format!("{error}; the version may be lost if the machine stops now"));
     }
     Ok(())
@@ -94,14 +94,14 @@ pub(super) fn refuse_version(model_dir: PathBuf, project: &str, version: u64, re
     Versions::open(&model_dir).refuse(project, version, reason);
 }
 
-/// When a job began, and when it left its result; None for what did not happen.
+/// When a job began, and when it left its result; None if it did not.
 #[pyfunction]
 pub(super) fn job_times(folder: PathBuf) -> (Option<SystemTime>, Option<SystemTime>) {
     versions::job_times(&folder)
 }
 
-/// Keeps servers from becoming the owner of a model folder for the time of a `with`: an owner numbers its
-/// jobs by itself, and would clear the folder of a job that it did not make.
+/// Keeps servers from becoming the owner of a model folder during a `with` block: an owner numbers its jobs
+/// by itself, and would clear the folder of a job that it did not make.
 #[pyclass(module = "label_studio_ml._native")]
 pub(super) struct WithoutServer {
     model_dir: PathBuf,
@@ -145,7 +145,9 @@ fn owned(model_dir: &Path, pid: Option<u32>) -> PyErr {
 /// Keeps the kind of an error of the system, such as `PermissionError`.
 fn raised(error: StoreError) -> PyErr {
     match &error {
-        StoreError::Io { reason, .. } => std::io::Error::new(reason.kind(), error.to_string()).into(),
+        StoreError::Io { reason, .. } => {
+            std::io::Error::new(reason.kind(), error.to_string()).into()
+        }
         StoreError::Project(_) | StoreError::Json(_) => PyValueError::new_err(error.to_string()),
     }
 }

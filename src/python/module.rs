@@ -1,7 +1,7 @@
 //! The extension module `label_studio_ml._native`.
 //!
-//! `main` is the console script, `worker_main` the inside of a worker process; the rest serves the
-//! Python part of the package. Typed in `python/label_studio_ml/_native.pyi`.
+//! `main` is the console script, `worker_main` the program of a worker process; the rest serves the
+//! Python part of the package. The types are in `python/label_studio_ml/_native.pyi`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::workers::process::Launch;
 #[pymodule(name = "_native")]
 mod native {
     #[pymodule_export]
-    use super::super::api_version::detect_generation;
+    use super::super::api_version::detect_api_version;
     #[pymodule_export]
     use super::super::cancel::is_cancelled;
     #[pymodule_export]
     use super::super::json_out::to_json;
     #[pymodule_export]
-    use super::super::key_file::KeyFile;
+    use super::super::key_file::PythonKeyFile;
     #[pymodule_export]
     use super::super::keys::{ask_key, is_hosted};
     #[pymodule_export]
@@ -44,28 +44,25 @@ mod native {
 
 /// Runs the command line; returns the exit status.
 #[pyfunction]
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "a list of Python's can only be taken as a whole"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "a Python list can only be extracted as a whole")]
 fn main(py: Python<'_>, argv: Vec<String>) -> PyResult<i32> {
     let python: PathBuf = py.import("sys")?.getattr("executable")?.extract()?;
     let package: PathBuf = py.import("label_studio_ml")?.getattr("__file__")?.extract()?;
     let package_root = package
         .parent()
         .and_then(std::path::Path::parent)
-        .ok_or_else(|| PyRuntimeError::new_err("label_studio_ml lies in no folder"))?
+        .ok_or_else(|| PyRuntimeError::new_err("label_studio_ml is not in a folder"))?
         .to_owned();
     let launch = Launch { python, package_root };
     // Python's own handler would raise KeyboardInterrupt after an orderly end. Only the main thread
-    // can take it away; in another thread there is none.
+    // can remove it, and no other thread has one.
     let signal = py.import("signal")?;
     let default = (signal.getattr("SIGINT")?, signal.getattr("SIG_DFL")?);
     let _ = signal.call_method1("signal", default);
     Ok(py.detach(|| cli::run(&argv, &launch)))
 }
 
-/// Serves the server at the other end of the socket `channel`; returns when it says so.
+/// Works for the server at the other end of the socket `channel` until the server says to end.
 #[pyfunction]
 fn worker_main(channel: i32) -> PyResult<()> {
     let channel =

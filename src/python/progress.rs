@@ -1,7 +1,7 @@
-//! How far `fit` is: `label_studio_ml.progress(…)` and the bars of tqdm.
+//! Reports how far `fit` is: `label_studio_ml.progress(…)` and the bars of tqdm.
 //!
-//! Reports go to the server as records on stderr, so that children which the model forks can report
-//! too. Outside of `fit` there is nobody to tell, and nothing is done.
+//! Reports go to the server as records on stderr, so that children which the model forks can report too.
+//! Outside of `fit` nothing is reported.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,15 +15,15 @@ use crate::wire::record;
 use crate::wire::record::FitProgress;
 use crate::workers::output::tqdm;
 
-/// Between two reports of a bar.
+/// Minimum time between two reports of a bar.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Longest message of a report in characters, and its metrics in bytes; both fit a line of the log.
+/// Maximum length of a message in characters and of metrics in bytes, so that both fit a line of the log.
 const LONGEST: usize = 4 << 10;
 
 static FITTING: AtomicBool = AtomicBool::new(false);
 static LAST: Mutex<Option<Instant>> = Mutex::new(None);
 
-/// Reports are taken until the guard is dropped.
+/// Lets reports pass until it is dropped.
 #[must_use]
 pub(super) struct Fitting;
 
@@ -38,7 +38,7 @@ impl Drop for Fitting {
     }
 }
 
-/// Reports how far `fit` is; a fraction that is no number from 0 to 1 is brought to the nearest one.
+/// Reports how far `fit` is. A fraction below 0 or above 1 becomes 0 or 1; NaN counts as not known.
 #[pyfunction]
 #[pyo3(signature = (fraction, message, metrics))]
 pub(super) fn report_progress(
@@ -70,7 +70,7 @@ pub(super) fn report_progress(
     Ok(())
 }
 
-/// The report that a bar on its way makes, now and then.
+/// A report made of the text of a progress bar, unless one was made just before.
 pub(super) fn of_bar(text: &str) -> Option<String> {
     if text.is_empty() || !FITTING.load(Ordering::Relaxed) {
         return None;

@@ -1,34 +1,35 @@
-//! The user's class, once it is imported: making instances and calling them.
+//! The user's class after its import: makes instances and calls them.
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyType};
 
 use super::errors::model_error;
-use super::instances::{Slot, held};
+use super::instances::{InstanceSlot, thread_instance};
 use super::{flask_request, json_in, logs};
 use crate::labelling::config::{Dialect, parse};
+use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::{ModelError, ModelErrorKind};
 use crate::worker::host::{HttpRequest, KnownModel};
 
-/// The class and how it is called.
+/// The class, and how it is called.
 pub(super) struct UserClass {
     pub(super) class: Py<PyType>,
     pub(super) init_kwargs: Py<PyDict>,
-    pub(super) generation: u8,
-    /// Names of the constructor's parameters; none if it takes any keyword.
+    pub(super) api: ApiVersion,
+    /// Names of the constructor's parameters; None if it takes any keyword.
     pub(super) accepts: Option<Vec<String>>,
-    /// Generation 2: an instance for every request.
+    /// API v2: every request gets an instance of its own.
     pub(super) fresh: bool,
 }
 
 impl UserClass {
-    /// Makes an instance. User code sees the newest /setup of the project as the request, else
+    /// Makes an instance. The request that user code sees is the newest /setup of the project, else
     /// `request`.
     pub(super) fn construct(
         &self,
         py: Python<'_>,
-        slot: &Slot,
+        slot: &InstanceSlot,
         request: Option<&HttpRequest>,
     ) -> Result<Py<PyAny>, ModelError> {
         let model = &slot.model;
@@ -40,7 +41,7 @@ impl UserClass {
             let Some(connection) = &model.spec.connection else {
                 return class.call((), Some(&kwargs)).map(Bound::unbind);
             };
-            // Known to the instance while it is made: its constructor may fetch files.
+            // The instance knows it while it is made: its constructor may fetch files.
             let connection = (&connection.hostname, &connection.access_token);
             py.import("label_studio_ml._media.label_studio_address")?
                 .call_method1("construct", (class, kwargs, connection))
@@ -66,22 +67,22 @@ impl UserClass {
     pub(super) fn instance(
         &self,
         py: Python<'_>,
-        slot: &Slot,
+        slot: &InstanceSlot,
         http: &HttpRequest,
     ) -> Result<Py<PyAny>, ModelError> {
-        match held::get(py, slot) {
+        match thread_instance::get(py, slot) {
             Some(instance) => Ok(instance),
             None if self.fresh => self.construct(py, slot, Some(http)),
             None => slot.get(py, false, |slot| self.construct(py, slot, Some(http))),
         }
     }
 
-    /// Keyword arguments for the constructor: those that the original gives, as far as the class
-    /// takes them, and the user's own.
+    /// Keyword arguments for the constructor: those that the original passes, as far as the class takes
+    /// them, and the user's own.
     fn kwargs<'py>(&self, py: Python<'py>, model: &KnownModel) -> PyResult<Bound<'py, PyDict>> {
         let spec = &model.spec;
         let kwargs = PyDict::new(py);
-        if self.generation == 1 {
+        if self.api == ApiVersion::V1 {
             kwargs.set_item("label_config", spec.label_config.as_deref())?;
             kwargs.set_item("train_output", json_in::value(py, &model.train_output)?)?;
             if let Some(connection) = &spec.connection {
@@ -110,7 +111,7 @@ impl UserClass {
         params: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = instance.py();
-        if self.generation == 1 {
+        if self.api == ApiVersion::V1 {
             return instance.call_method(intern!(py, "predict"), (tasks,), Some(params));
         }
         if !params.contains(intern!(py, "context"))? {
@@ -120,12 +121,12 @@ impl UserClass {
         if response.is_instance_of::<PyList>() {
             return Ok(response);
         }
-        // A prediction without a version is marked when it is written.
+        // A prediction without a version gets one when it is written.
         py.import("label_studio_ml._v2.predictions")?.call_method1("of", (response,))
     }
 }
 
-/// The `params` of a request: absent and null mean none.
+/// The `params` of a request; empty if they are absent or null.
 pub(super) fn params<'py>(data: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
     match data.get_item(intern!(data.py(), "params"))? {
         Some(params) if !params.is_none() => Ok(params.cast_into::<PyDict>()?),

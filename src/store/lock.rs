@@ -45,13 +45,13 @@ pub fn take(path: &Path) -> io::Result<Attempt> {
 /// What an attempt to share the lock brought.
 #[derive(Debug)]
 pub enum Sharing {
-    /// Nobody takes the lock until this is dropped. Without a file nobody ever has.
+    /// No server takes the lock until this is dropped. Empty if there is no file, so no owner so far.
     Shared(Option<Lock>),
-    /// An owner has it; its pid as far as it is known.
+    /// An owner holds it; its pid if that is known.
     Held(Option<u32>),
 }
 
-/// Shares the lock at `path` with others that only keep owners away, without waiting.
+/// Shares the lock at `path` with other processes that only keep owners away; does not wait.
 pub fn share(path: &Path) -> io::Result<Sharing> {
     let mut file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Sharing::Shared(None)),
@@ -60,7 +60,7 @@ pub fn share(path: &Path) -> io::Result<Sharing> {
     match file.try_lock_shared() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(Sharing::Held(pid_in(&mut file))),
-        // This disk knows no locks.
+        // This disk does not support locks.
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
         Err(TryLockError::Error(error)) => return Err(error),
     }
@@ -76,7 +76,7 @@ pub fn holder(path: &Path) -> io::Result<Option<Option<u32>>> {
     })
 }
 
-/// The pid that a holder wrote, which is for messages only.
+/// The pid that a holder wrote; only for messages.
 fn pid_in(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     let _ = file.read_to_string(&mut text);

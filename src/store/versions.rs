@@ -216,7 +216,7 @@ impl Versions {
         Ok(folders)
     }
 
-    /// The same from the version on that is to be served: newer ones that somebody left are passed over.
+    /// The same, beginning with the version that is to be served: without newer ones that a user left.
     pub fn served_folders(&self, project: &str) -> Result<Vec<(u64, PathBuf)>, StoreError> {
         let mut folders = self.folders(project)?;
         let newest = folders.first().map(|(id, _)| *id);

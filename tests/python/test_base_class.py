@@ -89,7 +89,7 @@ def test_a_value_that_the_model_does_not_predict_is_named_in_the_log(
     model = new(labels(Vehicle="car, unknown,", Animal=None))
     assert model.build_label_map("box", ["car"]) == {"car": "Vehicle"}
     assert [record.getMessage() for record in caplog.records] == [
-        "label 'Vehicle': the model predicts no 'unknown'"
+        "label 'Vehicle': the model does not predict 'unknown'"
     ]
 
 

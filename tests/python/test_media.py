@@ -42,7 +42,7 @@ def refusal(url: str, **given: object) -> str:
 
 def test_a_sentence_names_nothing() -> None:
     message = refusal("a sentence, with words")
-    assert message.endswith("is not set; it is no path of Label Studio and no address")
+    assert message.endswith("is not set; it is not a path of Label Studio and not an address")
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_data_urls(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read("data:image/png;base64,iVBO%0ARw") == b"\x89PNG"
     assert read("data:text/plain;charset=utf-8,a%20b%C3%A4+") == "a bä+".encode()
     assert read("data:,plain") == b"plain"
-    assert refusal("data:image/png;base64,????").endswith("base64,…: it is no Base64")
+    assert refusal("data:image/png;base64,????").endswith("base64,…: it is not Base64")
     monkeypatch.setenv("LABEL_STUDIO_ML_MAX_MEDIA_MIB", "0.001")
     message = refusal("data:image/png;base64," + "A" * 3000)
     assert message.startswith("cannot fetch data:image/png;base64,…: it is too large")

@@ -104,7 +104,7 @@ def test_a_body_may_not_be_too_large(
     assert Path(get_local_path(f"{storage.url}/a")).read_bytes() == BODY
     monkeypatch.setenv("LABEL_STUDIO_ML_MAX_MEDIA_MIB", "much")
     assert refusal(f"{storage.url}/b").endswith(
-        "LABEL_STUDIO_ML_MAX_MEDIA_MIB is 'much', which is no number of MiB"
+        "LABEL_STUDIO_ML_MAX_MEDIA_MIB is 'much', which is not a number of MiB"
     )
 
 
@@ -155,7 +155,7 @@ def test_redirects(storage: Host) -> None:
     storage.files["/loop"] = redirect("/loop")
     assert "redirects more than 10 times" in refusal(f"{storage.url}/loop")
     storage.files["/file"] = redirect("file:///etc/passwd")
-    assert "redirects to file:///etc/passwd, which is no http address" in refusal(
+    assert "redirects to file:///etc/passwd, which is not an http address" in refusal(
         f"{storage.url}/file"
     )
 

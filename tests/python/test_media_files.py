@@ -84,8 +84,8 @@ def test_what_is_not_below_the_root_is_no_file(root: Path, tmp_path: Path) -> No
         Path("/dev/stdin"),
     ):
         for value in (str(path), f"file://{path}"):
-            assert f"it is no file below {root} ({ROOT})" in refusal(value)
-    assert "it is no file below" in refusal("file://elsewhere/etc/passwd")
+            assert f"it is not a file below {root} ({ROOT})" in refusal(value)
+    assert "it is not a file below" in refusal("file://elsewhere/etc/passwd")
 
 
 @pytest.mark.parametrize("dots", ["..", "%2e%2e", ".%2E", "%252e%252e", "%25252e%25252e"])
@@ -116,7 +116,7 @@ def test_names_that_are_no_files(root: Path, name: str) -> None:
 @pytest.mark.parametrize("device", ["zero", "null", "tty", "full"])
 def test_devices_are_no_files(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
     monkeypatch.setenv(ROOT, "/dev")
-    assert "it is no file below /dev" in refusal(f"/dev/{device}")
+    assert "it is not a file below /dev" in refusal(f"/dev/{device}")
     assert "it is not in /dev" in refusal(f"/data/local-files/?d={device}")
 
 
@@ -217,7 +217,7 @@ def test_texts_that_are_called_like_files(root: Path, monkeypatch: pytest.Monkey
     model = Model()
     assert model.preload_task_data({}, ["secret", "root"]) == ["secret", "root"]
     assert model.preload_task_data({}, "root/pics/a.png") == "local"
-    with pytest.raises(MediaError, match="it is no file below"):
+    with pytest.raises(MediaError, match="it is not a file below"):
         model.preload_task_data({}, str(root.parent / "secret"))
     with pytest.raises(MediaError):
         model.preload_task_data({}, "/data/local-files/?d=../secret")

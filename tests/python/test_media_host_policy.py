@@ -127,7 +127,7 @@ def test_private_networks_are_asked() -> None:
 def test_a_list_of_hosts(allow: str, host: str, asked: bool) -> None:
     assert (judged(host, allow) == "") is asked
     if not asked and "*" not in allow and not host.startswith(("127", "localhost")):
-        assert judged(host, allow).endswith(f"is none of the hosts of --allow-hosts ({ALLOW})")
+        assert judged(host, allow).endswith(f"is not one of the hosts of --allow-hosts ({ALLOW})")
 
 
 def test_names_of_a_list(names: dict[str, list[list[str]]]) -> None:
@@ -215,7 +215,7 @@ def test_a_redirect_of_label_studio_is_judged_too(label_studio: LabelStudio, loc
     label_studio.files["/data/upload/1/c"] = redirect("gopher://127.0.0.1:70/x")
     with connected(Connection(label_studio.url, LEGACY)):
         assert HERE in refusal("/data/upload/1/a")
-        assert "which is no http address" in refusal("/data/upload/1/b")
+        assert "which is not an http address" in refusal("/data/upload/1/b")
     assert local.asked == []
 
 

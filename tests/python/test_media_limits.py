@@ -205,7 +205,7 @@ def test_the_time_can_be_unlimited(storage: Host, monkeypatch: pytest.MonkeyPatc
     assert Path(get_local_path(f"{storage.url}/a")).read_bytes() == b"late"
     monkeypatch.setenv(limits.TIME_VARIABLE, "soon")
     assert refusal(f"{storage.url}/b").endswith(
-        f"{limits.TIME_VARIABLE} is 'soon', which is no number of seconds"
+        f"{limits.TIME_VARIABLE} is 'soon', which is not a number of seconds"
     )
 
 
@@ -291,7 +291,7 @@ def test_limits_must_be_numbers(
 ) -> None:
     for text in texts:
         monkeypatch.setenv(variable, text)
-        said = f"{variable} is '{text}', which is no number of {unit}"
+        said = f"{variable} is '{text}', which is not a number of {unit}"
         assert refusal(f"{storage.url}/a").endswith(said)
     assert storage.asked == []
 

@@ -22,7 +22,7 @@ from label_studio_ml._media.references import (
     gives_files,
     name_of,
     presign,
-    route_of,
+    reference_of,
     shown,
 )
 
@@ -79,14 +79,14 @@ pytestmark = pytest.mark.usefixtures("media_environment")
     ],
 )
 def test_a_value_names(value: str, addresses: tuple[str, ...], route: object) -> None:
-    assert route_of(value, addresses) == route
+    assert reference_of(value, addresses) == route
 
 
 def test_the_uri_of_a_storage_is_sent_in_base64() -> None:
     path = presign(7, "s3://bucket/a b/?ä.png")
     assert path.startswith("/tasks/7/presign/?fileuri=")
     assert uri_of(path) == "s3://bucket/a b/?ä.png"
-    route = route_of(path, PLAIN)
+    route = reference_of(path, PLAIN)
     assert isinstance(route, Stored)
     assert route.uri == "s3://bucket/a b/?ä.png"
     assert name_of(Stored("s3://bucket/x/a.png")) == "/x/a.png"

@@ -128,7 +128,7 @@ def test_a_forked_child_waits_for_no_trade_of_its_parent() -> None:
     token = Token(personal("forked"), "x")
     asked = ("http://h", token)
     assert authorization(*asked, lambda *_: (200, {"access": "first"})) == "Bearer first"
-    (traded,) = [one for (_, value), one in tokens._traded.items() if value == token.value]
+    (traded,) = [one for (_, value), one in tokens._exchanged.items() if value == token.value]
     with traded.lock:
         own = in_a_child(
             lambda: authorization(*asked, lambda *_: (200, {"access": "own"})) == "Bearer own"

@@ -172,7 +172,7 @@ def detected(body: str, **names: object) -> int:
     exec(f"class Model({'Choices' if 'helper' in body else 'Base'}):\n    {body}", namespace)
     model = namespace["Model"]
     assert isinstance(model, type)
-    return _native.detect_generation(model)[0]
+    return _native.detect_api_version(model)[0]
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,3 @@
-"""Serving a model in the calling process, without the Rust server: the Flask app that gunicorn, uWSGI and
-people's tests use, and the program of `label-studio-ml start --debug`.
+"""Serves a model in the calling process, without the Rust server: the Flask app for gunicorn, uWSGI
+and people's tests, and the program of `label-studio-ml start --debug`.
 """

@@ -1,7 +1,7 @@
-"""The program of `label-studio-ml start --debug`: a project served in this process, for debugging.
+"""The program of `label-studio-ml start --debug`: serves a project in this process, for debugging.
 
-Requests run one at a time on the main thread, so `breakpoint()` has the terminal to itself. When a
-file of the project changes, the program begins anew, after the request that runs.
+Requests run one at a time on the main thread, so that `breakpoint()` has the terminal to itself. When
+a file of the project changes, the program restarts, after the request that runs.
 """
 
 import argparse
@@ -17,13 +17,13 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-#: Folders of a project that hold no part of the program.
+#: Folders of a project that are not part of the program.
 _IGNORED_FOLDERS = {"__pycache__", "node_modules", "data", "logs"}
-#: Files beside `_wsgi.py` that the program may read; below that, only its own source counts: models
-#: write what they learn there.
+#: Files beside `_wsgi.py` that count; in folders below, where models write what they learn, only
+#: Python source does.
 _WATCHED = {".py", ".json", ".xml", ".yaml", ".yml", ".toml", ".txt", ".env"}
 _PAUSE = 0.3
-#: Seconds that a connected client may take to send its request: it keeps everybody else waiting.
+#: Seconds that a client may take to send its request, while all others wait.
 _PATIENCE = 5
 
 
@@ -38,10 +38,10 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     level = os.environ.get("LOG_LEVEL") or "DEBUG"
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # What they say about every connection would hide what the model says.
+    # Their lines about every connection would hide those of the model.
     for name in ("urllib3", "asyncio", "faker", "PIL", "matplotlib"):
         logging.getLogger(name).setLevel("INFO")
-    # SystemExit, so that what user code cleans up at the end is cleaned up.
+    # SystemExit lets user code clean up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     busy = threading.Lock()
     before = _files(options.project)
@@ -60,8 +60,7 @@ def main(argv: list[str]) -> int:
 def load(project: Path, kwargs: dict[str, Any], check: bool = False) -> Any:
     """Import a project's `_wsgi.py` and return its WSGI app.
 
-    `kwargs` are given to a class of generation 1, and with `check` to an instance of any class that
-    is made for a test.
+    `kwargs` are passed to a class of API v1, and with `check` to a trial instance of any class.
     """
     from label_studio_ml import api
     from label_studio_ml._inspect.script import default_model_dir, named_kwargs
@@ -76,7 +75,7 @@ def load(project: Path, kwargs: dict[str, Any], check: bool = False) -> Any:
     sys.modules["_wsgi"] = module
     spec.loader.exec_module(module)
     model_class = api.MODEL_CLASS
-    if model_class._api_generation() == 1:
+    if model_class._ml_api_version() == 1:
         manager = type(api._manager)
         manager.init_kwargs = {**manager.init_kwargs, **kwargs}
     if check:
@@ -91,7 +90,7 @@ def _serve(app: Any, host: str, port: int, busy: threading.Lock) -> int:
         timeout = _PATIENCE
 
         def run_wsgi(self) -> None:
-            # Until the answer is on its way: whoever begins anew would cut it.
+            # Until the answer is sent: a restart would cut it off.
             with busy:
                 super().run_wsgi()
 
@@ -104,7 +103,7 @@ def _serve(app: Any, host: str, port: int, busy: threading.Lock) -> int:
         print(f"error: cannot listen on {host}:{port}: {error}", file=sys.stderr)
         return 2
     where = f"http://{host}:{server.server_port}"
-    print(f"debugging on {where}: one request at a time, anew at every change", flush=True)
+    print(f"debugging on {where}: one request at a time; restarts at every change", flush=True)
     try:
         server.serve_forever(poll_interval=0.1)
     except KeyboardInterrupt:
@@ -113,7 +112,7 @@ def _serve(app: Any, host: str, port: int, busy: threading.Lock) -> int:
 
 
 def _files(project: Path) -> dict[str, tuple[int, int]]:
-    """Return time of change and size of every file that the program may have read."""
+    """Return time of modification and size of every file that the program may have read."""
     found = {}
     for folder, folders, files in os.walk(project):
         folders[:] = [
@@ -134,7 +133,7 @@ def _files(project: Path) -> dict[str, tuple[int, int]]:
 def _restart_when_changed(
     project: Path, before: dict[str, tuple[int, int]], busy: threading.Lock
 ) -> None:
-    """Replace this process by a new one of the same program when a file is another than before."""
+    """Replace this process by a new one of the same program once a file has changed."""
     while True:
         time.sleep(_PAUSE)
         now = _files(project)
@@ -143,15 +142,15 @@ def _restart_when_changed(
         )
         if changed:
             break
-    # Whoever is at a breakpoint wants to finish.
+    # A person at a breakpoint wants to finish.
     busy.acquire()
-    print(f"{Path(changed[0]).name} has changed: beginning anew", flush=True)
+    print(f"{Path(changed[0]).name} has changed: restarting", flush=True)
     os.execv(
         sys.executable, [sys.executable, "-m", "label_studio_ml._inprocess.debug", *_arguments]
     )
 
 
-#: Of the command line; user code may change `sys.argv`.
+#: The arguments of the command line; user code may change `sys.argv`.
 _arguments = sys.argv[1:]
 
 if __name__ == "__main__":

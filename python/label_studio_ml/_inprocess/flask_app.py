@@ -1,4 +1,4 @@
-"""The Flask app of the in-process mode: routes, authentication, and how values become JSON."""
+"""The Flask app of the in-process mode: routes, authentication, and the JSON of answers."""
 
 import base64
 import binascii
@@ -15,18 +15,18 @@ from label_studio_ml._inprocess import views
 
 logger = logging.getLogger("label_studio_ml.api")
 
-#: Routes that only models of generation 1 have.
-_FIRST_ONLY = {"/train", "/is_training"}
+#: Routes that only models of API v1 have.
+_V1_ONLY = {"/train", "/is_training"}
 
 
 class JSON(DefaultJSONProvider):
-    """Writes what the original writes, and beyond that what models return: NumPy numbers and such."""
+    """Writes what the original writes, and also what models return: NumPy numbers and such."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         text = _native.to_json(obj)
         if "indent" not in kwargs:
             return text
-        # Flask asks for it in debug mode, for people to read.
+        # Flask sets it in debug mode, for people to read.
         return json.dumps(json.loads(text), indent=kwargs["indent"], sort_keys=self.sort_keys)
 
 
@@ -44,7 +44,7 @@ def make() -> Flask:
     app.add_url_rule("/", "health", api.health, methods=get)
     app.add_url_rule("/metrics", "metrics", api.metrics, methods=get)
     app.before_request(check_auth)
-    app.before_request(_check_generation)
+    app.before_request(_check_api_version)
     app.register_error_handler(FileNotFoundError, _not_found)
     app.register_error_handler(AssertionError, _failed)
     app.register_error_handler(IndexError, _failed)
@@ -72,8 +72,8 @@ def _credentials(header: str) -> bytes | None:
         return None
 
 
-def _check_generation() -> None:
-    if request.path in _FIRST_ONLY and api.MODEL_CLASS._api_generation() != 1:
+def _check_api_version() -> None:
+    if request.path in _V1_ONLY and api.MODEL_CLASS._ml_api_version() != 1:
         abort(404)
 
 

@@ -1,4 +1,4 @@
-"""What the routes of the in-process mode do, for both generations of the API."""
+"""The views of the in-process mode, for API v1 and API v2."""
 
 import json
 from typing import Any
@@ -11,11 +11,11 @@ from label_studio_ml._v2 import predictions
 from label_studio_ml.exceptions import exception_handler
 
 
-def _is_first() -> bool:
-    return api.MODEL_CLASS._api_generation() == 1
+def _is_v1() -> bool:
+    return api.MODEL_CLASS._ml_api_version() == 1
 
 
-def _second(project_id: str, label_config: Any) -> Any:
+def _v2_model(project_id: str, label_config: Any) -> Any:
     known = label_studio_address.of_project(project_id)
     return label_studio_address.made(
         lambda: api.MODEL_CLASS(project_id=project_id, label_config=label_config), known
@@ -24,7 +24,7 @@ def _second(project_id: str, label_config: Any) -> Any:
 
 @exception_handler
 def health() -> Any:
-    if _is_first():
+    if _is_v1():
         return jsonify({"status": "UP", "model_dir": api._manager.model_dir})
     return jsonify({"status": "UP", "model_class": api.MODEL_CLASS.__name__})
 
@@ -38,14 +38,14 @@ def metrics() -> Any:
 def predict() -> Any:
     data: Any = request.json
     params = dict(data.get("params") or {})
-    if _is_first():
+    if _is_v1():
         given = (data.get("project"), data.get("label_config"))
         switches = (data.get("force_reload", False), data.get("try_fetch", True))
         results, wrapper = api._manager.predict(data.get("tasks"), *given, *switches, **params)
         return jsonify({"results": results, "model_version": wrapper.model_version})
     project_id = str(data.get("project")).split(".", 1)[0]
     context = params.pop("context", {})
-    model = _second(project_id, data.get("label_config"))
+    model = _v2_model(project_id, data.get("label_config"))
     response = model.predict(data.get("tasks"), context=context, **params)
     return jsonify({"results": predictions.of(response, lambda: model.model_version)})
 
@@ -53,14 +53,14 @@ def predict() -> Any:
 @exception_handler
 def setup() -> Any:
     data: Any = request.json
-    if _is_first():
+    if _is_v1():
         reached = {name: data.get(name, "") for name in ("hostname", "access_token")}
         given = (data.get("project"), data.get("schema"), data.get("force_reload", False))
         wrapper = api._manager.fetch(*given, **reached)
         return jsonify({"model_version": wrapper.model_version})
     project_id = data.get("project").split(".", 1)[0]
     label_studio_address.remember(project_id, data.get("hostname"), data.get("access_token"))
-    model = _second(project_id, data.get("schema"))
+    model = _v2_model(project_id, data.get("schema"))
     if extra_params := data.get("extra_params"):
         text = extra_params if isinstance(extra_params, str) else json.dumps(extra_params)
         model.set_extra_params(text)
@@ -86,7 +86,7 @@ def train() -> Any:
 def webhook() -> Any:
     data: Any = request.json
     event = data.pop("action")
-    if _is_first():
+    if _is_v1():
         return jsonify(api._manager.webhook(event, data)), 201
     if event not in api.TRAIN_EVENTS:
         return jsonify({"status": "Unknown event"}), 200

@@ -1,8 +1,8 @@
-"""Which packages a requirements file wants and this interpreter lacks.
+"""Compares requirements files with the packages of this interpreter.
 
-`python -m label_studio_ml._inspect.requirements FILE...` prints one JSON object: the interpreter, the version of
-this package, and one row for each requirement that applies here. `label-studio-ml doctor` asks this
-way, so that the answer is that of the interpreter which runs the model.
+`python -m label_studio_ml._inspect.requirements FILE...` prints one JSON object: the interpreter, the
+version of this package, and a row for each requirement that applies here. `label-studio-ml doctor`
+runs it with the interpreter that runs the model.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _COMMENT = re.compile(r"(^|\s)#(?!egg=).*$")
 
 
 def lines(path: Path, seen: frozenset[Path] = frozenset()) -> Iterator[str]:
-    """Yield the requirements of a file and of those that it includes, without comments."""
+    """Yield the requirements of a file and of the files that it includes, without comments."""
     path = path.resolve()
     if path in seen or not path.is_file():
         return
@@ -36,7 +36,7 @@ def lines(path: Path, seen: frozenset[Path] = frozenset()) -> Iterator[str]:
         elif line.startswith(("-e ", "--editable ")):
             yield line.split(maxsplit=1)[1]
         elif line and not line.startswith("-"):
-            # Options of a line, such as hashes, say nothing about what is installed.
+            # Options of a line, such as hashes, do not matter here.
             yield re.split(r"\s--", line, maxsplit=1)[0].strip()
 
 
@@ -59,9 +59,9 @@ def installed(name: str) -> str | None:
 
 
 def check(line: str, parser: Any) -> dict[str, Any] | None:
-    """Return what is known about a requirement, or None where it does not apply or names nothing.
+    """Return the row of a requirement; None if it does not apply or names no package.
 
-    `satisfied` is false where the package is missing or of a version that is not wanted.
+    `satisfied` is false if the package is missing or has another version.
     """
     named = _NAMED.match(line) or _EGG.search(line)
     if named is None:
@@ -86,7 +86,7 @@ def check(line: str, parser: Any) -> dict[str, Any] | None:
 
 
 def main(files: list[str]) -> None:
-    """Print the report about these files."""
+    """Print the report on some files."""
     parser = _parser()
     rows = [check(line, parser) for file in files for line in lines(Path(file))]
     report = {

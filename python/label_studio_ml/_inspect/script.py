@@ -1,4 +1,4 @@
-"""What can be told about a script and its class by looking at them."""
+"""Finds out about a script and its class by looking at them."""
 
 import ast
 import contextlib
@@ -11,25 +11,25 @@ from typing import Any
 
 from label_studio_ml.model import LabelStudioMLBase
 
-_FIRST_GENERATION_ARGUMENTS = {"model_dir", "redis_queue", "redis_host", "redis_port"}
+_V1_ARGUMENTS = {"model_dir", "redis_queue", "redis_host", "redis_port"}
 
 
 def default_model_dir(wsgi: str | Path, cwd: str | Path) -> str:
     """Return MODEL_DIR for a project whose user chose none, before its class is imported.
 
-    A `_wsgi.py` of the first generation tells `init_app` where models lie, and defaults to its own
-    folder; models of the second generation use the working folder.
+    A `_wsgi.py` of API v1 passes the folder of models to `init_app`, by default its own folder;
+    models of API v2 use the working folder.
     """
     wsgi = Path(wsgi)
     try:
         tree = ast.parse(wsgi.read_bytes())
     except (OSError, SyntaxError, ValueError):
-        # Importing it will say what is wrong.
+        # The import will tell what is wrong.
         return str(cwd)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "init_app":
             names = {keyword.arg for keyword in node.keywords}
-            if names & _FIRST_GENERATION_ARGUMENTS:
+            if names & _V1_ARGUMENTS:
                 return str(wsgi.parent)
     return str(cwd)
 
@@ -43,7 +43,7 @@ def accepted_names(cls: type) -> list[str] | None:
 
 
 def named_kwargs(cls: type, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of `kwargs` that the constructor of `cls` names."""
+    """Return those `kwargs` that the constructor of `cls` names."""
     names = set(inspect.signature(cls).parameters)
     return {name: value for name, value in kwargs.items() if name in names}
 
@@ -51,8 +51,8 @@ def named_kwargs(cls: type, kwargs: Mapping[str, Any]) -> dict[str, Any]:
 def training_events(cls: type) -> tuple[list[str], bool]:
     """Return the webhook actions that train `cls`, and whether it wants to see every action.
 
-    A class without a `fit` of its own trains on nothing. A class that overrides `process_event`
-    decides for itself.
+    No action trains a class without a `fit` of its own. A class that overrides `process_event`
+    decides itself.
     """
     wants_all = getattr(cls, "process_event", None) is not LabelStudioMLBase.process_event
     has_fit = getattr(cls, "fit", None) is not LabelStudioMLBase.fit
@@ -60,9 +60,9 @@ def training_events(cls: type) -> tuple[list[str], bool]:
 
 
 def import_flask_if_named(folder: str | Path) -> None:
-    """Import flask if a module of the project names it, perhaps inside a function.
+    """Import flask if a module of the project mentions it, perhaps inside a function.
 
-    User code that looks at `flask.request` finds a request there only if flask was imported before.
+    User code finds a request in `flask.request` only if flask was imported before.
     """
     if "flask" in sys.modules:
         return
@@ -82,10 +82,10 @@ def import_flask_if_named(folder: str | Path) -> None:
 
 
 def siblings(script: str | Path) -> list[str]:
-    """Return modules and packages beside `script` that it imports, also by way of each other.
+    """Return modules and packages beside `script` that it imports, directly or indirectly.
 
     Paths are relative to the script's folder: `helpers.py` for a module, `nets` for a package.
-    The imports are read, not run, so those inside functions count too.
+    Imports are read, not run, so those inside functions count too.
     """
     script = Path(script)
     folder = script.parent
@@ -94,7 +94,7 @@ def siblings(script: str | Path) -> list[str]:
     while waiting:
         for name in _imported_names(waiting.pop()):
             module, package = folder / f"{name}.py", folder / name
-            # The order in which Python looks: package, module, folder without __init__.py.
+            # In the order of Python: package, module, folder without __init__.py.
             if (package / "__init__.py").is_file():
                 relative, sources = name, list(package.rglob("*.py"))
             elif module.is_file():

@@ -1,7 +1,8 @@
-"""Files that the data of tasks names: finding them, fetching them from Label Studio, keeping copies.
+"""Finds files that the data of tasks names, fetches them from Label Studio, and keeps copies.
 
-`base` is the part of the base class of models, `resolver` the function behind it. `routes` tells what
-a value names, `files` which of this machine may be opened, `hosts` which addresses may be asked.
-`connection` tells which Label Studio is meant, `tokens` how it is asked, `download` asks, over the
-connections of `transport`, and `body` unpacks. `cache` keeps what came, `room` makes room for it.
+`base` is the part of the base class of models, `resolver` the function behind it. `references` parses
+what a value refers to, `files` opens files of this machine, `host_policy` decides which addresses may
+be asked. `label_studio_address` tells which Label Studio is meant, `tokens` how to authenticate.
+`download` asks over the connections of `transport`, `body` decompresses, `log_redaction` keeps secrets
+out of logs. `cache` keeps copies, `cache_eviction` removes old ones, `limits` has the limits.
 """

@@ -13,9 +13,9 @@ logger = logging.getLogger("label_studio_ml.model")
 
 
 class Media:
-    """Finds local copies of what a task's data names.
+    """Finds local copies of files that a task's data names.
 
-    Functions that tests of models replace are looked up in `label_studio_ml.model` at each call.
+    Functions that tests of models patch are looked up in `label_studio_ml.model` at each call.
     """
 
     _label_studio_client: Any = None
@@ -24,11 +24,11 @@ class Media:
     access_token: str = ""
 
     @classmethod
-    def _api_generation(cls) -> int:
+    def _ml_api_version(cls) -> int:
         raise NotImplementedError
 
     def _get_label_studio_client(self) -> Any:
-        """Return the SDK's client of Label Studio, made once; False if none could be made."""
+        """Return the SDK's client of Label Studio, made once; False if that failed."""
         from label_studio_ml import model
 
         if self._label_studio_client is None:
@@ -42,10 +42,10 @@ class Media:
         return self._label_studio_client
 
     def get_label_studio_access_token(self) -> str | None:
-        """Return a token for Label Studio: a fresh one of the SDK's client, else the environment's,
-        else that of /setup.
+        """Return a token for Label Studio: a fresh one of the SDK's client, else that of the
+        environment, else that of /setup.
 
-        The client trades a personal access token for one that Label Studio takes.
+        The client exchanges a personal access token for one that Label Studio accepts.
         """
         client = self._get_label_studio_client()
         if client:
@@ -64,11 +64,11 @@ class Media:
         *args: Any,
         **kwargs: Any,
     ) -> str:
-        """Return the path of a local copy of `url`, which may be one of Label Studio's own.
+        """Return the path of a local copy of `url`, which may be a path of Label Studio.
 
-        Label Studio is asked at `ls_host` with `ls_access_token`, else as the environment says
-        (LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY), else as /setup said; files in cloud storages need
-        `task_id`. Raises `label_studio_ml.exceptions.MediaError`, a FileNotFoundError.
+        Address and token of Label Studio are `ls_host` and `ls_access_token`, else those of the
+        environment (LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY), else those of /setup; files in cloud
+        storages need `task_id`. Raises `label_studio_ml.exceptions.MediaError`, a FileNotFoundError.
         """
         from label_studio_ml import model
 
@@ -76,7 +76,7 @@ class Media:
         ls_host = ls_host or kwargs.pop("hostname", None)
         ls_access_token = ls_access_token or kwargs.pop("access_token", None)
         named: dict[str, Any] = {"project_dir": project_dir}
-        if self._api_generation() == 1:
+        if self._ml_api_version() == 1:
             named["hostname"] = ls_host or known.hostname
             named["access_token"] = ls_access_token or known.access_token
             named |= {} if task_id is None else {"task_id": task_id}
@@ -89,10 +89,10 @@ class Media:
             return cast(str, fetch(url, *args, **named, **kwargs))
 
     def _known_connection(self) -> Connection:
-        """Return what /setup brought for this instance."""
+        """Return address and token that /setup brought for this instance."""
         known = self._label_studio_of_setup or label_studio_address.current()
-        if self._api_generation() == 1:
-            # Only the attributes are of a class that is made without the server.
+        if self._ml_api_version() == 1:
+            # An instance that was made without the server has only the attributes.
             return Connection(
                 self.hostname or known.hostname, self.access_token or known.access_token
             )
@@ -121,7 +121,7 @@ class Media:
         except MediaError:
             if names_file(value) or os.path.isabs(value):  # noqa: PTH117
                 raise
-            # A text that happens to be called like something in the working folder.
+            # A text that happens to equal the name of something in the working folder.
             return value
         if not read_file:
             return path
@@ -130,7 +130,7 @@ class Media:
 
 
 def _gives_own_token(model: Media) -> bool:
-    """Tell whether a class, or a test of it, has replaced what gives the token."""
+    """Tell whether a class, or a test of it, has replaced the functions that provide the token."""
     return any(
         getattr(getattr(model, name), "__func__", None) is not own
         for name, own in _OWN_FUNCTIONS.items()

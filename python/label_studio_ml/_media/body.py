@@ -1,21 +1,21 @@
-"""The body of an answer, unpacked bit by bit: a small one may unpack to more than fits anywhere."""
+"""Decompresses the body of an answer piece by piece: a small body may expand to any size."""
 
 import zlib
 from collections.abc import Iterator
 from typing import Any
 
-#: What is asked for; other packings are refused.
+#: Encodings that are asked for; others are refused.
 ACCEPTED = "gzip, deflate"
-#: Bytes that are read, and that are unpacked, at a time.
+#: Number of bytes that are read, and that are decompressed, at a time.
 _CHUNK = 1 << 18
 
 
 class Unreadable(Exception):
-    """A body cannot be unpacked, or ends too early."""
+    """A body cannot be decompressed, or ends too early."""
 
 
 def chunks(response: Any) -> Iterator[bytes]:
-    """Yield the body of an answer of requests, unpacked. Raises Unreadable, and what urllib3 raises."""
+    """Yield the decompressed body of an answer. Raises Unreadable, and exceptions of urllib3."""
     packings = response.headers.get("Content-Encoding", "").lower().split(",")
     packings = [each.strip() for each in packings if each.strip() not in ("", "identity")]
     read = response.raw.stream(_CHUNK, decode_content=False)
@@ -41,10 +41,10 @@ def _unpacked(read: Iterator[bytes], packing: str) -> Iterator[bytes]:
                 raise Unreadable("cannot be unpacked") from None
             left = begun.unconsumed_tail
             if begun.eof:
-                # Files of gzip may follow each other; anything else behind the end is no part of it.
+                # Several gzip streams may follow each other; other bytes after the end are ignored.
                 left = begun.unused_data.lstrip(b"\0") if packing != "deflate" else b""
                 begun = None
-    # What is unpacked may be held back although all was read.
+    # Decompressed bytes may be held back although all was read.
     while begun is not None and (rest := begun.decompress(b"", _CHUNK)):
         yield rest
     if begun is not None and not begun.eof:

@@ -1,8 +1,8 @@
-"""The folder that keeps copies of files: names, and how a copy comes to be there.
+"""Names and writes the copies of files in the cache folder.
 
-A copy appears under its name only when it is complete. Threads of one process that want the same one
-share the work; processes do not, and the last one wins, which leaves a whole file in any case. `room`
-removes copies that nobody used for long.
+A copy appears under its name only when it is complete. Threads of one process that want the same copy
+share the work; processes do not, and the last one wins, which leaves a whole file in any case.
+`cache_eviction` removes copies that were not used for long.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ from urllib.parse import unquote
 
 from label_studio_ml._media import cache_eviction
 
-#: Bytes of a file's own name that are kept in the name of its copy; its extension is kept whole.
+#: Maximum number of bytes of a file's own name in the name of its copy; the extension is kept whole.
 _NAME_BYTES = 120
-#: Seconds after which a waiting thread looks up, so that it can be cancelled.
+#: Seconds after which a waiting thread runs Python again, so that it can be cancelled.
 _PATIENCE = 1.0
-#: What another process left unfinished is removed after a day.
+#: Seconds after which a file that another process left unfinished is removed.
 _STALE = 24 * 3600.0
 _UNFINISHED = ".part"
 
@@ -32,7 +32,7 @@ _running: dict[Hashable, "Future[None]"] = {}
 _swept: set[Path] = set()
 
 
-# A child of a fork has none of the threads that would finish what runs.
+# A forked child has none of the threads that would finish the copies in progress.
 os.register_at_fork(after_in_child=_running.clear)
 
 
@@ -59,16 +59,16 @@ def _file_name(name: str) -> str:
 def keep(path: Path, write: Callable[[BinaryIO], None], who: Hashable = None) -> None:
     """Put a file at `path`, by calling `write` with an open file, unless there is one.
 
-    Threads that ask with the same `who` meanwhile wait, and share what `write` raises. OSError if the
-    folder cannot be written.
+    Threads that ask meanwhile with the same `who` wait, and share the exception of `write`. Raises
+    OSError if the folder cannot be written.
     """
-    # Plain values, so that no Python code runs while they are compared.
+    # Plain values, so that comparing them runs no Python code.
     key: Hashable = (os.fspath(path), who)
     while not cache_eviction.use(path):
         own: Future[None] = Future()
         try:
             if (other := _running.setdefault(key, own)) is own:
-                # Another thread may have ended since we looked.
+                # Another thread may have finished since the check.
                 if not path.exists():
                     _write(path, write)
                 _end(key, own, None)

@@ -1,11 +1,12 @@
-"""Keeps the folder of copies within its limit: what was used longest ago goes first.
+"""Keeps the cache folder within its limit: the least recently used copies are removed first.
 
-Only copies in the folder that nobody chose, and of our own naming, are ever removed. One that was used
-within the last hour stays, so the limit may be passed for a while: a prediction that got the path may
-still read it. What a training got stays until that ends, by a list that its process holds locked.
+Only copies in the default folder, with a name of ours, are ever removed. A copy that was used within
+the last hour stays, so the limit may be exceeded for a while: a prediction that got the path may still
+read it. Copies that a training got stay until the training ends, by a list that its process keeps
+locked.
 
-Whoever hands out a copy notes its use under a shared lock, whoever removes one looks at that under an
-exclusive lock: no process hands out what another one removes.
+A process notes the use of a copy under a shared lock, and removes copies under an exclusive lock after
+another look at their last use: no process returns a copy that another one removes.
 """
 
 import fcntl
@@ -26,9 +27,9 @@ from label_studio_ml._media import limits
 
 logger = logging.getLogger("label_studio_ml.model")
 
-#: Seconds after its last use in which a copy stays: the longest that a prediction may take.
+#: Seconds for which a copy stays after its last use: the maximum time of a prediction.
 IN_USE = 3600.0
-#: What remains of the limit once room is made, and what may be added until it is made again.
+#: The share of the limit to which copies are reduced, and the share that may be added before that.
 _LEFT = 0.9
 _STEP = 0.02
 _COPY = re.compile(r"[0-9a-f]{16}__")
@@ -41,7 +42,7 @@ _state = threading.Lock()
 
 def _forget() -> None:
     global _state
-    # A child may be forked while another thread holds the lock; its parent's lists are not its own.
+    # A child may be forked while another thread holds the lock; the lists belong to the parent.
     _state = threading.Lock()
     _trainings.clear()
 
@@ -60,7 +61,7 @@ def use(path: Path) -> bool:
     with _locked(path.parent, fcntl.LOCK_SH):
         try:
             os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
-        except PermissionError:  # it belongs to somebody else, who alone can remove it
+        except PermissionError:  # it belongs to another user, and only that user can remove it
             return path.exists()
         except OSError:
             return False
@@ -74,7 +75,7 @@ def _note(path: Path) -> None:
 
 
 def added(path: Path, size: int) -> None:
-    """Make room if a copy of a size that was just put there may have passed the limit."""
+    """Note a new copy and its size; remove old copies if the limit may be exceeded."""
     folder = path.parent
     if folder != default_folder():
         return
@@ -82,14 +83,14 @@ def added(path: Path, size: int) -> None:
     if (limit := limits.cache_bytes()) == inf:
         return
     with _state:
-        # At first, nobody knows what lies there.
+        # At first the size of the folder is not known.
         total = _added[folder] + size if folder in _added else limit
         _added[folder] = 0 if (due := total >= limit * _STEP) else total
     if due:
         try:
             _make_room(folder, limit)
         except OSError as error:
-            logger.warning("no room can be made in %s: %s", folder, error)
+            logger.warning("copies in %s cannot be removed: %s", folder, error)
 
 
 class _Copy(NamedTuple):
@@ -111,7 +112,7 @@ def _make_room(folder: Path, limit: float) -> None:
         with _locked(folder, fcntl.LOCK_EX) as locked:
             if not locked:
                 return
-            held = _held(folder) if held is None else held
+            held = _kept_names(folder) if held is None else held
             path = folder / copy.name
             try:
                 # It may have been used since.
@@ -136,7 +137,7 @@ def _copies(folder: Path) -> Iterator[_Copy]:
 
 @contextmanager
 def _locked(folder: Path, kind: int) -> Iterator[bool]:
-    """Hold the lock of a folder; without it, where no file can be made or locked."""
+    """Hold the lock of a folder; yields False if no file can be made or locked there."""
     try:
         file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError:
@@ -154,7 +155,7 @@ def _locked(folder: Path, kind: int) -> Iterator[bool]:
 
 
 class Training:
-    """Copies that a training was given stay until it ends, however that comes about."""
+    """Keeps the copies that a training got until it ends, in whichever way."""
 
     def __init__(self) -> None:
         self._file: int | None = None
@@ -163,7 +164,7 @@ class Training:
         _trainings.append(self)
 
     def note(self, name: str) -> None:
-        """Hold a copy, which was used just now."""
+        """Keep a copy that was just used."""
         with _state:
             if name in self._names:
                 return
@@ -171,7 +172,7 @@ class Training:
                 if self._file is None:
                     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
                     self._file = os.open(self._path, flags, 0o666)
-                    # The system takes it away when the process is gone.
+                    # The system releases it when the process ends.
                     fcntl.flock(self._file, fcntl.LOCK_EX)
                 os.write(self._file, os.fsencode(name) + b"\n")
                 self._names.add(name)
@@ -179,7 +180,7 @@ class Training:
                 logger.warning("%s may be removed during the training: %s", name, error)
 
     def end(self) -> None:
-        """Hold nothing any more."""
+        """Keep nothing any more."""
         with _state:
             if self in _trainings:
                 _trainings.remove(self)
@@ -193,8 +194,8 @@ _trainings: list[Training] = []
 os.register_at_fork(after_in_child=_forget)
 
 
-def _held(folder: Path) -> set[str]:
-    """Return what trainings hold; lists of those that are gone are removed."""
+def _kept_names(folder: Path) -> set[str]:
+    """Return the names that trainings keep; remove the lists of trainings that are gone."""
     names: set[str] = set()
     for path in folder.glob(f"{_HELD}.*"):
         try:

@@ -1,7 +1,7 @@
-"""Fetching a file over HTTP, from Label Studio with its tokens, from elsewhere without.
+"""Fetches a file over HTTP: from Label Studio with a token, from other hosts without.
 
-Redirects are followed by hand: a token is shown to the origin (scheme, host, port) of Label Studio and
-to nobody else, and no more once a redirect has led away from there. This module imports requests.
+Redirects are followed here: a token is sent only to the origin (scheme, host, port) of Label Studio,
+and no more once a redirect has led away from it. This module imports requests.
 """
 
 import http.cookiejar
@@ -25,7 +25,7 @@ from label_studio_ml._media.failures import (
     HTTPMediaError,
     TimeoutMediaError,
     host_of,
-    told,
+    translated,
 )
 from label_studio_ml._media.host_policy import Gate
 from label_studio_ml._media.label_studio_address import SETUP, Server, is_address, origin
@@ -34,19 +34,19 @@ from label_studio_ml._media.tokens import Kind, Refused, Token, authorization
 
 logger = logging.getLogger("label_studio_ml.model")
 
-#: Seconds to connect, and seconds without a byte.
+#: Maximum seconds to connect, and maximum seconds without a byte.
 TIMEOUTS = (10.0, 60.0)
 _MOST_REDIRECTS = 10
-#: No answer of Label Studio to a question is longer, in bytes.
+#: Maximum length of an answer of the API of Label Studio, in bytes.
 _LONGEST_ANSWER = 1 << 20
 _warned: set[tuple[str, str]] = set()
-#: Some hosts of images refuse programs that do not say who they are.
+#: Some hosts of images refuse programs that do not identify themselves.
 _AGENT = "Mozilla/5.0 (compatible; label-studio-ml)"
 _LOGIN = "/user/login"
 
 
 class _Auth:
-    """Sets one header; requests would look into ~/.netrc otherwise."""
+    """Sets one header; without it requests would look into ~/.netrc."""
 
     def __init__(self, header: str | None) -> None:
         self.header = header
@@ -58,9 +58,9 @@ class _Auth:
 
 
 def fetch(url: str, server: Server | None, file: BinaryIO) -> None:
-    """Write what is at an address into a file; with the server's tokens if it is the server's.
+    """Write the content of an address into a file; use the server's tokens if the address is its own.
 
-    Each token is tried until one is not refused. Raises Failure.
+    The tokens are tried in order until one is not refused. Raises Failure.
     """
     try:
         most, seconds, gate = limits.max_bytes(), limits.seconds(), Gate(server)
@@ -75,11 +75,11 @@ def fetch(url: str, server: Server | None, file: BinaryIO) -> None:
         try:
             _fetch(session, url, server, file, most)
         except Failure:
-            # A connection that was cut off looks like one that broke.
+            # A connection that the deadline cut off looks like a broken one.
             if one.deadline.over:
                 raise too_slow from None
             raise
-        # A body of unknown length just ends.
+        # A cut off body of unknown length looks complete.
         if one.deadline.over:
             raise too_slow
 
@@ -107,7 +107,7 @@ def _fetch(
 
 
 def _warn(server: Server, refusals: dict[Token, Failure]) -> None:
-    """Say once of each token that it is of no use, where another one is."""
+    """Warn once about each token that was refused where another one was accepted."""
     for token, failure in refusals.items():
         if (server.address, token.source) not in _warned:
             _warned.add((server.address, token.source))
@@ -126,7 +126,7 @@ def _no_token(server: Server, kind: str = "token") -> str:
     if server.withheld:
         return (
             "set LABEL_STUDIO_URL too: the token of "
-            f"{server.withheld} is only shown to an address that you name yourself"
+            f"{server.withheld} is only sent to an address that you set yourself"
         )
     address = "LABEL_STUDIO_URL to its address and " if server.source == SETUP else ""
     user = "of a user who can see the project (Account & Settings)"
@@ -137,7 +137,7 @@ def _no_token(server: Server, kind: str = "token") -> str:
 def _shown(
     session: requests.Session, url: str, server: Server, token: Token
 ) -> Iterator[requests.Response]:
-    """Open an address of Label Studio with a token; trade a personal one again after a 401."""
+    """Open an address of Label Studio with a token; exchange a personal one again after a 401."""
 
     def post(address: str, body: dict[str, str]) -> tuple[int, Any]:
         return _post(session, address, body, server)
@@ -164,7 +164,7 @@ def _session() -> Iterator[requests.Session]:
         session.headers.update({"User-Agent": _AGENT, "Accept-Encoding": body.ACCEPTED})
         for scheme in ("http://", "https://"):
             session.mount(scheme, transport.Adapter())
-        # A cookie would follow to other ports of the same host.
+        # A cookie would also be sent to other ports of the same host.
         session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         yield session
 
@@ -187,11 +187,11 @@ def _userinfo(url: str) -> Any:
 def _open(
     session: requests.Session, url: str, server: Server | None, auth: Any
 ) -> Iterator[requests.Response]:
-    """Get an address and what it redirects to; `auth` is for the origin of the address only."""
+    """Get an address and follow redirects; `auth` is only for the origin of the address."""
     at = url
     for _ in range(_MOST_REDIRECTS + 1):
         _require_plain(at)
-        with told(at, server):
+        with translated(at, server):
             _ask_proxy(session, at)
             response = session.get(
                 at,
@@ -219,12 +219,12 @@ def _location(at: str, location: str) -> str:
     except ValueError:
         to, known = location, False
     if not known:
-        raise Failure(f"{host_of(at)} redirects to {shown(to)}, which is no http address")
+        raise Failure(f"{host_of(at)} redirects to {shown(to)}, which is not an http address")
     return to
 
 
 def _keeps(auth: Any, at: str, to: str, server: Server | None) -> bool:
-    """Tell whether what was shown at one address may be shown where that redirects."""
+    """Tell whether the authentication for an address may be sent where it redirects."""
     if origin(at) != origin(to):
         return False
     is_token = isinstance(auth, _Auth) and auth.header
@@ -232,11 +232,11 @@ def _keeps(auth: Any, at: str, to: str, server: Server | None) -> bool:
 
 
 def _require_plain(url: str) -> None:
-    """Refuse an address of which two programs would take another host each."""
+    """Refuse an address in which two programs would find different hosts."""
     try:
         one, other = urlsplit(url), urllib3.util.parse_url(url)
         hosts = ((one.hostname or ""), (other.host or "").strip("[]").lower())
-        # Names beyond ASCII are encoded by only one of them, and contain no mark of a host's end.
+        # Only one of them encodes names beyond ASCII; those contain no character that ends a host.
         same = hosts[0] == hosts[1] and one.port == other.port
         plain = (same or not one.netloc.isascii()) and not set(one.netloc) & set("\\ ")
     except (ValueError, urllib3.exceptions.HTTPError):
@@ -246,7 +246,7 @@ def _require_plain(url: str) -> None:
 
 
 def _ask_proxy(session: requests.Session, url: str) -> None:
-    """Judge a host here if a proxy of the environment will connect to it."""
+    """Check a host here if a proxy of the environment will connect to it."""
     settings = session.merge_environment_settings(url, {}, None, None, None)
     if select_proxy(url, settings["proxies"]):
         scheme, host, port = origin(url)
@@ -256,7 +256,7 @@ def _ask_proxy(session: requests.Session, url: str) -> None:
 def _post(
     session: requests.Session, address: str, asked: dict[str, str], server: Server
 ) -> tuple[int, Any]:
-    with told(address, server):
+    with translated(address, server):
         _ask_proxy(session, address)
         with session.post(
             address,
@@ -283,7 +283,7 @@ def _beginning(response: requests.Response, most: int) -> bytes:
 
 
 def _is_refusal(response: requests.Response, server: Server) -> bool:
-    """Tell whether Label Studio says that it does not know the token; the login page says so too."""
+    """Tell whether Label Studio does not know the token; a redirect to the login page means that too."""
     refused = response.is_redirect or response.status_code == 401
     return refused and _saw_token(response, server)
 
@@ -307,7 +307,7 @@ def _require_ok(
         advice = _advice_of_401(response, server) if unknown else ""
         clause = f"{at}{urlsplit(response.url).path} {said} to {token}"
         raise Failure(clause, advice, HTTPMediaError, status, unknown or status == 403)
-    # The token was not shown there.
+    # The token was not sent there.
     from_there = host_of(server.address)
     moved = status == 401 and urlsplit(response.url).path == urlsplit(asked).path
     advice = "look at the storage in Label Studio's settings of the project"
@@ -317,8 +317,8 @@ def _require_ok(
 
 
 def _advice_of_401(response: requests.Response, server: Server) -> str:
-    """Return what to do where Label Studio takes no legacy tokens, which it says in its answer."""
-    with told(response.url):
+    """Return the advice for a 401; the answer tells whether legacy tokens are disabled."""
+    with translated(response.url):
         said = _beginning(response, 4096)
     if b"legacy token authentication has been disabled" in said:
         advice = _no_token(server, "personal access token")
@@ -327,9 +327,9 @@ def _advice_of_401(response: requests.Response, server: Server) -> str:
 
 
 def _save(response: requests.Response, file: BinaryIO, most: int) -> None:
-    """Write the body. Raises Failure if it is too large, or less than was announced."""
+    """Write the body. Raises Failure if it is too large, or shorter than announced."""
     announced = response.headers.get("Content-Length", "")
-    # The length of chunks goes before it.
+    # With chunks the header does not count.
     whole = announced.isdecimal() and "Transfer-Encoding" not in response.headers
     length = int(announced) if whole else None
     too_large = Failure(
@@ -339,7 +339,7 @@ def _save(response: requests.Response, file: BinaryIO, most: int) -> None:
     if length is not None and length > most:
         raise too_large
     written = 0
-    with told(response.url):
+    with translated(response.url):
         for chunk in body.chunks(response):
             written += len(chunk)
             if written > most:

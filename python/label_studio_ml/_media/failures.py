@@ -1,4 +1,4 @@
-"""What goes wrong between here and a host, in words that hold no secret. This module imports requests."""
+"""Errors of fetching, in words without secrets. This module imports requests."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ class HTTPMediaError(MediaError, requests.HTTPError):
 
 
 class ConnectionMediaError(MediaError, requests.ConnectionError):
-    """A host did not answer, or broke off."""
+    """A host did not answer, or broke off the connection."""
 
 
 class TimeoutMediaError(MediaError, requests.Timeout):
@@ -28,7 +28,7 @@ class TimeoutMediaError(MediaError, requests.Timeout):
 
 
 class Failure(Exception):
-    """One way to fetch a file failed: how, what may help, and as which exception users see it."""
+    """One attempt to fetch a file failed: why, what may help, and which exception users see."""
 
     def __init__(
         self,
@@ -40,11 +40,11 @@ class Failure(Exception):
     ) -> None:
         super().__init__(clause)
         self.clause, self.advice, self.kind, self.status = clause, advice, kind, status
-        #: Another token may do.
+        #: Another token may work.
         self.refused = refused
 
     def raised(self, message: str) -> MediaError:
-        """Return the exception with a message of several ways."""
+        """Return the exception, with a message about several attempts."""
         error = self.kind(message)
         if isinstance(error, HTTPMediaError):
             error.response = requests.Response()
@@ -53,8 +53,8 @@ class Failure(Exception):
 
 
 @contextmanager
-def told(url: str, server: Server | None = None) -> Iterator[None]:
-    """Turn exceptions of requests and urllib3 into failures. Their own text may hold signatures."""
+def translated(url: str, server: Server | None = None) -> Iterator[None]:
+    """Turn exceptions of requests and urllib3 into failures. Their own text may contain signatures."""
     at = host_of(url)
     try:
         yield
@@ -87,7 +87,7 @@ def _unreachable(url: str, server: Server | None) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """Return what the operating system said."""
+    """Return the message of the operating system."""
     seen: set[int] = set()
     pending: list[Any] = [error]
     while pending:
@@ -102,6 +102,6 @@ def _cause(error: BaseException) -> str:
 
 
 def host_of(url: str) -> str:
-    """Return scheme, host and port of an address as they stand there, without a password."""
+    """Return scheme, host and port of an address as they are written, without a password."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

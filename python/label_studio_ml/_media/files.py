@@ -1,8 +1,8 @@
-"""Files of this machine that the data of a task may name: those below folders that somebody set.
+"""Files of this machine that the data of a task may name: those below folders that the user set.
 
-A path is followed to its end first, links and all, and then has to lie below a folder. It is opened
-from that folder downwards without following any link, so one that is put in its place meanwhile leads
-nowhere.
+First all links of a path are resolved; the result must lie below such a folder. Then the file is opened
+from that folder downwards without following links, so a link that is put in its place meanwhile has no
+effect.
 """
 
 import os
@@ -15,12 +15,12 @@ from urllib.parse import unquote, urlsplit
 ROOT_VARIABLES = tuple(
     f"{prefix}LOCAL_FILES_DOCUMENT_ROOT" for prefix in ("LABEL_STUDIO_", "HEARTEX_", "")
 )
-#: The one that messages name.
+#: The variable that messages name.
 ROOT_VARIABLE = ROOT_VARIABLES[0]
 _LONGEST = 4096
-# Only the right to pass through a folder is needed where the system knows O_PATH.
+# On systems with O_PATH only the right to pass through a folder is needed.
 _PASS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# A pipe that nobody writes to, put in the place of a file, would keep who opens it.
+# Opening a pipe without a writer, put in the place of a file, would block.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -28,12 +28,12 @@ class Root(NamedTuple):
     """The root for local files, and the variable that names it."""
 
     variable: str
-    #: None where it is "/", below which every file would count.
+    #: None if it is "/", below which every file would count.
     folder: Path | None
 
 
 def root() -> Root | None:
-    """Return the root for local files that the environment names."""
+    """Return the root for local files from the environment."""
     for name in ROOT_VARIABLES:
         if text := os.environ.get(name):
             folder = Path(os.path.realpath(text))
@@ -42,17 +42,17 @@ def root() -> Root | None:
 
 
 def nothing_here() -> str:
-    """Say why a path is not opened on this machine, in the same words whether there is a file."""
+    """Return why a path is not opened here; the same whether there is such a file or not."""
     known = root()
     if known and known.folder:
-        return f"it is no file below {known.folder} ({known.variable})"
+        return f"it is not a file below {known.folder} ({known.variable})"
     variable = known.variable if known else ROOT_VARIABLE
     said = "is /: name a folder" if known else "is not set"
     return f"files of this machine are opened only below {variable}, which {said}"
 
 
 def real(path: str | Path) -> Path | None:
-    """Return where a path ends once all links are followed; None for what can be no path."""
+    """Return a path with all links resolved; None if the text cannot be a path."""
     text = os.fspath(path)
     if not text or "\0" in text or len(text) > _LONGEST:
         return None
@@ -63,7 +63,7 @@ def real(path: str | Path) -> Path | None:
 
 
 def found(path: str | Path, folders: Iterable[Path]) -> Path | None:
-    """Return where a path ends if that is a file below one of some folders that can be opened."""
+    """Return a path with all links resolved if it is a readable file below one of some folders."""
     end = real(path)
     if end is None:
         return None
@@ -80,8 +80,9 @@ def found(path: str | Path, folders: Iterable[Path]) -> Path | None:
 
 
 def opened(path: Path, folder: Path) -> BinaryIO:
-    """Open a file below a folder; both are real paths. OSError for a link on the way, and for what is
-    no regular file.
+    """Open a file below a folder; both are real paths.
+
+    Raises OSError for a link on the way, and if it is not a regular file.
     """
     *between, name = path.relative_to(folder).parts or ("",)
     at = os.open(folder, _PASS)
@@ -90,7 +91,7 @@ def opened(path: Path, folder: Path) -> BinaryIO:
             inner = os.open(part, _PASS, dir_fd=at)
             os.close(at)
             at = inner
-        # Opening a device may already do something.
+        # Opening a device may have an effect.
         _require_file(os.stat(name, dir_fd=at, follow_symlinks=False), path)
         file = os.open(name, _READ, dir_fd=at)
     finally:
@@ -105,11 +106,11 @@ def opened(path: Path, folder: Path) -> BinaryIO:
 
 def _require_file(found: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise OSError(f"{path} is no regular file")
+        raise OSError(f"{path} is not a regular file")
 
 
 def of_uri(uri: str) -> str | None:
-    """Return the path in a `file:` address, None if it is one of another machine."""
+    """Return the path in a `file:` address; None if it names another machine."""
     try:
         parts = urlsplit(uri)
     except ValueError:

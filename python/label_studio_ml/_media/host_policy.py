@@ -1,11 +1,12 @@
-"""Which hosts files of tasks may be fetched from.
+"""Decides from which hosts files of tasks may be fetched.
 
-Whoever writes the data of a task chooses an address that this machine then asks, from inside its own
-network. `Gate` judges the address that a connection is really made to: a name is looked up once, and
-what was judged is what is connected to.
+The author of a task's data chooses an address that this machine then asks, from inside its own network.
+`Gate` checks the address to which a connection is really made: a name is looked up once, and the
+connection goes to the address that was checked.
 
-Without a list of hosts, all are asked but this machine and what only it reaches: link-local addresses
-and those where clouds hand out credentials. Private networks are left, since storages lie there.
+Without a list of hosts, all are asked except this machine and what only it can reach: link-local
+addresses, and those where clouds hand out credentials. Private networks are allowed, since storages
+are there.
 """
 
 import ipaddress
@@ -45,7 +46,7 @@ _NAME = re.compile(r"(\*\.)?[\w-]+(\.[\w-]+)*\.?")
 
 
 class Denied(Exception):
-    """A host is not asked: why, and what to set."""
+    """A host may not be asked: why, and what to set."""
 
     def __init__(self, clause: str, advice: str) -> None:
         super().__init__(clause)
@@ -59,19 +60,19 @@ class _Place(Enum):
 
 
 class _Entry(NamedTuple):
-    """What one entry of the list stands for: a name, `*`, `*.` and a name, or a network."""
+    """An entry of the list: a name, `*`, `*.` and a name, or a network."""
 
     name: str
     network: Network | None
     port: int | None
 
     def covers(self, place: _Place, host: str, port: int | None, address: Address) -> bool:
-        """Tell whether the entry lets a host be asked at an address."""
+        """Tell whether the entry allows to ask a host at an address."""
         if self.port is not None and self.port != port:
             return False
         if self.network is not None:
             inside = any(address_in(each, [self.network]) for each in _plain(address))
-            # A large network is not meant to bring the metadata along.
+            # A large network is not meant to include the metadata.
             return inside and (place is not _Place.METADATA or _within_metadata(self.network))
         if place is _Place.METADATA:
             return False
@@ -100,7 +101,7 @@ def _plain(address: Address) -> Iterator[Address]:
 
 
 def _faces(address: Address) -> Iterator[Address]:
-    """Yield an address and those of IPv4 that it may lead to."""
+    """Yield an address and the IPv4 addresses to which it may lead."""
     yield from _plain(address)
     if isinstance(address, ipaddress.IPv6Address):
         if address.sixtofour:
@@ -121,7 +122,7 @@ def _place_of(host: str, address: Address | None) -> _Place:
 
 
 def _entries() -> list[_Entry] | None:
-    """Return the list of the environment, None without one. Raises ValueError for what is no host."""
+    """Return the list of the environment; None without one. Raises ValueError for a wrong entry."""
     text = os.environ.get(VARIABLE, "")
     parts = [part.strip() for part in text.split(",")]
     return [_entry(part) for part in parts if part] or None
@@ -129,7 +130,7 @@ def _entries() -> list[_Entry] | None:
 
 def _entry(text: str) -> _Entry:
     wrong = ValueError(
-        f"{_NAMED} has {text!r}, which is no name, *.name, address or network, with or without :port"
+        f"{_NAMED} has {text!r}, which is not a name, *.name, address or network, with or without :port"
     )
     port: int | None = None
     host, colon, last = text.rpartition(":")
@@ -155,7 +156,7 @@ def check() -> None:
 
 
 class Gate:
-    """Says which hosts are asked for one file."""
+    """Decides which hosts may be asked for one file."""
 
     def __init__(self, server: Server | None) -> None:
         self._entries = _entries()
@@ -164,8 +165,9 @@ class Gate:
             self._own.setdefault(origin(address), source)
 
     def addresses(self, scheme: str, host: str, port: int) -> list[str]:
-        """Return the addresses at which a host may be asked. Raises Denied, or OSError for a name
-        that nobody knows.
+        """Return the addresses at which a host may be asked.
+
+        Raises Denied, and OSError for an unknown name.
         """
         found = dict.fromkeys(
             str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -174,7 +176,7 @@ class Gate:
         allowed = []
         for text in found:
             try:
-                self._judge(scheme, host, port, ipaddress.ip_address(text))
+                self._check(scheme, host, port, ipaddress.ip_address(text))
                 allowed.append(text)
             except Denied as denied:
                 refused = refused or denied
@@ -183,34 +185,34 @@ class Gate:
         return allowed
 
     def ask_proxy(self, scheme: str, host: str, port: int) -> None:
-        """Raise Denied for a host that a proxy is not to be asked for.
+        """Raise Denied for a host that may not be asked through a proxy.
 
-        A name that only the proxy can look up is judged by itself.
+        Of a name that only the proxy can look up, the name alone is checked.
         """
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError:
-            self._judge(scheme, host, port, None)
+            self._check(scheme, host, port, None)
             return
         # The proxy may take any of them.
         for entry in found:
-            self._judge(scheme, host, port, ipaddress.ip_address(str(entry[4][0])))
+            self._check(scheme, host, port, ipaddress.ip_address(str(entry[4][0])))
 
-    def _judge(self, scheme: str, host: str, port: int, address: Address | None) -> None:
+    def _check(self, scheme: str, host: str, port: int, address: Address | None) -> None:
         name = host.rstrip(".").lower()
         place = _place_of(name, address)
         source = self._own.get((scheme, name, port))
-        # Whoever can send /setup is not to reach metadata by it.
+        # A client that can send /setup must not reach metadata by it.
         if source and (source != SETUP or place is not _Place.METADATA):
             return
-        nowhere = ipaddress.IPv4Address("192.0.2.1")  # of no network that is in use
+        nowhere = ipaddress.IPv4Address("192.0.2.1")  # reserved for documentation
         entries = self._entries or [_Entry("*", None, None)]
         if any(entry.covers(place, name, port, address or nowhere) for entry in entries):
             return
         shown = f"[{host}]" if ":" in host else host
         at = f"{scheme}://{shown}:{port}"
         if place is _Place.ELSEWHERE:
-            raise Denied(f"{at} is none of the hosts of {_NAMED}", "add it there")
+            raise Denied(f"{at} is not one of the hosts of {_NAMED}", "add it there")
         where = f"{at} is " if address is None or name == str(address) else f"{at} is {address}, "
         if place is _Place.METADATA:
             raise Denied(f"{where}{place.value}", "no file of a task is fetched from there")

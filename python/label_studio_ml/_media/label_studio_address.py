@@ -1,6 +1,6 @@
-"""Which Label Studio is meant: what an argument, the environment and /setup say of it.
+"""Decides which Label Studio is meant: by an argument, the environment, or /setup.
 
-An address is one of `http://` or `https://`, with the path below which Label Studio is served, if any.
+An address begins with `http://` or `https://`, and has the path below which Label Studio is served.
 """
 
 import os
@@ -13,17 +13,17 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from label_studio_ml._media.tokens import Token
 
-#: Variables that name Label Studio, the first that is set counts. Containers have their id in
-#: HOSTNAME, so that counts only where it is an address.
+#: Variables that name Label Studio; the first one that is an address counts. Containers have their id
+#: in HOSTNAME.
 VARIABLES = ("LABEL_STUDIO_URL", "LABEL_STUDIO_HOST", "LABEL_STUDIO_HOSTNAME", "HOSTNAME")
 TOKEN_VARIABLES = ("LABEL_STUDIO_API_KEY", "LABEL_STUDIO_ACCESS_TOKEN")
 
-#: Where an address or a token came from that Label Studio itself sent.
+#: The source of an address or a token that Label Studio itself sent.
 SETUP = "/setup"
 
 
 class Connection(NamedTuple):
-    """Address and token of Label Studio as /setup brought them; empty before that."""
+    """Address and token of Label Studio from /setup; empty before that."""
 
     hostname: str = ""
     access_token: str = ""
@@ -37,7 +37,7 @@ _of_projects: dict[str, Connection] = {}
 
 
 def current() -> Connection:
-    """Return what /setup brought for the model that runs in this context."""
+    """Return address and token from /setup for the model that runs in this context."""
     return _current.get() or Connection()
 
 
@@ -52,43 +52,43 @@ def connected(connection: Connection) -> Iterator[None]:
 
 
 def made(make: Callable[[], Any], connection: Connection) -> Any:
-    """Return what `make` makes: a model that knows Label Studio's address and token.
+    """Return the model that `make` makes, which knows Label Studio's address and token.
 
-    It knows them while its constructor runs, and afterwards too if it takes attributes.
+    It knows them while its constructor runs, and also later if attributes can be set on it.
     """
     with connected(connection):
         instance = make()
-    with suppress(AttributeError):  # slots, or no model at all
+    with suppress(AttributeError):  # a class with slots, or not a model
         instance._label_studio_of_setup = connection
     return instance
 
 
 def construct(model_class: Any, kwargs: Mapping[str, Any], connection: tuple[str, str]) -> Any:
-    """Make an instance with keyword arguments; `connection` is address and token: see `made`."""
+    """Make an instance with keyword arguments; `connection` is address and token, see `made`."""
     return made(lambda: model_class(**kwargs), Connection(*connection))
 
 
 def remember(project_id: str, hostname: Any, access_token: Any) -> None:
-    """Keep in this process what a /setup brought for a project."""
+    """Keep address and token that a /setup brought for a project, in this process."""
     texts = (text if isinstance(text, str) else "" for text in (hostname, access_token))
     _of_projects[project_id] = Connection(*texts)
 
 
 def of_project(project_id: str) -> Connection:
-    """Return what the last /setup brought that this process was sent for a project."""
+    """Return address and token of the last /setup for a project that this process received."""
     return _of_projects.get(project_id) or Connection()
 
 
 class Server(NamedTuple):
-    """A Label Studio: its address without a slash at the end, who named it, tokens to ask it with."""
+    """A Label Studio: its address without a slash at the end, who named it, and tokens for it."""
 
     address: str
     source: str
     tokens: "tuple[Token, ...]"
-    #: Other addresses of the same Label Studio, which may stand in the data of tasks, and who named
+    #: Other addresses of the same Label Studio, which the data of tasks may contain, and who named
     #: them.
     aliases: tuple[tuple[str, str], ...] = ()
-    #: A variable whose token is not used, since only /setup named the address.
+    #: A variable whose token is not used because only /setup named the address.
     withheld: str = ""
 
     @property
@@ -97,7 +97,7 @@ class Server(NamedTuple):
 
     @property
     def sources(self) -> tuple[tuple[str, str], ...]:
-        """Each address, and who named it."""
+        """All addresses, and who named each."""
         return ((self.address, self.source), *self.aliases)
 
 
@@ -111,14 +111,14 @@ def is_address(text: str) -> bool:
 
 
 def origin(address: str) -> tuple[str, str, int | None]:
-    """Return scheme, host and port. Raises ValueError for a port that is none."""
+    """Return scheme, host and port. Raises ValueError if the port is not a number."""
     parts = urlsplit(address)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     return parts.scheme, (parts.hostname or "").rstrip("."), port
 
 
 def of_environment() -> tuple[str, str] | None:
-    """Return the address that the environment names, and the variable; None without one."""
+    """Return the address in the environment and its variable; None without one."""
     for variable in VARIABLES:
         if is_address(value := os.environ.get(variable, "").strip()):
             return _plain(value), variable
@@ -126,23 +126,23 @@ def of_environment() -> tuple[str, str] | None:
 
 
 def server(hostname: str | None, access_token: str | None) -> Server | None:
-    """Return the Label Studio that is meant, None if nothing names one.
+    """Return the Label Studio that is meant; None if nothing names one.
 
-    Arguments go before the environment, and that before /setup. A token of the environment is not
-    shown to an address that only /setup named: whoever can send /setup could have it sent anywhere.
+    Arguments take precedence over the environment, and that over /setup. A token of the environment
+    is not sent to an address that only /setup named: any client that can send /setup could get it.
 
-    Raises ValueError for an argument that is no address.
+    Raises ValueError for an argument that is not an address.
     """
     from label_studio_ml._media.tokens import Token
 
     known = current()
-    # The base class of generation 1 hands on what /setup brought as arguments.
+    # The base class of API v1 passes on what /setup brought as arguments.
     hostname = None if hostname == known.hostname else hostname
     access_token = None if access_token == known.access_token else access_token
     if hostname and not is_address(hostname):
-        # It may hold a password.
+        # It may contain a password.
         shown = hostname.rpartition("@")[2]
-        raise ValueError(f"{shown!r} is no address; it must begin with http:// or https://")
+        raise ValueError(f"{shown!r} is not an address; it must begin with http:// or https://")
     named = [(_plain(hostname), "the argument hostname")] if hostname else []
     named += [found] if (found := of_environment()) else []
     named += [(_plain(known.hostname), SETUP)] if is_address(known.hostname) else []

@@ -1,7 +1,7 @@
-"""What a value of a task's data names, told from the value alone.
+"""Parses what a value of a task's data refers to.
 
-Label Studio writes the same file in several ways: with and without its own address, with and without
-the path below which it is served. Here they become one.
+Label Studio refers to the same file in several ways: with and without its own address, with and
+without the path below which it is served. All of them become the same reference.
 """
 
 import base64
@@ -13,15 +13,15 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from label_studio_ml._media.label_studio_address import origin
 
-#: Paths of Label Studio that it serves files under.
+#: Paths below which Label Studio serves files.
 _SERVED = ("/data/", "/tasks/", "/projects/", "/storage-data/")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+._-]*://\S|(s3|gs|azure-blob):\S")
 _DATA = re.compile(r"data:[^,;]*(;[^,]*)?,", re.IGNORECASE)
 _OF_STORAGE = re.compile(r"/(tasks|projects)/\d+/(presign|resolve)/?$")
 _UPLOAD = "/data/upload/"
-#: Where Label Studio gives out files and nothing else.
+#: Paths at which Label Studio serves files and nothing else.
 _FILES = re.compile(r"/(data|storage-data)/.*|/(tasks|projects)/\d+/(presign|resolve)/?", re.DOTALL)
-#: Parts of a query that say which file is meant; others may be signatures.
+#: Parameters of a query that tell which file is meant; others may be signatures.
 _TELLING = {"d", "fileuri", "filepath"}
 
 
@@ -44,13 +44,13 @@ class Upload(NamedTuple):
 
     @property
     def remote(self) -> tuple[str, ...]:
-        """Where Label Studio has it: on its own disk, or where an installation keeps uploads."""
+        """Paths at which Label Studio may serve it: from its disk, or from the storage of uploads."""
         stored = quote(f"upload/{unquote(self.path)}")
         return f"{_UPLOAD}{self.path}", f"/storage-data/uploaded/?filepath={stored}"
 
 
 class LocalFile(NamedTuple):
-    """A file below the root for local files, at a path relative to that."""
+    """A file below the root for local files, with its path relative to the root."""
 
     path: str
     remote: str
@@ -75,10 +75,10 @@ class Here(NamedTuple):
     url: str
 
 
-Route = Data | Web | Upload | LocalFile | Stored | Served | Here
+Reference = Data | Web | Upload | LocalFile | Stored | Served | Here
 
 
-def route_of(value: str, addresses: Iterable[str]) -> Route | None:
+def reference_of(value: str, addresses: Iterable[str]) -> Reference | None:
     """Return what a value names, None for nothing that could be fetched.
 
     `addresses` are those of Label Studio.
@@ -100,7 +100,7 @@ def route_of(value: str, addresses: Iterable[str]) -> Route | None:
     return _of_path(value)
 
 
-def _of_address(value: str, addresses: Iterable[str]) -> Route | None:
+def _of_address(value: str, addresses: Iterable[str]) -> Reference | None:
     try:
         parts, found = urlsplit(value), origin(value)
     except ValueError:
@@ -120,12 +120,12 @@ def _of_address(value: str, addresses: Iterable[str]) -> Route | None:
 
 
 def _below(target: str, base: str) -> str | None:
-    """Return a path relative to the one that Label Studio is served under; None if it lies beside."""
+    """Return a path relative to the base of Label Studio; None if it is not below the base."""
     base = base.rstrip("/")
     return target[len(base) :] if target.startswith(f"{base}/") else None
 
 
-def _of_path(target: str) -> Route:
+def _of_path(target: str) -> Reference:
     if target.startswith("/upload/"):
         target = f"/data{target}"
     path, _, query = target.partition("?")
@@ -143,9 +143,9 @@ def _of_path(target: str) -> Route:
 
 
 def gives_files(url: str, address: str) -> bool:
-    """Tell whether an address is one at which the Label Studio at `address` gives out files.
+    """Tell whether the Label Studio at `address` serves files at an address.
 
-    Nothing else is asked with a token: what a task names is not to be read in its API.
+    A token is sent to no other addresses: a task must not be able to read from the API.
     """
     if origin(url) != origin(address):
         return False
@@ -153,7 +153,7 @@ def gives_files(url: str, address: str) -> bool:
     below = _below(path, urlsplit(address).path) or path
     if not (_FILES.fullmatch(below) or _FILES.fullmatch(path)):
         return False
-    # Encoded once more or less by what stands between, it must not lead out of there.
+    # A proxy may decode it once more or less; it must not lead elsewhere then.
     for _ in range(5):
         path, before = unquote(path).replace("\\", "/"), path
         if path == before:
@@ -162,7 +162,7 @@ def gives_files(url: str, address: str) -> bool:
 
 
 def presign(task_id: int | str, uri: str) -> str:
-    """Return the path at which Label Studio hands out a file of a cloud storage for a task."""
+    """Return the path at which Label Studio serves a file of a cloud storage for a task."""
     encoded = base64.urlsafe_b64encode(uri.encode()).decode()
     return f"/tasks/{quote(str(task_id), safe='')}/presign/?fileuri={quote(encoded)}"
 
@@ -174,25 +174,25 @@ def _uri(encoded: str) -> str:
         return unquote(encoded)
 
 
-def name_of(route: Route) -> str:
-    """Return the path whose last part is the file's own name."""
-    if isinstance(route, Stored):
-        return urlsplit(route.uri).path or route.uri
-    if isinstance(route, Upload | LocalFile):
-        return route.path
-    if isinstance(route, Data):
+def name_of(reference: Reference) -> str:
+    """Return a path whose last part is the file's own name."""
+    if isinstance(reference, Stored):
+        return urlsplit(reference.uri).path or reference.uri
+    if isinstance(reference, Upload | LocalFile):
+        return reference.path
+    if isinstance(reference, Data):
         return ""
-    parts = urlsplit(route.url if isinstance(route, Web | Here) else route.remote)
+    parts = urlsplit(reference.url if isinstance(reference, Web | Here) else reference.remote)
     return parts.path
 
 
 def inside(relative: str) -> str:
-    """Return a path that was asked for, as Label Studio reads it: never absolute."""
+    """Return a path below the root for local files as Label Studio reads it: never absolute."""
     return posixpath.normpath(relative).lstrip("/")
 
 
 def shown(value: str) -> str:
-    """Return a value for a message: without signatures, passwords and contents."""
+    """Return a value for messages: without signatures, passwords and contents."""
     if _DATA.match(value):
         return value[: value.index(",") + 1][:80] + "…"
     scheme, colon, rest = value.partition("://")
@@ -201,7 +201,7 @@ def shown(value: str) -> str:
         host, slash, path = kept.partition("/")
         host = host.rpartition("@")[2]
         value = f"{scheme}://{host}{slash}{path}{'' if kept == rest else '?…'}"
-        # What stands in the place of a port may be a password with an unusual letter.
+        # The text in the place of a port may be a password with an unusual character.
         if not re.fullmatch(r"[^:]*(:\d*)?|\[.*\](:\d*)?", host):
             value = f"{scheme}://…"
     elif value.startswith("/") or not re.search(r"\s", value):

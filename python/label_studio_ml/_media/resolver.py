@@ -1,4 +1,4 @@
-"""From what a task names to a file of this machine."""
+"""Finds the file of this machine for what a task names."""
 
 import base64
 import mimetypes
@@ -16,7 +16,7 @@ from label_studio_ml._media.references import (
     Data,
     Here,
     LocalFile,
-    Route,
+    Reference,
     Served,
     Stored,
     Upload,
@@ -42,23 +42,23 @@ def get_local_path(
     """Return the path of a local copy of `url`: a file, an upload, a local file, a URI of a cloud
     storage (with the `task_id` of the task that names it), an address, a `data:` URL.
 
-    Whoever writes a task's data chooses `url`: a file of this machine must lie below the root for
+    The author of a task's data chooses `url`: a file of this machine must lie below the root for
     local files (LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT), or be a copy or an upload.
 
     The parameters are those of label-studio-sdk and label-studio-tools. Copies are kept in
     `cache_dir`; uploads are looked for in `image_dir`, else in `project_dir/upload`, else in the
-    folder of a Label Studio of this machine. `hostname` and `access_token` go before the environment
-    (LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY), and that before what /setup brought. With
-    `download_resources=False` the path is returned at which a copy would be kept.
+    folder of a Label Studio on this machine. `hostname` and `access_token` take precedence over the
+    environment (LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY), and that over /setup. With
+    `download_resources=False` the path at which a copy would be kept is returned.
 
-    Raises MediaError, a FileNotFoundError, which says what was tried and what to set.
+    Raises MediaError, a FileNotFoundError, which tells what was tried and what to set.
     """
     url = os.fspath(url)
     folder = Path(cache_dir) if cache_dir else cache_eviction.default_folder()
     images = _upload_folder(project_dir, image_dir)
     local = files.root()
     roots = [local.folder] if local and local.folder else []
-    # What looks like a path of Label Studio may be one of this machine.
+    # A path that could be one of Label Studio may be one of this machine.
     is_path = "://" not in url and not url.startswith("data:")
     if is_path and (found := files.found(url, [*roots, folder, images])):
         return _named(url, found)
@@ -66,39 +66,41 @@ def get_local_path(
         label_studio = server(hostname, access_token)
     except ValueError as error:
         raise _error(url, f"{error}") from None
-    route = references.route_of(url, label_studio.addresses if label_studio else ())
-    if route is None:
-        raise _error(url, files.nothing_here(), "it is no path of Label Studio and no address")
-    if isinstance(route, Here):
-        named = files.of_uri(route.url)
+    reference = references.reference_of(url, label_studio.addresses if label_studio else ())
+    if reference is None:
+        raise _error(
+            url, files.nothing_here(), "it is not a path of Label Studio and not an address"
+        )
+    if isinstance(reference, Here):
+        named = files.of_uri(reference.url)
         if named and (found := files.found(named, roots)):
             return str(found)
         raise _error(url, files.nothing_here())
     kept = folder if cache_dir and download_resources else None
-    looked = files.nothing_here() if isinstance(route, Served) else ""
-    if isinstance(route, Upload):
-        if found := _upload(route, images):
+    looked = files.nothing_here() if isinstance(reference, Served) else ""
+    if isinstance(reference, Upload):
+        if found := _upload(reference, images):
             return str(_copied(found, images, kept))
         looked = f"it is not in {images}" if image_dir or project_dir else ""
-    elif isinstance(route, LocalFile) and local and local.folder:
-        if found := _local_file(url, route, local.folder, local.variable):
+    elif isinstance(reference, LocalFile) and local and local.folder:
+        if found := _local_file(url, reference, local.folder, local.variable):
             return str(_cached(found, local.folder, kept))
         looked = f"it is not in {local.folder} ({local.variable})"
-    wanted = _Wanted(url, route, label_studio, task_id, looked)
-    return _copy_of(wanted, route, folder, download_resources)
+    wanted = _Wanted(url, reference, label_studio, task_id, looked)
+    return _copy_of(wanted, reference, folder, download_resources)
 
 
 def _named(url: str, found: Path) -> str:
-    """Return a path as it was written, unless links lead elsewhere: those may be changed."""
+    """Return a path as it was written; if links lead elsewhere, their end, since links may change."""
     cache_eviction.use(found)
     return url if os.path.abspath(url) == str(found) else str(found)  # noqa: PTH100
 
 
 class _Wanted(NamedTuple):
-    """A file that is not on this machine, and where it was looked for there."""
+    """A file that is not on this machine, and where on this machine it was looked for."""
 
     url: str
-    route: Route
+    reference: Reference
     server: Server | None
     task_id: int | str | None
     looked: str
@@ -107,8 +109,8 @@ class _Wanted(NamedTuple):
         return _message(self.url, (self.looked, *map(self._short, clauses)))
 
     def _short(self, clause: str) -> str:
-        """Leave out a path that stands in front of the message; Label Studio shows 120 letters."""
-        if self.server is None or isinstance(self.route, Web):
+        """Leave out a path that the message begins with; Label Studio shows 120 characters."""
+        if self.server is None or isinstance(self.reference, Web):
             return clause
         path = self.url.partition("?")[0].removeprefix(self.server.address)
         return clause.replace(f"{self.server.address}{path} ", f"{self.server.address} ")
@@ -127,7 +129,7 @@ def _opener(found: Path, below: Path) -> Callable[[], BinaryIO]:
 
 
 def _copied(found: Path, below: Path, kept: Path | None) -> Path:
-    """Copy an upload into a folder under its own name; models find it there, as by the original."""
+    """Copy an upload into a folder under its own name, where models of the original look for it."""
     if kept:
         kept.mkdir(parents=True, exist_ok=True)
         with _opener(found, below)() as source, (kept / found.name).open("wb") as copy:
@@ -157,8 +159,8 @@ def _upload_folder(project_dir: str | None, image_dir: str | None) -> Path:
     return data / "label-studio" / "media" / "upload"
 
 
-def _upload(route: Upload, folder: Path) -> Path | None:
-    *_, project, name = ("", *route.path.split("/"))
+def _upload(reference: Upload, folder: Path) -> Path | None:
+    *_, project, name = ("", *reference.path.split("/"))
     if not project.isdecimal():
         return None
     for each in dict.fromkeys((name, unquote(name))):
@@ -167,9 +169,9 @@ def _upload(route: Upload, folder: Path) -> Path | None:
     return None
 
 
-def _local_file(url: str, route: LocalFile, root: Path, variable: str) -> Path | None:
+def _local_file(url: str, reference: LocalFile, root: Path, variable: str) -> Path | None:
     """Return a file below the root for local files; None if there is no such file."""
-    end = files.real(root / references.inside(route.path))
+    end = files.real(root / references.inside(reference.path))
     if end is None:
         return None
     if not end.is_relative_to(root):
@@ -179,28 +181,30 @@ def _local_file(url: str, route: LocalFile, root: Path, variable: str) -> Path |
 
 def _copy_of(
     wanted: _Wanted,
-    route: Data | Web | Upload | LocalFile | Stored | Served,
+    reference: Data | Web | Upload | LocalFile | Stored | Served,
     folder: Path,
     download: bool,
 ) -> str:
     known = wanted.server
     remotes: tuple[str, ...] = ()
-    if isinstance(route, Data):
-        path = cache.path_of(folder, route.url, f"data{_extension(route)}")
-    elif isinstance(route, Web):
-        path = cache.path_of(folder, route.url, references.name_of(route))
-        remotes = (route.url,)
+    if isinstance(reference, Data):
+        path = cache.path_of(folder, reference.url, f"data{_extension(reference)}")
+    elif isinstance(reference, Web):
+        path = cache.path_of(folder, reference.url, references.name_of(reference))
+        remotes = (reference.url,)
     else:
         if known is None:
-            raise MediaError(wanted.message("no Label Studio is known", _no_address(route)))
-        path = cache.path_of(folder, f"{known.address} {_key(route)}", references.name_of(route))
+            raise MediaError(wanted.message("no Label Studio is known", _no_address(reference)))
+        path = cache.path_of(
+            folder, f"{known.address} {_key(reference)}", references.name_of(reference)
+        )
         remotes = tuple(
-            known.address + each.replace("#", "%23") for each in _remotes(wanted, route)
+            known.address + each.replace("#", "%23") for each in _remotes(wanted, reference)
         )
 
     def write(file: BinaryIO) -> None:
-        if isinstance(route, Data):
-            _decode(wanted.url, route, file)
+        if isinstance(reference, Data):
+            _decode(wanted.url, reference, file)
         else:
             _fetch(wanted, remotes, file)
 
@@ -219,39 +223,41 @@ def _copy_of(
     return str(path)
 
 
-def _no_address(route: Route) -> str:
+def _no_address(reference: Reference) -> str:
     unusable = [name for name in VARIABLES[:3] if os.environ.get(name)]
     unusable = [name for name in unusable if not is_address(os.environ[name])]
     if unusable:
         return f"{unusable[0]} must begin with http:// or https://"
     advice = "set LABEL_STUDIO_URL to its address"
     local = files.root()
-    if isinstance(route, LocalFile) and not (local and local.folder):
+    if isinstance(reference, LocalFile) and not (local and local.folder):
         advice += (
             f", or {files.ROOT_VARIABLE} to the folder of the files, if they are on this machine"
         )
     return advice
 
 
-def _key(route: Upload | LocalFile | Stored | Served) -> str:
-    """Return what stays the same where the address of a file changes."""
-    if isinstance(route, Upload):
-        return f"upload {unquote(route.path)}"
-    if isinstance(route, LocalFile):
-        return f"local file {references.inside(route.path)}"
-    return f"stored {route.uri}" if isinstance(route, Stored) else f"served {route.remote}"
+def _key(reference: Upload | LocalFile | Stored | Served) -> str:
+    """Return a key of a file that stays the same when its address changes."""
+    if isinstance(reference, Upload):
+        return f"upload {unquote(reference.path)}"
+    if isinstance(reference, LocalFile):
+        return f"local file {references.inside(reference.path)}"
+    return (
+        f"stored {reference.uri}" if isinstance(reference, Stored) else f"served {reference.remote}"
+    )
 
 
-def _remotes(wanted: _Wanted, route: Upload | LocalFile | Stored | Served) -> tuple[str, ...]:
-    if isinstance(route, Upload):
-        return route.remote
-    if isinstance(route, LocalFile | Served) or route.remote:
-        return (route.remote,)
+def _remotes(wanted: _Wanted, reference: Upload | LocalFile | Stored | Served) -> tuple[str, ...]:
+    if isinstance(reference, Upload):
+        return reference.remote
+    if isinstance(reference, LocalFile | Served) or reference.remote:
+        return (reference.remote,)
     if wanted.task_id is None:
         clause = "Label Studio hands out files of cloud storages by task"
         advice = "call get_local_path(url, task_id=task['id'])"
         raise MediaError(wanted.message(clause, advice))
-    return (references.presign(wanted.task_id, route.uri),)
+    return (references.presign(wanted.task_id, reference.uri),)
 
 
 def _fetch(wanted: _Wanted, remotes: tuple[str, ...], file: BinaryIO) -> None:
@@ -264,42 +270,44 @@ def _fetch(wanted: _Wanted, remotes: tuple[str, ...], file: BinaryIO) -> None:
             return fetch(remote, wanted.server, file)
         except Failure as failure:
             failures.append(failure)
-            # Only an answer that says nothing of tokens and connection leaves hope for the next.
+            # After a refused token or a broken connection the next address would fail too.
             if failure.status in (0, 401):
                 break
             file.seek(0)
             file.truncate()
     advice = next((failure.advice for failure in failures if failure.advice), "")
-    advice = advice or _advice(wanted.route, failures[0])
+    advice = advice or _advice(wanted.reference, failures[0])
     message = wanted.message(*(failure.clause for failure in failures), advice)
     raise failures[0].raised(message) from None
 
 
-def _advice(route: Route, failure: "Failure") -> str:
-    if not failure.status or isinstance(route, Web):
+def _advice(reference: Reference, failure: "Failure") -> str:
+    if not failure.status or isinstance(reference, Web):
         return ""
-    if isinstance(route, Served) and not route.remote.startswith("/data/"):
+    if isinstance(reference, Served) and not reference.remote.startswith("/data/"):
         return ""
-    if isinstance(route, LocalFile):
+    if isinstance(reference, LocalFile):
         return (
             "its folder must be a local storage of the project and Label Studio run with "
             f"LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true; or set {files.ROOT_VARIABLE} here, if the "
             "files are on this machine"
         )
-    if isinstance(route, Stored):
+    if isinstance(reference, Stored):
         return (
             "the project needs a source storage for it, and the token's user must see the project"
         )
     return "the file must be there and the token's user see its project; is LABEL_STUDIO_URL right?"
 
 
-def _extension(route: Data) -> str:
-    media_type = route.url[len("data:") : route.url.index(",")].split(";")[0].strip().lower()
+def _extension(reference: Data) -> str:
+    media_type = (
+        reference.url[len("data:") : reference.url.index(",")].split(";")[0].strip().lower()
+    )
     return mimetypes.guess_extension(media_type or "text/plain") or ""
 
 
-def _decode(url: str, route: Data, file: BinaryIO) -> None:
-    head, _, body = route.url.partition(",")
+def _decode(url: str, reference: Data, file: BinaryIO) -> None:
+    head, _, body = reference.url.partition(",")
     content = unquote_to_bytes(body)
     if head.lower().rstrip().endswith(";base64"):
         compact = b"".join(content.split())
@@ -307,7 +315,7 @@ def _decode(url: str, route: Data, file: BinaryIO) -> None:
             # Padding is often left out.
             content = base64.b64decode(compact + b"=" * (-len(compact) % 4), validate=True)
         except ValueError:
-            raise _error(url, "it is no Base64") from None
+            raise _error(url, "it is not Base64") from None
     try:
         most = limits.max_bytes()
     except ValueError as error:

@@ -1,8 +1,8 @@
-"""Tokens of Label Studio, told apart by what they look like.
+"""Tokens of Label Studio, distinguished by their format.
 
-A legacy token is sent as it is. A personal access token is a JWT of type `refresh`: Label Studio trades
-it at /api/token/refresh/ for an access token that lives for minutes and is sent as Bearer. Any other
-JWT is taken for such an access token.
+A legacy token is sent as it is. A personal access token is a JWT of type `refresh`: Label Studio
+exchanges it at /api/token/refresh/ for an access token that is valid for minutes and is sent as Bearer.
+Any other JWT counts as such an access token.
 """
 
 import base64
@@ -15,12 +15,12 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, NamedTuple
 
-#: An access token is traded anew this long before it ends, or a tenth of its life.
+#: An access token is renewed so many seconds before it ends, or a tenth of its life if that is less.
 _MARGIN = 30.0
-#: Seconds that an access token is used which does not say how long it lives.
+#: Seconds for which an access token without a time of expiry is used.
 _UNKNOWN_LIFE = 60.0
 
-#: Posts JSON to an address; returns the status and the JSON of the answer.
+#: Posts JSON to an address; returns status and JSON of the answer.
 Post = Callable[[str, dict[str, str]], tuple[int, Any]]
 
 
@@ -51,7 +51,7 @@ class Token(NamedTuple):
 
 
 class Refused(Exception):
-    """Label Studio does not trade a personal access token; says how it answered."""
+    """Label Studio refused to exchange a personal access token; has its answer."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -59,7 +59,7 @@ class Refused(Exception):
 
 
 def _claims(token: str) -> dict[str, Any] | None:
-    """Return what a JWT says, unverified; None for what is no JWT."""
+    """Return the claims of a JWT, unverified; None if the token is not a JWT."""
     parts = token.split(".")
     if len(parts) != 3:
         return None
@@ -75,9 +75,9 @@ def _claims(token: str) -> dict[str, Any] | None:
 
 
 def _life(access: str) -> float:
-    """Return for how many seconds an access token is to be used.
+    """Return for how many seconds an access token is used.
 
-    Counted from its own issue, since the clocks of two machines differ.
+    Counted from its issue, since the clocks of two machines differ.
     """
     claims = _claims(access) or {}
     end, begin = claims.get("exp"), claims.get("iat")
@@ -87,8 +87,8 @@ def _life(access: str) -> float:
     return float(life - min(_MARGIN, life / 10))
 
 
-class _Traded:
-    """What one personal access token was traded for."""
+class _Exchanged:
+    """The access token for one personal access token."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -96,11 +96,11 @@ class _Traded:
         self.until = 0.0
 
 
-_traded: dict[tuple[str, str], _Traded] = {}
+_exchanged: dict[tuple[str, str], _Exchanged] = {}
 
 
 def _forget() -> None:
-    _traded.clear()
+    _exchanged.clear()
 
 
 # A child may be forked while another thread holds one of the locks.
@@ -108,25 +108,25 @@ os.register_at_fork(after_in_child=_forget)
 
 
 def authorization(address: str, token: Token, post: Post, refused: str | None = None) -> str:
-    """Return the header by which a token is shown to the Label Studio at an address.
+    """Return the header that carries a token to the Label Studio at an address.
 
-    `refused` is a header that Label Studio answered with 401: a personal access token is traded again
-    then, unless another thread did so already. Raises Refused if it cannot be traded.
+    `refused` is a header to which Label Studio answered 401: the personal access token is exchanged
+    again, unless another thread already did that. Raises Refused if the exchange fails.
     """
     if token.kind is Kind.LEGACY:
         return f"Token {token.value}"
     if token.kind is Kind.ACCESS:
         return f"Bearer {token.value}"
-    traded = _traded.setdefault((address, token.value), _Traded())
-    with traded.lock:
-        valid = traded.access and time.monotonic() < traded.until
-        if not valid or refused == f"Bearer {traded.access}":
-            traded.access = _trade(address, token, post)
-            traded.until = time.monotonic() + _life(traded.access)
-        return f"Bearer {traded.access}"
+    exchanged = _exchanged.setdefault((address, token.value), _Exchanged())
+    with exchanged.lock:
+        valid = exchanged.access and time.monotonic() < exchanged.until
+        if not valid or refused == f"Bearer {exchanged.access}":
+            exchanged.access = _exchange(address, token, post)
+            exchanged.until = time.monotonic() + _life(exchanged.access)
+        return f"Bearer {exchanged.access}"
 
 
-def _trade(address: str, token: Token, post: Post) -> str:
+def _exchange(address: str, token: Token, post: Post) -> str:
     status, answer = post(f"{address}/api/token/refresh/", {"refresh": token.value})
     access = answer.get("access") if isinstance(answer, dict) else None
     if status == 200 and isinstance(access, str) and access:

@@ -1,8 +1,7 @@
-"""Connections on which a file is fetched: to the addresses that were judged, and not for ever.
+"""The connections on which a file is fetched: only to checked addresses, and only until a deadline.
 
-Every connection is made here, for each redirect anew. A deadline cuts them off from outside, since a
-host may send a byte now and then, in headers too, for as long as it likes. This module imports
-requests.
+Every connection is made here, a new one for each redirect. The deadline cuts connections off from
+outside, since a host may send single bytes, in headers too, without end. This module imports requests.
 """
 
 import socket
@@ -23,7 +22,7 @@ from label_studio_ml._media.host_policy import Gate
 
 
 class Deadline:
-    """Ends what is connected once the time is over."""
+    """Cuts connections off once the time is over."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -38,10 +37,10 @@ class Deadline:
         return self._over or time.monotonic() >= self._end
 
     def watch(self, connection: socket.socket) -> None:
-        """Cut a connection off when the time is over."""
+        """Cut a connection off once the time is over."""
         if self.seconds == float("inf"):
             return
-        # TLS takes the socket over; a duplicate still reaches the connection.
+        # TLS takes the socket over; a duplicate still controls the connection.
         twin = connection.dup()
         with self._lock:
             self._sockets.append(twin)
@@ -74,7 +73,7 @@ def _shut_down(connection: socket.socket) -> None:
 
 
 class Fetch(NamedTuple):
-    """What holds for one file: who may be asked, and for how long."""
+    """The rules for one file: which hosts may be asked, and for how long."""
 
     gate: Gate
     deadline: Deadline
@@ -84,13 +83,13 @@ _current: ContextVar[Fetch] = ContextVar("label_studio_media_fetch")
 
 
 def current() -> Fetch:
-    """Return what holds for the file that is fetched in this context."""
+    """Return the rules for the file that is fetched in this context."""
     return _current.get()
 
 
 @contextmanager
 def fetching(gate: Gate, seconds: float) -> Iterator[Fetch]:
-    """Make the connections of the block those of one file."""
+    """Apply rules to the connections of the block."""
     fetch = Fetch(gate, Deadline(seconds))
     token = _current.set(fetch)
     try:
@@ -109,8 +108,8 @@ class _Watched:
         return made
 
 
-class _Judged:
-    """A connection to one of the addresses that the gate leaves."""
+class _Checked:
+    """A connection to one of the addresses that the gate allows."""
 
     scheme = "http"
 
@@ -142,11 +141,11 @@ class _Judged:
         raise NewConnectionError(connection, f"{failure}") from failure
 
 
-class _JudgedHTTP(_Judged, HTTPConnection):
+class _CheckedHTTP(_Checked, HTTPConnection):
     pass
 
 
-class _JudgedHTTPS(_Judged, HTTPSConnection):
+class _CheckedHTTPS(_Checked, HTTPSConnection):
     scheme = "https"
 
 
@@ -158,12 +157,12 @@ class _WatchedHTTPS(_Watched, HTTPSConnection):
     pass
 
 
-class _JudgedHTTPPool(HTTPConnectionPool):
-    ConnectionCls = _JudgedHTTP
+class _CheckedHTTPPool(HTTPConnectionPool):
+    ConnectionCls = _CheckedHTTP
 
 
-class _JudgedHTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _JudgedHTTPS
+class _CheckedHTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _CheckedHTTPS
 
 
 class _WatchedHTTPPool(HTTPConnectionPool):
@@ -179,12 +178,12 @@ class Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        pools = {"http": _JudgedHTTPPool, "https": _JudgedHTTPSPool}
+        pools = {"http": _CheckedHTTPPool, "https": _CheckedHTTPSPool}
         self.poolmanager.pool_classes_by_scheme = pools
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)
-        # That of SOCKS has pools of its own.
+        # The manager for SOCKS has pools of its own.
         if not proxy.lower().startswith("socks"):
             pools = {"http": _WatchedHTTPPool, "https": _WatchedHTTPSPool}
             manager.pool_classes_by_scheme = pools

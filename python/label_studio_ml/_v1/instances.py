@@ -21,7 +21,7 @@ INITIAL = "INITIAL"
 
 @dataclass
 class ModelWrapper:
-    """An instance, the version of what it learned, and whether it is being trained now."""
+    """An instance, the version from which it was made, and whether it is being trained now."""
 
     model: Any
     model_version: str | None
@@ -30,7 +30,7 @@ class ModelWrapper:
 
 @dataclass
 class Made:
-    """What a live instance was made of."""
+    """The arguments of which an instance was made."""
 
     label_config: str | None = None
     train_output: Any = None
@@ -65,19 +65,19 @@ class Instances:
         redis_queue: str = "default",
         **init_kwargs: Any,
     ) -> None:
-        """Set the class and where trained models lie; instances made before are forgotten.
+        """Set the class and the folder of trained models; earlier instances are forgotten.
 
-        Without `model_dir`, which is made if missing, nothing is kept beyond this process.
-        `init_kwargs` are given to every instance. If the environment says USE_REDIS and Redis
-        answers, `train` and `webhook` put jobs into its queue; workers of that must share
-        `model_dir`. Raises ValueError for a class that is no model of generation 1, and
-        ImportError if USE_REDIS is on and the packages redis and rq are missing.
+        `model_dir` is made if it is missing; without it nothing outlives this process.
+        `init_kwargs` are passed to every instance. If USE_REDIS is set in the environment and Redis
+        answers, `train` and `webhook` put jobs into its queue, whose workers must share
+        `model_dir`. Raises ValueError for a class that is not a model of API v1, and ImportError if
+        USE_REDIS is set and the packages redis and rq are missing.
         """
         from label_studio_tools.core.utils.params import get_bool_env
 
-        _require_first_generation(model_class)
+        _require_v1(model_class)
         if model_dir:
-            # Absolute: fit may return paths in it, and who serves it may run in another folder.
+            # Absolute: fit may return paths in it, and a server may run in another folder.
             model_dir = Path(model_dir).expanduser().absolute()
             model_dir.mkdir(parents=True, exist_ok=True)
         cls.model_class = model_class
@@ -93,7 +93,7 @@ class Instances:
 
     @classmethod
     def get_initialization_params(cls) -> dict[str, Any]:
-        """Return what `initialize` was called with, as keyword arguments for it."""
+        """Return the arguments of `initialize`, as keyword arguments."""
         return {
             "model_class": cls.model_class,
             "model_dir": cls.model_dir,
@@ -114,7 +114,7 @@ class Instances:
 
     @classmethod
     def _key(cls, project: Any) -> tuple[str, int]:
-        # A child of a fork makes instances of its own.
+        # A forked child makes instances of its own.
         return cls._name(project), os.getpid()
 
     @classmethod
@@ -126,7 +126,7 @@ class Instances:
 
     @classmethod
     def _generate_version(cls, project: Any = None) -> str:
-        """Return digits that are no version yet: the time in seconds, or more."""
+        """Return an unused version: digits, the time in seconds or more."""
         folder = cls.model_dir
         free = _native.next_job(folder, cls._name(project)) if folder else int(time.time())
         cls._last_id = max(free, cls._last_id + 1)
@@ -153,8 +153,8 @@ class Instances:
     ) -> ModelWrapper:
         """Make the instance of a project anew and return it.
 
-        `kwargs` are given to the class as far as it takes them (`hostname`, `access_token`); those
-        of `initialize` win. Without `version` it is `INITIAL`, or a new one for a train_output.
+        `kwargs` (`hostname`, `access_token`) are passed to the class if it takes them; those of
+        `initialize` win. Without `version` it is `INITIAL`, or a new one for a train_output.
         """
         if cls.model_class is None:
             raise RuntimeError("call LabelStudioMLManager.initialize(model_class) first")
@@ -178,9 +178,9 @@ class Instances:
         version: str | None = None,
         **kwargs: Any,
     ) -> ModelWrapper:
-        """Return the instance of a project, made anew if anything that is given differs.
+        """Return the instance of a project, made anew if an argument differs.
 
-        What is not given stays as it was for the instance before.
+        Arguments that are left out stay as they were for the instance before.
         """
         made = cls._made.get(cls._key(project), Made())
         wanted = Made(
@@ -210,16 +210,16 @@ class Instances:
     ) -> ModelWrapper:
         """Return the instance of a project's newest version in `model_dir`.
 
-        `hostname` and `access_token` are given to the class and kept for later instances;
-        `model_version` asks for another version than the newest: one that is not there is logged,
-        and the untrained model is returned.
+        `hostname` and `access_token` are passed to the class and kept for later instances.
+        `model_version` asks for another version than the newest; if there is no such version, that
+        is logged and the untrained model is returned.
         """
         version, output = cls._stored(project, kwargs.pop("model_version", None))
         return cls.get_or_create(project, label_config, force_reload, output, version, **kwargs)
 
     @classmethod
     def _stored(cls, project: Any, wanted: Any) -> tuple[str | None, Any]:
-        """Return version and train_output of a project; a version that cannot be read is passed."""
+        """Return version and train_output of a project; skip versions that cannot be read."""
         for number, folder in cls._versions(project, as_served=wanted is None):
             if wanted is not None and str(wanted) != str(number):
                 continue
@@ -254,20 +254,20 @@ class Instances:
         return wrapper.model.predict(tasks, **kwargs), wrapper
 
 
-def _require_first_generation(model_class: Any) -> None:
-    """Raise ValueError for what cannot be made and trained in the way of generation 1.
+def _require_v1(model_class: Any) -> None:
+    """Raise ValueError for a class that is not written for API v1.
 
-    Being given to the manager is evidence of that generation, where a class gives none itself.
+    A class that shows nothing itself counts as one, since it was passed to the manager.
     """
     if not (isinstance(model_class, type) and issubclass(model_class, LabelStudioMLBase)):
-        raise ValueError(f"{model_class!r} is no subclass of LabelStudioMLBase")
+        raise ValueError(f"{model_class!r} is not a subclass of LabelStudioMLBase")
     fit = list(inspect.signature(model_class.fit).parameters)[1:3]
     init = inspect.signature(model_class.__init__).parameters
     stated = getattr(model_class, "LABEL_STUDIO_ML_API", None)
     if stated != 1 and (stated == 2 or fit == ["event", "data"] or "project_id" in init):
         raise ValueError(
-            f"{model_class.__name__} is written for generation 2 of the API, which has no manager; "
+            f"{model_class.__name__} is written for API v2, which has no manager; "
             "`label-studio-ml start` serves it"
         )
-    if "_generation" not in model_class.__dict__:
-        model_class._generation = 1
+    if "_known_ml_api" not in model_class.__dict__:
+        model_class._known_ml_api = 1

@@ -1,7 +1,7 @@
-"""Job managers of generation 1: they run `process_event` apart from the caller, and keep results.
+"""Job managers of API v1: they run `process_event` apart from the caller, and keep results.
 
-`label-studio-ml start` needs none of them. They are for scripts that train by themselves, and for
-those that extend them.
+`label-studio-ml start` does not use them. They are for scripts that train by themselves, perhaps
+with managers that extend these.
 """
 
 import json
@@ -66,7 +66,7 @@ def train_output(result: Any) -> Any:
 
 
 def make_model(model_class: type, given: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
-    """Return an instance made of the user's `own` arguments, and what it takes of those `given`."""
+    """Return an instance, made with the user's `own` arguments and those `given` that it takes."""
     names = accepted_names(model_class)
     taken = {name: given[name] for name in given if names is None or name in names}
     return model_class(**{**taken, **own})
@@ -96,7 +96,7 @@ class JobManager:
             return {}
 
     def job(self, model_class: type, event: str, data: dict[str, Any], job_id: str) -> Any:
-        """Make an instance from the last result, let it process an event, and keep what it returns.
+        """Make an instance from the last result, let it process an event, and keep the outcome.
 
         `event` is the action of Label Studio's webhook, `data` the rest of the payload. Returns
         what `process_event` returns. Exceptions of the model pass.
@@ -131,12 +131,12 @@ class JobManager:
     def get_result_from_job_id(self, job_id: str | int) -> dict[str, Any]:
         """Return the result of a job, with `job_id` in it.
 
-        Override `_get_result_from_job_id` instead. Raises what that raises, and ValueError for a
-        result that is no dict.
+        Override `_get_result_from_job_id` instead. Raises what that raises, and ValueError if the
+        result is not a dict.
         """
         result = self._get_result_from_job_id(job_id)
         if not isinstance(result, dict):
-            raise ValueError(f"job {job_id} returned no dict")
+            raise ValueError(f"job {job_id} did not return a dict")
         result["job_id"] = job_id
         return result
 
@@ -148,7 +148,7 @@ class JobManager:
         raise NotImplementedError
 
     def get_result_from_last_job(self, skip_empty_results: bool = True) -> dict[str, Any] | None:
-        """Return the newest result that can be read, or None; the others are logged and passed."""
+        """Return the newest result that can be read, or None; others are logged and skipped."""
         for job_id in self.iter_finished_jobs():
             try:
                 result = self.get_result_from_job_id(job_id)
@@ -169,7 +169,7 @@ class JobManager:
 
 
 def _output_of(result: Mapping[str, Any]) -> Any:
-    """Return what fit returned for a result that `get_result` found; None for no result."""
+    """Return what `fit` returned, given a result of `get_result`; None for no result."""
     if "train_output" in result:
         return result["train_output"]
     return {name: value for name, value in result.items() if name != "job_id"} or None
@@ -184,7 +184,7 @@ class SimpleJobManager(JobManager):
 
     JOB_RESULT = JOB_RESULT
 
-    #: The project of the job that runs, None outside of jobs: only its own results are for it.
+    #: The project of the running job, which sees only its own results; None outside of jobs.
     _project: str | None = None
 
     def __init__(self, model_dir: str = ".") -> None:
@@ -208,7 +208,7 @@ class SimpleJobManager(JobManager):
             self._project = None
 
     def _job_dir(self, job_id: str | int) -> str:
-        # Absolute: fit may return paths in it, and who serves it may run in another folder.
+        # Absolute: fit may return paths in it, and a server may run in another folder.
         return str(Path(self.model_dir).absolute() / str(job_id))
 
     def get_additional_params(
@@ -218,7 +218,7 @@ class SimpleJobManager(JobManager):
         return {"workdir": self._job_dir(job_id)}
 
     def _get_result_from_job_id(self, job_id: str | int) -> Any:
-        """Return what is in the result of a job. Raises FileNotFoundError, or ValueError."""
+        """Return the result of a job. Raises FileNotFoundError, or ValueError."""
         folder = Path(self._job_dir(job_id))
         if not (folder / self.JOB_RESULT).exists() and self._project:
             versions = dict(_native.list_versions(self.model_dir, self._project))
@@ -228,7 +228,7 @@ class SimpleJobManager(JobManager):
     def iter_finished_jobs(self) -> Iterator[Any]:
         """Return the ids of jobs that left a result, newest first.
 
-        Inside a job: versions of its project, from the one on that a server would serve.
+        Inside a job: versions of its project, starting with the one that a server would serve.
         """
         if self._project is not None and self.JOB_RESULT == JOB_RESULT:
             versions = _native.list_versions(self.model_dir, self._project, as_served=True)
@@ -249,14 +249,14 @@ class SimpleJobManager(JobManager):
             text = _native.result_json(result)
             _native.publish_result(self._job_dir(job_id), text, self.JOB_RESULT)
         else:
-            logger.info("job %s: %s returned no dict, so there is no result", job_id, event)
+            logger.info("job %s: %s did not return a dict, so there is no result", job_id, event)
 
     def run_job(self, model_class: type, args: tuple[str, dict[str, Any], str]) -> BaseProcess:
         """Start a job in a child process and return that process; `join()` waits for it.
 
-        The child ends with this process. It is made in the way that multiprocessing is set to; by
-        `spawn` if nothing was set and PyTorch is loaded, since CUDA does not survive a fork. The
-        class must then be importable by its name; where it is not, the child is forked.
+        The child ends with this process. It is started by the method that is set in
+        multiprocessing; if none is set and PyTorch is loaded, by `spawn`, since CUDA does not
+        survive a fork. The class must then be importable by its name; otherwise the child is forked.
         """
         name = f"{_PROCESS_NAME}{args[2]} {project_key(args[1])}"
         method = multiprocessing.get_start_method(allow_none=True)
@@ -288,12 +288,12 @@ def running_jobs() -> dict[str, str]:
 
 
 def status(model_dir: Path, job_id: str | int) -> dict[str, Any]:
-    """Return what the files of a job tell about it; see `LabelStudioMLManager.job_status`."""
-    # Asked first: a job that ends meanwhile has left its result when that is looked for.
+    """Return the state of a job by its files; see `LabelStudioMLManager.job_status`."""
+    # Asked first: a job that ends meanwhile has left its result when the files are read.
     is_running = str(job_id) in running_jobs()
     found = [model_dir / str(job_id)]
-    # Another project's training may bear the same number, and what runs here lies in its own folder,
-    # which holds nothing at first.
+    # A training of a project may have the same number, and a job that runs here has a folder of its
+    # own, which is empty at first.
     if str(job_id).isdigit() and not is_running:
         found += model_dir.glob(f"*/{job_id}")
     folder = next((path for path in found if _native.job_times(path)[0]), None)

@@ -1,4 +1,4 @@
-"""Jobs in a Redis queue, by way of the packages redis and rq, which are none of our dependencies."""
+"""Jobs in a Redis queue. Needs the packages redis and rq, which are not dependencies of this one."""
 
 import importlib
 import json
@@ -14,7 +14,7 @@ logger = logging.getLogger("label_studio_ml.model")
 
 
 def rq_module(name: str) -> Any:
-    """Import a module of redis or rq, which are none of our dependencies."""
+    """Import a module of redis or rq. Raises ImportError, which tells how to install them."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -40,7 +40,7 @@ def connect(host: str, port: int, raise_on_error: bool = False) -> Any:
     return connection
 
 
-#: How long jobs and their results stay in the queue: training may take long, results are kept.
+#: How long jobs and results stay in the queue: training may take long, and results are kept.
 RQ_TIMES: Mapping[str, Any] = MappingProxyType(
     {"job_timeout": "365d", "ttl": None, "result_ttl": -1, "failure_ttl": 300}
 )
@@ -52,7 +52,7 @@ class RQJobManager(JobManager):
     The packages redis and rq must be installed: raises ImportError otherwise.
     """
 
-    #: A job is not started while so many wait.
+    #: Number of waiting jobs from which on further jobs are left out.
     MAX_QUEUE_LEN = 1
 
     def __init__(self, redis_host: str, redis_port: int, redis_queue: str) -> None:
@@ -71,7 +71,7 @@ class RQJobManager(JobManager):
     def start_run(
         self, event: str, data: dict[str, Any], job_id: str
     ) -> Generator[Any, None, None]:
-        """RQ itself separates the runs."""
+        """Return an empty context: RQ itself separates the runs."""
         yield
 
     def run_job(self, model_class: type, args: tuple[str, dict[str, Any], str]) -> Any:
@@ -119,7 +119,7 @@ class StoredRQJobManager(SimpleJobManager, RQJobManager):
 
 
 def status(connection: Any, job_id: str | int) -> dict[str, Any]:
-    """Return what RQ knows of a job; see `LabelStudioMLManager.job_status`."""
+    """Return the state of a job in RQ; see `LabelStudioMLManager.job_status`."""
     job = rq_module("rq.job").Job.fetch(str(job_id), connection=connection)
     outcome = job.latest_result()
     answer = {

@@ -1,4 +1,4 @@
-"""What becomes of what `predict` of a model of generation 2 returns."""
+"""Reads what `predict` of a model of API v2 returns."""
 
 import sys
 from collections.abc import Callable
@@ -6,9 +6,9 @@ from typing import Any
 
 
 def _for_server(prediction: Any) -> dict[str, Any]:
-    """Return a prediction as a dict, as pydantic does, without going through regions that are dicts.
+    """Return a prediction as a dict, as pydantic does, but without copying regions that are dicts.
 
-    The server goes through them anyway, and knows what pydantic knows.
+    The server walks through them anyway, and writes what pydantic would write.
     """
     value = sys.modules["label_studio_sdk.label_interface.objects"].PredictionValue
     regions = prediction.result
@@ -22,12 +22,12 @@ def _for_server(prediction: Any) -> dict[str, Any]:
 
 
 def of(response: Any, version: Callable[[], Any] | None = None) -> Any:
-    """Return the predictions in what a model returned: a list, or what takes its place.
+    """Return the predictions in the result of `predict`: a list, or whatever came in its place.
 
-    Nothing is no predictions; of a dict its `predictions` count, else the dict itself. In a
-    `ModelResponse` every prediction gets the version of the response, else that of the model,
-    which `version` tells. Without `version`, predictions that have none say nothing of it: the
-    server marks them.
+    None counts as no predictions; of a dict its `predictions` count, else the dict itself. In a
+    `ModelResponse` every prediction gets the version of the response, else that of the model, which
+    `version` returns. Without `version`, predictions that have none stay without: the server adds
+    the version.
     """
     module = sys.modules.get("label_studio_ml.response")
     if module is not None and isinstance(response, module.ModelResponse):

@@ -1,8 +1,7 @@
 """The program of a worker process: `python -m label_studio_ml._worker --channel FD`.
 
-The server starts it with the user's own interpreter; everything it does is decided by the
-messages on the channel. multiprocessing's `spawn` imports this file again in children of the
-model, hence the guard at the end.
+The server starts it with the user's own interpreter, and messages on the channel decide everything
+that it does.
 """
 
 import atexit
@@ -12,7 +11,7 @@ import sys
 
 
 def _leave_channel(channel: int) -> None:
-    """Close the channel in children of the model, so that only the worker itself holds it."""
+    """Close the channel in forked children of the model, so that only the worker itself has it."""
 
     def close() -> None:
         # The child may have closed every descriptor already, as daemons do.
@@ -29,15 +28,15 @@ def main(argv: list[str]) -> None:
 
     channel = int(argv[argv.index("--channel") + 1])
     _leave_channel(channel)
-    # A crash in native code then leaves the Python lines that led there in the server's log.
+    # The server's log then shows which lines of Python led to a crash in native code.
     faulthandler.enable()
     status = 1
     try:
         _native.worker_main(channel)
         status = 0
     finally:
-        # User code may have left threads behind that never end; its exit handlers run, and then
-        # the process is gone, whatever those threads do.
+        # User code may have left threads that never end: its exit handlers run, then the process
+        # ends, whatever those threads do.
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()

@@ -7,7 +7,8 @@ from typing import Any
 def enter(target: str, headers: str, body: bytes) -> Any:
     """Push the context of `POST target` and return it; its `pop()` ends it.
 
-    `headers` has a line `name: value` for each of them. `current_app` is the app of `label_studio_ml.api`. The client's address is not known.
+    `headers` has one line `name: value` each. `current_app` is the app of `label_studio_ml.api`. The
+    client's address is not known.
     """
     from label_studio_ml import api
 

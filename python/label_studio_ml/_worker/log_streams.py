@@ -1,7 +1,7 @@
-"""Streams that bring what user code prints and logs into the server's log, line by line.
+"""Streams that send what user code prints and logs to the server's log, line by line.
 
-Each line is tagged with the project for which the printing thread works; the server adds the
-worker. Output of subprocesses and C libraries bypasses Python and is logged without a project.
+Each line carries the project for which its thread works; the server adds the worker. Output of
+subprocesses and C libraries bypasses Python and is logged without a project.
 """
 
 import io
@@ -13,7 +13,7 @@ from label_studio_ml import _native
 
 
 class ProjectStream(io.TextIOBase):
-    """Stands in for `sys.stdout` (number 1) or `sys.stderr` (number 2) of a worker."""
+    """Replaces `sys.stdout` (number 1) or `sys.stderr` (number 2) of a worker."""
 
     def __init__(self, number: int, original: TextIO) -> None:
         super().__init__()
@@ -34,11 +34,11 @@ class ProjectStream(io.TextIOBase):
         return False
 
     def reconfigure(self, **_: object) -> None:
-        """Accept what scripts say to a real stream; the form of the log is the server's."""
+        """Accept what scripts set on a real stream; the server decides the format of the log."""
 
     @property
     def buffer(self) -> io.BufferedIOBase:
-        """Bytes written here go to the log without a project."""
+        """The real stream: bytes written to it are logged without a project."""
         return cast(io.BufferedIOBase, self._original.buffer)
 
     @property
@@ -55,7 +55,7 @@ class ProjectStream(io.TextIOBase):
 
 
 class ServerLogHandler(logging.Handler):
-    """Hands records to the server's log, with their level."""
+    """Sends records to the server's log, with their level."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -67,8 +67,8 @@ class ServerLogHandler(logging.Handler):
 def install() -> None:
     """Replace the standard streams and give the root logger a handler.
 
-    A `logging.basicConfig` in user code then does nothing, and a `dictConfig` of its own writes to
-    the replaced streams: either way each record appears once.
+    A `logging.basicConfig` in user code then has no effect, and a `dictConfig` writes to the replaced
+    streams: either way each record appears once.
     """
     sys.stdout = cast(TextIO, ProjectStream(1, sys.stdout))
     sys.stderr = cast(TextIO, ProjectStream(2, sys.stderr))

@@ -1,4 +1,4 @@
-//! Classes of both generations, and what gives each away.
+//! Classes of API v1 and v2, and what gives each away.
 
 use super::*;
 
@@ -27,7 +27,7 @@ Helper.__module__ = 'label_studio_ml.helpers'
         py.run(&std::ffi::CString::new(code).unwrap(), Some(&globals), None).unwrap();
         let class = globals.get_item("Model").unwrap().unwrap();
         let init_app = init_app.iter().map(|&name| name.to_owned()).collect();
-        detect_generation(class.cast::<PyType>().unwrap(), init_app).unwrap()
+        detect_api_version(class.cast::<PyType>().unwrap(), init_app).unwrap()
     })
 }
 
@@ -37,7 +37,7 @@ fn class(lines: &[&str]) -> String {
     format!("class Model(Base):\n    pass\n{body}")
 }
 
-const NOTHING: &str = "nothing speaks for the older one";
+const NOTHING: &str = "nothing in it points to API v1";
 
 #[test]
 fn each_piece_of_evidence_alone_is_enough() {
@@ -74,14 +74,14 @@ fn each_piece_of_evidence_alone_is_enough() {
         (&["def __init__(self, *args): pass"], 2, NOTHING),
         (&["def __init__(self, **kw): pass", "def setup(self, x): pass"], 2, NOTHING),
     ];
-    for (lines, generation, reason) in cases {
-        assert_eq!(verdict(&class(lines), &[]), (generation, reason.to_owned()), "{lines:?}");
+    for (lines, version, reason) in cases {
+        assert_eq!(verdict(&class(lines), &[]), (version, reason.to_owned()), "{lines:?}");
     }
 }
 
 #[test]
 fn arguments_of_init_app_are_evidence_where_nothing_harder_is() {
-    const REASON: &str = "its _wsgi.py gives model_dir or redis_… to init_app";
+    const REASON: &str = "its _wsgi.py passes model_dir or redis_… to init_app";
     for name in ["model_dir", "redis_queue", "redis_host", "redis_port"] {
         assert_eq!(verdict(&class(&[]), &[name]), (1, REASON.into()), "{name}");
         assert_eq!(verdict(&class(&[]), &["model_class", name]), (1, REASON.into()));
@@ -89,7 +89,7 @@ fn arguments_of_init_app_are_evidence_where_nothing_harder_is() {
     for name in ["model_class", "basic_auth_user", "model"] {
         assert_eq!(verdict(&class(&[]), &[name]), (2, NOTHING.into()), "{name}");
     }
-    for (line, generation, reason) in [
+    for (line, version, reason) in [
         ("LABEL_STUDIO_ML_API = 2", 2, "the class says LABEL_STUDIO_ML_API"),
         ("def fit(self, event, data): pass", 2, "fit(event, data, ...)"),
         ("def __init__(self, project_id): pass", 2, "__init__ takes project_id"),
@@ -98,7 +98,7 @@ fn arguments_of_init_app_are_evidence_where_nothing_harder_is() {
         ("def predict(self, tasks, context): return self.extra_params", 1, REASON),
     ] {
         let found = verdict(&class(&[line]), &["model_dir"]);
-        assert_eq!(found, (generation, reason.into()), "{line}");
+        assert_eq!(found, (version, reason.into()), "{line}");
     }
 }
 
@@ -154,15 +154,15 @@ fn harder_evidence_goes_before_softer() {
             "it uses self.train_output",
         ),
     ];
-    for (lines, generation, reason) in cases {
-        assert_eq!(verdict(&class(lines), &[]), (generation, reason.to_owned()), "{lines:?}");
+    for (lines, version, reason) in cases {
+        assert_eq!(verdict(&class(lines), &[]), (version, reason.to_owned()), "{lines:?}");
     }
 }
 
 #[test]
 fn names_count_wherever_they_are_used_and_not_where_the_class_makes_them_itself() {
     let uses = |reason: &str| (2, format!("it uses self.{reason}"));
-    for name in SECOND_ONLY {
+    for name in V2_ONLY {
         let line = format!("def predict(self, tasks): return self.{name}");
         assert_eq!(verdict(&class(&[&line]), &[]), uses(name));
     }

@@ -1,7 +1,7 @@
-//! The same file in processes of the user's own, where no server keeps it: each of them opens it.
+//! The same file in processes without a server, each of which opens it itself.
 //!
-//! No connection of SQLite may be used, or closed, on the other side of a fork. So all of a process are
-//! closed before it forks, and both sides open theirs when they need it next.
+//! A connection of SQLite must not be used or closed on the other side of a fork. So a process closes all
+//! connections before it forks, and parent and child open new ones when they next need them.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,11 +17,12 @@ use crate::store::db::{BUSY, DbError};
 
 type Connections = BTreeMap<PathBuf, Connection>;
 
-/// The connections of this process.
+/// The connections of this process. A mutex of the standard library, which a child of a fork can unlock too,
+/// whatever other threads of the parent wait for.
 static OPEN: Mutex<Connections> = Mutex::new(BTreeMap::new());
 
 thread_local! {
-    /// Keeps other threads from opening one while this one forks.
+    /// Keeps other threads from opening a connection while this thread forks.
     static FORKING: RefCell<Option<MutexGuard<'static, Connections>>> = const { RefCell::new(None) };
 }
 
@@ -39,7 +40,7 @@ extern "C" fn after_fork() {
     FORKING.set(None);
 }
 
-/// A file of values that is opened when it is first used.
+/// A file of values; opened at its first use.
 #[derive(Debug)]
 pub struct KeyFile {
     path: PathBuf,
@@ -62,12 +63,9 @@ impl KeyFile {
         self.run(|db| delete(db, project, key))
     }
 
-    fn run<T>(
-        &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, DbError> {
+    fn run<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, DbError> {
         static WATCHED: Once = Once::new();
-        // It fails only without memory.
+        // Registering fails only for lack of memory.
         WATCHED.call_once(|| drop(fork::around_forks(before_fork, after_fork)));
         let mut open = open();
         if !open.contains_key(&self.path) {
@@ -82,7 +80,7 @@ impl KeyFile {
 
     fn connect(&self) -> rusqlite::Result<Connection> {
         if let Some(folder) = self.path.parent() {
-            // What keeps the folder from being made shows when the file is opened.
+            // The reason of a failure shows when the file is opened.
             let _ = fs::create_dir_all(folder);
         }
         let connection = Connection::open(&self.path)?;
@@ -94,7 +92,7 @@ impl KeyFile {
 
 impl Drop for KeyFile {
     fn drop(&mut self) {
-        // While another thread is at work the connection stays, which does no harm.
+        // If another thread uses a connection at the moment, this one stays open, which does no harm.
         if let Ok(mut open) = OPEN.try_lock() {
             open.remove(&self.path);
         }

@@ -1,5 +1,5 @@
-//! Training in processes of the user's own, where no server owns the model folder: several of them may
-//! number jobs and publish versions at the same time.
+//! Numbers jobs and publishes versions in processes that train without a server. Several of them may do
+//! so at the same time.
 
 use std::fs;
 use std::io;
@@ -14,8 +14,8 @@ use crate::failpoint;
 use crate::store::durable_fs;
 
 impl Versions {
-    /// The number of the next job: the time in seconds, or what follows the newest job if the clock is
-    /// not past that.
+    /// The number of the next job: the time in seconds, or the number after the newest job if that is
+    /// greater.
     pub fn next_id(&self, project: &str) -> Result<u64, StoreError> {
         let shared = layout::job_folders(&self.model_dir);
         let own = layout::job_folders(&self.project_dir(project)?);
@@ -24,8 +24,8 @@ impl Versions {
         Ok(now.as_secs().max(next))
     }
 
-    /// Makes the folder of a new job, which no other process takes too: among the project's, or, for
-    /// `shared`, where webhook jobs of the original lie.
+    /// Makes the folder of a new job, of which no other process makes one too. It lies in the folder of
+    /// the project or, if `shared`, directly below MODEL_DIR like webhook jobs of the original.
     pub fn claim(&self, project: &str, shared: bool) -> Result<(u64, PathBuf), StoreError> {
         let parent = if shared { self.model_dir.clone() } else { self.project_dir(project)? };
         fs::create_dir_all(&parent).map_err(at(&parent))?;
@@ -40,7 +40,7 @@ impl Versions {
     }
 }
 
-/// Writes the tasks that a job starts from, a JSON list, and how many there are.
+/// Writes the tasks that a job starts from, a JSON list, and the number of tasks.
 pub fn write_tasks(dir: &Path, json: &[u8], count: usize) -> Result<(), StoreError> {
     let info = serde_json::to_vec(&serde_json::json!({ "count": count }))?;
     for (name, bytes) in [(TASKS, json), (TASKS_INFO, info.as_slice())] {
@@ -61,9 +61,8 @@ pub fn write_event(
     fs::write(&path, layout::event_json(event, job_id, data)?).map_err(at(&path))
 }
 
-/// Makes the folder of a job a version, by a file `name` with its result: all of it or, if killed, none.
-/// Every later start finds it; or else the error is returned for which it may be lost if the machine
-/// stops now.
+/// Makes the folder of a job a version by the file `name` with its result, which appears whole. Every
+/// later start finds the version. If it may be lost should the machine stop now, returns the reason.
 pub fn publish_result(
     dir: &Path,
     name: &str,
@@ -73,12 +72,12 @@ pub fn publish_result(
     durable_fs::sync_tree(dir).map_err(at(dir))?;
     durable_fs::sync_parent(dir).map_err(at(dir))?;
     failpoint::reached("publish-synced");
-    // Beside the result: an owner empties its folder for drafts.
+    // In the same folder: a server that starts empties its own folder for drafts.
     durable_fs::replace(dir, &target, json).map_err(at(&target))?;
     Ok(durable_fs::sync_parent(&target).map_err(at(&target)).err())
 }
 
-/// When a job began, and when it left its result; none for what did not happen.
+/// When a job began, and when it left its result; none if it did not.
 pub fn job_times(dir: &Path) -> (Option<SystemTime>, Option<SystemTime>) {
     let time = |name: &str| fs::metadata(dir.join(name)).and_then(|about| about.modified()).ok();
     (time(EVENT).or_else(|| time(TASKS)), time(RESULT))

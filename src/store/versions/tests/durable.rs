@@ -159,6 +159,9 @@ fn without_a_server_too_nothing_is_published_that_the_disk_does_not_take() {
     let (dir, versions, folder) = trained(PROJECT);
     let watch = Watch::over(dir.path());
     watch.break_when(|synced| synced.names.iter().any(|name| name == RESULT));
-    assert!(publish_result(&folder, RESULT, b"{}").unwrap().is_some(), "it is there, but may be lost");
+    assert!(
+        publish_result(&folder, RESULT, b"{}").unwrap().is_some(),
+        "it is there, but may be lost"
+    );
     assert!(versions.is_published(PROJECT, 7).unwrap());
 }
