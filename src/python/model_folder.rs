@@ -1,6 +1,8 @@
 //! Versions below MODEL_DIR for processes that train without a server. `label_studio_ml.managers` reads
 //! and writes by these functions what a server reads and writes.
 
+#![expect(clippy::needless_pass_by_value, reason = "PyO3 extracts paths as owned values only")]
+
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 

@@ -149,10 +149,10 @@ def test_a_fork_waits_for_threads_that_write(tmp_path: Path) -> None:
     ended = threading.Event()
 
     def write() -> None:
-        while not ended.wait(0.001):
+        while not ended.wait(0.01):
             cache["7", "a"] = "c"
 
-    threads = [threading.Thread(target=write) for _ in range(3)]
+    threads = [threading.Thread(target=write) for _ in range(2)]
     for thread in threads:
         thread.start()
     try:

@@ -60,7 +60,7 @@ def test_it_is_one_real_flask_app(app: Flask) -> None:
     assert app is init_app(Model) is api._server
     assert app.name == "label_studio_ml.api"
     assert api.MODEL_CLASS is Model
-    with pytest.raises(ValueError, match="no subclass of LabelStudioMLBase"):
+    with pytest.raises(ValueError, match="not a subclass of LabelStudioMLBase"):
         init_app(dict)
     with pytest.raises(TypeError, match="unexpected arguments: some"):
         init_app(Model, some="thing")

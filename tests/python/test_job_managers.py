@@ -129,7 +129,7 @@ def test_a_simple_job_leaves_the_files_of_the_original(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         manager.get_result_from_job_id("1700000001")
     (tmp_path / "1700000001" / "job_result.json").write_text("[]")
-    with pytest.raises(ValueError, match="no dict"):
+    with pytest.raises(ValueError, match="did not return a dict"):
         manager.get_result_from_job_id("1700000001")
     assert manager.get_result() == {**output, "job_id": 1700000000}
     assert SimpleJobManager().model_dir == "."

@@ -119,13 +119,13 @@ def test_the_connection_is_kept_and_own_arguments_win(tmp_path: Path) -> None:
 def test_what_is_missing_or_wrong_is_said() -> None:
     with pytest.raises(FileNotFoundError, match="try_fetch"):
         LabelStudioMLManager.predict(TASKS, PROJECT, try_fetch=False)
-    with pytest.raises(ValueError, match="no subclass"):
+    with pytest.raises(ValueError, match="not a subclass"):
         LabelStudioMLManager.initialize(Path)
 
     class Second(LabelStudioMLBase):
         def fit(self, event, data, **kwargs): ...
 
-    with pytest.raises(ValueError, match="Second is written for generation 2"):
+    with pytest.raises(ValueError, match="Second is written for API v2"):
         LabelStudioMLManager.initialize(Second)
     assert LabelStudioMLManager.model_class is Counter
 

@@ -345,7 +345,7 @@ def test_no_label_studio_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(UPLOAD).endswith("no Label Studio is known; set LABEL_STUDIO_URL to its address")
     monkeypatch.setenv("LABEL_STUDIO_URL", "ls:8080")
     assert refusal(UPLOAD).endswith("LABEL_STUDIO_URL must begin with http:// or https://")
-    assert "'ls:8080' is no address" in refusal(UPLOAD, hostname="ls:8080")
+    assert "'ls:8080' is not an address" in refusal(UPLOAD, hostname="ls:8080")
 
 
 def test_a_folder_for_copies_that_cannot_be_written(configured: LabelStudio) -> None:

@@ -138,7 +138,7 @@ def test_a_link_that_is_put_there_meanwhile(root: Path, tmp_path: Path) -> None:
     (root / "pics").unlink()
     (root / "pics").mkdir()
     os.mkfifo(path)
-    with pytest.raises(OSError, match="no regular file"):
+    with pytest.raises(OSError, match="not a regular file"):
         files.opened(path, root)
 
 

@@ -159,7 +159,7 @@ def test_a_list_that_cannot_be_read(
     text: str, local: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(ALLOW, f"localhost,{text}")
-    with pytest.raises(ValueError, match="which is no name"):
+    with pytest.raises(ValueError, match="which is not a name"):
         host_policy.check()
     assert f"--allow-hosts ({ALLOW}) has" in refusal(f"{local.url}/a")
     assert local.asked == []
@@ -178,7 +178,7 @@ def test_label_studio_may_be_on_this_machine(
     monkeypatch.setenv("LABEL_STUDIO_URL", label_studio.url)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", LEGACY)
     get_local_path("/data/upload/1/b")
-    assert f"none of the hosts of --allow-hosts ({ALLOW})" in refusal("http://10.1.2.3/a")
+    assert f"not one of the hosts of --allow-hosts ({ALLOW})" in refusal("http://10.1.2.3/a")
 
 
 def test_setup_does_not_lead_to_metadata() -> None:
@@ -310,7 +310,7 @@ def test_a_proxy_is_asked_for_allowed_hosts_only(
     for host in ("169.254.169.254", "metadata.google.internal"):
         assert METADATA in refusal(f"http://{host}/a")
     monkeypatch.setenv(ALLOW, "*.example.com")
-    assert "none of the hosts" in refusal("http://other.invalid/a")
+    assert "not one of the hosts" in refusal("http://other.invalid/a")
     assert proxy.paths() == ["http://files.invalid/a", "http://here.invalid/b"]
 
 
@@ -366,7 +366,9 @@ def test_a_mistake_in_the_option_is_told_at_the_start(tmp_path: Path) -> None:
         "start", project, "--check", "--port", "0", "--allow-hosts", "http://a", cwd=tmp_path
     )
     assert done.returncode != 0
-    assert f"--allow-hosts ({ALLOW}) has 'http://a', which is no name" in done.stdout + done.stderr
+    assert (
+        f"--allow-hosts ({ALLOW}) has 'http://a', which is not a name" in done.stdout + done.stderr
+    )
 
 
 def test_threads_and_children_have_the_gate_too(local: Host) -> None:

@@ -134,7 +134,7 @@ def test_a_list_of_networks_judges_each_address(
     assert Gate(None).addresses("http", "several.test", 80) == [PRIVATE]
     names["files.test"] = [[PUBLIC, LINK_LOCAL]]
     assert Gate(None).addresses("http", "files.test", 8080) == [PUBLIC]
-    with pytest.raises(Denied, match="none of the hosts"):
+    with pytest.raises(Denied, match="not one of the hosts"):
         Gate(None).addresses("http", "files.test", 80)
 
 
@@ -142,7 +142,7 @@ def test_a_port_of_the_list_is_one_that_exists() -> None:
     for port in ("1", "65535"):
         assert judged("127.0.0.1", f"127.0.0.1:{port}").endswith("where Label Studio is not")
     for port in ("65536", "99999", "-1", "٣"):
-        with pytest.raises(ValueError, match="which is no name"):
+        with pytest.raises(ValueError, match="which is not a name"):
             judged("127.0.0.1", f"127.0.0.1:{port}")
 
 
@@ -285,7 +285,7 @@ def test_a_proxy_is_asked_only_for_ports_of_the_list(
     proxy.files["//good.test:8080/a"] = b"good"
     assert Path(get_local_path("http://good.test:8080/a")).read_bytes() == b"good"
     for address in ("http://good.test/a", "http://good.test:8081/a", "http://unknown.invalid/a"):
-        assert "none of the hosts" in refusal(address)
+        assert "not one of the hosts" in refusal(address)
     assert proxy.paths() == ["http://good.test:8080/a"]
 
 

@@ -164,7 +164,7 @@ def test_arguments_go_before_the_environment_and_that_before_setup(
         assert sources(found)[0] == "the argument access_token"
         # As the base class of generation 1 hands them on.
         assert server("http://setup:8080/", "of setup") == server(None, None)
-    with pytest.raises(ValueError, match="'ls:8080' is no address"):
+    with pytest.raises(ValueError, match="'ls:8080' is not an address"):
         server("ls:8080", None)
 
 

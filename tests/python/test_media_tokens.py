@@ -230,7 +230,7 @@ def test_no_token_is_known(label_studio: LabelStudio, monkeypatch: pytest.Monkey
     with connected(Connection(label_studio.url, "")):
         message = refusal(0, LEGACY)
     assert message.endswith(
-        "set LABEL_STUDIO_URL too: the token of LABEL_STUDIO_API_KEY is only shown to an address that "
+        "set LABEL_STUDIO_URL too: the token of LABEL_STUDIO_API_KEY is only sent to an address that "
         "you name yourself"
     )
     assert label_studio.asked == []
