@@ -252,7 +252,7 @@ def test_credentials_are_asked_for_where_there_are_both(monkeypatch: pytest.Monk
     assert api.BASIC_AUTH == ("of the call", "p")
 
 
-def test_routes_of_the_other_generation_are_not_there(app: Flask) -> None:
+def test_routes_of_the_other_api_version_are_not_there(app: Flask) -> None:
     client = app.test_client()
     assert client.post("/train", json={}).status_code == 404
     assert client.get("/is_training").status_code == 404
@@ -277,7 +277,7 @@ class First(LabelStudioMLBase):
 """
 
 
-def test_a_first_generation_model_keeps_one_live_instance(tmp_path: Path) -> None:
+def test_a_model_of_api_v1_keeps_one_live_instance(tmp_path: Path) -> None:
     source = FIRST + textwrap.dedent(f"""
         import time
         app = init_app(First, model_dir={str(tmp_path)!r})

@@ -1,4 +1,4 @@
-"""Managers and job managers of generation 1: which of two values counts, and what is no result."""
+"""Managers and job managers of API v1: which of two values counts, and what is no result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manager of generation 1: predicting and training in this process."""
+"""The manager of API v1: predicting and training in this process."""
 
 from __future__ import annotations
 
@@ -136,14 +136,14 @@ def test_what_is_missing_or_wrong_is_said() -> None:
         Unset.fetch(PROJECT)
 
 
-def test_a_class_without_evidence_is_taken_for_the_first_generation(tmp_path: Path) -> None:
+def test_a_class_without_evidence_is_taken_for_one_of_api_v1(tmp_path: Path) -> None:
     class Plain(LabelStudioMLBase):
         def predict(self, tasks, **kwargs):
             return [self.hostname]
 
     class Seen(Plain): ...
 
-    assert Seen(label_config=CHOICES).project_id == ""  # made before: of the second generation
+    assert Seen(label_config=CHOICES).project_id == ""  # made before: of API v2
     for model in (Plain, Seen):
         LabelStudioMLManager.initialize(model, tmp_path)
         made = LabelStudioMLManager.fetch(PROJECT, CHOICES, hostname="h").model

@@ -231,7 +231,7 @@ def test_no_token_is_known(label_studio: LabelStudio, monkeypatch: pytest.Monkey
         message = refusal(0, LEGACY)
     assert message.endswith(
         "set LABEL_STUDIO_URL too: the token of LABEL_STUDIO_API_KEY is only sent to an address that "
-        "you name yourself"
+        "you set yourself"
     )
     assert label_studio.asked == []
 
