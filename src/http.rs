@@ -1,24 +1,21 @@
-//! The HTTP side: one file a route family, one place that turns errors into answers.
+//! The HTTP side: connections come in, answers go out.
+//!
+//! A request goes from [`connections`] through [`router`] to its handler in `routes`, which takes out of it
+//! what it needs by `extract`. Errors become answers in `error` and `finish`.
 
 pub mod auth;
-pub mod body;
-mod budget;
-mod diagnostics;
+pub mod connections;
 mod error;
-mod fields;
+mod extract;
+mod finish;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod health;
-mod jobs;
-pub mod metrics;
-mod name;
-mod predict;
-mod prefer;
+mod normalize;
+pub mod request_metrics;
 pub mod router;
-pub mod serve;
-mod setup;
+mod routes;
 pub mod state;
-mod target;
-pub mod token;
-mod training;
-mod versions;
+pub mod webhook_token;
+
+pub use extract::body_budget::BodyBudget;
+pub use extract::body_limits::BodyLimits;

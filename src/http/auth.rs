@@ -1,28 +1,27 @@
-//! Basic authentication of every route but the two that say whether the server lives.
+//! Basic authentication of every route but the two probes.
 //!
 //! Label Studio tells its user "wrong password" only if /health itself answers 401, so that is not left
 //! open. Its automatic webhook brings no credentials: the webhook token stands for them there.
 
 use axum::extract::Request;
+use axum::http::HeaderValue;
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq;
 
-use super::error::ApiError;
-use super::state::{App, HttpOptions};
-use super::token::{self, hash};
+use super::error::{ApiError, ErrorCode};
+use super::webhook_token::{self, WebhookToken, hash};
 
-/// Whoever restarts or routes around a server must be able to ask these, and learns nothing else.
+/// A supervisor or a proxy must be able to ask these, and learns nothing else.
 const OPEN: [&str; 2] = ["/livez", "/readyz"];
 const WEBHOOK: &str = "/webhook";
 
 /// User and password that every request must bring.
 #[derive(Clone)]
 pub struct Credentials {
-    /// Of what the header has, decoded.
+    /// Digest of `user:password` in UTF-8.
     expected: [u8; 32],
     /// The same in Latin-1, where that has all of its letters: Label Studio sends it so.
     in_latin_1: Option<[u8; 32]>,
@@ -36,7 +35,7 @@ impl Credentials {
         Self { expected: hash(both.as_bytes()), in_latin_1: in_latin_1.map(|bytes| hash(&bytes)) }
     }
 
-    /// Whether a header brings them. How long that takes tells nothing about them.
+    /// Whether a header brings them. The time that this takes does not depend on how much is right.
     pub(super) fn are_in(&self, header: Option<&HeaderValue>) -> bool {
         let Some((scheme, encoded)) = header.and_then(|value| value.to_str().ok()?.split_once(' '))
         else {
@@ -56,35 +55,52 @@ impl std::fmt::Debug for Credentials {
 }
 
 /// Refuses a request that does not bring what it must.
-pub(super) fn refusal(app: &App, request: &Request) -> Option<Response> {
-    missing(&app.options, request).map(refused)
-}
-
-fn refused(detail: &str) -> Response {
-    let mut refusal = ApiError::new(StatusCode::UNAUTHORIZED, detail).into_response();
+pub(super) fn refusal(
+    credentials: Option<&Credentials>,
+    token: Option<&WebhookToken>,
+    request: &Request,
+) -> Option<Response> {
+    let error = missing(credentials, token, request)?;
+    let mut refusal = error.into_response();
     let realm = HeaderValue::from_static("Basic realm=\"Login required\"");
     refusal.headers_mut().insert(WWW_AUTHENTICATE, realm);
-    refusal
+    Some(refusal)
 }
 
 /// What a request does not bring, if it must bring something.
-fn missing(options: &HttpOptions, request: &Request) -> Option<&'static str> {
+fn missing(
+    credentials: Option<&Credentials>,
+    token: Option<&WebhookToken>,
+    request: &Request,
+) -> Option<ApiError> {
     let path = request.uri().path();
-    let by_token = token::brought(request);
+    let is_by_token = webhook_token::is_brought(request);
+    if OPEN.contains(&path) || (is_by_token && path == WEBHOOK) {
+        return None;
+    }
     let given = request.headers().get(AUTHORIZATION);
-    match &options.credentials {
-        _ if OPEN.contains(&path) || (by_token && path == WEBHOOK) => None,
-        Some(expected) => (!expected.are_in(given)).then_some("Unauthorized"),
-        // Whoever may train decides what the model learns.
-        None if options.webhook_token.is_some() && !by_token && path == WEBHOOK => {
-            Some("events are taken only at the address with the webhook token")
+    match credentials {
+        Some(expected) if expected.are_in(given) => None,
+        Some(_) => {
+            let error = ApiError::new(ErrorCode::Unauthorized, "Unauthorized");
+            Some(error.logging(match given {
+                None => "it brought no user and password",
+                Some(_) => "its user or password is wrong",
+            }))
         }
+        // A client that may train decides what the model learns.
+        None if token.is_some() && path == WEBHOOK => Some(ApiError::new(
+            ErrorCode::WebhookTokenRequired,
+            "events are taken only at the address with the webhook token",
+        )),
         None => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::StatusCode;
+
     use super::*;
 
     #[test]
@@ -170,21 +186,9 @@ mod tests {
             ((true, true), ("/livez", true, false), None),
         ];
         for ((has_credentials, has_token), (path, by_token, with_password), expected) in cases {
-            let token = token::WebhookToken::new(TOKEN).unwrap();
-            let options = HttpOptions {
-                hide_tracebacks: false,
-                batching: false,
-                strict: false,
-                model_dir: None,
-                body: crate::http::body::BodyLimits {
-                    each: 1,
-                    pause: std::time::Duration::ZERO,
-                    all: crate::http::body::Budget::shared(1),
-                },
-                setup_wait: std::time::Duration::ZERO,
-                credentials: has_credentials.then(|| Credentials::new("user", "pass")),
-                webhook_token: has_token.then(|| token.clone()),
-            };
+            let token = WebhookToken::new(TOKEN).unwrap();
+            let credentials = has_credentials.then(|| Credentials::new("user", "pass"));
+            let expected_token = has_token.then_some(&token);
             let target = if by_token { format!("/{TOKEN}{path}") } else { path.to_owned() };
             let mut request = Request::builder().uri(target);
             if with_password {
@@ -194,10 +198,14 @@ mod tests {
             let mut request = request.body(axum::body::Body::empty()).unwrap();
             token.take_off(&mut request);
             let case = format!("{has_credentials} {has_token} {path} {by_token} {with_password}");
-            assert_eq!(missing(&options, &request), expected, "{case}");
+            let error = missing(credentials.as_ref(), expected_token, &request);
+            assert_eq!(error.map(|error| error.detail).as_deref(), expected, "{case}");
+            let refused = refusal(credentials.as_ref(), expected_token, &request);
+            assert_eq!(refused.is_some(), expected.is_some(), "{case}");
+            if let Some(refused) = refused {
+                assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+                assert_eq!(refused.headers()[WWW_AUTHENTICATE], "Basic realm=\"Login required\"");
+            }
         }
-        let refused = refused("Unauthorized");
-        assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
-        assert_eq!(refused.headers()[WWW_AUTHENTICATE], "Basic realm=\"Login required\"");
     }
 }

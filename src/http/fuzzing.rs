@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use axum::http::{HeaderMap, HeaderValue, Uri};
 
-use super::error::{self, ApiError};
-use super::fields::Fields;
-use super::{jobs, predict, prefer};
+use super::error::{ApiError, reason_phrase};
+use super::extract::fields::Fields;
+use super::extract::prefer;
+use super::extract::query as extract_query;
+use super::routes::{jobs, predict};
 use crate::training::events::EventProject;
 use crate::workers::pool::Priority;
 
@@ -21,7 +23,7 @@ pub struct Refusal {
 
 impl From<ApiError> for Refusal {
     fn from(error: ApiError) -> Self {
-        let reason = error::reason_phrase(&error.detail).map(|reason| reason.as_bytes().to_vec());
+        let reason = reason_phrase(&error.detail).map(|reason| reason.as_bytes().to_vec());
         Self { status: error.status.as_u16(), detail: error.detail, reason }
     }
 }
@@ -78,9 +80,9 @@ impl<'a> Scanned<'a> {
     }
 }
 
-/// Query arguments; none if `target` is no target of a request.
+/// Query arguments; none if `target` is not the target of a request.
 pub fn query(target: &[u8]) -> Option<BTreeMap<String, String>> {
-    Uri::try_from(target).ok().map(|uri| error::query(&uri))
+    Uri::try_from(target).ok().map(|uri| extract_query::arguments(&uri))
 }
 
 /// The seconds that a header `Prefer` asks to wait; none if no header has such a value.

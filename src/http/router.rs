@@ -7,31 +7,34 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use tower_service::Service;
 
-use super::error::Seen;
-use super::state::App;
-use super::{
-    auth, diagnostics, error, health, jobs, metrics, predict, setup, target, training, versions,
+use super::finish::{RequestSummary, finish};
+use super::request_metrics::RequestTimer;
+use super::routes::{
+    diagnostics, fallback, health, jobs, metrics, predict, setup, training, versions,
 };
+use super::state::App;
+use super::{auth, normalize};
 
 /// Answers requests.
 #[derive(Clone)]
-pub struct Front {
+pub struct HttpService {
     app: App,
     routes: Router,
 }
 
-impl Front {
+impl HttpService {
     pub fn new(app: App) -> Self {
         Self { routes: routes(&app), app }
     }
 
     pub(super) async fn answer(&self, mut request: Request) -> Response {
-        target::arrive(self.app.options.webhook_token.as_ref(), &mut request);
-        let seen = Seen::new(&self.app, &request);
+        let options = &self.app.options;
+        normalize::normalize(options.webhook_token.as_ref(), &mut request);
+        let summary = RequestSummary::new(options, &request);
         let Ok(mut response) = self.routes.clone().call(request).await;
         // The header `Allow` is added by the routes as a whole, so what completes it is outside.
-        error::complete_allow(&mut response);
-        error::finish(&self.app, seen, response)
+        fallback::complete_allow(&mut response);
+        finish(options, summary, response)
     }
 }
 
@@ -55,21 +58,24 @@ fn routes(app: &App) -> Router {
         .route("/versions", get(versions::of_all).post(versions::of_project))
         .route("/diagnostics", get(diagnostics::diagnostics))
         .route("/metrics", get(metrics::metrics))
-        .fallback(error::not_found)
-        .method_not_allowed_fallback(error::method_not_allowed)
+        .fallback(fallback::not_found)
+        .method_not_allowed_fallback(fallback::method_not_allowed)
         .layer(from_fn_with_state(app.clone(), enter))
         .with_state(app.clone())
 }
 
-/// Lets a request through to its handler, or refuses it. One step for all that is to be done there: each
-/// costs as much as a whole route.
+/// Lets a request through to its handler, or refuses it. One middleware for all that is to be done there:
+/// each costs as much as a whole route.
 async fn enter(State(app): State<App>, request: Request, next: Next) -> Response {
     // Refusals count too.
-    let count = metrics::Count::begin(&request);
-    let response = match target::refusal(&request).or_else(|| auth::refusal(&app, &request)) {
+    let timer = RequestTimer::begin(&request);
+    let (credentials, token) = (&app.options.credentials, &app.options.webhook_token);
+    let refusal = normalize::refusal(&request)
+        .or_else(|| auth::refusal(credentials.as_ref(), token.as_ref(), &request));
+    let response = match refusal {
         Some(refusal) => refusal,
         None => next.run(request).await,
     };
-    app.counts.add(count, response.status());
+    app.request_metrics.record(timer, response.status());
     response
 }

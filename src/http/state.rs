@@ -8,13 +8,13 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::auth::Credentials;
-use super::body::BodyLimits;
-use super::metrics::Counts;
-use super::token::WebhookToken;
+use super::extract::body_limits::BodyLimits;
+use super::request_metrics::RequestMetrics;
+use super::webhook_token::WebhookToken;
 use crate::serving::Serving;
 use crate::training::queue::Queue;
 
-/// What the user chose that concerns HTTP.
+/// The options of the command line that concern HTTP.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
     /// Leave tracebacks of user code out of error answers.
@@ -28,23 +28,22 @@ pub struct HttpOptions {
     pub body: BodyLimits,
     /// Longest time that /setup waits for a model to load.
     pub setup_wait: Duration,
-    /// What every request must bring.
+    /// User and password that every request must bring.
     pub credentials: Option<Credentials>,
-    /// What stands for them in the address of the webhook.
+    /// Stands for user and password in the address of the webhook.
     pub webhook_token: Option<WebhookToken>,
 }
 
-/// What the handlers share, as each of them gets it.
-pub type App = Arc<Parts>;
+/// The state of the server, as each handler gets it.
+pub type App = Arc<AppState>;
 
-/// What the handlers share.
-pub struct Parts {
+/// The state of the server.
+pub struct AppState {
     pub serving: Arc<Serving>,
     pub queue: Arc<Queue>,
     pub options: Arc<HttpOptions>,
     pub metrics: PrometheusHandle,
-    /// What is counted of requests.
-    pub counts: Counts,
+    pub request_metrics: RequestMetrics,
     /// The server was asked to end.
     pub stopping: Arc<AtomicBool>,
 }

@@ -94,6 +94,8 @@ class Answer:
     """The version strings as they came."""
     job: str = field(default="", compare=False, repr=False)
     """The job id as it came."""
+    code: str = field(default="", compare=False, repr=False)
+    """The code of an error, which is no part of `body`: upstream has none."""
     phrase: str = field(default="", compare=False, repr=False)
     """The reason phrase of the status line."""
     sorted_keys: bool = field(default=True, compare=False, repr=False)
@@ -146,7 +148,7 @@ class Backend:
         allow = sorted(part.strip() for part in answer.headers.get("Allow", "").split(","))
         body: Any = answer.text
         versions: tuple[str, ...] = ()
-        job = ""
+        job = code = ""
         objects: list[list[str]] = []
         if media_type == "application/json" and answer.content:
             body = json.loads(
@@ -155,6 +157,7 @@ class Backend:
             if isinstance(body, dict):
                 versions = _versions_in(body)
                 job = str(body.get("job_id") or body.get("job") or "")
+                code = body.pop("error_code", "")
             body = reduced(body, self.model_dir)
         return Answer(
             status=answer.status_code,
@@ -163,6 +166,7 @@ class Backend:
             allow=tuple(part for part in allow if part),
             versions=versions,
             job=job,
+            code=code,
             phrase=answer.reason,
             sorted_keys=all(keys == sorted(keys) for keys in objects),
             seconds=answer.elapsed.total_seconds(),

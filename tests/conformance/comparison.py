@@ -59,6 +59,8 @@ def compare(row: Difference | None, upstream: Answer, ours: Answer) -> str:
         return f"Allow: upstream {upstream.allow}, ours {ours.allow}"
     if unversioned := first_difference(with_versions(ours.body), ours.body):
         return f"a prediction without a version: {unversioned}"
+    if ours.status >= 400 and ours.body and not ours.code:
+        return "an error without a code"
     if row is None:
         return alike(upstream, ours, with_versions(upstream.body))
     if not alike(upstream, ours, with_versions(upstream.body)) and upstream.allow == ours.allow:

@@ -4,9 +4,10 @@ A step of a scenario that is not in this table must be answered alike by both.  
 it must be answered by each as the row says, and not alike, so a row that has become untrue fails
 too.  docs/compatibility.md says the same to users; the reasons name its rows.
 
-One difference is everywhere and has no rows: each prediction whose `model_version` is absent or
+Two differences are everywhere and have no rows. Each prediction whose `model_version` is absent or
 null gets that of the answer (`comparison.with_versions`), so that Label Studio files it under the version that
-made it, even when a new one is published between its /setup and its /predict.
+made it, even when a new one is published between its /setup and its /predict. And each error of ours has an
+`error_code`, for clients to branch on.
 
 What is never compared, because it differs between any two runs or is free by design: the value
 of a version (upstream names an untrained model by the clock in one mode and INITIAL in the other,
@@ -427,7 +428,7 @@ for _path in ("/setup", "/predict", "/train", "/versions", "/webhook"):
     _old_error = html(500) if _path == "/webhook" else failed()
     for _step in ("broken JSON", "no JSON", "invalid UTF-8", "trailing garbage"):
         _old = html(400) if _path == "/webhook" else failed()
-        differ(_scenario, _step, _old, refused(400, "the body is no valid JSON"), BAD_INPUT)
+        differ(_scenario, _step, _old, refused(400, "the body is not valid JSON"), BAD_INPUT)
     for _step, _given in (
         ("empty body", ""),
         ("a form", "application/x-www-form-urlencoded"),
@@ -510,7 +511,7 @@ for _step in ("versions", "versions, project null"):
 
 # JSON that Python reads although it is none.
 for _step in ("NaN", "Infinity", "byte order mark"):
-    _no_json = refused(400, "the body is no valid JSON")
+    _no_json = refused(400, "the body is not valid JSON")
     differ("lenient JSON", _step, ok(with_config(CONFIG)), _no_json, STRICT_JSON)
 _HUGE = has(results=each(has(echo=has(data=exactly(text=math.inf)))))
 change("lenient JSON", "number out of range", _HUGE, without_nan, NO_NAN)

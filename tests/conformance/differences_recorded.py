@@ -154,7 +154,7 @@ _everywhere("model_dir", _filed, JOB_FILES, *_LEARNERS)
 _everywhere("model_dir", Expect(0, {}), NO_EVENT, *_SPANS)
 
 # Wrong requests.
-_NO_JSON = refused(400, "the body is no valid JSON")
+_NO_JSON = refused(400, "the body is not valid JSON")
 _NO_OBJECT = refused(422, "the body must be a JSON object")
 _NO_TYPE = refused(415, 'must be application/json, not ""')
 _everywhere("E predict no json", _NO_JSON, BAD_INPUT)

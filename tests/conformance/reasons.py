@@ -265,6 +265,7 @@ ELSEWHERE: dict[str, str] = {
     "environment of the model": (
         "tests/python/test_auth.py::test_the_model_does_not_see_the_token"
     ),
+    "`error_code` in an error": "tests/python/test_http_errors.py::test_an_error_has_its_code",
     "traceback": "tests/python/test_http.py::test_tracebacks_can_be_hidden",
 }
 """First cell of a row -> the test that shows it, where no row of the tables does."""

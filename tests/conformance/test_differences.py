@@ -73,6 +73,12 @@ def test_a_row_that_is_wrong_about_upstream_fails() -> None:
     assert Expect(500, {"a": 1, "b": 2}).mismatch(THEIRS)
 
 
+def test_an_error_without_a_code_fails() -> None:
+    theirs = Answer(500, {"detail": "ValueError: bad"}, JSON)
+    assert not compare(None, theirs, replace(theirs, code="model_raised"))
+    assert "without a code" in compare(None, theirs, theirs)
+
+
 def test_a_prediction_without_a_version_fails() -> None:
     theirs = Answer(200, {"model_version": VERSION, "results": [{"result": []}]}, JSON)
     versioned = [{"result": [], "model_version": VERSION}]

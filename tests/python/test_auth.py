@@ -85,7 +85,9 @@ def test_only_the_two_probes_are_open(tmp_path: Path) -> None:
             return [answer] if answer.status_code == 503 else []
 
         [answer] = wait_for(down, "the server is not ready")
-        assert answer.json() == {"status": "DOWN"}, "strangers are told no reason"
+        assert answer.json() == {"status": "DOWN", "error_code": "not_ready"}, (
+            "strangers are told no reason"
+        )
         assert answer.headers["Retry-After"]
         assert requests.get(f"{server.url}/livez", timeout=60).status_code == 200
         wait_for(lambda: server.get("/readyz").status_code == 200, "it is ready again")

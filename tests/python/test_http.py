@@ -116,8 +116,8 @@ def test_a_config_that_is_needed_and_missing_is_named(serve: Serve) -> None:
 
 
 BAD = [
-    ("/predict", "{", 400, "no valid JSON"),
-    ("/predict", b"\xff\xfe", 400, "no valid JSON"),
+    ("/predict", "{", 400, "not valid JSON"),
+    ("/predict", b"\xff\xfe", 400, "not valid JSON"),
     ("/predict", "[]", 422, "must be a JSON object"),
     ("/predict", "{}", 422, "`tasks` is missing; it must be a list"),
     ("/predict", '{"tasks": {}}', 422, "`tasks` must be a list"),

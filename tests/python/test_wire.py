@@ -88,14 +88,14 @@ def test_other_methods_are_not_allowed(echo: Server, method: str) -> None:
 @pytest.mark.parametrize(
     ("request_head", "status", "words"),
     [
-        ("GET /he alth HTTP/1.1\r\nHost: h\r\n\r\n", 400, ["no valid HTTP"]),
+        ("GET /he alth HTTP/1.1\r\nHost: h\r\n\r\n", 400, ["not a valid HTTP"]),
         ("GET /health HTTP/1.1\r\n\r\n", 400, ["Host is missing"]),
         ("GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, ["more than once"]),
-        ("GET /health HTTP/1.1\r\nHost: h\r\nno header\r\n\r\n", 400, ["no valid HTTP"]),
-        ("GET /health HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n", 400, ["no valid HTTP"]),
-        ("GET /health HTTP/1.1\r\nHost: h\r\nA: b\x00c\r\n\r\n", 400, ["no valid HTTP"]),
-        ("GET /health HTTP/3.7\r\nHost: h\r\n\r\n", 400, ["no valid HTTP"]),
-        ("\x01\x02\x03\x04\r\n\r\n", 400, ["no valid HTTP"]),
+        ("GET /health HTTP/1.1\r\nHost: h\r\nno header\r\n\r\n", 400, ["not a valid HTTP"]),
+        ("GET /health HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n", 400, ["not a valid HTTP"]),
+        ("GET /health HTTP/1.1\r\nHost: h\r\nA: b\x00c\r\n\r\n", 400, ["not a valid HTTP"]),
+        ("GET /health HTTP/3.7\r\nHost: h\r\n\r\n", 400, ["not a valid HTTP"]),
+        ("\x01\x02\x03\x04\r\n\r\n", 400, ["not a valid HTTP"]),
         (f"GET /{'x' * 65_600} HTTP/1.1\r\nHost: h\r\n\r\n", 431, ["--max-header-size"]),
         (f"GET / HTTP/1.1\r\nHost: h\r\nA: {'x' * 70_000}\r\n\r\n", 431, ["--max-header-size"]),
         ("GET / HTTP/1.1\r\nHost: h\r\n" + "A: b\r\n" * 101 + "\r\n", 431, ["100 headers"]),
@@ -195,7 +195,7 @@ def test_requests_in_a_row_are_answered_in_order(echo: Server) -> None:
         assert wire.answer().status == 200
         wire.send(GET + GET + "nonsense\r\n\r\n")
         assert [wire.answer().status, wire.answer().status] == [200, 200]
-        is_refused(wire.answer(), 400, "no valid HTTP")
+        is_refused(wire.answer(), 400, "not a valid HTTP")
 
 
 def test_connections_last_as_long_as_they_should(echo: Server) -> None:

@@ -113,7 +113,8 @@ async fn report_backend(
             .problem(format!("{name} has no valid address"), format!("connect one of {addresses}"));
         return;
     };
-    let failed = if *state == BackendState::Error { "gets an error from" } else { "does not reach" };
+    let failed =
+        if *state == BackendState::Error { "gets an error from" } else { "does not reach" };
     let complaint = if complaint.is_empty() { "it gives no reason".to_owned() } else { complaint };
     group.problem(
         format!("Label Studio {failed} {name}{this}: {}", complaint::in_short(&complaint)),

@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::descriptors;
 use crate::cli::values::{seconds, whole};
-use crate::http::body::{BodyLimits, Budget};
-use crate::http::serve::ConnectionLimits;
+use crate::http::connections::ConnectionLimits;
+use crate::http::{BodyBudget, BodyLimits};
 
 /// Largest size of a body, in MiB.
 const MAX_MIB: u64 = 1 << 20;
@@ -53,7 +53,7 @@ impl HttpLimitArgs {
         Ok(BodyLimits {
             each: mebibytes(self.max_body),
             pause: self.body_timeout.max(SHORTEST),
-            all: Budget::shared(mebibytes(all)),
+            all: BodyBudget::shared(mebibytes(all)),
         })
     }
 

@@ -7,10 +7,10 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::cli::{password, values};
+use crate::http::BodyLimits;
 use crate::http::auth::Credentials;
-use crate::http::body::BodyLimits;
 use crate::http::state::HttpOptions;
-use crate::http::token::WebhookToken;
+use crate::http::webhook_token::WebhookToken;
 
 pub(in crate::cli) const DEFAULT_PORT: u16 = 9090;
 

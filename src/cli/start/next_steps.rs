@@ -15,7 +15,7 @@ use super::network_args::DEFAULT_PORT;
 use crate::cli::addresses::{Address, Surroundings, in_a_line};
 use crate::cli::{log, terminal};
 use crate::http::state::HttpOptions;
-use crate::http::token::WebhookToken;
+use crate::http::webhook_token::WebhookToken;
 use crate::serving::Serving;
 
 /// Tells the user what to do once the server listens at `address`.

@@ -16,10 +16,10 @@ use super::{StartArgs, next_steps};
 use crate::cli::model_stack::{ModelStack, StackOptions};
 use crate::cli::signals::Signals;
 use crate::cli::{listen, terminal};
-use crate::http::metrics::{Counts, keep_up};
-use crate::http::router::Front;
-use crate::http::serve::serve;
-use crate::http::state::{HttpOptions, Parts};
+use crate::http::connections::serve;
+use crate::http::request_metrics::{RequestMetrics, keep_up};
+use crate::http::router::HttpService;
+use crate::http::state::{AppState, HttpOptions};
 use crate::training::ownership::OwnershipError;
 use crate::training::queue::Queue;
 use crate::training::runner::train;
@@ -91,12 +91,12 @@ impl RunningServer {
         let stack = ModelStack::start(stack_options, &configure, launch);
         let queue = Arc::new(Queue::new(args.training.policy()));
         let stopping = Arc::new(AtomicBool::new(false));
-        let app = Arc::new(Parts {
+        let app = Arc::new(AppState {
             serving: Arc::clone(&stack.serving),
             queue: Arc::clone(&queue),
             options,
             metrics,
-            counts: Counts::default(),
+            request_metrics: RequestMetrics::default(),
             stopping: Arc::clone(&stopping),
         });
         tokio::spawn(keep_up(app.metrics.clone()));
@@ -109,7 +109,7 @@ impl RunningServer {
         let ending = Arc::clone(&stack.serving);
         let http = serve(
             listener,
-            Front::new(app),
+            HttpService::new(app),
             args.http_limits.connections(descriptors),
             async move {
                 let _ = stopped.wait_for(|stop| *stop).await;

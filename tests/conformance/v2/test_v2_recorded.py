@@ -78,6 +78,8 @@ def ask_server(server: Server, step: Step) -> Answer:
     answer = requests.request(
         step.method, server.url + step.path, data=step.body, headers=headers, timeout=90
     )
+    if answer.status_code >= 400 and answer.content:
+        assert answer.json()["error_code"], answer.text
     return comparable(answer.status_code, answer.headers.get("Content-Type", ""), answer.text)
 
 

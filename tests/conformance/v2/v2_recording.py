@@ -77,6 +77,8 @@ def comparable(status: int | None, media_type: str, text: str) -> Answer:
             if "traceback" in result:
                 result["traceback"] = "<traceback>"
         if isinstance(body, dict) and isinstance(body.get("detail"), str):
+            # Only the started server has codes; its test looks for them.
+            body.pop("error_code", None)
             # The address of pydantic's documentation contains its version.
             body["detail"] = re.sub(r"pydantic\.dev/[0-9.]+/", "pydantic.dev/", body["detail"])
     return Answer(status, media_type, body)

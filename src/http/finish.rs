@@ -1,0 +1,120 @@
+//! The end of every answer: its request id, and of an error the body, the reason phrase and the log line.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::response::Response;
+
+use super::error::{ApiError, ErrorBody, reason_phrase};
+use super::extract::query;
+use super::state::HttpOptions;
+use super::webhook_token::{self, WebhookToken};
+
+const REQUEST_ID: &str = "x-request-id";
+
+static REQUESTS: AtomicU64 = AtomicU64::new(1);
+static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);
+
+/// What the answer to a request needs of it.
+pub(super) struct RequestSummary {
+    id: String,
+    method: Method,
+    uri: Uri,
+    by_token: bool,
+}
+
+impl RequestSummary {
+    pub(super) fn new(options: &HttpOptions, request: &Request) -> Self {
+        Self {
+            id: request_id(request, options.webhook_token.as_ref()),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            by_token: webhook_token::is_brought(request),
+        }
+    }
+}
+
+/// Gives every answer its request id, and every error its body and reason phrase.
+pub(super) fn finish(
+    options: &HttpOptions,
+    request: RequestSummary,
+    mut response: Response,
+) -> Response {
+    if let Some(mut error) = response.extensions_mut().remove::<ApiError>() {
+        if let Some(token) = &options.webhook_token {
+            error.scrub(token);
+        }
+        log(options, &request, &error);
+        response = describe(options, &request, response, &error);
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::try_from(request.id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    // What a model or a log says must not run as a page.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The client's own id if it is a plain word, else a new one.
+fn request_id(request: &Request, token: Option<&WebhookToken>) -> String {
+    let given = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    let is_plain = |id: &&str| {
+        (1..=64).contains(&id.len())
+            && token.is_none_or(|token| !token.is_in(id))
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    match given.filter(is_plain) {
+        Some(id) => id.to_owned(),
+        None => format!("{:x}-{:x}", *PROCESS, REQUESTS.fetch_add(1, Ordering::Relaxed)),
+    }
+}
+
+fn log(options: &HttpOptions, request: &RequestSummary, error: &ApiError) {
+    let RequestSummary { id, method, uri, by_token } = request;
+    let path = webhook_token::shown(options.webhook_token.as_ref(), uri, *by_token);
+    let (status, detail) = (error.status.as_u16(), &error.detail);
+    let internal = error.internal.as_ref().map(|said| format!(" ({said})")).unwrap_or_default();
+    if error.status.is_server_error() {
+        let traceback = error.traceback.as_ref().map(|t| format!("\n{t}")).unwrap_or_default();
+        tracing::error!(request = id, "{method} {path} → {status} {detail}{internal}{traceback}");
+    } else {
+        tracing::warn!(request = id, "{method} {path} → {status} {detail}{internal}");
+    }
+}
+
+fn describe(
+    options: &HttpOptions,
+    request: &RequestSummary,
+    response: Response,
+    error: &ApiError,
+) -> Response {
+    let traceback = error.traceback.as_deref().filter(|_| !options.hide_tracebacks);
+    let mut result = error.result.clone();
+    result.entry("request_id").or_insert_with(|| request.id.as_str().into());
+    if let Some(traceback) = traceback {
+        result.entry("traceback").or_insert_with(|| traceback.into());
+    }
+    let mut arguments = query::arguments(&request.uri);
+    if let Some(token) = &options.webhook_token {
+        for value in arguments.values_mut() {
+            *value = token.scrub(value);
+        }
+    }
+    let body = ErrorBody::new(error, arguments, result).into_bytes();
+    let (mut parts, _) = response.into_parts();
+    parts.status = error.status;
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if error.status == StatusCode::SERVICE_UNAVAILABLE {
+        parts.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if let Some(reason) = reason_phrase(&error.detail) {
+        parts.extensions.insert(reason);
+    }
+    Response::from_parts(parts, Body::from(body))
+}
