@@ -1,8 +1,8 @@
 //! What differs between operating systems, or is `unsafe` and not about the interpreter.
 //!
 //! Each file is about one thing, says at its top what Linux does and what other systems do, and offers
-//! functions that are safe and there everywhere. Rooms above this one name no operating system. Nothing
-//! in here uses another room of the crate.
+//! functions that are safe and available everywhere. The rooms above name no operating system; this one uses
+//! none of them.
 
 pub mod container;
 pub mod descendants;

@@ -1,4 +1,4 @@
-//! What the server and its worker processes share: messages, how they travel, and both ends of the channel.
+//! The channel between the server and a worker process: messages, how they travel, and both ends.
 //!
 //! A message of [`protocol`] and its body travel as a [`frame`]; a large body travels as a descriptor of a
 //! [`shared_body`]. The server sends by [`server_end`], a worker by [`worker_end`]. What a model prints comes

@@ -14,10 +14,10 @@ use crate::os::processes::{kill_related, own_environment};
 
 /// Name of the mark in the environment of a worker.
 pub const MARK: &str = "LABEL_STUDIO_ML_WORKER";
-/// A process that is found may just have started another one.
+/// Maximum number of searches; a process that is found may just have started another one.
 const MOST_ROUNDS: usize = 10;
-/// Python's own process that removes named semaphores and shared memory once all who used them are
-/// gone, and then ends. Killed with the others, it would leave them behind for ever.
+/// Python's process that removes named semaphores and shared memory once all processes that used them are
+/// gone, and then ends. Killed with the others, it would leave them behind.
 const TRACKER: &[u8] = b"multiprocessing.resource_tracker";
 
 static WORKERS: AtomicU64 = AtomicU64::new(1);
@@ -40,7 +40,7 @@ pub fn end_this_worker() -> ! {
     let environment = own_environment();
     let begin = [MARK.as_bytes(), b"="].concat();
     let own = environment.split(|byte| *byte == 0).find(|entry| entry.starts_with(&begin));
-    // Another group than its own is that of somebody else.
+    // A group that this process does not lead is another program's.
     if getpgrp() == getpid() || own.is_some() {
         end(getpid(), own);
     }
@@ -84,7 +84,7 @@ mod tests {
             String::from_utf8(said).unwrap().trim().parse().unwrap()
         };
         let runs = |pid: u32| start_time(pid).is_some();
-        // Nobody has the highest number of all.
+        // No process has the highest number.
         let group = Pid::from_raw(i32::MAX).unwrap();
         let (mark, other) = (new_mark(), new_mark());
         let (meant, spared) = (sleeping(&mark), sleeping(&other));

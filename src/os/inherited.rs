@@ -6,7 +6,7 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 /// Takes over a descriptor that this process was started with. To be called once, for a number that the
 /// parent process has named.
-#[expect(unsafe_code, reason = "only the parent process knows who owns the descriptor")]
+#[expect(unsafe_code, reason = "only the parent process knows the owner of the descriptor")]
 pub fn take(number: RawFd) -> io::Result<OwnedFd> {
     if number < 3 {
         return Err(io::Error::other("the channel must not be a standard stream"));

@@ -1,10 +1,10 @@
-//! Who listens on a port of this machine.
+//! Sockets that listen on a port of this machine.
 //!
-//! Linux tells it in /proc. Elsewhere nobody is found.
+//! Linux lists them in /proc. Elsewhere none are found.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Addresses on which somebody listens on this port, as far as the system tells.
+/// Addresses on which a process listens on this port, as far as the system tells.
 pub fn on(port: u16) -> Vec<SocketAddr> {
     let mut holders: Vec<SocketAddr> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .into_iter()

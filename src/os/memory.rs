@@ -1,7 +1,7 @@
 //! How much memory a process holds, and how much is free.
 //!
-//! Linux tells both in /proc and /sys. Elsewhere `ps` tells what a process holds, and nothing tells what is
-//! free.
+//! On Linux both are read from /proc and /sys. Elsewhere `ps` tells what a process holds, and free memory is
+//! unknown.
 
 use std::fs;
 use std::process::Command;

@@ -1,8 +1,8 @@
-//! Files without a name, by which two processes look at the same pages.
+//! Unnamed files by which two processes share pages.
 //!
 //! On Linux such a file lives in memory and is sealed once it is written: the writer can no longer change
-//! what the reader reads. Elsewhere it is a temporary file that is unlinked already, and the writer just
-//! writes no more.
+//! what the reader reads. Elsewhere it is a temporary file that is already unlinked, and the writer just stops
+//! writing.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -21,7 +21,7 @@ pub struct MemoryFile {
     file: File,
 }
 
-/// A file that is written, to be mapped here and handed to others.
+/// A file that is complete, to be mapped here and sent to other processes.
 #[derive(Debug)]
 pub struct SealedFile {
     file: File,

@@ -1,4 +1,4 @@
-//! How much of the processors a thread takes while others want them.
+//! How much processor time a thread gets while others compete for it.
 //!
 //! Linux has a scheduling class of threads that compute only while a processor has nothing else to do, and
 //! keeps a niceness for each thread. Elsewhere only the niceness of the whole process can be raised.
@@ -7,7 +7,7 @@ use std::io;
 
 use rustix::process::setpriority_process;
 
-/// What comes closest to computing only while nothing else does.
+/// The niceness that comes closest to computing only while nothing else does.
 const MOST_NICE: i32 = 19;
 
 /// Makes this thread, and those that it starts, compute with a niceness; without one, only while a processor
@@ -23,10 +23,10 @@ fn lower_by(nice: Option<i32>, only_while_idle: impl FnOnce() -> io::Result<()>)
     }
 }
 
-/// Another thread that has something to do then displaces this one at once; it would have to wait for the end
-/// of a time slice of one that is merely nice.
+/// Another thread that has something to do then preempts this one at once, instead of waiting for the end of the
+/// time slice of one that is merely nice.
 #[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "a call of the system that nobody wraps")]
+#[expect(unsafe_code, reason = "a system call without a safe wrapper")]
 fn only_while_idle() -> io::Result<()> {
     let of_idle = libc::sched_param { sched_priority: 0 };
     // SAFETY: the call reads `of_idle` and keeps nothing of it.

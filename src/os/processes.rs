@@ -1,7 +1,7 @@
 //! What the system tells of other processes, and ending those that belong together.
 //!
-//! Linux tells it in /proc, and a pidfd names a process for as long as it is held. Elsewhere nothing is told:
-//! what would be found is not found.
+//! On Linux /proc lists processes, and a pidfd stands for one process for as long as it is held. Elsewhere
+//! nothing is found.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,9 +26,9 @@ pub fn own_environment() -> Vec<u8> {
     fs::read("/proc/self/environ").unwrap_or_default()
 }
 
-/// Kills the processes that are in a group or have an entry in the environment that they were started with,
-/// but for this process and those whose command line holds `spared`; how many that were. None where the
-/// system does not tell what there is.
+/// Kills the processes that are in a group, or were started with an entry in their environment, except for this
+/// process and those whose command line contains `spared`. Returns their number; none where the system does not
+/// list processes.
 #[cfg(target_os = "linux")]
 pub fn kill_related(group: Pid, environment: Option<&[u8]>, spared: &[u8]) -> Option<usize> {
     use std::os::unix::fs::MetadataExt;
@@ -121,7 +121,7 @@ mod tests {
         let mark = format!("processes-{}", std::process::id());
         let (mut related, mut spared) = (sleeping("600", &mark), sleeping("601", &mark));
         let mut other = sleeping("600", "others");
-        // Nobody has the highest number of all.
+        // No process has the highest number.
         let nobody = Pid::from_raw(i32::MAX).unwrap();
         let entry = format!("OF={mark}");
         assert_eq!(kill_related(nobody, Some(entry.as_bytes()), b"601"), Some(1));

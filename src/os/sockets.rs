@@ -1,12 +1,12 @@
 //! How much of what was written to a connection the other side has not confirmed.
 //!
-//! Linux tells it of every socket. Elsewhere it is not asked for.
+//! Known on Linux only.
 
 use std::os::fd::AsFd;
 
 /// Bytes that were written and that the other side has not confirmed; none where the system does not tell.
 #[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "a call of the system that nobody wraps")]
+#[expect(unsafe_code, reason = "a system call without a safe wrapper")]
 pub fn unconfirmed(socket: impl AsFd) -> Option<usize> {
     use std::os::fd::AsRawFd;
 

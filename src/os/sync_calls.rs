@@ -1,4 +1,4 @@
-//! For unit tests: what is brought to the disk, as the kernel is asked for it.
+//! For unit tests: which files and folders are synced to the disk.
 //!
 //! The test program has an `fsync` and an `fdatasync` of its own, which everything in it calls in place of
 //! those of the C library: the standard library, and SQLite. They note what is synced and how it looks at
@@ -10,7 +10,9 @@
 use std::ffi::c_int;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 /// A file or folder that was brought to the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,13 +44,13 @@ static WATCHES: Mutex<Vec<(PathBuf, Arc<Mutex<Observed>>)>> = Mutex::new(Vec::ne
 impl Watch {
     pub(crate) fn over(root: &Path) -> Self {
         let watch = Self { root: root.canonicalize().unwrap(), state: Arc::default() };
-        lock(&WATCHES).push((watch.root.clone(), Arc::clone(&watch.state)));
+        WATCHES.lock().push((watch.root.clone(), Arc::clone(&watch.state)));
         watch
     }
 
     /// What was brought to the disk since this was last asked, in order.
     pub(crate) fn take(&self) -> Vec<Synced> {
-        std::mem::take(&mut lock(&self.state).synced)
+        std::mem::take(&mut self.state.lock().synced)
     }
 
     /// The paths alone.
@@ -58,18 +60,14 @@ impl Watch {
 
     /// From now on the disk does not take what `breaks` says.
     pub(crate) fn break_when(&self, breaks: impl Fn(&Synced) -> bool + Send + 'static) {
-        lock(&self.state).breaks = Some(Box::new(breaks));
+        self.state.lock().breaks = Some(Box::new(breaks));
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        lock(&WATCHES).retain(|(_, state)| !Arc::ptr_eq(state, &self.state));
+        WATCHES.lock().retain(|(_, state)| !Arc::ptr_eq(state, &self.state));
     }
-}
-
-fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[unsafe(no_mangle)]
@@ -85,7 +83,7 @@ extern "C" fn fdatasync(descriptor: c_int) -> c_int {
 fn observe(descriptor: c_int, call: libc::c_long) -> c_int {
     let watched = watched(descriptor);
     if let Some((synced, state)) = &watched
-        && lock(state).breaks.as_ref().is_some_and(|breaks| breaks(synced))
+        && state.lock().breaks.as_ref().is_some_and(|breaks| breaks(synced))
     {
         // SAFETY: the address of this thread's own error number.
         unsafe { *libc::__errno_location() = libc::EIO };
@@ -96,18 +94,18 @@ fn observe(descriptor: c_int, call: libc::c_long) -> c_int {
     if let Some((synced, state)) = watched
         && outcome == 0
     {
-        lock(&state).synced.push(synced);
+        state.lock().synced.push(synced);
     }
     c_int::try_from(outcome).unwrap_or(-1)
 }
 
-/// What a descriptor stands for, if somebody watches that.
+/// What a descriptor stands for, if a test watches it.
 fn watched(descriptor: c_int) -> Option<(Synced, Arc<Mutex<Observed>>)> {
-    if lock(&WATCHES).is_empty() {
+    if WATCHES.lock().is_empty() {
         return None;
     }
     let path = fs::read_link(format!("/proc/self/fd/{descriptor}")).ok()?;
-    let (path_below, state) = lock(&WATCHES).iter().find_map(|(root, state)| {
+    let (path_below, state) = WATCHES.lock().iter().find_map(|(root, state)| {
         Some((path.strip_prefix(root).ok()?.to_owned(), Arc::clone(state)))
     })?;
     let entries = fs::read_dir(&path).into_iter().flatten().flatten();

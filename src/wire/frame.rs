@@ -2,8 +2,8 @@
 //!
 //! A frame is `u32 length | u8 kind | u32 header length | header | body`, integers little-endian,
 //! `length` counting everything after itself. The header is a small JSON message of
-//! [`crate::wire::protocol`]; the body is raw bytes that nobody between the HTTP socket and the model
-//! looks into. A body above [`INLINE_LIMIT`] does not travel in the frame: the frame is of kind
+//! [`crate::wire::protocol`]; the body is raw bytes that are not parsed between the HTTP socket and
+//! the model. A body above [`INLINE_LIMIT`] does not travel in the frame: the frame is of kind
 //! [`FrameKind::Descriptor`] and a file descriptor that holds the body is sent along (see
 //! [`crate::wire::shared_body`]), so that one huge request does not delay the others on the channel.
 
@@ -11,17 +11,18 @@ use std::io;
 
 use thiserror::Error;
 
-/// Longest header that either side accepts; a labelling config travels in a header.
+/// Maximum length of a header in bytes; a labelling config travels in a header.
 pub const MAX_HEADER: usize = 16 << 20;
-/// Longest body that a worker may answer with, and that travels inline at all.
+/// Maximum length of a body that travels inline, in bytes; answers of workers always do.
 pub const MAX_BODY: usize = 1 << 30;
-/// Bodies above this size go by descriptor, in the direction server → worker.
+/// Maximum length of a body that travels inline from the server to a worker, in bytes; longer ones travel as a
+/// descriptor.
 pub const INLINE_LIMIT: usize = 1 << 20;
-/// Bytes before the header: length, kind, header length.
+/// Length of what comes before the header, in bytes: length, kind, header length.
 pub const PREFIX_LENGTH: usize = 9;
-/// Room for a usual head.
+/// Initial capacity for prefix and header, in bytes.
 pub(super) const HEAD_ROOM: usize = 1 << 10;
-/// Bytes that either end reads at a time, of messages that have come meanwhile.
+/// Maximum number of bytes that either end reads ahead.
 pub(super) const READ_AHEAD: usize = 64 << 10;
 
 /// How the body of a frame travels.
@@ -33,18 +34,18 @@ pub enum FrameKind {
     Descriptor,
 }
 
-/// What is wrong with a frame.
+/// Why a frame cannot be sent or read.
 #[derive(Debug, Error)]
 pub enum FrameError {
     #[error("the header of {0} bytes is longer than the {MAX_HEADER} that a frame may have")]
     HeaderTooLong(usize),
     #[error("the body of {0} bytes is longer than the {MAX_BODY} that a frame may have")]
     BodyTooLong(usize),
-    #[error("a frame of unknown kind {0}")]
+    #[error("a frame has the unknown kind {0}")]
     UnknownKind(u8),
     #[error("the lengths in a frame contradict each other: {length} in all, header {header}")]
     Inconsistent { length: usize, header: usize },
-    #[error("the header of a frame is no message of this protocol: {0}")]
+    #[error("the header of a frame is not a message of this protocol: {0}")]
     Header(#[from] serde_json::Error),
     #[error("a frame announced a body by descriptor, and no descriptor came")]
     DescriptorMissing,
@@ -52,7 +53,7 @@ pub enum FrameError {
     Io(#[from] io::Error),
 }
 
-/// The decoded first bytes of a frame.
+/// The first bytes of a frame: its kind and the lengths of its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FramePrefix {
     pub kind: FrameKind,
@@ -61,7 +62,7 @@ pub struct FramePrefix {
 }
 
 impl FramePrefix {
-    /// Checks the caps, so that a frame that the other side would refuse is never begun.
+    /// Checks the maximum lengths, so that a frame that the other side would refuse is never begun.
     pub fn new(kind: FrameKind, header: usize, body: usize) -> Result<Self, FrameError> {
         if header > MAX_HEADER {
             return Err(FrameError::HeaderTooLong(header));
@@ -74,7 +75,7 @@ impl FramePrefix {
 
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "both lengths are capped well below u32::MAX"
+        reason = "both lengths are limited to far below u32::MAX"
     )]
     pub fn encode(self) -> [u8; PREFIX_LENGTH] {
         let length = (PREFIX_LENGTH - 4 + self.header + self.body) as u32;

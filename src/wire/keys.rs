@@ -1,4 +1,4 @@
-//! Questions of user code about the keys of its project, and their answers.
+//! What user code asks about the keys of its project, and the answers.
 
 use bytes::Bytes;
 
@@ -7,7 +7,7 @@ use crate::wire::protocol::{KeyOperation, KeyOutcome};
 /// An answer and the value that comes with it.
 pub type KeyAnswer = (KeyOutcome, Bytes);
 
-/// A question of user code.
+/// What user code asks.
 #[derive(Debug, Clone)]
 pub struct KeyRequest {
     pub ask: KeyOperation,

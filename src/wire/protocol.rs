@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::api_version::ApiVersion;
 use crate::labelling::check::Mended;
 
-/// Version of this protocol, said in `hello`.
+/// Version of this protocol; a worker says it in `hello`.
 pub const PROTOCOL: u32 = 1;
 
 /// Number of a request on one channel; answers carry the number of their request.
@@ -36,7 +36,7 @@ impl std::fmt::Display for ModelId {
 pub enum ToWorker {
     /// The first message: which program to import, and for what.
     Configure(Configure),
-    /// Learn of a model; with `request`, make an instance unless one stands, or in any case with
+    /// Register a model; with `request`, make an instance unless there is one, or in any case with
     /// `renew`. The body is `train_output` as JSON, of that many bytes, none if untrained, and then the
     /// body of the newest /setup of the project, if there was one.
     Load {
@@ -49,9 +49,9 @@ pub enum ToWorker {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         setup: Option<HttpHead>,
     },
-    /// From now on a model's predictions are marked with another version.
+    /// Mark a model's predictions with other version names from now on.
     Name { model: ModelId, names: VersionNames },
-    /// Forget an instance; requests that run on it end undisturbed.
+    /// Drop an instance; requests that run on it end undisturbed.
     Unload { model: ModelId },
     /// Predict; the body is the body of the HTTP request, unparsed.
     Predict {
@@ -63,9 +63,9 @@ pub enum ToWorker {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         batch: Option<Batchable>,
     },
-    /// Nobody wants the answer to a prediction any more: do not begin it, or break it off.
+    /// Do not begin a prediction, or break it off: its client is gone or out of time.
     Cancel { request: RequestId },
-    /// Break a prediction off unless it has begun.
+    /// Do not begin a prediction; let it run if it has begun.
     Withdraw { request: RequestId },
     /// Train; the body is the body of the HTTP request, unparsed.
     Fit { request: RequestId, model: ModelId, job: FitJob },
@@ -79,7 +79,7 @@ pub enum ToWorker {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FromWorker {
-    /// The process runs; nothing of the user's was imported yet.
+    /// The process runs, and has not imported user code yet.
     Hello { protocol: u32, pid: u32, python: String },
     /// The script was imported and the class found.
     ClassReady(ClassInfo),
@@ -96,12 +96,12 @@ pub enum FromWorker {
     },
     /// Answer to `fit`; the body is what `fit` returned, as JSON.
     Fitted { request: RequestId },
-    /// Any request that failed.
+    /// Answer to any request that failed.
     Failed { request: RequestId, error: ModelError },
-    /// User code asks for something that is kept for a project, or keeps it; the body is the value.
+    /// User code reads or writes a key of its project; the body is the value.
     Key { request: RequestId, ask: KeyOperation, project: String, key: String },
-    /// Sent every second; `interpreter_ms` is how long the last check waited for the interpreter, and
-    /// `loading` whether instances are being made or trained, which may keep it for long.
+    /// Sent every second. `interpreter_ms` is how long the last check waited for the interpreter; `loading` is
+    /// whether instances are being made or trained, which may hold the interpreter for long.
     Heartbeat { interpreter_ms: u64, loading: bool },
 }
 
@@ -132,7 +132,7 @@ pub enum ClassSource {
 pub struct Configure {
     pub role: WorkerRole,
     pub source: ClassSource,
-    /// Folder that user code sees as its working folder: the caller's.
+    /// Working folder for user code: that of the process that started the server.
     pub cwd: PathBuf,
     /// `MODEL_DIR` where it is known before the import; else the class decides (see `ClassInfo`).
     pub model_dir: Option<PathBuf>,
@@ -140,29 +140,29 @@ pub struct Configure {
     pub init_kwargs: serde_json::Map<String, serde_json::Value>,
     /// Concurrent predictions in this worker.
     pub threads: usize,
-    /// Most tasks of several requests that `predict` may be given in one call; 0: each has its own.
+    /// Maximum number of tasks of several requests in one call of `predict`; 0: one call a request.
     #[serde(default)]
     pub max_batch_size: usize,
     /// Level for the root logger of user code, DEBUG, INFO, WARNING or ERROR, if the user named one.
     pub log_level: Option<String>,
-    /// Niceness of a training worker; without one it computes while nobody else wants to.
+    /// Niceness of a training worker; without one it computes only while a processor is idle.
     pub train_nice: Option<i32>,
     /// Construct the class once with `init_kwargs` alone, as `--check` asks.
     pub check: bool,
     /// API v2: make an instance for every request, as the original does.
     #[serde(default)]
     pub fresh_instances: bool,
-    /// Hosts that files of tasks may come from, as the user listed them; without it the worker's own
-    /// environment counts.
+    /// Hosts that files of tasks may come from, as the user listed them; without it, those that the worker's
+    /// environment names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_hosts: Option<String>,
 }
 
-/// What must be known of a request to answer it together with others of its model.
+/// What decides whether a request is answered together with others of its model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batchable {
     pub tasks: usize,
-    /// Its `params` as they came; only those with the same are answered together.
+    /// Its `params` as they came; only requests with equal ones are answered together.
     pub params: String,
 }
 
@@ -194,7 +194,7 @@ pub struct Inspection {
     pub siblings: Vec<PathBuf>,
 }
 
-/// Why no class could be had.
+/// Why there is no class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportFailure {
     pub kind: ImportFailureKind,
@@ -221,7 +221,7 @@ pub enum ImportFailureKind {
     CheckFailed,
 }
 
-/// Everything that makes an instance of a model what it is, but for its `train_output`.
+/// Everything that an instance of a model is made from, except for its `train_output`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelSpec {
     pub id: ModelId,
@@ -251,7 +251,7 @@ pub fn project_id(key: &str) -> &str {
 pub struct VersionNames {
     /// The version that /setup tells, and that predictions carry.
     pub served: String,
-    /// What the model itself calls this version; predictions that say so get `served` instead.
+    /// The model's own names of this version; predictions that carry one get `served` instead.
     pub own: Vec<String>,
 }
 
@@ -260,7 +260,7 @@ pub struct VersionNames {
 pub struct HttpHead {
     /// Path and query.
     pub target: String,
-    /// A line `name: value` for each header; hardly anybody looks at them.
+    /// A line `name: value` for each header; they are rarely read, so they are not parsed.
     pub headers: String,
 }
 
@@ -271,7 +271,7 @@ impl std::fmt::Debug for HttpHead {
     }
 }
 
-/// What user code wants of what is kept for its project.
+/// What user code does with a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyOperation {
@@ -281,7 +281,7 @@ pub enum KeyOperation {
     Delete,
 }
 
-/// What became of it.
+/// The outcome of an operation on a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyOutcome {
@@ -289,15 +289,15 @@ pub enum KeyOutcome {
     Found,
     /// There is no value.
     Absent,
-    /// It is kept, or forgotten.
+    /// The value was written, or deleted.
     Done,
-    /// The server keeps nothing for this worker.
+    /// The server keeps no keys for this worker.
     NotKept,
     /// The value could not be read or written.
     Failed(String),
 }
 
-/// How user code reaches Label Studio.
+/// Address and token by which user code reaches Label Studio.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabelStudioConnection {
     pub hostname: String,
@@ -316,7 +316,7 @@ impl std::fmt::Debug for LabelStudioConnection {
 /// One training job, as the training worker sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FitJob {
-    /// Digits; also the version that the job makes.
+    /// Digits; also the id of the version that the job makes.
     pub id: String,
     /// Folder of the job, made by the server; what `fit` writes there is published with it.
     pub workdir: PathBuf,
@@ -333,7 +333,7 @@ pub struct ModelError {
     /// `str(exception)`.
     pub message: String,
     pub traceback: Option<String>,
-    /// What user code asked for by raising `AnswerException`.
+    /// The error answer that user code asked for by raising `AnswerException`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<ErrorAnswer>,
 }
@@ -360,9 +360,9 @@ pub enum ModelErrorKind {
     Raised,
     /// What they returned cannot be written as JSON.
     Result,
-    /// The request body is no JSON object that the model could be called with.
+    /// The request body is not a JSON object that the model could be called with.
     Request,
-    /// The model was unloaded while the request was on its way; the server asks again.
+    /// The model was unloaded while the request was under way; the server asks again.
     Unloaded,
     /// It was cancelled before it began.
     Cancelled,

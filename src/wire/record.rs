@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// First byte of a record.
+/// First character of a record.
 pub const RECORD_MARK: char = '\u{1e}';
-/// Between the fields of a record.
+/// Separates the fields of a record.
 pub const FIELD_MARK: char = '\u{1f}';
 
-/// What a line is.
+/// What a line of output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputKind {
     Debug,
@@ -16,7 +16,7 @@ pub enum OutputKind {
     Error,
     /// The text is a progress report as JSON.
     Progress,
-    /// The text is a job's id; what follows is no longer the job's.
+    /// The text is a job's id; the output of that job ends here.
     End,
 }
 
@@ -27,10 +27,10 @@ pub struct OutputRecord<'a> {
     pub text: &'a str,
 }
 
-/// How far `fit` has got, as it says itself.
+/// How far `fit` is, as it reports itself.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FitProgress {
-    /// 0 to 1, where it is known.
+    /// 0 to 1, if known.
     pub fraction: Option<f64>,
     pub message: Option<String>,
     #[serde(default)]

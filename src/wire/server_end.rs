@@ -6,9 +6,10 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use parking_lot::{Mutex, MutexGuard};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::io::{AsyncReadExt, BufReader, Interest};
 use tokio::net::UnixStream;
@@ -20,18 +21,13 @@ use crate::wire::frame::{
 use crate::wire::protocol::{FromWorker, ToWorker};
 use crate::wire::shared_body::SharedBody;
 
-/// A message on its way.
+/// A message that is being sent.
 struct OutgoingMessage {
     /// Prefix and header.
     head: Vec<u8>,
-    body: FrameBody,
-    /// Bytes that the socket took.
+    body: SharedBody,
+    /// Number of bytes that the socket has taken.
     sent: usize,
-}
-
-enum FrameBody {
-    Inline(Bytes),
-    Descriptor(Arc<OwnedFd>),
 }
 
 /// The sending half of the server's end; cheap to clone, never blocks.
@@ -40,8 +36,8 @@ pub struct MessageSender {
     outbox: Arc<Outbox>,
 }
 
-/// What is to be sent. Whoever has something to send writes it, unless somebody else writes at the moment,
-/// who then goes on with it; a task does so only when the socket has no room.
+/// Messages to be sent. A task that sends writes to the socket itself, unless another one is writing, which
+/// then writes this message too. A task is started for that only when the socket has no room.
 #[derive(Debug)]
 struct Outbox {
     stream: OwnedWriteHalf,
@@ -51,7 +47,7 @@ struct Outbox {
 #[derive(Debug, Default)]
 struct OutboxQueue {
     waiting: VecDeque<OutgoingMessage>,
-    /// Somebody writes.
+    /// A task is writing.
     writing: bool,
     /// The worker is gone, and nothing is sent any more.
     closed: bool,
@@ -64,7 +60,7 @@ impl std::fmt::Debug for OutgoingMessage {
 }
 
 impl MessageSender {
-    /// Puts a message on its way. A message to a worker that is gone is dropped: whoever waits for
+    /// Sends a message, or queues it. A message to a worker that is gone is dropped: a call that waits for
     /// its answer learns of the death from the supervisor.
     pub async fn send(
         &self,
@@ -75,15 +71,13 @@ impl MessageSender {
         let mut head = Vec::with_capacity(HEAD_ROOM);
         head.resize(PREFIX_LENGTH, 0);
         serde_json::to_writer(&mut head, message)?;
-        let by_file = body.is_in_file() || body.len() > INLINE_LIMIT;
-        let (kind, inline) =
-            if by_file { (FrameKind::Descriptor, 0) } else { (FrameKind::Inline, body.len()) };
+        let body = if body.len() > INLINE_LIMIT { in_file(body).await? } else { body };
+        let (kind, inline) = match body.file() {
+            Some(_) => (FrameKind::Descriptor, 0),
+            None => (FrameKind::Inline, body.len()),
+        };
         let prefix = FramePrefix::new(kind, head.len() - PREFIX_LENGTH, inline)?;
         head[..PREFIX_LENGTH].copy_from_slice(&prefix.encode());
-        let body = match kind {
-            FrameKind::Inline => FrameBody::Inline(body.bytes().clone()),
-            FrameKind::Descriptor => FrameBody::Descriptor(file_of(body).await?),
-        };
         self.outbox.post(OutgoingMessage { head, body, sent: 0 });
         Ok(())
     }
@@ -115,7 +109,7 @@ impl Outbox {
         }
     }
 
-    /// Sends what there is as the socket has room for it.
+    /// Sends what is queued, waiting for room in the socket.
     async fn drain(self: Arc<Self>, message: OutgoingMessage) {
         let mut next = Some(message);
         while let Some(mut message) = next {
@@ -135,7 +129,7 @@ impl Outbox {
         }
     }
 
-    /// The next message; without one, whoever posts next writes.
+    /// The next message; without one, the task that posts next writes.
     fn next(&self) -> Option<OutgoingMessage> {
         let mut queue = self.queue();
         let next = queue.waiting.pop_front();
@@ -151,34 +145,30 @@ impl Outbox {
     }
 
     fn queue(&self) -> MutexGuard<'_, OutboxQueue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 }
 
 impl OutgoingMessage {
     /// Writes as much as there is room for; an error of kind `WouldBlock` where that is not all.
     fn write(&mut self, stream: &OwnedWriteHalf) -> io::Result<()> {
-        let length =
-            self.head.len() + if let FrameBody::Inline(body) = &self.body { body.len() } else { 0 };
+        let Self { head, body, .. } = self;
+        let length = head.len() + if body.file().is_some() { 0 } else { body.len() };
         while self.sent < length {
-            self.sent += match &self.body {
-                FrameBody::Inline(body) => match self.head.get(self.sent..) {
-                    Some(head) => {
-                        stream.try_write_vectored(&[IoSlice::new(head), IoSlice::new(body)])?
-                    }
-                    None => stream.try_write(&body[self.sent - self.head.len()..])?,
-                },
-                FrameBody::Descriptor(descriptor) if self.sent == 0 => {
-                    send_with(stream, &self.head, descriptor)?
+            self.sent += match (body.file(), head.get(self.sent..)) {
+                (Some(file), Some(head)) if self.sent == 0 => send_with(stream, head, file)?,
+                (Some(_), Some(head)) => stream.try_write(head)?,
+                (None, Some(head)) => {
+                    stream.try_write_vectored(&[IoSlice::new(head), IoSlice::new(body)])?
                 }
-                FrameBody::Descriptor(_) => stream.try_write(&self.head[self.sent..])?,
+                (_, None) => stream.try_write(&body[self.sent - head.len()..])?,
             };
         }
         Ok(())
     }
 }
 
-/// The descriptor rides on the first bytes of the head; the rest follows as plain bytes.
+/// Sends the descriptor with the first bytes of the head; the rest follows as plain bytes.
 fn send_with(stream: &OwnedWriteHalf, head: &[u8], descriptor: &OwnedFd) -> io::Result<usize> {
     let descriptors = [descriptor.as_fd()];
     let socket: &UnixStream = stream.as_ref();
@@ -190,13 +180,13 @@ fn send_with(stream: &OwnedWriteHalf, head: &[u8], descriptor: &OwnedFd) -> io::
     })
 }
 
-/// Copying hundreds of megabytes takes tens of milliseconds, too long for a thread that serves
-/// other requests.
-async fn file_of(body: SharedBody) -> io::Result<Arc<OwnedFd>> {
-    if body.is_in_file() {
-        return body.into_file();
+/// Puts a large body into a file, unless it lies in one. Copying hundreds of megabytes takes tens of
+/// milliseconds, too long for a thread that serves other requests.
+async fn in_file(body: SharedBody) -> io::Result<SharedBody> {
+    if body.file().is_some() {
+        return Ok(body);
     }
-    tokio::task::spawn_blocking(move || body.into_file()).await.map_err(io::Error::other)?
+    tokio::task::spawn_blocking(move || body.copied_to_file()).await.map_err(io::Error::other)?
 }
 
 /// The receiving half of the server's end.
@@ -297,7 +287,7 @@ mod tests {
                 })
             })
             .collect();
-        // Nobody reads yet, and there are 40 MB.
+        // The worker does not read yet, and there are 40 MB.
         for sent in senders {
             sent.await.unwrap();
         }

@@ -1,7 +1,7 @@
-//! Large bodies handed over as a file descriptor instead of as bytes on the channel.
+//! Bodies of requests; a large one is shared as a file descriptor instead of sent as bytes.
 //!
-//! A body that turns out to be large is written into a file without a name as it comes, and from then on
-//! both sides look at the same pages: the server to find the project, the worker to parse it (see
+//! A body that turns out to be large is written into an unnamed file as it comes. From then on both sides map
+//! the same pages: the server to find the project, the worker to parse it (see
 //! [`memory_file`](crate::os::memory_file)).
 
 use std::io;
@@ -14,53 +14,47 @@ use memmap2::Mmap;
 
 use crate::os::memory_file::{MemoryFile, SealedFile};
 
-/// A body on its way to a worker. Cheap to clone.
+/// A body that goes to a worker. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct SharedBody {
     bytes: Bytes,
-    /// The file that the bytes lie in.
+    /// The file that holds the bytes, if one does.
     file: Option<Arc<OwnedFd>>,
 }
 
-/// A body as a worker got it.
+/// A body as a worker receives it.
 #[derive(Debug)]
 pub enum ReceivedBody {
     Inline(Vec<u8>),
     Mapped(Mmap),
 }
 
-/// A large body that is still coming.
+/// Writes a large body into a file as it comes.
 #[derive(Debug)]
 pub struct BodyWriter {
     file: MemoryFile,
 }
 
 impl SharedBody {
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-
     pub fn into_bytes(self) -> Bytes {
         self.bytes
     }
 
-    /// A body that lies in a file; `hold` may put something around the bytes that goes when they go.
+    /// A body in a file; `hold` may wrap the bytes in something that is dropped with them.
     pub fn in_file((map, file): (Mmap, OwnedFd), hold: impl FnOnce(Bytes) -> Bytes) -> Self {
         Self { bytes: hold(Bytes::from_owner(map)), file: Some(Arc::new(file)) }
     }
 
-    /// The file with the body; makes one where it was not large when it came.
-    pub(super) fn into_file(self) -> io::Result<Arc<OwnedFd>> {
-        if let Some(file) = self.file {
-            return Ok(file);
-        }
-        let mut spool = BodyWriter::new()?;
-        spool.write(&self.bytes)?;
-        Ok(Arc::new(spool.file.seal()?.into()))
+    /// The same body in a file of its own.
+    pub(super) fn copied_to_file(self) -> io::Result<Self> {
+        let mut writer = BodyWriter::new()?;
+        writer.write(&self.bytes)?;
+        Ok(Self { bytes: self.bytes, file: Some(Arc::new(writer.file.seal()?.into())) })
     }
 
-    pub(super) fn is_in_file(&self) -> bool {
-        self.file.is_some()
+    /// The file that holds the body, if one does.
+    pub(super) fn file(&self) -> Option<&OwnedFd> {
+        self.file.as_deref()
     }
 }
 
@@ -73,7 +67,7 @@ impl BodyWriter {
         self.file.write(bytes)
     }
 
-    /// The whole body, which nobody can change from now on.
+    /// Ends the body, which cannot be changed from now on.
     pub fn finish(self) -> io::Result<(Mmap, OwnedFd)> {
         let file = self.file.seal()?;
         Ok((file.map()?, file.into()))
@@ -86,7 +80,7 @@ pub fn unpack(descriptor: OwnedFd) -> io::Result<ReceivedBody> {
 }
 
 impl ReceivedBody {
-    /// The bytes on their own.
+    /// The bytes, copied if they are in a file.
     pub fn into_vec(self) -> Vec<u8> {
         match self {
             Self::Inline(bytes) => bytes,
@@ -130,25 +124,24 @@ impl From<Vec<u8>> for SharedBody {
 mod tests {
     use super::*;
 
-    fn spooled(body: &[u8]) -> (Mmap, OwnedFd) {
-        let mut spool = BodyWriter::new().unwrap();
+    fn written(body: &[u8]) -> (Mmap, OwnedFd) {
+        let mut writer = BodyWriter::new().unwrap();
         for piece in body.chunks(700_000) {
-            spool.write(piece).unwrap();
+            writer.write(piece).unwrap();
         }
-        spool.finish().unwrap()
+        writer.finish().unwrap()
     }
 
     #[test]
     fn a_body_comes_back_as_it_was() {
         let body: Vec<u8> = (0..3_000_000u32).map(|i| i.to_le_bytes()[0]).collect();
-        let payload = SharedBody::in_file(spooled(&body), |bytes| bytes);
-        assert_eq!(*payload, *body);
-        let copy = SharedBody::from(body.clone());
-        for payload in [payload, copy] {
-            let descriptor = payload.into_file().unwrap().try_clone().unwrap();
-            assert_eq!(*unpack(descriptor).unwrap(), *body);
+        let written = SharedBody::in_file(written(&body), |bytes| bytes);
+        let copied = SharedBody::from(body.clone()).copied_to_file().unwrap();
+        let empty = SharedBody::default().copied_to_file().unwrap();
+        for (sent, expected) in [(written, &*body), (copied, &*body), (empty, b"")] {
+            assert_eq!(*sent, *expected);
+            let descriptor = sent.file().unwrap().try_clone().unwrap();
+            assert_eq!(*unpack(descriptor).unwrap(), *expected);
         }
-        let empty = SharedBody::default().into_file().unwrap().try_clone().unwrap();
-        assert!(unpack(empty).unwrap().is_empty());
     }
 }

@@ -5,9 +5,10 @@ use std::io::{self, IoSlice, Write};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::os::descriptor_passing::receive;
@@ -23,12 +24,12 @@ use crate::wire::shared_body::{self, ReceivedBody};
 pub struct ChannelReader {
     socket: Arc<UnixStream>,
     descriptors: VecDeque<OwnedFd>,
-    /// Bytes that were read ahead; those in this range were not handed out.
+    /// Bytes that were read ahead; `left` is the range that was not handed out yet.
     ahead: Box<[u8]>,
     left: Range<usize>,
 }
 
-/// Sends to the server; whole messages, whichever threads send at once.
+/// Sends to the server. Threads may send at the same time; messages do not mix.
 #[derive(Debug)]
 pub struct ChannelWriter {
     socket: Arc<UnixStream>,
@@ -107,7 +108,7 @@ impl ChannelReader {
                 done += length;
                 continue;
             }
-            // What is long need not be copied once more.
+            // What is long is not copied twice.
             let rest = &mut out[done..];
             let is_long = rest.len() >= READ_AHEAD;
             let into = if is_long { rest } else { &mut self.ahead };
@@ -132,7 +133,7 @@ impl ChannelWriter {
         serde_json::to_writer(&mut head, message)?;
         let prefix = FramePrefix::new(FrameKind::Inline, head.len() - PREFIX_LENGTH, body.len())?;
         head[..PREFIX_LENGTH].copy_from_slice(&prefix.encode());
-        let _whole = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
+        let _whole = self.sending.lock();
         let mut socket = &*self.socket;
         let mut done = 0;
         while done < head.len() {

@@ -1,8 +1,8 @@
 //! The loop inside a worker process.
 //!
-//! One Rust thread sees to it that the channel is read, another sends heartbeats; predictions run on
-//! threads of the interpreter, the import and training on its main thread. When the server is gone whoever
-//! reads ends the whole process group at once, whatever the interpreter is doing.
+//! One Rust thread makes sure that the channel is read, another sends heartbeats; predictions run on threads
+//! of the interpreter, the import and training on its main thread. When the server is gone, the thread that
+//! reads the channel kills the whole process group at once, whatever the interpreter is doing.
 
 mod predict;
 mod reader;
@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use thiserror::Error;
 
 use self::predict::predict_loop;
@@ -35,7 +36,7 @@ use crate::worker::work_queue::WorkQueue;
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// Why a worker could not work.
+/// Why a worker ended early.
 #[derive(Debug, Error)]
 pub enum EventLoopError {
     #[error("the channel to the server: {0}")]
@@ -58,7 +59,7 @@ struct LoadCall {
     request: RequestId,
     model: ModelId,
     renew: bool,
-    /// The thread that makes the instance keeps it.
+    /// Whether the thread that makes the instance keeps it for itself.
     keep: bool,
 }
 
@@ -69,7 +70,7 @@ struct FitCall {
     body: ReceivedBody,
 }
 
-/// The lists of work, one for each kind of thread.
+/// Work, in one queue for each kind of thread.
 #[derive(Default)]
 struct WorkQueues {
     predict: Arc<Scheduler<PredictCall>>,
@@ -91,14 +92,14 @@ struct SharedState<H> {
     queues: WorkQueues,
     incoming: ChannelInput,
     writer: Arc<ChannelWriter>,
-    /// Most tasks of several requests for one call; 0: each request has its own.
+    /// Maximum number of tasks of several requests in one call; 0: one call a request.
     max_batch_size: usize,
-    /// Instances that are being made, or trained.
+    /// Number of instances that are being made or trained.
     loading: AtomicUsize,
 }
 
 impl<H: ModelHost> SharedState<H> {
-    /// Makes sure of an instance. That may keep the interpreter for long, and is no reason to worry.
+    /// Makes an instance unless there is one. The interpreter may be held for long meanwhile.
     fn load(
         &self,
         model: ModelId,
@@ -112,7 +113,7 @@ impl<H: ModelHost> SharedState<H> {
     }
 }
 
-/// Serves one server over `channel` until it says `shutdown`. Call it on the main thread.
+/// Serves one server over `channel` until it sends `shutdown`. Must be called on the main thread.
 pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), EventLoopError> {
     let (mut reader, writer) = crate::wire::worker_end::open(channel)?;
     let writer = Arc::new(writer);
@@ -144,7 +145,7 @@ pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), EventLoo
     });
     reader::spawn_fallback_reader(Arc::clone(&shared))?;
     spawn_heartbeat(&shared)?;
-    // Predictions come first; but that this process lives must be seen also while it cannot compute.
+    // Predictions come first. The threads above keep their priority, so that heartbeats are sent in time.
     if configure.role == WorkerRole::Train {
         priority::lower(configure.train_nice);
     }
@@ -155,7 +156,7 @@ pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), EventLoo
             shared.queues.predict.keep_by_thread(host.keeps_by_thread());
             let most = if class.thread_safe { usize::MAX } else { 1 };
             writer.send(&FromWorker::ClassReady(class), &[])?;
-            // Training needs none of the threads that predict.
+            // A training worker has no threads that predict.
             let threads = if configure.role == WorkerRole::Predict { configure.threads } else { 0 };
             serve(&shared, threads.min(most))
         }
@@ -181,7 +182,7 @@ fn serve<H: ModelHost>(shared: &Arc<SharedState<H>>, threads: usize) -> Result<(
     Ok(())
 }
 
-/// Every load has a thread of its own: one constructor that hangs must not hold up the others.
+/// Runs each load on a thread of its own: a constructor that hangs must not delay the others.
 fn load_loop<H: ModelHost>(shared: &Arc<SharedState<H>>) {
     let host = &shared.host;
     while let Some(load) = host.wait(|| shared.queues.load.pop()) {
@@ -217,7 +218,7 @@ fn fit_loop<H: ModelHost>(shared: &SharedState<H>) {
     let (host, writer) = (&shared.host, &shared.writer);
     while let Some(call) = host.wait(|| shared.queues.fit.pop()) {
         let request = call.request;
-        // Training may keep the interpreter, as loading may.
+        // Training may hold the interpreter for long, as loading may.
         shared.loading.fetch_add(1, Ordering::Relaxed);
         let fitted = host.fit(call.model, &call.job, call.body);
         shared.loading.fetch_sub(1, Ordering::Relaxed);
@@ -242,31 +243,30 @@ fn own_error(class: &str, message: String) -> ModelError {
     ModelError { kind, class: class.into(), message, traceback: None, answer: None }
 }
 
-/// Sends an error. Its texts are short, so that a send only fails when the server is gone, which
-/// the reader thread deals with.
+/// Sends an error. Its texts are short, so sending fails only when the server is gone, which the reader notices.
 fn fail(writer: &ChannelWriter, request: RequestId, error: ModelError) {
     let _ = writer.send(&FromWorker::Failed { request, error }, &[]);
 }
 
-/// Tells the server that the process lives, and how long the interpreter kept a thread waiting.
+/// Sends heartbeats, which say how long the interpreter has kept a check waiting.
 fn spawn_heartbeat<H: ModelHost>(shared: &Arc<SharedState<H>>) -> io::Result<()> {
     let (host, shared) = (Arc::clone(&shared.host), Arc::clone(shared));
-    // The check runs apart from the sender, which must go on while the interpreter is stuck.
-    let asked = Arc::new(std::sync::Mutex::new(None::<Instant>));
+    // The check has a thread of its own, since heartbeats must go on while the interpreter is stuck.
+    let asked = Arc::new(Mutex::new(None::<Instant>));
     let check = Arc::new(WorkQueue::<()>::default());
     thread::Builder::new().name("interpreter-check".into()).spawn({
         let (asked, check) = (Arc::clone(&asked), Arc::clone(&check));
         move || {
             while check.pop().is_some() {
                 host.touch();
-                *asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+                *asked.lock() = None;
             }
         }
     })?;
     thread::Builder::new().name("heartbeat".into()).spawn(move || {
         loop {
             let waiting_since = {
-                let mut asked = asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut asked = asked.lock();
                 if asked.is_none() {
                     *asked = Some(Instant::now());
                     check.push(());
@@ -274,7 +274,7 @@ fn spawn_heartbeat<H: ModelHost>(shared: &Arc<SharedState<H>>) -> io::Result<()>
                 *asked
             };
             thread::sleep(HEARTBEAT);
-            let still = *asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let still = *asked.lock();
             let waited = match (still, waiting_since) {
                 (Some(now), Some(then)) if now == then => then.elapsed(),
                 _ => Duration::ZERO,
@@ -283,8 +283,7 @@ fn spawn_heartbeat<H: ModelHost>(shared: &Arc<SharedState<H>>) -> io::Result<()>
             let loading = shared.loading.load(Ordering::Relaxed) > 0;
             let heartbeat = FromWorker::Heartbeat { interpreter_ms, loading };
             if shared.writer.send(&heartbeat, &[]).is_err() {
-                // The server is gone, or user code has closed the channel: nobody would ever learn
-                // what this process does.
+                // The server is gone, or user code has closed the channel: no answer can be sent any more.
                 end_this_worker();
             }
         }

@@ -1,26 +1,27 @@
-//! Asks the server for what user code keeps for its project.
+//! Reads and writes the keys of a project on behalf of user code, by asking the server.
 //!
-//! In: a question of a thread. Out: the server's answer, for which the thread waits.
+//! In: a request of a thread. Out: the server's answer, for which the thread waits.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::wire::keys::{KeyAnswer, KeyRequest};
 use crate::wire::protocol::{FromWorker, KeyOutcome, RequestId};
 use crate::wire::worker_end::ChannelWriter;
 
-/// Has the channel read at once, whatever the threads do that read it now and then.
+/// Makes sure that the channel is read while a call waits for a message.
 pub trait Attention: std::fmt::Debug + Send + Sync {
-    /// A thread begins to wait for a message.
+    /// A thread begins to wait for a message, in the middle of a call.
     fn expect(&self);
-    /// It has it.
+    /// The thread has its message.
     fn expect_no_more(&self);
 }
 
-/// The worker's end.
+/// Sends requests for keys, and matches the answers to the threads that wait.
 #[derive(Debug)]
 pub struct KeyClient {
     writer: Arc<ChannelWriter>,
@@ -36,8 +37,8 @@ impl KeyClient {
         Self { writer, attention, pid, next, waiting: Mutex::default() }
     }
 
-    /// Asks the server and waits for its answer. None in a child that the model forked: the channel is
-    /// not its own.
+    /// Asks the server and waits for its answer. None in a child that the model forked, which must not use the
+    /// channel.
     pub fn ask(&self, question: &KeyRequest) -> Option<KeyAnswer> {
         if std::process::id() != self.pid {
             return None;
@@ -56,21 +57,21 @@ impl KeyClient {
             return Some((KeyOutcome::Failed(error.to_string()), Bytes::new()));
         }
         self.attention.expect();
-        // The process ends with its server, so an answer comes or nothing does any more.
+        // The process ends with its server, so the answer comes.
         let answer = answer.recv().ok();
         self.attention.expect_no_more();
         answer
     }
 
-    /// Hands an answer to the thread that waits for it.
+    /// Passes an answer to the thread that waits for it.
     pub(super) fn take(&self, request: RequestId, answer: KeyAnswer) {
         if let Some(reply) = self.waiting().remove(&request) {
-            // Whoever does not wait any more was interrupted.
+            // The thread may have been interrupted.
             let _ = reply.send(answer);
         }
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<RequestId, mpsc::Sender<KeyAnswer>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 }

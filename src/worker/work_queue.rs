@@ -1,7 +1,8 @@
-//! A blocking queue between the thread that reads the channel and the threads that run the model.
+//! A blocking queue between the thread that reads the channel and those that do the work.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Condvar, Mutex};
 
 /// First in, first out; closing it lets the consumers take what is left and then end.
 #[derive(Debug)]
@@ -27,18 +28,18 @@ impl<T> Default for WorkQueue<T> {
 
 impl<T> WorkQueue<T> {
     pub fn push(&self, item: T) {
-        self.lock().items.push_back(item);
+        self.state.lock().items.push_back(item);
         self.changed.notify_one();
     }
 
     pub fn close(&self) {
-        self.lock().closed = true;
+        self.state.lock().closed = true;
         self.changed.notify_all();
     }
 
     /// The next item; none once the queue is closed and empty.
     pub fn pop(&self) -> Option<T> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if let Some(item) = state.items.pop_front() {
                 return Some(item);
@@ -46,13 +47,8 @@ impl<T> WorkQueue<T> {
             if state.closed {
                 return None;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait(&mut state);
         }
-    }
-
-    /// A panic elsewhere leaves a queue of whole items, so a poisoned lock is as good as a clean one.
-    fn lock(&self) -> MutexGuard<'_, WorkQueueState<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

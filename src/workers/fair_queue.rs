@@ -1,31 +1,31 @@
-//! Who waits for a worker: in turn by project, first come first served within each.
+//! A bounded queue that is fair to projects: they take turns, and each one's requests are in order.
 //!
-//! A project with a thousand requests in line holds up another one's single request by one prediction,
-//! not by a thousand. The line is bounded, in all and for each project.
+//! A project with a thousand requests delays another one's single request by one prediction, not by a
+//! thousand.
 
 use std::collections::VecDeque;
 
-/// Names one place in line.
+/// Number of an entry in the queue.
 pub(super) type Ticket = u64;
 
-/// How many may wait.
+/// Maximum number of entries.
 #[derive(Debug, Clone, Copy)]
 pub struct QueueBounds {
     pub total: usize,
     pub per_project: usize,
 }
 
-/// Why nobody may join the line.
+/// Why a request cannot wait: the queue is full, in total or for its project. Holds the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueueFull {
     Total(usize),
     Project(usize),
 }
 
-/// Those who wait with the same priority.
+/// The entries of one priority.
 #[derive(Debug)]
 pub(super) struct FairQueue<T> {
-    /// The project whose turn it is comes first; none of them is empty.
+    /// The project whose turn it is comes first; none is empty.
     projects: VecDeque<(String, VecDeque<(Ticket, T)>)>,
     next: Ticket,
     length: usize,
@@ -49,7 +49,7 @@ impl<T> FairQueue<T> {
         self.next
     }
 
-    /// Gives a place up; nothing happens if its turn has come already.
+    /// Removes an entry; does nothing if its turn has come already.
     pub(super) fn leave(&mut self, project: &str, ticket: Ticket) {
         let Some(index) = self.projects.iter().position(|(name, _)| name == project) else {
             return;
@@ -63,7 +63,7 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Whose turn it is; the project then goes to the end.
+    /// Removes the entry whose turn it is; its project goes to the end.
     pub(super) fn next(&mut self) -> Option<T> {
         let (project, mut queue) = self.projects.pop_front()?;
         let first = queue.pop_front();
@@ -117,8 +117,8 @@ mod tests {
     }
 
     proptest! {
-        /// Everybody who stays is called once, in their order within a project, and nobody waits longer
-        /// than one turn of every other project.
+        /// Each entry that stays is called once, in the order of its project, and waits for no more than one
+        /// turn of every other project.
         #[test]
         fn nobody_is_forgotten(steps in proptest::collection::vec((0_u8..4, 0_u8..4), 0..60)) {
             let mut queue = FairQueue::default();

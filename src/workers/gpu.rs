@@ -1,4 +1,4 @@
-//! Memory of graphics cards, as `nvidia-smi` tells it.
+//! Memory of graphics cards, as `nvidia-smi` reports it.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// `nvidia-smi` answers within a second, or something is wrong with the card.
+/// Time limit for `nvidia-smi`, which answers within a second unless something is wrong with the card.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whether some card has less memory free than processes of these pids hold on it, so that a second
-/// copy of their model would not fit beside the first.
+/// Whether a card has less memory free than processes of these pids hold on it, so that a second copy of
+/// their model would not fit beside the first.
 pub async fn is_too_full_for_another(pids: &[u32]) -> bool {
     let Some(used) = ask("--query-compute-apps=pid,used_memory,gpu_uuid").await else {
         return false;
@@ -19,7 +19,7 @@ pub async fn is_too_full_for_another(pids: &[u32]) -> bool {
     is_too_full(pids, &used, &free)
 }
 
-/// Memory in MiB, as CSV without a head.
+/// Takes memory in MiB, as CSV without a header.
 fn is_too_full(pids: &[u32], used: &str, free: &str) -> bool {
     free.lines().filter_map(|line| line.split_once(',')).any(|(free, card)| {
         let card = card.trim();
@@ -36,7 +36,7 @@ fn is_too_full(pids: &[u32], used: &str, free: &str) -> bool {
     })
 }
 
-/// None where there is no such program, or no card.
+/// None if there is no such program, or no card.
 async fn ask(query: &str) -> Option<String> {
     let asked = Command::new("nvidia-smi")
         .args([query, "--format=csv,noheader,nounits"])

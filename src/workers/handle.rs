@@ -5,10 +5,11 @@
 mod predict;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 
@@ -31,19 +32,15 @@ pub enum WorkerError {
     Died { worker: String, pid: u32, reason: String },
     #[error("{}: {}", .0.class, .0.message)]
     Model(ModelError),
-    /// It was broken off since nobody wanted the answer any more.
+    /// It was broken off: its client is gone or out of time.
     #[error("the prediction was cancelled")]
     Cancelled,
     #[error("the request does not fit the channel to the worker: {0}")]
     Frame(#[from] FrameError),
 }
 
-/// An answer and its body.
-#[derive(Debug)]
-struct WorkerAnswer {
-    message: FromWorker,
-    body: Bytes,
-}
+/// An answer and its body, as they came.
+type WorkerAnswer = (FromWorker, Bytes);
 
 type AnswerReceiver = oneshot::Receiver<Result<WorkerAnswer, WorkerError>>;
 
@@ -71,17 +68,17 @@ pub struct WorkerHandle {
     sender: MessageSender,
     keeper: Option<Arc<dyn KeyKeeper>>,
     calls: Mutex<Calls>,
-    /// Models that the worker was told of, in channel order before any use of them, and how they were
-    /// called when it was last told.
+    /// Models that the worker knows, with the names that it was told last. A model is made known before any
+    /// message that uses it is sent.
     known: Mutex<HashMap<ModelId, VersionNames>>,
-    /// Models that it has predicted with.
+    /// Models that have answered in this worker.
     predicted: Mutex<HashSet<ModelId>>,
     introducing: tokio::sync::Mutex<()>,
-    /// What it tells of itself.
+    /// What the worker says of its own state.
     pub heartbeat: Heartbeat,
-    /// Calls that do not end although they were broken off.
+    /// Number of calls that were broken off and do not end.
     hung: AtomicUsize,
-    /// Predictions that it answered.
+    /// Number of predictions that it has answered.
     answered: AtomicU64,
     closed: watch::Sender<bool>,
 }
@@ -114,7 +111,7 @@ impl WorkerHandle {
         }
     }
 
-    /// Hands answers to their callers until the channel ends.
+    /// Passes answers to their callers until the channel ends.
     pub async fn receive(&self, mut receiver: MessageReceiver) {
         loop {
             match receiver.receive().await {
@@ -134,8 +131,7 @@ impl WorkerHandle {
         *self.closed.borrow()
     }
 
-    /// Resolves when the channel has ended, whether or not the process lives on: no call can be
-    /// answered any more.
+    /// Waits until the channel has ended, so that no call can be answered any more; the process may live on.
     pub async fn closed(&self) {
         // The sender lives as long as this handle.
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
@@ -166,14 +162,14 @@ impl WorkerHandle {
         if let Some(caller) = self.calls().open.remove(&request) {
             let answer = match message {
                 FromWorker::Failed { error, .. } => Err(WorkerError::Model(error)),
-                message => Ok(WorkerAnswer { message, body }),
+                message => Ok((message, body)),
             };
-            // A caller that hung up does not want the answer any more.
+            // The caller may be gone.
             let _ = caller.send(answer);
         }
     }
 
-    /// Says that the process is gone: ends every open call, and every later one.
+    /// Ends every open call, and every later one, since the process is gone.
     pub fn died(&self, reason: &str) {
         let open = {
             let mut calls = self.calls();
@@ -185,29 +181,29 @@ impl WorkerHandle {
         }
     }
 
-    /// Calls that do not end although they were broken off.
+    /// Number of calls that were broken off and do not end.
     pub fn hung(&self) -> usize {
         self.hung.load(Ordering::Relaxed)
     }
 
-    /// Predictions that it answered.
+    /// Number of predictions that it has answered.
     pub fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// Asks for an instance of `model`, a new one with `renew`, and waits until it stands.
+    /// Asks for an instance of `model`, a new one with `renew`, and waits until it is made.
     pub async fn load(&self, model: &LoadableModel, renew: bool) -> Result<(), WorkerError> {
         let (request, answer) = self.open_call()?;
         self.send_load(model, Some(request), renew).await?;
         self.answer(answer).await.map(|_| ())
     }
 
-    /// Makes sure that the worker has heard of `model`, without waiting for its instance.
+    /// Makes sure that the worker knows `model`, without waiting for its instance.
     async fn introduce(&self, model: &LoadableModel) -> Result<(), WorkerError> {
         let told = self.known().get(&model.spec.id).cloned();
         match told {
             None => self.send_load(model, None, false).await,
-            // It was being made known while the others were told.
+            // The model was renamed while it was made known to this worker.
             Some(told) if told != model.names() => {
                 self.rename(model).await;
                 Ok(())
@@ -216,7 +212,7 @@ impl WorkerHandle {
         }
     }
 
-    /// Whether it has answered for a model, so that it has read what the model reads late.
+    /// Whether a model has answered in this worker, so that it has read what it reads lazily.
     pub fn has_predicted(&self, model: ModelId) -> bool {
         self.predicted().contains(&model)
     }
@@ -247,14 +243,14 @@ impl WorkerHandle {
         self.sender.send(&message, body).await?;
         let renamed = model.names() != names;
         self.known().insert(model.spec.id, names);
-        // Who renamed it meanwhile did not know of this worker.
+        // A rename meanwhile did not reach this worker, which did not know the model.
         if renamed {
             self.rename(model).await;
         }
         Ok(())
     }
 
-    /// Has the worker mark predictions of a model as it is called now.
+    /// Tells the worker the current names of a model.
     pub async fn rename(&self, model: &LoadableModel) {
         let names = model.names();
         if let Some(told) = self.known().get_mut(&model.spec.id) {
@@ -263,11 +259,11 @@ impl WorkerHandle {
             return;
         }
         let message = ToWorker::Name { model: model.spec.id, names };
-        // Only a dead worker cannot be told, and it needs no telling.
+        // Sending fails only if the worker is gone, and then it does not matter.
         let _ = self.sender.send(&message, Bytes::new()).await;
     }
 
-    /// Has the worker forget models that are not meant.
+    /// Tells the worker to drop the models for which `is_meant` is false.
     pub async fn keep_only(&self, is_meant: impl Fn(ModelId) -> bool) {
         let known: Vec<ModelId> = self.known().keys().copied().collect();
         for model in known.into_iter().filter(|model| !is_meant(*model)) {
@@ -275,16 +271,17 @@ impl WorkerHandle {
         }
     }
 
-    /// Tells the worker to forget a model.
+    /// Tells the worker to drop a model.
     pub async fn unload(&self, model: ModelId) {
         self.predicted().remove(&model);
         let was_known = self.known().remove(&model).is_some();
         if was_known {
-            // Only a dead worker cannot be told, and it needs no telling.
+            // Sending fails only if the worker is gone, and then it does not matter.
             let _ = self.sender.send(&ToWorker::Unload { model }, Bytes::new()).await;
         }
     }
 
+    /// Trains; the answer is what `fit` returned, as JSON.
     pub async fn fit(
         &self,
         model: &LoadableModel,
@@ -296,8 +293,8 @@ impl WorkerHandle {
         let message = ToWorker::Fit { request, model: model.spec.id, job };
         self.sender.send(&message, body).await?;
         match self.answer(answer).await? {
-            WorkerAnswer { message: FromWorker::Fitted { .. }, body } => Ok(body),
-            other => Err(self.confused(&other)),
+            (FromWorker::Fitted { .. }, body) => Ok(body),
+            (other, _) => Err(self.confused(&other)),
         }
     }
 
@@ -326,19 +323,19 @@ impl WorkerHandle {
         WorkerError::Died { worker: self.name.clone(), pid: self.pid, reason: reason.to_owned() }
     }
 
-    fn confused(&self, answer: &WorkerAnswer) -> WorkerError {
-        self.dead(&format!("gave an answer of another kind: {:?}", answer.message))
+    fn confused(&self, answer: &FromWorker) -> WorkerError {
+        self.dead(&format!("gave an answer of another kind: {answer:?}"))
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+        self.calls.lock()
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<ModelId, VersionNames>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     fn predicted(&self) -> MutexGuard<'_, HashSet<ModelId>> {
-        self.predicted.lock().unwrap_or_else(PoisonError::into_inner)
+        self.predicted.lock()
     }
 }

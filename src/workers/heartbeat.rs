@@ -1,14 +1,14 @@
-//! What a worker tells of itself every second, by which the living are told from the stuck.
+//! What a worker reports every second, by which a stuck one is recognised.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-/// How often it is looked for new signs.
+/// How often heartbeats are looked for.
 pub(super) const TICK: Duration = Duration::from_secs(1);
 
-/// The newest signs of life of one worker.
+/// The newest heartbeat of one worker.
 #[derive(Debug, Default)]
 pub struct Heartbeat {
     interpreter_ms: AtomicU64,
@@ -23,17 +23,17 @@ impl Heartbeat {
         self.heard.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How long the interpreter has kept every thread waiting, in milliseconds.
+    /// How long the interpreter has kept the last check waiting, in milliseconds.
     pub fn interpreter_ms(&self) -> u64 {
         self.interpreter_ms.load(Ordering::Relaxed)
     }
 
-    /// Whether it makes or trains instances of a model, which may keep the interpreter for long.
+    /// Whether instances of models are being made or trained, which may hold the interpreter for long.
     pub fn is_loading(&self) -> bool {
         self.loading.load(Ordering::Relaxed)
     }
 
-    /// Resolves when no sign has come for so long.
+    /// Waits until no heartbeat has come for `limit`.
     pub async fn silent_for(&self, limit: Duration) {
         let (mut ticks, mut silence) = (ticks(), Silence::default());
         while silence.tick(self) < limit {
@@ -42,15 +42,14 @@ impl Heartbeat {
     }
 }
 
-/// Comes once every [`TICK`], and never several times at once after a pause.
+/// Ticks once every [`TICK`], and never several times at once after a pause.
 pub(super) fn ticks() -> Interval {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }
 
-/// How long nothing was heard, counted in ticks: a server that was stopped for a while heard nothing
-/// either.
+/// How long no heartbeat has come, counted in ticks, since a server that was suspended receives none either.
 #[derive(Debug, Default)]
 pub(super) struct Silence {
     /// None before the first tick.
@@ -77,7 +76,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn silence_begins_anew_with_every_sign() {
+    async fn silence_begins_anew_with_every_heartbeat() {
         let heartbeat = Arc::new(Heartbeat::default());
         let speaker = Arc::clone(&heartbeat);
         tokio::spawn(async move {

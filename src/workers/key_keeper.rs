@@ -1,4 +1,4 @@
-//! What answers the questions of workers about the keys of a project.
+//! Answers what workers ask about the keys of a project.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,12 +10,12 @@ use crate::wire::keys::{KeyAnswer, KeyRequest};
 use crate::wire::protocol::{KeyOutcome, RequestId, ToWorker};
 use crate::wire::server_end::MessageSender;
 
-/// Keeps values for the workers of a server.
+/// Keeps the keys of projects for the workers of a server.
 pub trait KeyKeeper: std::fmt::Debug + Send + Sync {
     fn answer(&self, question: KeyRequest) -> Pin<Box<dyn Future<Output = KeyAnswer> + Send + '_>>;
 }
 
-/// Answers user code's question without holding up the channel.
+/// Answers a worker without holding up its channel.
 pub(super) fn answer_key(
     sender: &MessageSender,
     keeper: Option<&Arc<dyn KeyKeeper>>,

@@ -1,8 +1,9 @@
-//! A model as the server asks workers for it, and a request as user code may see it.
+//! A model that workers load, and a request that they answer, as the server knows them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use crate::wire::protocol::{Batchable, HttpHead, ModelSpec, VersionNames};
 use crate::wire::shared_body::SharedBody;
@@ -13,17 +14,17 @@ pub struct LoadableModel {
     pub spec: ModelSpec,
     /// What `fit` returned when this version was made, as JSON; empty for an untrained model.
     pub train_output: Bytes,
-    /// The /setup that user code sees while an instance is made.
+    /// The /setup request that user code may look at while an instance is made.
     pub setup: Option<Arc<ForwardedRequest>>,
     names: Mutex<VersionNames>,
 }
 
-/// A request over HTTP, as it came.
+/// A request over HTTP that is passed on to a worker as it came.
 #[derive(Debug, Clone)]
 pub struct ForwardedRequest {
     pub head: HttpHead,
     pub body: SharedBody,
-    /// It may be answered together with others.
+    /// Set if it may be answered together with others.
     pub batch: Option<Batchable>,
 }
 
@@ -37,14 +38,14 @@ impl LoadableModel {
         Self { spec, train_output, setup, names: Mutex::new(names) }
     }
 
-    /// How predictions are marked at the moment.
+    /// The current names of its version, with which predictions are marked.
     pub fn names(&self) -> VersionNames {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.names.lock().clone()
     }
 
-    /// Marks predictions otherwise from now on; workers must be told, too. False if that is no change.
+    /// Changes the names; workers must be told, too. Returns whether they differ from those before.
     pub fn rename(&self, names: VersionNames) -> bool {
-        let mut current = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.names.lock();
         let news = *current != names;
         *current = names;
         news

@@ -1,8 +1,8 @@
 //! Worker processes that outlived their server.
 //!
-//! A worker ends by itself when its server is gone, but not at the same instant; what it still writes
-//! must not meet the next run of its job. So the next server ends it first. A process is named by
-//! boot, pid and time of start, which no other process ever has together.
+//! A worker ends by itself when its server is gone, but not at the same instant; what it still writes must not
+//! meet the next run of its job. So the next server kills it first. A process is identified by boot, pid and
+//! start time, which no other process has together.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,15 +11,15 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::os::processes::{boot_id, start_time};
 
-/// How long a killed process may take to be gone.
+/// How long a killed process may take to disappear.
 const GONE: Duration = Duration::from_secs(5);
 
-/// Names a running process for [`kill`]; none where the system does not tell (only Linux does).
+/// Identifies a running process for [`kill`]; none where the system does not tell (only Linux does).
 pub fn identify(pid: u32) -> Option<String> {
     Some(format!("{}/{pid}/{}", boot_id()?, start_time(pid)?))
 }
 
-/// Kills the process group of a named process if it still runs, and waits until it is gone.
+/// Kills the process group of a process if it still runs, and waits until it is gone.
 pub fn kill(worker: &str) {
     let Some(pid) = worker.split('/').nth(1).and_then(|pid| pid.parse::<u32>().ok()) else {
         return;

@@ -1,10 +1,9 @@
-//! What user code prints, brought into the server's log line by line, and into the log of the job
-//! that runs.
+//! Logs what user code prints.
 //!
-//! In: the stdout and stderr pipes of a worker. Text that Python code writes comes as [`record`]s
-//! from the streams that `src/python` puts in place of `sys.stdout` and `sys.stderr`; whatever else
-//! arrives (C libraries, subprocesses) is taken line by line. A flood is cut in the server's log, and
-//! it is said how much was left out.
+//! In: the stdout and stderr pipes of a worker. Text that Python code writes comes as [`record`]s from the
+//! streams that `src/python` puts in place of `sys.stdout` and `sys.stderr`; other output (C libraries,
+//! subprocesses) is taken line by line. Out: lines in the server's log, and in the log of the job that runs. A
+//! flood is cut in the server's log, which says how many lines were left out.
 
 pub mod job;
 mod lines;
@@ -23,12 +22,12 @@ use lines::{Lines, OutputPiece};
 const WINDOW: Duration = Duration::from_secs(1);
 const LINES_PER_WINDOW: u32 = 2_000;
 
-/// Whose output it is.
+/// Where output comes from.
 #[derive(Debug, Clone)]
 pub struct OutputOrigin {
     /// `1`, `2`, … for model workers, `train` for a training worker.
     pub worker: String,
-    /// What a training worker is running; lines of subprocesses are then its project's too.
+    /// The job that a training worker runs; lines of subprocesses count as its project's.
     pub job: CurrentJob,
 }
 
@@ -37,7 +36,7 @@ pub async fn log(pipe: impl AsyncRead + Unpin, origin: OutputOrigin) {
     let mut lines = Lines::new(pipe);
     let mut window = LogWindow::new();
     loop {
-        // Between two chunks the reader keeps what it has, so it can be left and resumed.
+        // The reader keeps what it has read, so its future can be dropped and made again.
         let Ok(piece) = timeout(WINDOW, lines.next()).await else {
             window.end(&origin);
             continue;

@@ -1,26 +1,29 @@
-//! The workers that are ready, and who may use which of them next.
+//! The workers that are ready, and which request gets which of them next.
 //!
-//! A worker takes as many calls at once as it has places. Whoever finds none free waits in a bounded
-//! line: interactive requests, where a person waits, before batch ones, projects in turn within each.
-//! A place in line is given up by dropping the future.
+//! A worker takes a limited number of calls at once. A request that finds none free waits in a bounded queue:
+//! interactive requests, where a person waits, before batch ones, projects in turn within each. Dropping the
+//! future gives the place in the queue up.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod seats;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
-use crate::workers::fair_queue::{FairQueue, QueueBounds, QueueFull, Ticket};
+use self::seats::{PoolState, Seat};
+use crate::workers::fair_queue::{QueueBounds, QueueFull, Ticket};
 use crate::workers::handle::WorkerHandle;
 
-/// How often it is looked whether a worker that left may end.
+/// How often a worker that left is checked for calls that do not end.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Who waits for a prediction.
+/// How urgent a prediction is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
-    /// A person in front of the labelling editor.
+    /// A person waits in the labelling editor.
     Interactive,
     Batch,
 }
@@ -36,61 +39,41 @@ pub enum SlotState {
     Died {
         reason: String,
     },
-    /// No worker becomes ready in this slot; it is tried again, at growing intervals.
+    /// No worker becomes ready in this slot; another one is tried at growing intervals.
     Failed {
         reason: String,
     },
     Stopped,
 }
 
-/// How many calls a worker is given at once.
+/// Maximum number of calls that a worker gets at once.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkerCapacity {
     pub thread_safe: usize,
-    /// Of a class that says that it is not thread-safe.
+    /// For a class that says that it is not thread-safe.
     pub not_thread_safe: usize,
 }
 
 impl WorkerCapacity {
-    /// As many as a worker has threads.
+    /// One call for each thread of a worker.
     pub fn of_threads(threads: usize) -> Self {
         Self { thread_safe: threads, not_thread_safe: 1 }
     }
 }
 
-/// The pool; shared by the supervisor, which fills it, and the dispatcher, which uses it.
+/// The ready workers; the supervisor fills the pool, `serving` uses it.
 #[derive(Debug)]
 pub struct Pool {
     state: Mutex<PoolState>,
     capacity: WorkerCapacity,
     bounds: QueueBounds,
-    /// A worker that left has one call less.
+    /// Notifies that a worker that left has one call less.
     left: Notify,
-    /// A slot does something else.
+    /// Notifies that the state of a slot has changed.
     changed: Notify,
 }
 
-#[derive(Debug)]
-struct PoolState {
-    ready: Vec<Seat>,
-    /// Workers that take no new calls; those that run still end.
-    leaving: Vec<Seat>,
-    interactive: FairQueue<oneshot::Sender<Permit>>,
-    batch: FairQueue<oneshot::Sender<Permit>>,
-    slots: Vec<SlotState>,
-    restarts: u64,
-}
-
-#[derive(Debug)]
-struct Seat {
-    slot: usize,
-    worker: Arc<WorkerHandle>,
-    in_flight: usize,
-    /// Calls at once.
-    limit: usize,
-}
-
-/// The right to make one call on a worker; dropping it lets the next one in.
+/// The right to make one call on a worker; dropping it admits the next request.
 #[derive(Debug)]
 pub struct Permit {
     pool: Arc<Pool>,
@@ -103,7 +86,7 @@ impl Permit {
     }
 }
 
-/// A place in line; dropping it gives it up.
+/// A place in the queue; dropping it gives the place up.
 struct WaitingItem<'a> {
     pool: &'a Pool,
     priority: Priority,
@@ -137,14 +120,7 @@ impl Drop for Permit {
 impl Pool {
     pub fn new(workers: usize, capacity: WorkerCapacity, bounds: QueueBounds) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(PoolState {
-                ready: Vec::new(),
-                leaving: Vec::new(),
-                interactive: FairQueue::default(),
-                batch: FairQueue::default(),
-                slots: vec![SlotState::Starting; workers],
-                restarts: 0,
-            }),
+            state: Mutex::new(PoolState::new(workers)),
             capacity,
             bounds,
             left: Notify::new(),
@@ -152,8 +128,8 @@ impl Pool {
         })
     }
 
-    /// Waits for a worker, unless too many wait already. Interactive requests of one project go to the
-    /// same worker while it has a thread free: it holds what was computed at the last click.
+    /// Waits for a worker, unless the queue is full. Interactive requests of one project go to the same worker
+    /// while it has a thread free: it may have cached what it computed at the last click.
     pub async fn acquire(
         self: &Arc<Self>,
         priority: Priority,
@@ -177,12 +153,12 @@ impl Pool {
         };
         match turn.await {
             Ok(permit) => Ok(permit),
-            // The pool holds the sender until it sends, and outlives its waiters: they hold it.
+            // Cannot happen: the pool keeps the sender until it sends, and this future keeps the pool.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// A worker is ready.
+    /// Adds a worker that is ready.
     pub fn add(self: &Arc<Self>, slot: usize, worker: Arc<WorkerHandle>) {
         let seat = self.new_seat(slot, worker);
         {
@@ -193,8 +169,8 @@ impl Pool {
         self.admit();
     }
 
-    /// Puts workers in the place of all that are ready, and does `meanwhile` at the same moment: whoever
-    /// acquires a worker before that gets an old one, whoever does so afterwards a new one.
+    /// Replaces all ready workers, and does `meanwhile` at the same moment: a request that acquires a worker
+    /// before that gets an old one, a later request a new one.
     pub fn replace_all(
         self: &Arc<Self>,
         workers: &[(usize, Arc<WorkerHandle>)],
@@ -214,7 +190,7 @@ impl Pool {
         self.admit();
     }
 
-    /// A worker takes no new calls.
+    /// Gives a worker no new calls.
     pub fn leave(&self, worker: &WorkerHandle) {
         let mut state = self.state();
         let PoolState { ready, leaving, .. } = &mut *state;
@@ -224,7 +200,7 @@ impl Pool {
         }
     }
 
-    /// Resolves when a worker that left has no call any more, but for those that do not end.
+    /// Waits until a worker that left runs no calls, except for those that do not end.
     pub async fn unused(&self, worker: &WorkerHandle) {
         loop {
             let changed = self.left.notified();
@@ -234,12 +210,12 @@ impl Pool {
             if !self.state().leaving.iter().any(is_used) {
                 return;
             }
-            // That a call does not end is found out without anybody leaving.
+            // A call that turns out not to end notifies nobody.
             let _ = timeout(LOOK_AGAIN, changed).await;
         }
     }
 
-    /// A worker is gone, or about to go.
+    /// Removes a worker that is gone, or is about to go.
     pub fn remove(&self, slot: usize, worker: &WorkerHandle, state_after: SlotState) {
         let mut state = self.state();
         state.ready.retain(|seat| seat.worker.incarnation != worker.incarnation);
@@ -252,8 +228,8 @@ impl Pool {
         self.changed.notify_waiters();
     }
 
-    /// No worker gets ready in a slot, for the reason that was noted last: requests are told at once,
-    /// until one does.
+    /// Marks a slot as one in which no worker becomes ready, for the reason that was noted last. Requests get an
+    /// error at once, until a worker is ready.
     pub fn mark_failed(&self, slot: usize) {
         let reason = match &self.state().slots[slot] {
             SlotState::Died { reason } | SlotState::Failed { reason } => reason.clone(),
@@ -262,7 +238,7 @@ impl Pool {
         self.set_slot(slot, SlotState::Failed { reason });
     }
 
-    /// Resolves with the reason once no worker can become ready as the script is now.
+    /// Waits until every slot has failed, and returns the reason.
     pub async fn until_all_failed(&self) -> String {
         loop {
             let changed = self.changed.notified();
@@ -286,7 +262,7 @@ impl Pool {
         self.state().slots.clone()
     }
 
-    /// Why no worker can become ready as the script is now, if that is so.
+    /// The reason, if every slot has failed.
     fn all_failed(&self) -> Option<String> {
         let state = self.state();
         let mut reason = None;
@@ -299,22 +275,22 @@ impl Pool {
         reason.cloned()
     }
 
-    /// Workers that had to be started again since the server started.
+    /// Number of workers that were started again since the server started.
     pub fn restarts(&self) -> u64 {
         self.state().restarts
     }
 
-    /// Requests that wait for a worker.
+    /// Number of requests that wait for a worker.
     pub fn waiting(&self) -> usize {
         self.state().waiting()
     }
 
-    /// Requests that run on a worker.
+    /// Number of requests that run on a ready worker.
     pub fn in_flight(&self) -> usize {
         self.state().ready.iter().map(|seat| seat.in_flight).sum()
     }
 
-    /// Gives free threads to those who wait.
+    /// Gives free workers to requests that wait.
     fn admit(self: &Arc<Self>) {
         loop {
             let granted = {
@@ -326,7 +302,7 @@ impl Pool {
                 let permit = self.seat(&mut state, index);
                 (waiting, permit)
             };
-            // Outside the lock: a permit that nobody wants any more frees its seat when dropped.
+            // Outside the lock: a permit whose request is gone frees its seat when it is dropped.
             let (waiting, permit) = granted;
             let _ = waiting.send(permit);
         }
@@ -345,50 +321,7 @@ impl Pool {
     }
 
     fn state(&self) -> MutexGuard<'_, PoolState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl PoolState {
-    fn queue(&mut self, priority: Priority) -> &mut FairQueue<oneshot::Sender<Permit>> {
-        match priority {
-            Priority::Interactive => &mut self.interactive,
-            Priority::Batch => &mut self.batch,
-        }
-    }
-
-    fn next_waiting(&mut self) -> Option<oneshot::Sender<Permit>> {
-        self.interactive.next().or_else(|| self.batch.next())
-    }
-
-    fn waiting(&self) -> usize {
-        self.interactive.len() + self.batch.len()
-    }
-
-    fn full(&self, bounds: QueueBounds, project: &str) -> Option<QueueFull> {
-        if self.waiting() >= bounds.total {
-            return Some(QueueFull::Total(bounds.total));
-        }
-        let per_project = self.interactive.len_of(project) + self.batch.len_of(project);
-        (per_project >= bounds.per_project).then_some(QueueFull::Project(bounds.per_project))
-    }
-
-    fn least_busy(&self) -> Option<usize> {
-        self.free().min_by_key(|(_, seat)| seat.in_flight).map(|(index, _)| index)
-    }
-
-    /// Rendezvous hashing: each project has its own order of the workers, stable when one goes.
-    fn preferred(&self, project: &str) -> Option<usize> {
-        let weight = |seat: &Seat| {
-            let mut hasher = DefaultHasher::new();
-            (project, seat.slot).hash(&mut hasher);
-            hasher.finish()
-        };
-        self.free().max_by_key(|(_, seat)| weight(seat)).map(|(index, _)| index)
-    }
-
-    fn free(&self) -> impl Iterator<Item = (usize, &Seat)> {
-        self.ready.iter().enumerate().filter(|(_, seat)| seat.in_flight < seat.limit)
+        self.state.lock()
     }
 }
 

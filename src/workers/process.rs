@@ -19,10 +19,10 @@ use tokio::time::timeout;
 use crate::os::descendants;
 use crate::os::signals;
 
-/// Number under which a worker finds its end of the channel.
+/// Descriptor number of the channel in a worker.
 const CHANNEL: i32 = 3;
 
-/// What lets others into the server. User code needs none of it, and what it prints or sends is not ours.
+/// Secrets of the server in its environment. User code does not need them, and might print or send them.
 const SECRETS: [&str; 3] =
     ["BASIC_AUTH_PASS", "ML_SERVER_BASIC_AUTH_PASS", "LABEL_STUDIO_ML_WEBHOOK_TOKEN"];
 
@@ -41,14 +41,14 @@ pub struct Launch {
 pub struct WorkerProcess {
     child: Child,
     group: Pid,
-    /// Of its descendants, wherever they put themselves.
+    /// The mark of its descendants, whatever group they are in.
     mark: OsString,
-    /// Ends them while others learn of its death.
+    /// The thread that ends them.
     ending: Option<JoinHandle<()>>,
     pub pid: u32,
 }
 
-/// A fresh process and its open ends.
+/// A new process, its channel and its output.
 #[derive(Debug)]
 pub struct SpawnedWorker {
     pub process: WorkerProcess,
@@ -97,7 +97,7 @@ impl Launch {
     }
 }
 
-/// The entries of a search path as they are meant here: the worker starts in another folder.
+/// A search path with absolute entries, since the worker starts in another folder.
 fn absolute(paths: &OsStr) -> io::Result<OsString> {
     let here = std::env::current_dir()?;
     let entries = std::env::split_paths(paths).map(|entry| here.join(entry));
@@ -105,7 +105,7 @@ fn absolute(paths: &OsStr) -> io::Result<OsString> {
 }
 
 impl WorkerProcess {
-    /// Waits for the process to end; says how it ended in words.
+    /// Waits for the process to end, and says how it ended.
     pub async fn wait(&mut self) -> String {
         let end = self.child.wait().await;
         // Children of the model (pools, data loaders, ffmpeg) go with it.
@@ -127,7 +127,7 @@ impl WorkerProcess {
 
     /// Raises `KeyboardInterrupt` on the main thread of the worker, also out of a blocking call.
     pub fn interrupt(&self) {
-        // A process that is gone needs no interrupting.
+        // The process may be gone.
         let _ = kill_process(self.group, Signal::INT);
     }
 
@@ -135,7 +135,7 @@ impl WorkerProcess {
         if self.ending.is_none() {
             let (group, mark) = (self.group, self.mark.clone());
             let ending = thread::Builder::new().name("descendants".into());
-            // Where no thread can be had, it is done when this is dropped.
+            // Without a thread it is done when this is dropped.
             self.ending = ending.spawn(move || descendants::end_all(group, &mark)).ok();
         }
     }

@@ -1,9 +1,10 @@
-//! Keeps the model workers alive: spawn, hello, import, load, ready; and again after a death.
+//! Keeps the model workers alive.
 //!
-//! Every slot has one task ([`slot`]). A worker that dies answers for nothing any more: its open calls
-//! end with the reason, and the slot starts anew, at once the first time and then at growing intervals
-//! ([`backoff`]). One that is stuck is ended, one that is worn ([`recycling`]) has a successor before it goes.
-//! Spare workers ([`spares`]) shorten the wait after a death.
+//! In: how workers are launched and configured, and orders of the [`fleet`]. Out: workers in the pool. Every
+//! slot has a task ([`slot`]), which starts a worker and another one after its death: at once the first time,
+//! then at growing intervals ([`backoff`]). The open calls of a dead worker end with the reason. A worker that
+//! is stuck is killed, one that has reached a limit ([`recycling`]) has a successor before it goes. Spare
+//! workers ([`spares`]) shorten the wait after a death.
 
 mod backoff;
 mod fleet;
@@ -15,7 +16,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::wire::protocol::{ClassInfo, Configure, ImportFailure};
@@ -27,10 +28,10 @@ use crate::workers::process::Launch;
 use crate::workers::start::WorkerTemplate;
 pub use fleet::Fleet;
 pub use recycling::WorkerLimits;
-use slot::WorkerSlot;
+use slot::{SlotOrders, WorkerSlot};
 use spares::Spares;
 
-/// What the serving layer does with a worker before it takes requests: loading models.
+/// Loads models into a worker before it gets requests.
 pub type PrepareWorker =
     Arc<dyn Fn(Arc<WorkerHandle>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
@@ -44,12 +45,12 @@ pub enum ClassState {
     Failed(Arc<ImportFailure>),
 }
 
-/// Whether the worker before answers while its successor is loaded.
+/// Whether a worker answers while its successor loads models.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RolloutOrder {
     StartFirst,
     StopFirst,
-    /// Stop first where a graphics card lacks the memory that the old workers hold.
+    /// Stop first if a graphics card has less memory free than the old workers hold.
     #[default]
     Auto,
 }
@@ -65,14 +66,14 @@ impl RolloutOrder {
     }
 }
 
-/// How model workers are kept.
+/// How model workers are kept alive.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SupervisionPolicy {
     pub limits: WorkerLimits,
     pub rollout: RolloutOrder,
-    /// Workers that wait for another one's death.
+    /// Number of spare workers.
     pub spares: usize,
-    /// Whether those hold models.
+    /// Whether spare workers load models.
     pub loaded_spares: bool,
 }
 
@@ -86,7 +87,7 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Starts a task for every slot of `pool`. `class` learns what the first import brings.
+    /// Starts a task for every slot of `pool`. The first import sets `class`.
     pub fn start(
         launch: &Launch,
         configure: &Configure,
@@ -94,7 +95,7 @@ impl Supervisor {
         pool: &Arc<Pool>,
         prepare: &PrepareWorker,
         class: &watch::Sender<ClassState>,
-        care: SupervisionPolicy,
+        policy: SupervisionPolicy,
     ) -> (Self, Fleet) {
         let (stop, stopped) = watch::channel(false);
         let template = WorkerTemplate {
@@ -102,11 +103,11 @@ impl Supervisor {
             configure: configure.clone(),
             keeper: Arc::clone(keeper),
         };
-        let loading = care.loaded_spares.then(|| Arc::clone(prepare));
-        let spares = Arc::new(Spares::new(template.clone(), care.spares, loading));
+        let loading = policy.loaded_spares.then(|| Arc::clone(prepare));
+        let spares = Arc::new(Spares::new(template.clone(), policy.spares, loading));
         let (mut slots, mut orders) = (Vec::new(), Vec::new());
         for number in 0..pool.slots().len() {
-            let (order, ordered) = mpsc::unbounded_channel();
+            let (order, ordered) = SlotOrders::new();
             let slot = WorkerSlot {
                 number,
                 template: template.clone(),
@@ -114,7 +115,7 @@ impl Supervisor {
                 pool: Arc::clone(pool),
                 prepare: Arc::clone(prepare),
                 class: class.clone(),
-                care,
+                policy,
                 stop: stopped.clone(),
                 orders: ordered,
             };
@@ -141,6 +142,6 @@ impl Supervisor {
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // A supervisor that is gone wants nothing to run on.
+    // Without a supervisor everything stops.
     let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -18,13 +18,13 @@ pub(super) fn predict_loop<H: ModelHost>(shared: &Arc<SharedState<H>>, load: Opt
     let (host, scheduler) = (&shared.host, &shared.queues.predict);
     let thread = scheduler.register();
     let stays = load.is_none();
-    // Whoever waited for an attempt shares its failure; whoever comes later tries again.
+    // A request that waited for an attempt shares its failure; a later request tries again.
     let mut failed = load.and_then(|load| {
         let made = make(shared, thread, load.model, load.renew, None);
         answer_load(shared, load.request, &made);
         made.err().map(|error| (load.model, error))
     });
-    // What the last request came to is sent while the interpreter is let go for the next one anyway.
+    // The last outcome is sent while this thread waits without the interpreter anyway.
     let mut last = Vec::new();
     loop {
         let next = host.wait(|| {
@@ -59,7 +59,7 @@ pub(super) fn predict_loop<H: ModelHost>(shared: &Arc<SharedState<H>>, load: Opt
     scheduler.leave(thread);
 }
 
-/// What a thread is to do; while there is nothing, it may be its turn to read what the server sends.
+/// What a thread does next. While there is no work it may be the one that reads the channel.
 fn next<H: ModelHost>(
     shared: &Arc<SharedState<H>>,
     thread: PredictThreadId,
@@ -74,14 +74,14 @@ fn next<H: ModelHost>(
     }
 }
 
-/// What a request came to; without an answer another thread is to try.
+/// The outcome of a request; without an answer another thread tries.
 struct CallOutcome {
     model: ModelId,
     call: PredictCall,
     answer: Option<Result<PredictionBody, ModelError>>,
 }
 
-/// Answers a request, and those that wait and can be answered with it.
+/// Answers a request, together with those that wait and fit into one call.
 fn predict<H: ModelHost>(
     shared: &SharedState<H>,
     thread: PredictThreadId,
@@ -99,11 +99,11 @@ fn predict<H: ModelHost>(
             });
         let answers: Option<Vec<_>> = match made {
             Ok(Some(answers)) => Some(answers),
-            // Nobody wants them any more, or nobody can answer them.
+            // They were all cancelled, or no thread can answer them.
             Err(error) if is_cancelled || !shared.queues.predict.is_held(model) => {
                 Some(calls.iter().map(|_| Err(error.clone())).collect())
             }
-            // What is wrong with one of them must not be the others' fault.
+            // An error in one of them must not fail the others: each is asked for alone.
             Ok(None) | Err(_) => None,
         };
         if let Some(answers) = answers {
@@ -114,7 +114,7 @@ fn predict<H: ModelHost>(
     calls.drain(..).map(|call| predict_one(shared, thread, model, call)).collect()
 }
 
-/// A request and those that wait with the same parameters, as far as they have room in a batch.
+/// A request, and those that wait with the same parameters as long as the batch has room.
 fn batch<H: ModelHost>(
     shared: &SharedState<H>,
     model: ModelId,
@@ -138,7 +138,7 @@ fn batch<H: ModelHost>(
     calls
 }
 
-/// Whether a thread has to make an instance of its own first.
+/// Whether a thread must make an instance of its own first.
 fn needs_own<H: ModelHost>(
     shared: &SharedState<H>,
     thread: PredictThreadId,
@@ -147,7 +147,7 @@ fn needs_own<H: ModelHost>(
     shared.host.keeps_by_thread() && !shared.queues.predict.holds(thread, model)
 }
 
-/// Makes sure of the instance that a request needs.
+/// Makes the instance that a request needs, unless there is one.
 fn ready<H: ModelHost>(
     shared: &SharedState<H>,
     thread: PredictThreadId,
@@ -174,7 +174,7 @@ fn predict_one<H: ModelHost>(
         ready(shared, thread, model, &call).inspect_err(|_| was_made = !needs_own)?;
         shared.host.predict(model, &call.http)
     });
-    // A further instance that cannot be made costs nobody an answer: there are others.
+    // If a further instance cannot be made, a thread that holds one answers.
     let others_can = !was_made && !is_cancelled && !call.force_reload;
     let answer = (!others_can || !shared.queues.predict.is_held(model)).then_some(answer);
     CallOutcome { model, call, answer }
@@ -193,7 +193,7 @@ fn answer_predict<H>(shared: &SharedState<H>, outcome: CallOutcome) {
     }
 }
 
-/// Makes the instance that this thread keeps, after it was said that somebody would.
+/// Makes the instance that this thread keeps, which the scheduler has been told of.
 fn make<H: ModelHost>(
     shared: &SharedState<H>,
     thread: PredictThreadId,

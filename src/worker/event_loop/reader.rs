@@ -1,13 +1,15 @@
-//! Reads what the server sends, and has it done.
+//! Reads messages of the server, and passes each to the thread that acts on it.
 //!
-//! The fallback reader does this, on a thread of Rust's own, unless a thread that predicts and has nothing else to
-//! do does it (see [`crate::worker::scheduler`]). Nothing that a worker or its children do can reach anybody
-//! when the server is gone: whoever finds that ends them all.
+//! The fallback reader does this, on a thread of its own, unless a prediction thread has nothing else to do and
+//! reads (see [`crate::worker::scheduler`]). When the server is gone, the thread that reads kills the worker and
+//! its children: nothing that they do can reach a client any more.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::os::descendants::end_this_worker;
 use crate::os::wakeup::Wakeup;
@@ -22,13 +24,13 @@ use crate::worker::host::{HttpRequest, KnownModel, ModelHost};
 use crate::worker::key_client::KeyClient;
 use crate::worker::scheduler::{PredictThreadId, STALL_CHECK};
 
-/// A request may just be on its way from the list to its thread when it is to be broken off.
+/// Number of attempts to cancel a request, which may be between the queue and its thread.
 const CANCEL_ATTEMPTS: u32 = 20;
 const CANCEL_PAUSE: Duration = Duration::from_millis(50);
 
-/// What comes from the server.
+/// The reading end of the channel, and what serves it.
 pub(super) struct ChannelInput {
-    /// Whose turn it is to read locks it.
+    /// Locked by the thread whose turn it is to read.
     reader: Mutex<ChannelReader>,
     wakeup: Arc<Wakeup>,
     keys: Arc<KeyClient>,
@@ -52,10 +54,10 @@ pub(super) fn spawn_fallback_reader<H: ModelHost>(shared: Arc<SharedState<H>>) -
     Ok(())
 }
 
-/// Reads until somebody else does, and meanwhile looks after predictions that no thread was woken for.
+/// Reads until another thread does, and wakes threads for predictions that have stalled.
 fn read_all<H: ModelHost>(shared: &Arc<SharedState<H>>) -> Result<(), FrameError> {
     let predictions = &shared.queues.predict;
-    let mut reader = shared.incoming.reader.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut reader = shared.incoming.reader.lock();
     loop {
         while predictions.any_waits() && !reader.comes_within(STALL_CHECK, None)? {
             predictions.wake_stalled();
@@ -68,14 +70,13 @@ fn read_all<H: ModelHost>(shared: &Arc<SharedState<H>>) -> Result<(), FrameError
     }
 }
 
-/// Reads what comes next, by the thread that was told to; returns without when it is called back, and at
-/// `until`.
+/// Reads what comes next, on a prediction thread. Returns early if the thread is called back, and at `until`.
 pub(super) fn read_next<H: ModelHost>(
     shared: &Arc<SharedState<H>>,
     by: PredictThreadId,
     until: Instant,
 ) {
-    let mut reader = shared.incoming.reader.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut reader = shared.incoming.reader.lock();
     let patience = until.saturating_duration_since(Instant::now());
     match reader.comes_within(patience, Some(&shared.incoming.wakeup)) {
         Ok(true) => {}
@@ -91,7 +92,7 @@ pub(super) fn read_next<H: ModelHost>(
     }
 }
 
-/// Does what a message says; `by` is the thread that read it and looks for work next.
+/// Acts on a message; `by` is the prediction thread that read it, which looks for work next.
 fn take<H: ModelHost>(
     shared: &Arc<SharedState<H>>,
     message: ToWorker,
@@ -147,7 +148,7 @@ fn take<H: ModelHost>(
     }
 }
 
-/// Breaks a prediction off that has not begun; false if there is no such one.
+/// Cancels a prediction that has not begun; false if there is none.
 fn withdraw<H>(shared: &SharedState<H>, request: RequestId) -> bool {
     let found = shared.queues.predict.withdraw(|waiting| waiting.request == request).is_some();
     if found {
@@ -159,7 +160,7 @@ fn withdraw<H>(shared: &SharedState<H>, request: RequestId) -> bool {
     found
 }
 
-/// Breaks a prediction off, without holding up the channel: the interpreter may be busy.
+/// Cancels a prediction on a thread of its own, since the interpreter may be busy.
 fn cancel<H: ModelHost>(shared: &Arc<SharedState<H>>, request: RequestId) {
     let shared = Arc::clone(shared);
     let run = move || {
@@ -170,6 +171,6 @@ fn cancel<H: ModelHost>(shared: &Arc<SharedState<H>>, request: RequestId) {
             thread::sleep(CANCEL_PAUSE);
         }
     };
-    // Without the thread the server finds that the request does not end, and ends the worker.
+    // Without a thread the request does not end, and the server replaces the worker.
     let _ = thread::Builder::new().name("cancel".into()).spawn(run);
 }

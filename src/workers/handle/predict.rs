@@ -1,4 +1,4 @@
-//! Predictions: asking a worker for one, and what becomes of it when nobody wants it any more.
+//! Predictions: asking a worker for one, and breaking it off.
 
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -12,25 +12,24 @@ use crate::wire::protocol::{FromWorker, ModelError, ModelErrorKind, RequestId, T
 use crate::workers::handle::{WorkerAnswer, WorkerError, WorkerHandle};
 use crate::workers::model::{ForwardedRequest, LoadableModel};
 
-/// How long a prediction may take to end once it was broken off; code in C does not notice.
+/// How long a prediction may take to end after it was broken off; code in C does not notice.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
-/// How often a prediction is asked for whose model was unloaded meanwhile: there are no more requests
-/// than threads that could have it unloaded.
+/// Maximum number of times that a prediction is asked for again because its model was unloaded meanwhile.
 const ASK_AGAIN: usize = 256;
 
-/// What is to become of a prediction that was asked for.
+/// How a prediction that was asked for is interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interruption {
-    /// It is not to begin any more.
+    /// It must not begin; if it has begun it goes on.
     Withdraw,
-    /// It is to end.
+    /// It must end.
     BreakOff,
 }
 
-/// Says how long a prediction is waited for.
+/// Decides when a prediction is interrupted.
 pub trait Interruptions: Send {
-    /// Resolves when something is to become of it; after `BreakOff` it is not asked again.
+    /// Waits for the next interruption. Not called again after `BreakOff`.
     fn next(&mut self) -> impl Future<Output = Interruption> + Send;
 }
 
@@ -39,12 +38,12 @@ pub trait Interruptions: Send {
 pub struct PredictionReply {
     pub body: Bytes,
     pub tasks: usize,
-    /// What was changed in it while it was written.
+    /// What the worker mended in it while writing it.
     pub mended: Mended,
 }
 
 impl WorkerHandle {
-    /// Predicts. What is broken off ends when the model does, or the process: until then it takes a thread.
+    /// Predicts. A call that was broken off keeps its thread until the model, or the process, ends it.
     pub async fn predict(
         &self,
         model: &LoadableModel,
@@ -53,8 +52,8 @@ impl WorkerHandle {
         interruptions: &mut impl Interruptions,
     ) -> Result<PredictionReply, WorkerError> {
         let mut asked = self.ask_predict(model, force_reload, http.clone(), interruptions).await;
-        // A switch of versions may unload the model between its introduction and its use; so may each
-        // other request for it that ends after the switch.
+        // When versions are switched, the model may be unloaded between its introduction and its use; each other
+        // request for it that ends after the switch may unload it again.
         for _ in 0..ASK_AGAIN {
             let Err(WorkerError::Model(ModelError { kind: ModelErrorKind::Unloaded, .. })) = asked
             else {
@@ -65,11 +64,11 @@ impl WorkerHandle {
         }
         self.answered.fetch_add(1, Ordering::Relaxed);
         match asked? {
-            WorkerAnswer { message: FromWorker::Predicted { tasks, mended, .. }, body } => {
+            (FromWorker::Predicted { tasks, mended, .. }, body) => {
                 self.predicted().insert(model.spec.id);
                 Ok(PredictionReply { body, tasks, mended })
             }
-            other => Err(self.confused(&other)),
+            (other, _) => Err(self.confused(&other)),
         }
     }
 
@@ -92,7 +91,7 @@ impl WorkerHandle {
             tokio::select! {
                 answered = &mut answer => return withdrawn(answered),
                 interruption = interruptions.next() => match interruption {
-                    // Only a dead worker cannot be told, and it ends the call itself.
+                    // Sending fails only if the worker is gone, which ends the call.
                     Interruption::Withdraw => {
                         let _ = self.sender.send(&ToWorker::Withdraw { request }, Bytes::new()).await;
                     }
@@ -102,13 +101,13 @@ impl WorkerHandle {
         }
     }
 
-    /// Has a prediction end. A process that ends over it is another matter than a cancelled call.
+    /// Breaks a prediction off. The death of its process is not a cancelled call.
     async fn break_off(
         &self,
         request: RequestId,
         mut answer: Pin<&mut impl Future<Output = Result<WorkerAnswer, WorkerError>>>,
     ) -> Result<WorkerAnswer, WorkerError> {
-        // Only a dead worker cannot be told, and it ends the call itself.
+        // Sending fails only if the worker is gone, which ends the call.
         let _ = self.sender.send(&ToWorker::Cancel { request }, Bytes::new()).await;
         let end = if let Ok(end) = timeout(CANCEL_GRACE, answer.as_mut()).await {
             end
@@ -127,7 +126,7 @@ impl WorkerHandle {
     }
 }
 
-/// The end of a call that was perhaps taken back.
+/// Turns the answer of a prediction that was withdrawn before it began into `Cancelled`.
 fn withdrawn(answered: Result<WorkerAnswer, WorkerError>) -> Result<WorkerAnswer, WorkerError> {
     match answered {
         Err(WorkerError::Model(ModelError { kind: ModelErrorKind::Cancelled, .. })) => {

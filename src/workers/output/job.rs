@@ -1,29 +1,30 @@
-//! What one training job says: the end of its log, and how far it is.
+//! The output of one training job: the end of its log, and its progress.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::wire::record::FitProgress;
 
-/// Bytes of output that are kept of a job.
+/// Maximum number of bytes of output that are kept of a job.
 const TAIL: usize = 64 << 10;
-/// Both pipes of a worker.
+/// Number of pipes of a worker.
 const STREAMS: u8 = 2;
 
-/// Which job a worker runs at the moment.
+/// The job that a worker runs now, if any.
 #[derive(Debug, Clone, Default)]
 pub struct CurrentJob(Arc<RwLock<Option<Arc<JobOutput>>>>);
 
 impl CurrentJob {
     pub fn get(&self) -> Option<Arc<JobOutput>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().clone()
     }
 
     pub fn set(&self, job: Option<Arc<JobOutput>>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = job;
+        *self.0.write() = job;
     }
 }
 
@@ -65,14 +66,14 @@ impl JobOutput {
         self.reports.send_modify(|number| *number += 1);
     }
 
-    /// Takes a report as JSON; one that is none was not made by us.
+    /// Takes a report as JSON. Other text was not written by this package, and is ignored.
     pub(crate) fn report(&self, json: &str) {
         if let Ok(progress) = serde_json::from_str(json) {
             self.progress(progress);
         }
     }
 
-    /// The last output, in whole lines as far as it was cut.
+    /// The end of the output; if it was cut, it begins with a whole line.
     pub fn tail(&self) -> Vec<u8> {
         let said = self.said();
         let kept = said.tail.len().saturating_sub(TAIL);
@@ -88,7 +89,7 @@ impl JobOutput {
         self.said().progress.clone()
     }
 
-    /// Learns of every progress report.
+    /// Changes with every progress report.
     pub fn reports(&self) -> watch::Receiver<u64> {
         self.reports.subscribe()
     }
@@ -103,15 +104,15 @@ impl JobOutput {
         self.streams_ended.send_modify(|ended| *ended = ended.saturating_add(1));
     }
 
-    /// Waits until everything that the job printed is here, but not for ever: user code may have
-    /// redirected a stream. False if it was not.
+    /// Waits until all output of the job has arrived, for at most `bound`: user code may have redirected a
+    /// stream. False if that was not enough.
     pub async fn drained(&self, bound: Duration) -> bool {
         let mut ended = self.streams_ended.subscribe();
         timeout(bound, ended.wait_for(|ended| *ended >= STREAMS)).await.is_ok()
     }
 
     fn said(&self) -> MutexGuard<'_, Said> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+        self.said.lock()
     }
 }
 

@@ -8,6 +8,7 @@ use crate::wire::record;
 /// First byte of a record.
 const RECORD: u8 = record::RECORD_MARK as u8;
 
+/// Maximum length of a line in bytes; the rest is dropped.
 const LONGEST_LINE: usize = 64 << 10;
 
 /// A piece of output.
@@ -18,7 +19,7 @@ pub(super) enum OutputPiece {
     Overwritten(String),
 }
 
-/// Reads pieces. What was read of an unfinished one is kept between calls.
+/// Reads pieces, and keeps what it has read of an unfinished one between calls.
 #[derive(Debug)]
 pub(super) struct Lines<R> {
     reader: BufReader<R>,

@@ -2,7 +2,7 @@
 
 use crate::wire::record::FitProgress;
 
-/// Reads a bar; none if the text is none.
+/// Reads a bar; none for other text.
 pub fn parse(text: &str) -> Option<FitProgress> {
     let (before, after) = text.split_once("%|")?;
     let (_, counts) = after.split_once("| ")?;

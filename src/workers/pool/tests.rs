@@ -65,7 +65,7 @@ fn a_person_goes_before_a_batch() {
             let (pool, order) = (Arc::clone(&pool), Arc::clone(&order));
             waiting.push(tokio::spawn(async move {
                 let _permit = pool.acquire(priority, "p").await;
-                order.lock().unwrap().push(name);
+                order.lock().push(name);
             }));
             tokio::task::yield_now().await;
         }
@@ -74,7 +74,7 @@ fn a_person_goes_before_a_batch() {
         for task in waiting {
             task.await.unwrap();
         }
-        assert_eq!(*order.lock().unwrap(), ["person", "batch"]);
+        assert_eq!(*order.lock(), ["person", "batch"]);
     });
 }
 

@@ -3,24 +3,24 @@
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(100);
-/// While no worker gets ready at all.
+/// Longest delay while no worker becomes ready.
 const LONGEST: Duration = Duration::from_secs(30);
-/// While workers get ready and then die: it may be the requests, which others must not pay for.
+/// Longest delay while workers become ready and then die: some requests may kill them, and others wait.
 const LONGEST_OF_READY: Duration = Duration::from_secs(1);
-/// A worker that served for this long did not die of how it starts.
+/// A worker that served for this long did not die of its start.
 const GROWN_UP: Duration = Duration::from_secs(10);
-/// Workers in a row that may end before they are ready until that is taken for a rule.
+/// Number of workers in a row that end before they are ready, after which the script counts as broken.
 const BREAKS_AT: u32 = 5;
 
 /// The life of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WorkerLife {
     NeverReady,
-    /// It served for so long.
+    /// How long it served.
     Served(Duration),
 }
 
-/// What happened to the workers of a slot.
+/// What happened to the workers of a slot, and how long it waits for the next one.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     never_ready: u32,
@@ -38,7 +38,7 @@ impl Backoff {
         }
     }
 
-    /// Nothing at first: most workers that die were good.
+    /// No delay at first: most deaths are accidents.
     pub(super) fn delay(&self) -> Duration {
         let grown = |times: u32, longest: Duration| {
             FIRST.saturating_mul(1 << (times - 2).min(16)).min(longest)
@@ -50,7 +50,7 @@ impl Backoff {
         }
     }
 
-    /// Whether requests should be told rather than wait.
+    /// Whether requests should get an error rather than wait.
     pub(super) fn is_broken(&self) -> bool {
         self.never_ready >= BREAKS_AT
     }

@@ -1,32 +1,22 @@
-//! Starting worker processes, and handing them to the tasks that keep them alive.
+//! The workers of all slots, for the publication of a new version.
 //!
-//! Whoever brings a new version into the workers has the [`Fleet`] start further ones, and hands them to
-//! the slots of [`crate::workers::supervision`] when they are to serve.
+//! In: orders of `publishing`, which starts further workers, loads the new version into them, and hands them to
+//! the slots. Out: orders to the slots.
 
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::workers::start::{StartError, StartedWorker, WorkerTemplate};
+use crate::workers::supervision::slot::SlotOrder;
 use crate::workers::supervision::spares::Spares;
 
-/// What model workers are started with, and the way to the tasks that keep them.
+/// What model workers are started with, and the way to their slots.
 #[derive(Debug)]
 pub struct Fleet {
     pub(super) template: WorkerTemplate,
     pub(super) orders: Vec<mpsc::UnboundedSender<SlotOrder>>,
     pub(super) spares: Arc<Spares>,
-}
-
-/// What a slot is told.
-#[derive(Debug)]
-pub(super) enum SlotOrder {
-    /// Keep this worker from now on, which the pool has already; the one before ends when it is unused.
-    Adopt(Box<StartedWorker>),
-    /// End the worker when it is unused, say so, and wait for another one.
-    Vacate(oneshot::Sender<()>),
-    /// Start a worker of your own.
-    Restart,
 }
 
 impl Fleet {
@@ -35,12 +25,12 @@ impl Fleet {
         0..self.orders.len()
     }
 
-    /// Starts a further worker for a slot; it serves nobody yet.
+    /// Starts a further worker for a slot; it gets no calls yet.
     pub async fn start(&self, slot: usize) -> Result<StartedWorker, StartError> {
         self.template.start((slot + 1).to_string()).await
     }
 
-    /// Has spare workers started anew: what they have imported is out of date.
+    /// Replaces the spare workers: what they have imported is out of date.
     pub fn renew_spares(&self) {
         self.spares.renew();
     }
@@ -50,21 +40,21 @@ impl Fleet {
         self.order(slot, SlotOrder::Adopt(Box::new(started)));
     }
 
-    /// Has a slot end its worker once nobody uses it, and waits for that.
+    /// Tells a slot to end its worker after its calls, and waits for that.
     pub async fn vacate(&self, slot: usize) {
         let (done, ended) = oneshot::channel();
         self.order(slot, SlotOrder::Vacate(done));
-        // A slot that was stopped has no worker either.
+        // A slot that has stopped has no worker either.
         let _ = ended.await;
     }
 
-    /// Has a slot that was vacated start a worker of its own.
+    /// Tells a vacated slot to start a worker.
     pub fn restart(&self, slot: usize) {
         self.order(slot, SlotOrder::Restart);
     }
 
     fn order(&self, slot: usize, order: SlotOrder) {
-        // A slot that was stopped drops what it is given, and with it the process.
+        // A slot that has stopped drops the order, and with it the process.
         let _ = self.orders[slot].send(order);
     }
 }

@@ -1,8 +1,8 @@
-//! When a worker that serves is to be replaced, or ended.
+//! When a worker that serves is replaced, or killed.
 //!
-//! A worker is alive while its process runs, tells so every second, and its interpreter lets others in.
-//! Stuck means the first without the others: nothing that it does can still become an answer. Worn
-//! means that it did its share: its successor is there before it goes.
+//! A worker is alive while its process runs, sends heartbeats, and its interpreter lets other threads in. If
+//! only the process runs it is stuck and cannot answer any more, so it is killed. One that has reached a limit
+//! of use is replaced.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -14,40 +14,40 @@ use crate::os::memory;
 use crate::workers::handle::{Incarnation, WorkerHandle};
 use crate::workers::heartbeat::{Silence, ticks};
 
-/// An interpreter that was kept for this long is worth a line in the log.
+/// How long an interpreter is held by one thread before that is logged.
 const STUCK: Duration = Duration::from_secs(5);
-/// Largest part by which a limit is shortened, so that workers do not go all at once.
+/// Largest part by which a limit is reduced, at random, so that not all workers go at once.
 const JITTER: f64 = 0.1;
 
-/// What one worker may use up. None: without limit.
+/// Limits of one worker. None: without limit.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WorkerLimits {
-    /// How long the interpreter may be kept by one thread, but for loading.
+    /// How long one thread may hold the interpreter, except while loading.
     pub stuck: Option<Duration>,
-    /// Predictions that it answers.
+    /// Maximum number of predictions.
     pub requests: Option<u64>,
     pub age: Option<Duration>,
     /// Resident memory in bytes.
     pub memory: Option<u64>,
 }
 
-/// What is to become of a worker, and why.
+/// How a worker is recycled, and why.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Recycle {
-    /// Nothing more can be expected of it.
+    /// It is killed: it cannot answer any more.
     Kill(String),
-    /// Another one takes its place.
+    /// Another one takes its place, and it serves until then.
     Replace(String),
-    /// Another one takes its place, and it takes no call from now on: some do not end.
+    /// Another one takes its place, and it gets no calls from now on: some do not end.
     DrainAndReplace(String),
 }
 
-/// Resolves when the worker is to go.
+/// Waits until a worker must go.
 pub(super) async fn watch(worker: &WorkerHandle, limits: &WorkerLimits) -> Recycle {
     judge_until(worker, limits, |_| true).await
 }
 
-/// Resolves with the reason when nothing more can be expected of a worker that is being replaced.
+/// Waits until a worker that is being replaced is stuck, and returns the reason.
 pub(super) async fn until_stuck(worker: &WorkerHandle, limits: &WorkerLimits) -> String {
     let recycle = judge_until(worker, limits, |recycle| matches!(recycle, Recycle::Kill(_)));
     match recycle.await {
@@ -57,7 +57,7 @@ pub(super) async fn until_stuck(worker: &WorkerHandle, limits: &WorkerLimits) ->
     }
 }
 
-/// Looks at a worker once a second, until a verdict is one that `counts`.
+/// Judges a worker once a second, until the outcome is one that `counts`.
 async fn judge_until(
     worker: &WorkerHandle,
     limits: &WorkerLimits,
@@ -93,13 +93,13 @@ async fn judge_until(
     }
 }
 
-/// A number from 0 to [`JITTER`], another one for every worker.
+/// A number from 0 to [`JITTER`], different for every worker.
 fn jitter(incarnation: Incarnation) -> f64 {
     let hash = RandomState::new().hash_one(incarnation) % 1000;
     JITTER * f64::from(u32::try_from(hash).unwrap_or_default()) / 1000.0
 }
 
-/// What is known of a worker.
+/// What is judged.
 #[derive(Debug, Clone, Copy, Default)]
 struct WorkerVitals {
     silent: Duration,
@@ -115,7 +115,7 @@ impl WorkerLimits {
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
         clippy::cast_sign_loss,
-        reason = "a tenth more or less"
+        reason = "a tenth more or less does not matter"
     )]
     fn shortened_by(self, part: f64) -> Self {
         let rest = 1.0 - part;
@@ -142,7 +142,7 @@ impl WorkerLimits {
         }
         let mib = |bytes: u64| bytes >> 20;
         if let (Some(most), Some(memory)) = (self.memory, seen.memory) {
-            // Whatever it does: it would take the machine's memory from the others.
+            // Whatever it is doing: it takes the memory of the machine from the others.
             if memory > most.saturating_add(most / 2) {
                 let reason = format!(
                     "grew to {} MiB, over 1.5 × {} MiB (--max-worker-rss), and was ended",

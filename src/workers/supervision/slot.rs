@@ -1,24 +1,30 @@
-//! The life of one slot: a worker, and whoever takes its place.
+//! The life of one slot: a worker, and those that take its place.
+//!
+//! In: orders of the [fleet](super::fleet), and what happens to the worker. Out: workers in the pool. Which
+//! phase follows which is decided in [`phase`]; this file waits for what happens, and does what follows.
+
+mod orders;
+mod phase;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
+pub(super) use self::orders::{SlotOrder, SlotOrders};
+use self::phase::{SlotAction, SlotEvent, SlotPhase};
 use crate::wire::protocol::{ImportFailure, ImportFailureKind};
 use crate::workers::STOP_GRACE;
 use crate::workers::handle::WorkerHandle;
 use crate::workers::pool::{Pool, SlotState};
 use crate::workers::start::{StartError, StartedWorker, WorkerTemplate};
 use crate::workers::supervision::backoff::{Backoff, WorkerLife};
-use crate::workers::supervision::fleet::SlotOrder;
-use crate::workers::supervision::recycling::{self, Recycle};
-use crate::workers::supervision::{
-    ClassState, PrepareWorker, Spares, SupervisionPolicy, WorkerLimits, stopped,
-};
+use crate::workers::supervision::recycling::{self, Recycle, WorkerLimits};
+use crate::workers::supervision::spares::Spares;
+use crate::workers::supervision::{ClassState, PrepareWorker, SupervisionPolicy, stopped};
 
 /// How long a process may outlive its channel.
 const CLOSED_GRACE: Duration = Duration::from_millis(500);
@@ -26,9 +32,12 @@ const CLOSED_GRACE: Duration = Duration::from_millis(500);
 const LONGEST_CALL: Duration = Duration::from_secs(3600);
 /// The same while nobody serves in its place: as long as Label Studio waits for predictions.
 const LONGEST_VACATING: Duration = Duration::from_secs(100);
-/// Before another successor is tried, after one that did not start.
+/// Time before another successor is tried, after one that did not start.
 const SUCCESSOR_PAUSE: Duration = Duration::from_secs(60);
 
+type Worker = Box<StartedWorker>;
+
+/// One slot and all that it needs.
 pub(super) struct WorkerSlot {
     pub(super) number: usize,
     pub(super) template: WorkerTemplate,
@@ -36,292 +45,205 @@ pub(super) struct WorkerSlot {
     pub(super) pool: Arc<Pool>,
     pub(super) prepare: PrepareWorker,
     pub(super) class: watch::Sender<ClassState>,
-    pub(super) care: SupervisionPolicy,
+    pub(super) policy: SupervisionPolicy,
     pub(super) stop: watch::Receiver<bool>,
-    pub(super) orders: mpsc::UnboundedReceiver<SlotOrder>,
+    pub(super) orders: SlotOrders,
 }
 
-/// How the time of a worker in a slot ended.
-enum End {
-    Died(String),
-    Stopped,
-    Adopted(Box<StartedWorker>),
-    Vacated(oneshot::Sender<()>),
-    Worn { hung: bool, reason: String },
+/// How long workers of a slot lived, for the back-off.
+struct Lives {
+    backoff: Backoff,
+    started: Instant,
+    serving_since: Option<Instant>,
+}
+
+impl Lives {
+    fn begin(&mut self) {
+        (self.started, self.serving_since) = (Instant::now(), None);
+    }
+
+    /// A worker that takes the place of another continues its life.
+    fn note(&mut self, phase: &SlotPhase<Worker>, event: &SlotEvent<Worker>) {
+        match (phase, event) {
+            (_, SlotEvent::Prepared) => self.serving_since = Some(Instant::now()),
+            (phase, SlotEvent::Adopt(_) | SlotEvent::Vacate | SlotEvent::SuccessorPrepared(_)) => {
+                if matches!(phase, SlotPhase::BackingOff) {
+                    self.begin();
+                }
+                self.serving_since = Some(self.started);
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self) {
+        let served = |since: Instant| WorkerLife::Served(since.elapsed());
+        self.backoff.note(self.serving_since.map_or(WorkerLife::NeverReady, served));
+    }
 }
 
 impl WorkerSlot {
+    /// Keeps a worker in the slot until the server stops.
     pub(super) async fn keep(mut self) {
-        let mut backoff = Backoff::default();
-        let mut stop = self.stop.clone();
-        let mut adopted = None;
-        loop {
-            let life = match adopted.take() {
-                Some(started) => {
-                    let began = Instant::now();
-                    self.serve_until_death(started).await;
-                    WorkerLife::Served(began.elapsed())
-                }
-                None => self.one_life().await,
+        let backoff = Backoff::default();
+        let mut lives = Lives { backoff, started: Instant::now(), serving_since: None };
+        let mut phase = SlotPhase::Starting;
+        while !matches!(phase, SlotPhase::Stopped) {
+            let mut stop = self.stop.clone();
+            let event = tokio::select! {
+                event = self.next_event(&mut phase, &lives) => event,
+                () = stopped(&mut stop) => SlotEvent::Stop,
             };
-            if *stop.borrow() {
-                self.pool.set_slot(self.number, SlotState::Stopped);
-                return;
+            lives.note(&phase, &event);
+            let (next, actions) = phase.step(event);
+            phase = next;
+            for action in actions {
+                self.act(action, &phase).await;
             }
-            backoff.note(life);
-            self.pool.count_restart();
-            if backoff.is_broken() {
-                self.pool.mark_failed(self.number);
-            }
-            tokio::select! {
-                () = sleep(backoff.delay()) => {}
-                // It serves already, so somebody must watch it.
-                handover = handed_over(&mut self.orders) => adopted = self.hand_over(handover).await,
-                () = stopped(&mut stop) => {}
-            }
+            self.enter(&phase, &mut lives);
         }
+        self.pool.set_slot(self.number, SlotState::Stopped);
     }
 
-    /// From the spawn of a worker to a death, through all those that take its place.
-    async fn one_life(&mut self) -> WorkerLife {
-        let began = Instant::now();
-        let mut stop = self.stop.clone();
-        let started = tokio::select! {
-            started = start(&self.template, &self.spares, self.number) => started,
-            handover = handed_over(&mut self.orders) => {
-                if let Some(next) = self.hand_over(handover).await {
-                    self.serve_until_death(next).await;
-                }
-                return WorkerLife::Served(began.elapsed());
-            }
-            () = stopped(&mut stop) => return WorkerLife::NeverReady,
-        };
-        let started = match started {
-            Ok(started) => started,
-            Err(failure) => {
-                self.failed(failure);
-                return WorkerLife::NeverReady;
-            }
-        };
-        self.introduce(&started.worker);
-        let worker = Arc::clone(&started.worker);
-        let (prepare, pool, number) =
-            (Arc::clone(&self.prepare), Arc::clone(&self.pool), self.number);
-        let (ready, mut became_ready) = oneshot::channel();
-        let getting_ready = async move {
-            prepare(Arc::clone(&worker)).await;
-            let ms = began.elapsed().as_millis();
-            info!(worker = worker.name, pid = worker.pid, "ready after {ms} ms");
-            pool.add(number, Arc::clone(&worker));
-            let _ = ready.send(Instant::now());
-        };
-        if let Some(next) = self.serve(started, getting_ready).await {
-            self.serve_until_death(next).await;
-            return WorkerLife::Served(began.elapsed());
-        }
-        became_ready
-            .try_recv()
-            .map_or(WorkerLife::NeverReady, |since| WorkerLife::Served(since.elapsed()))
-    }
-
-    async fn serve_until_death(&mut self, mut started: Box<StartedWorker>) {
-        loop {
-            // What became of the worker before may have been noted meanwhile.
-            self.pool.set_slot(self.number, SlotState::Ready { pid: started.worker.pid });
-            match self.serve(*started, async {}).await {
-                Some(next) => started = next,
-                None => return,
-            }
-        }
-    }
-
-    /// Keeps a worker until it ends; the one that takes its place, if there is one.
-    async fn serve(
+    /// Waits for what happens next. May be dropped and called again.
+    async fn next_event(
         &mut self,
-        mut started: StartedWorker,
-        getting_ready: impl Future<Output = ()>,
-    ) -> Option<Box<StartedWorker>> {
-        let limits = self.care.limits;
-        let watched = Arc::clone(&started.worker);
-        let wear = async move {
-            getting_ready.await;
-            recycling::watch(&watched, &limits).await
-        };
-        match self.until_end(&mut started, wear).await {
-            End::Worn { hung, reason } => self.succeed(started, hung, &reason).await,
-            end => self.ended(started, end).await,
-        }
-    }
-
-    /// Waits for whatever ends the time of a worker.
-    async fn until_end(
-        &mut self,
-        started: &mut StartedWorker,
-        wear: impl Future<Output = Recycle>,
-    ) -> End {
-        let StartedWorker { process, worker } = started;
-        tokio::select! {
-            reason = process.wait() => End::Died(reason),
-            // The channel of a dead process ends before its death is known.
-            () = worker.closed() => End::Died(
-                if let Ok(reason) = timeout(CLOSED_GRACE, process.wait()).await {
-                    reason
-                } else {
-                    process.end(Duration::ZERO).await;
-                    "lost its channel to the server and was ended".into()
-                }
-            ),
-            verdict = wear => match verdict {
-                Recycle::Kill(reason) => {
-                    process.end(Duration::ZERO).await;
-                    End::Died(reason)
-                }
-                Recycle::Replace(reason) => End::Worn { hung: false, reason },
-                Recycle::DrainAndReplace(reason) => End::Worn { hung: true, reason },
+        phase: &mut SlotPhase<Worker>,
+        lives: &Lives,
+    ) -> SlotEvent<Worker> {
+        let Self { number, template, spares, pool, prepare, policy, orders, .. } = self;
+        let (limits, rollout) = (policy.limits, policy.rollout);
+        let is_replacing = matches!(phase, SlotPhase::Replacing(_));
+        match phase {
+            SlotPhase::BackingOff => tokio::select! {
+                () = sleep(lives.backoff.delay()) => SlotEvent::BackedOff,
+                // An adopted worker serves already, so it must be watched.
+                order = orders.next_for_worker() => order,
             },
-            handover = handed_over(&mut self.orders) => match handover {
-                Handover::To(next) => End::Adopted(next),
-                Handover::Vacate(done) => End::Vacated(done),
-            },
-            () = stopped(&mut self.stop) => End::Stopped,
-        }
-    }
-
-    /// Winds a worker up; the one that takes its place, if there is one.
-    async fn ended(&mut self, mut started: StartedWorker, end: End) -> Option<Box<StartedWorker>> {
-        let worker = Arc::clone(&started.worker);
-        match end {
-            End::Adopted(next) => {
-                self.let_finish(started);
-                Some(next)
-            }
-            End::Vacated(done) => {
-                self.pool.leave(&worker);
-                self.pool.set_slot(self.number, SlotState::Starting);
-                self.finish_here(&mut started).await.then_some(())?;
-                self.hand_over(Handover::Vacate(done)).await
-            }
-            End::Stopped => {
-                self.pool.remove(self.number, &worker, SlotState::Stopped);
-                worker.shut_down().await;
-                let reason = started.process.end(STOP_GRACE).await;
-                worker.died(&reason);
-                None
-            }
-            End::Died(reason) | End::Worn { reason, .. } => {
-                let died = SlotState::Died { reason: format!("worker {} {reason}", worker.name) };
-                // First, or those in line would get the seats that its calls leave.
-                self.pool.remove(self.number, &worker, died);
-                worker.died(&reason);
-                if *self.stop.borrow() {
-                    return None;
-                }
-                error!(worker = worker.name, pid = worker.pid, "worker {reason}; starting another");
-                metrics::counter!("label_studio_ml_worker_deaths_total").increment(1);
-                None
-            }
-        }
-    }
-
-    /// Has another worker take the place of one that is worn, without a failed request.
-    async fn succeed(
-        &mut self,
-        mut started: StartedWorker,
-        hung: bool,
-        reason: &str,
-    ) -> Option<Box<StartedWorker>> {
-        let worker = Arc::clone(&started.worker);
-        warn!(
-            worker = worker.name,
-            pid = worker.pid,
-            "worker {reason}; another one takes its place"
-        );
-        metrics::counter!("label_studio_ml_worker_renewals_total").increment(1);
-        if hung {
-            self.pool.leave(&worker);
-        }
-        if self.care.rollout.stops_first(&[worker.pid]).await {
-            self.pool.leave(&worker);
-            self.pool.set_slot(self.number, SlotState::Starting);
-            self.finish_here(&mut started).await;
-            return None;
-        }
-        let (template, spares) = (self.template.clone(), Arc::clone(&self.spares));
-        let (prepare, number) = (Arc::clone(&self.prepare), self.number);
-        let (successor, mut found) = oneshot::channel();
-        let starting = async move {
-            match start(&template, &spares, number).await {
-                Ok(next) => {
-                    prepare(Arc::clone(&next.worker)).await;
-                    let _ = successor.send(next);
-                }
-                Err(error) => {
-                    warn!("no other worker could take its place: {error}");
-                    if !hung {
-                        sleep(SUCCESSOR_PAUSE).await;
+            SlotPhase::Starting => {
+                let started = tokio::select! {
+                    started = start(template, spares, *number) => started,
+                    order = orders.next_for_worker() => return order,
+                };
+                match started {
+                    Ok(started) => {
+                        self.publish_class(&started.worker);
+                        SlotEvent::Started(Box::new(started))
+                    }
+                    Err(failure) => {
+                        self.report_failure(failure);
+                        SlotEvent::NotStarted
                     }
                 }
             }
-            Recycle::Replace(String::new())
-        };
-        let end = self.until_end(&mut started, starting).await;
-        if !matches!(end, End::Worn { .. }) {
-            return self.ended(started, end).await;
-        }
-        match found.try_recv() {
-            Ok(next) => {
-                self.pool.add(self.number, Arc::clone(&next.worker));
-                self.let_finish(started);
-                Some(Box::new(next))
+            SlotPhase::Preparing(started) => {
+                let worker = Arc::clone(&started.worker);
+                let prepared = async {
+                    prepare(Arc::clone(&worker)).await;
+                    let ms = lives.started.elapsed().as_millis();
+                    info!(worker = worker.name, pid = worker.pid, "ready after {ms} ms");
+                    Change::Event(SlotEvent::Prepared)
+                };
+                until_change(started, prepared, orders).await
             }
-            Err(_) if hung => {
+            SlotPhase::Serving(started) => {
+                let worker = Arc::clone(&started.worker);
+                until_change(started, until_recycled(&worker, &limits), orders).await
+            }
+            SlotPhase::Replacing(started) | SlotPhase::Retiring(started) => {
+                let pid = started.worker.pid;
+                let succeeded = async {
+                    if rollout.stops_first(&[pid]).await {
+                        return Change::Event(SlotEvent::MustStopFirst);
+                    }
+                    match start(template, spares, *number).await {
+                        Ok(next) => {
+                            prepare(Arc::clone(&next.worker)).await;
+                            Change::Event(SlotEvent::SuccessorPrepared(Box::new(next)))
+                        }
+                        Err(error) => {
+                            warn!("no other worker could take its place: {error}");
+                            if is_replacing {
+                                sleep(SUCCESSOR_PAUSE).await;
+                            }
+                            Change::Event(SlotEvent::NoSuccessor)
+                        }
+                    }
+                };
+                until_change(started, succeeded, orders).await
+            }
+            SlotPhase::Draining(started) | SlotPhase::Vacating(started) => {
+                finish(pool, started, &limits, LONGEST_VACATING).await;
+                SlotEvent::Drained
+            }
+            SlotPhase::Vacated => orders.next().await,
+            SlotPhase::Stopped => std::future::pending().await,
+        }
+    }
+
+    async fn act(&self, action: SlotAction<Worker>, next: &SlotPhase<Worker>) {
+        match action {
+            SlotAction::Admit => {
+                if let SlotPhase::Serving(started) = next {
+                    self.pool.add(self.number, Arc::clone(&started.worker));
+                }
+            }
+            SlotAction::LetFinish(mut started) => {
+                self.pool.leave(&started.worker);
+                let (pool, limits) = (Arc::clone(&self.pool), self.policy.limits);
+                tokio::spawn(async move {
+                    finish(&pool, &mut started, &limits, LONGEST_CALL).await;
+                });
+            }
+            SlotAction::Bury(started, reason) => {
+                let worker = &started.worker;
+                let died = SlotState::Died { reason: format!("worker {} {reason}", worker.name) };
+                // First, or those that wait would get the seats that its calls leave.
+                self.pool.remove(self.number, worker, died);
+                worker.died(&reason);
+                if !*self.stop.borrow() {
+                    let (name, pid) = (&worker.name, worker.pid);
+                    error!(worker = name, pid, "worker {reason}; starting another");
+                    metrics::counter!("label_studio_ml_worker_deaths_total").increment(1);
+                }
+            }
+            SlotAction::ShutDown(mut started) => {
+                self.pool.remove(self.number, &started.worker, SlotState::Stopped);
+                started.worker.shut_down().await;
+                let reason = started.process.end(STOP_GRACE).await;
+                started.worker.died(&reason);
+            }
+        }
+    }
+
+    /// Tells the pool, the back-off and whoever ordered it that a phase has begun.
+    fn enter(&mut self, phase: &SlotPhase<Worker>, lives: &mut Lives) {
+        match phase {
+            SlotPhase::BackingOff if *self.stop.borrow() => {}
+            SlotPhase::BackingOff => {
+                lives.end();
+                self.pool.count_restart();
+                if lives.backoff.is_broken() {
+                    self.pool.mark_failed(self.number);
+                }
+            }
+            SlotPhase::Starting => lives.begin(),
+            // What became of the worker before may have been noted meanwhile.
+            SlotPhase::Serving(started) => {
+                let pid = started.worker.pid;
+                self.pool.set_slot(self.number, SlotState::Ready { pid });
+            }
+            SlotPhase::Retiring(started) => self.pool.leave(&started.worker),
+            SlotPhase::Draining(started) | SlotPhase::Vacating(started) => {
+                self.pool.leave(&started.worker);
                 self.pool.set_slot(self.number, SlotState::Starting);
-                self.finish_here(&mut started).await;
-                None
             }
-            // It serves on, and is looked at anew.
-            Err(_) => Some(Box::new(started)),
+            SlotPhase::Vacated => self.orders.tell_vacated(),
+            SlotPhase::Preparing(_) | SlotPhase::Replacing(_) | SlotPhase::Stopped => {}
         }
     }
 
-    /// Ends a worker in the background once its calls have ended.
-    fn let_finish(&self, mut started: StartedWorker) {
-        self.pool.leave(&started.worker);
-        let (pool, limits) = (Arc::clone(&self.pool), self.care.limits);
-        tokio::spawn(async move { finish(&pool, &mut started, &limits, LONGEST_CALL).await });
-    }
-
-    /// Ends a worker that left once its calls have ended; false if the server stops meanwhile.
-    async fn finish_here(&self, started: &mut StartedWorker) -> bool {
-        let mut stop = self.stop.clone();
-        tokio::select! {
-            () = finish(&self.pool, started, &self.care.limits, LONGEST_VACATING) => true,
-            () = stopped(&mut stop) => false,
-        }
-    }
-
-    /// Which worker is next: one that is given, or none to start its own.
-    async fn hand_over(&mut self, handover: Handover) -> Option<Box<StartedWorker>> {
-        let mut stop = self.stop.clone();
-        let mut vacated = match handover {
-            Handover::To(next) => return Some(next),
-            Handover::Vacate(done) => done,
-        };
-        loop {
-            let _ = vacated.send(());
-            let order = tokio::select! {
-                order = order(&mut self.orders) => order,
-                () = stopped(&mut stop) => return None,
-            };
-            vacated = match order {
-                SlotOrder::Adopt(next) => return Some(next),
-                SlotOrder::Restart => return None,
-                SlotOrder::Vacate(done) => done,
-            };
-        }
-    }
-
-    fn introduce(&self, worker: &WorkerHandle) {
+    fn publish_class(&self, worker: &WorkerHandle) {
         let class = Arc::new(worker.class.clone());
         self.class.send_if_modified(|known| {
             let first = !matches!(known, ClassState::Ready(_));
@@ -333,7 +255,7 @@ impl WorkerSlot {
         });
     }
 
-    fn failed(&self, failure: StartError) {
+    fn report_failure(&self, failure: StartError) {
         let (name, reason) = (self.number + 1, failure.to_string());
         let traceback = match &failure {
             StartError::Import(import) => import.traceback.as_deref().unwrap_or_default(),
@@ -362,7 +284,56 @@ impl WorkerSlot {
     }
 }
 
-/// A worker for a slot: a spare, or a new one.
+/// What a worker does in its phase, beside dying.
+enum Change {
+    Event(SlotEvent<Worker>),
+    /// It is to be killed, for this reason.
+    Kill(String),
+}
+
+/// Waits for a change, an order, or the death of a worker.
+async fn until_change(
+    started: &mut StartedWorker,
+    change: impl Future<Output = Change>,
+    orders: &mut SlotOrders,
+) -> SlotEvent<Worker> {
+    let StartedWorker { process, worker } = started;
+    tokio::select! {
+        reason = process.wait() => SlotEvent::Died(reason),
+        // The channel of a dead process ends before its death is known.
+        () = worker.closed() => SlotEvent::Died(
+            if let Ok(reason) = timeout(CLOSED_GRACE, process.wait()).await {
+                reason
+            } else {
+                process.end(Duration::ZERO).await;
+                "lost its channel to the server and was ended".into()
+            }
+        ),
+        change = change => match change {
+            Change::Event(event) => event,
+            Change::Kill(reason) => {
+                process.end(Duration::ZERO).await;
+                SlotEvent::Died(reason)
+            }
+        },
+        order = orders.next_for_worker() => order,
+    }
+}
+
+/// Waits until a worker that serves is to go.
+async fn until_recycled(worker: &WorkerHandle, limits: &WorkerLimits) -> Change {
+    let (event, reason) = match recycling::watch(worker, limits).await {
+        Recycle::Kill(reason) => return Change::Kill(reason),
+        Recycle::Replace(reason) => (SlotEvent::Worn, reason),
+        Recycle::DrainAndReplace(reason) => (SlotEvent::Hung, reason),
+    };
+    let (name, pid) = (&worker.name, worker.pid);
+    warn!(worker = name, pid, "worker {reason}; another one takes its place");
+    metrics::counter!("label_studio_ml_worker_renewals_total").increment(1);
+    Change::Event(event)
+}
+
+/// Takes a spare worker, or starts one.
 async fn start(
     template: &WorkerTemplate,
     spares: &Spares,
@@ -374,34 +345,7 @@ async fn start(
     }
 }
 
-/// What becomes of a worker that serves.
-enum Handover {
-    To(Box<StartedWorker>),
-    Vacate(oneshot::Sender<()>),
-}
-
-/// The next order for a slot that has a worker, or is about to have one.
-async fn handed_over(orders: &mut mpsc::UnboundedReceiver<SlotOrder>) -> Handover {
-    loop {
-        match order(orders).await {
-            SlotOrder::Adopt(next) => return Handover::To(next),
-            SlotOrder::Vacate(done) => return Handover::Vacate(done),
-            // It has one, or will have.
-            SlotOrder::Restart => {}
-        }
-    }
-}
-
-/// The next order.
-async fn order(orders: &mut mpsc::UnboundedReceiver<SlotOrder>) -> SlotOrder {
-    match orders.recv().await {
-        Some(order) => order,
-        // Nobody can give one any more.
-        None => std::future::pending().await,
-    }
-}
-
-/// Ends a worker that took its last call: what runs is finished first, but for what never ends.
+/// Ends a worker that gets no calls any more, after those that it runs, except for those that do not end.
 async fn finish(
     pool: &Pool,
     started: &mut StartedWorker,

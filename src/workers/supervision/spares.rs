@@ -1,8 +1,9 @@
-//! Spare workers: they have imported the script, and take the place of one that died.
+//! Spare workers, which have imported the script and take the place of one that died.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tracing::warn;
@@ -11,14 +12,14 @@ use crate::workers::start::{StartedWorker, WorkerTemplate};
 use crate::workers::supervision::backoff::{Backoff, WorkerLife};
 use crate::workers::supervision::{ClassState, PrepareWorker};
 
-/// How often it is looked whether a spare died.
+/// How often spares are checked for dead ones.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Workers that serve nobody yet.
+/// Workers that get no calls yet.
 pub(super) struct Spares {
     template: WorkerTemplate,
     wanted: usize,
-    /// Loads models, if spares are to hold some.
+    /// Loads models into spares, if they should.
     prepare: Option<PrepareWorker>,
     idle: Mutex<Vec<StartedWorker>>,
     taken: Notify,
@@ -39,7 +40,7 @@ impl Spares {
         Self { template, wanted, prepare, idle: Mutex::default(), taken: Notify::new() }
     }
 
-    /// A spare that lives, if there is one.
+    /// Takes a spare that lives, if there is one.
     pub(super) fn take(&self) -> Option<StartedWorker> {
         let mut spares = self.idle();
         spares.retain(|spare| !spare.worker.is_closed());
@@ -49,22 +50,22 @@ impl Spares {
         taken
     }
 
-    /// Ends all spares and has others started: what they have imported is out of date.
+    /// Ends all spares and starts others: what they have imported is out of date.
     pub(super) fn renew(&self) {
         self.end();
         self.taken.notify_one();
     }
 
-    /// Ends all spares, which answer for nothing.
+    /// Ends all spares.
     pub(super) fn end(&self) {
         let ended = std::mem::take(&mut *self.idle());
         count(&[]);
         drop(ended);
     }
 
-    /// Starts spares as long as some are wanted; never returns.
+    /// Keeps as many spares as are wanted; never returns.
     pub(super) async fn keep_filled(&self, mut class: watch::Receiver<ClassState>) {
-        // The workers that serve come first.
+        // Workers that serve are started first.
         if self.wanted == 0
             || class.wait_for(|class| matches!(class, ClassState::Ready(_))).await.is_err()
         {
@@ -97,12 +98,12 @@ impl Spares {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<StartedWorker>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock()
     }
 }
 
-/// Says how many there are, in /metrics.
-#[expect(clippy::cast_precision_loss, reason = "of a few workers")]
+/// Updates the gauge in /metrics.
+#[expect(clippy::cast_precision_loss, reason = "there are few workers")]
 fn count(spares: &[StartedWorker]) {
     metrics::gauge!("label_studio_ml_workers_spare").set(spares.len() as f64);
 }

@@ -1,5 +1,5 @@
-//! A crowd of requests and real threads, in any order: each request is run once, and nobody sleeps
-//! while something waits that could be run, or read.
+//! Many requests and real threads, in any order: each request runs once, and no thread sleeps while a request
+//! waits that it could run or read.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -13,11 +13,12 @@ use proptest::test_runner::TestCaseResult;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::*;
+use crate::os::wakeup::Wakeup;
 use crate::testing::in_time;
 
-/// A thread that is not woken sleeps for so long, which is longer than the test lets it.
+/// How long a thread sleeps that is not woken: longer than the test allows.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Milliseconds of work become seconds only if somebody sleeps.
+/// Time limit; milliseconds of work become seconds only if a thread sleeps in vain.
 const HANGS: Duration = Duration::from_secs(20);
 
 /// What comes from the server.
@@ -25,7 +26,7 @@ const HANGS: Duration = Duration::from_secs(20);
 enum Step {
     Push(u8),
     Forget(u8),
-    /// Nothing for so many microseconds.
+    /// A pause, in microseconds.
     Pause(u64),
 }
 
@@ -37,7 +38,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// How making instances goes: every so many fail, each takes so many microseconds.
+/// How making instances goes: one in `fails` fails, each takes `takes` microseconds.
 #[derive(Debug, Clone, Copy)]
 struct Making {
     fails: usize,
@@ -88,10 +89,10 @@ impl Channel {
     }
 }
 
-/// The fallback reader, as `runtime` runs it.
+/// The fallback reader, as `event_loop` runs it.
 fn read_as_fallback(scheduler: &Scheduler<usize>, channel: &Channel) {
     loop {
-        let stream = channel.stream.lock().unwrap();
+        let stream = channel.stream.lock();
         loop {
             while scheduler.any_waits() && !channel.comes_within(&stream, STALL_CHECK) {
                 scheduler.wake_stalled();
@@ -108,7 +109,7 @@ fn read_as_fallback(scheduler: &Scheduler<usize>, channel: &Channel) {
     }
 }
 
-/// A predict thread, as `runtime` runs it. Says what it ran.
+/// A predict thread, as `event_loop` runs it. Says what it ran.
 fn take_work(
     scheduler: &Scheduler<usize>,
     channel: &Channel,
@@ -133,7 +134,7 @@ fn take_work(
                 scheduler.done(thread);
             }
             NextStep::Read(until) => {
-                let stream = channel.stream.lock().unwrap();
+                let stream = channel.stream.lock();
                 let patience = until.saturating_duration_since(Instant::now());
                 if channel.comes_within(&stream, patience) {
                     channel.take(&stream, scheduler, Some(thread));
@@ -191,7 +192,7 @@ fn play(by_thread: bool, threads: usize, making: Making, steps: Vec<Step>) -> Te
 }
 
 proptest! {
-    // What hangs does so now and then, and each time for long: a smaller case is not worth looking for.
+    // A hang is rare and takes long: a smaller case is not worth looking for.
     #![proptest_config(ProptestConfig {
         cases: 48,
         max_shrink_iters: 0,
