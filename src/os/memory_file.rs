@@ -1,8 +1,8 @@
 //! Unnamed files by which two processes share pages.
 //!
 //! On Linux such a file lives in memory and is sealed once it is written: the writer can no longer change
-//! what the reader reads. Elsewhere it is a temporary file that is already unlinked, and the writer just stops
-//! writing.
+//! what the reader reads. Elsewhere it is a temporary file that is already unlinked, and the writer just
+//! stops writing.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -23,8 +23,8 @@ fn lower_by(nice: Option<i32>, only_while_idle: impl FnOnce() -> io::Result<()>)
     }
 }
 
-/// Another thread that has something to do then preempts this one at once, instead of waiting for the end of the
-/// time slice of one that is merely nice.
+/// Another thread that has something to do then preempts this one at once, instead of waiting for the end of
+/// the time slice of one that is merely nice.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "a system call without a safe wrapper")]
 fn only_while_idle() -> io::Result<()> {

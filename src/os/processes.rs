@@ -14,8 +14,8 @@ pub fn boot_id() -> Option<String> {
     Some(id.trim().to_owned())
 }
 
-/// When a process was started, in ticks since the boot. None where the system does not tell, and for a process
-/// that is gone or only waits to be reaped.
+/// When a process was started, in ticks since the boot. None where the system does not tell, and for a
+/// process that is gone or only waits to be reaped.
 pub fn start_time(pid: u32) -> Option<u64> {
     stat(&PathBuf::from(format!("/proc/{pid}")), START_TIME)
 }
@@ -26,9 +26,9 @@ pub fn own_environment() -> Vec<u8> {
     fs::read("/proc/self/environ").unwrap_or_default()
 }
 
-/// Kills the processes that are in a group, or were started with an entry in their environment, except for this
-/// process and those whose command line contains `spared`. Returns their number; none where the system does not
-/// list processes.
+/// Kills the processes that are in a group, or were started with an entry in their environment, except for
+/// this process and those whose command line contains `spared`. Returns their number; none where the system
+/// does not list processes.
 #[cfg(target_os = "linux")]
 pub fn kill_related(group: Pid, environment: Option<&[u8]>, spared: &[u8]) -> Option<usize> {
     use std::os::unix::fs::MetadataExt;

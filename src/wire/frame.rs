@@ -15,8 +15,8 @@ use thiserror::Error;
 pub const MAX_HEADER: usize = 16 << 20;
 /// Maximum length of a body that travels inline, in bytes; answers of workers always do.
 pub const MAX_BODY: usize = 1 << 30;
-/// Maximum length of a body that travels inline from the server to a worker, in bytes; longer ones travel as a
-/// descriptor.
+/// Maximum length of a body that travels inline from the server to a worker, in bytes; longer ones travel as
+/// a descriptor.
 pub const INLINE_LIMIT: usize = 1 << 20;
 /// Length of what comes before the header, in bytes: length, kind, header length.
 pub const PREFIX_LENGTH: usize = 9;

@@ -100,8 +100,8 @@ pub enum FromWorker {
     Failed { request: RequestId, error: ModelError },
     /// User code reads or writes a key of its project; the body is the value.
     Key { request: RequestId, ask: KeyOperation, project: String, key: String },
-    /// Sent every second. `interpreter_ms` is how long the last check waited for the interpreter; `loading` is
-    /// whether instances are being made or trained, which may hold the interpreter for long.
+    /// Sent every second. `interpreter_ms` is how long the last check waited for the interpreter; `loading`
+    /// is whether instances are being made or trained, which may hold the interpreter for long.
     Heartbeat { interpreter_ms: u64, loading: bool },
 }
 

@@ -243,7 +243,8 @@ fn own_error(class: &str, message: String) -> ModelError {
     ModelError { kind, class: class.into(), message, traceback: None, answer: None }
 }
 
-/// Sends an error. Its texts are short, so sending fails only when the server is gone, which the reader notices.
+/// Sends an error. Its texts are short, so sending fails only when the server is gone, which the reader
+/// notices.
 fn fail(writer: &ChannelWriter, request: RequestId, error: ModelError) {
     let _ = writer.send(&FromWorker::Failed { request, error }, &[]);
 }

@@ -94,8 +94,8 @@ pub trait ModelHost: Send + Sync + 'static {
         requests: &[&HttpRequest],
     ) -> Option<Vec<Result<PredictionBody, ModelError>>>;
 
-    /// Runs what answers `requests` on this thread, so that [`Self::cancel`] finds it. Returns its outcome, and
-    /// whether all of the requests were cancelled.
+    /// Runs what answers `requests` on this thread, so that [`Self::cancel`] finds it. Returns its outcome,
+    /// and whether all of the requests were cancelled.
     fn cancellable<T>(&self, requests: &[RequestId], run: impl FnOnce() -> T) -> (T, bool);
 
     /// Raises an exception in the thread that answers a request; false if none does. May wait for the

@@ -37,8 +37,8 @@ impl KeyClient {
         Self { writer, attention, pid, next, waiting: Mutex::default() }
     }
 
-    /// Asks the server and waits for its answer. None in a child that the model forked, which must not use the
-    /// channel.
+    /// Asks the server and waits for its answer. None in a child that the model forked, which must not use
+    /// the channel.
     pub fn ask(&self, question: &KeyRequest) -> Option<KeyAnswer> {
         if std::process::id() != self.pid {
             return None;

@@ -1,15 +1,15 @@
 //! Decides which thread of a worker runs which prediction.
 //!
 //! In: predictions that were read from the channel, and threads that ask for work. Out: the next step of each
-//! thread. If instances are shared, any thread will do, preferably the one that became idle last. If each thread
-//! keeps instances of its own (API v2: a database connection or a CUDA stream belongs to the thread that made
-//! it), a request goes to a thread that holds an instance of its model. While all of those are busy it waits as
-//! long as making a further instance takes, and only then another thread makes one. While the first instance is
-//! being made, all requests of the model wait for it.
+//! thread. If instances are shared, any thread will do, preferably the one that became idle last. If each
+//! thread keeps instances of its own (API v2: a database connection or a CUDA stream belongs to the thread
+//! that made it), a request goes to a thread that holds an instance of its model. While all of those are busy
+//! it waits as long as making a further instance takes, and only then another thread makes one. While the
+//! first instance is being made, all requests of the model wait for it.
 //!
-//! Threads take turns with the interpreter, and waking one costs more than a fast model. While calls are short,
-//! a thread that is done takes the next request, and [`Scheduler::wake_stalled`] wakes another thread if that
-//! does not happen.
+//! Threads take turns with the interpreter, and waking one costs more than a fast model. While calls are
+//! short, a thread that is done takes the next request, and [`Scheduler::wake_stalled`] wakes another thread
+//! if that does not happen.
 
 mod instances;
 mod reader_election;
@@ -133,14 +133,14 @@ impl<T> Scheduler<T> {
         !self.lock().waiting.is_empty()
     }
 
-    /// To be called every [`STALL_CHECK`] while something waits: if no item was begun since the last call, the
-    /// thread that was expected to take the next one does not come, and others are woken.
+    /// To be called every [`STALL_CHECK`] while something waits: if no item was begun since the last call,
+    /// the thread that was expected to take the next one does not come, and others are woken.
     pub fn wake_stalled(&self) {
         self.lock().wake_stalled();
     }
 
-    /// Takes further items of a model, to be done together with one that was just taken: those that `fits`, in
-    /// their order.
+    /// Takes further items of a model, to be done together with one that was just taken: those that `fits`,
+    /// in their order.
     pub fn take_more(&self, model: ModelId, mut fits: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut state = self.lock();
         let (mut more, mut rest) = (Vec::new(), VecDeque::new());
@@ -181,8 +181,8 @@ impl<T> Scheduler<T> {
         });
     }
 
-    /// The next step of `thread`, whose last item is done. Sleeps until there is work, for at most `patience`. A
-    /// thread that gets an item of a model of which it holds no instance counts as making one.
+    /// The next step of `thread`, whose last item is done. Sleeps until there is work, for at most
+    /// `patience`. A thread that gets an item of a model of which it holds no instance counts as making one.
     pub fn next(&self, thread: PredictThreadId, patience: Duration) -> NextStep<T> {
         let until = Instant::now() + patience;
         let mut state = self.lock();

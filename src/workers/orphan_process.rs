@@ -1,8 +1,8 @@
 //! Worker processes that outlived their server.
 //!
-//! A worker ends by itself when its server is gone, but not at the same instant; what it still writes must not
-//! meet the next run of its job. So the next server kills it first. A process is identified by boot, pid and
-//! start time, which no other process has together.
+//! A worker ends by itself when its server is gone, but not at the same instant; what it still writes must
+//! not meet the next run of its job. So the next server kills it first. A process is identified by boot, pid
+//! and start time, which no other process has together.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -2,8 +2,8 @@
 //!
 //! In: the stdout and stderr pipes of a worker. Text that Python code writes comes as [`record`]s from the
 //! streams that `src/python` puts in place of `sys.stdout` and `sys.stderr`; other output (C libraries,
-//! subprocesses) is taken line by line. Out: lines in the server's log, and in the log of the job that runs. A
-//! flood is cut in the server's log, which says how many lines were left out.
+//! subprocesses) is taken line by line. Out: lines in the server's log, and in the log of the job that runs.
+//! A flood is cut in the server's log, which says how many lines were left out.
 
 pub mod job;
 mod lines;

@@ -128,8 +128,8 @@ impl Pool {
         })
     }
 
-    /// Waits for a worker, unless the queue is full. Interactive requests of one project go to the same worker
-    /// while it has a thread free: it may have cached what it computed at the last click.
+    /// Waits for a worker, unless the queue is full. Interactive requests of one project go to the same
+    /// worker while it has a thread free: it may have cached what it computed at the last click.
     pub async fn acquire(
         self: &Arc<Self>,
         priority: Priority,
@@ -228,8 +228,8 @@ impl Pool {
         self.changed.notify_waiters();
     }
 
-    /// Marks a slot as one in which no worker becomes ready, for the reason that was noted last. Requests get an
-    /// error at once, until a worker is ready.
+    /// Marks a slot as one in which no worker becomes ready, for the reason that was noted last. Requests get
+    /// an error at once, until a worker is ready.
     pub fn mark_failed(&self, slot: usize) {
         let reason = match &self.state().slots[slot] {
             SlotState::Died { reason } | SlotState::Failed { reason } => reason.clone(),

@@ -2,9 +2,9 @@
 //!
 //! In: how workers are launched and configured, and orders of the [`fleet`]. Out: workers in the pool. Every
 //! slot has a task ([`slot`]), which starts a worker and another one after its death: at once the first time,
-//! then at growing intervals ([`backoff`]). The open calls of a dead worker end with the reason. A worker that
-//! is stuck is killed, one that has reached a limit ([`recycling`]) has a successor before it goes. Spare
-//! workers ([`spares`]) shorten the wait after a death.
+//! then at growing intervals ([`backoff`]). The open calls of a dead worker end with the reason. A worker
+//! that is stuck is killed, one that has reached a limit ([`recycling`]) has a successor before it goes.
+//! Spare workers ([`spares`]) shorten the wait after a death.
 
 mod backoff;
 mod fleet;

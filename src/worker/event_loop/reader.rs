@@ -1,8 +1,8 @@
 //! Reads messages of the server, and passes each to the thread that acts on it.
 //!
-//! The fallback reader does this, on a thread of its own, unless a prediction thread has nothing else to do and
-//! reads (see [`crate::worker::scheduler`]). When the server is gone, the thread that reads kills the worker and
-//! its children: nothing that they do can reach a client any more.
+//! The fallback reader does this, on a thread of its own, unless a prediction thread has nothing else to do
+//! and reads (see [`crate::worker::scheduler`]). When the server is gone, the thread that reads kills the
+//! worker and its children: nothing that they do can reach a client any more.
 
 use std::io;
 use std::sync::Arc;
@@ -141,7 +141,7 @@ fn take<H: ModelHost>(
             withdraw(shared, request);
         }
         ToWorker::Fit { request, model, job } => {
-            queues.fit.push(FitCall { request, model, job, body })
+            queues.fit.push(FitCall { request, model, job, body });
         }
         ToWorker::Shutdown => queues.close(),
         ToWorker::Configure(_) => {}

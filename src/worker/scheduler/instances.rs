@@ -6,15 +6,6 @@ use crate::wire::protocol::ModelId;
 use crate::worker::scheduler::state::SchedulerState;
 use crate::worker::scheduler::{PredictThreadId, Scheduler};
 
-/// The instances of one model, if each thread keeps its own.
-#[derive(Debug, Default)]
-pub(super) struct ModelInstances {
-    pub(super) by: Vec<PredictThreadId>,
-    pub(super) making: usize,
-    /// How long making one took.
-    pub(super) cost: Duration,
-}
-
 impl<T> Scheduler<T> {
     /// Notes that a thread will make an instance; requests of the model wait for it.
     pub fn begin_making(&self, model: ModelId) {
@@ -90,8 +81,8 @@ impl<T> Scheduler<T> {
 }
 
 impl<T> SchedulerState<T> {
-    /// Notes that a thread makes an instance if it gets a request and holds none, before other threads look for
-    /// work.
+    /// Notes that a thread makes an instance if it gets a request and holds none, before other threads look
+    /// for work.
     pub(super) fn note_making(&mut self, thread: PredictThreadId, model: ModelId) {
         if self.by_thread {
             let held = self.models.entry(model).or_default();

@@ -1,45 +1,20 @@
 //! Decides which thread reads the channel.
 //!
-//! While calls are short, a prediction thread without work reads the channel itself, so that a request wakes one
-//! thread and not two. The fallback reader reads whenever none of them does: every [`STALL_CHECK`] it checks
-//! whether a thread has begun to read since the last time, and takes over if not.
+//! While calls are short, a prediction thread without work reads the channel itself, so that a request wakes
+//! one thread and not two. The fallback reader reads whenever none of them does: every [`STALL_CHECK`] it
+//! checks whether a thread has begun to read since the last time, and takes over if not.
 
 use std::time::Duration;
 
 use crate::worker::key_client::Attention;
-use crate::worker::scheduler::state::SchedulerState;
+use crate::worker::scheduler::state::{ReaderRole, SchedulerState};
 use crate::worker::scheduler::{PredictThreadId, Scheduler};
 
 /// Time after which the fallback reader takes over, and a prediction that no thread took counts as stalled.
 pub const STALL_CHECK: Duration = Duration::from_millis(1);
-/// Number of checks that find the same thread waiting for a message, after which the fallback reader sleeps. Waking
-/// it costs the reading thread more than being checked, unless that is rare.
+/// Number of checks that find the same thread waiting for a message, after which the fallback reader sleeps.
+/// Waking it costs the reading thread more than being checked, unless that is rare.
 const QUIET: u32 = 1;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ReaderRole {
-    Nobody,
-    Fallback,
-    Thread(PredictThreadId),
-}
-
-/// The state of the election; at first the fallback reader reads.
-#[derive(Debug)]
-pub(super) struct ReaderElection {
-    by: ReaderRole,
-    /// Number of times that a thread has begun to read.
-    begun: u64,
-    /// Whether the fallback reader must be woken.
-    sleeps: bool,
-    /// Number of threads that wait for a message in the middle of a call.
-    expecting: usize,
-}
-
-impl Default for ReaderElection {
-    fn default() -> Self {
-        Self { by: ReaderRole::Fallback, begun: 0, sleeps: false, expecting: 0 }
-    }
-}
 
 impl<T> Scheduler<T> {
     /// Waits until the fallback reader, which calls this, must read.

@@ -9,8 +9,6 @@ use parking_lot::Condvar;
 use crate::os::wakeup::Wakeup;
 use crate::wire::protocol::ModelId;
 use crate::worker::scheduler::PredictThreadId;
-use crate::worker::scheduler::instances::ModelInstances;
-use crate::worker::scheduler::reader_election::ReaderElection;
 
 /// While calls take less than this, waking another thread is not worth it.
 pub(super) const SHORT: Duration = Duration::from_micros(150);
@@ -53,6 +51,41 @@ pub(super) struct RunningCall {
     pub(super) since: Instant,
 }
 
+/// The instances of one model, if each thread keeps its own.
+#[derive(Debug, Default)]
+pub(super) struct ModelInstances {
+    pub(super) by: Vec<PredictThreadId>,
+    pub(super) making: usize,
+    /// How long making one took.
+    pub(super) cost: Duration,
+}
+
+/// The thread that reads the channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReaderRole {
+    Nobody,
+    Fallback,
+    Thread(PredictThreadId),
+}
+
+/// The state of the election; at first the fallback reader reads.
+#[derive(Debug)]
+pub(super) struct ReaderElection {
+    pub(super) by: ReaderRole,
+    /// Number of times that a thread has begun to read.
+    pub(super) begun: u64,
+    /// Whether the fallback reader must be woken.
+    pub(super) sleeps: bool,
+    /// Number of threads that wait for a message in the middle of a call.
+    pub(super) expecting: usize,
+}
+
+impl Default for ReaderElection {
+    fn default() -> Self {
+        Self { by: ReaderRole::Fallback, begun: 0, sleeps: false, expecting: 0 }
+    }
+}
+
 impl<T> SchedulerState<T> {
     pub(super) fn new(by_thread: bool) -> Self {
         Self {
@@ -73,7 +106,7 @@ impl<T> SchedulerState<T> {
         }
     }
 
-    /// See [`Scheduler::wake_stalled`].
+    /// See [`Scheduler::wake_stalled`](crate::worker::scheduler::Scheduler::wake_stalled).
     pub(super) fn wake_stalled(&mut self) {
         let taken = self.taken;
         if std::mem::replace(&mut self.seen, taken) == taken {

@@ -52,8 +52,8 @@ impl WorkerHandle {
         interruptions: &mut impl Interruptions,
     ) -> Result<PredictionReply, WorkerError> {
         let mut asked = self.ask_predict(model, force_reload, http.clone(), interruptions).await;
-        // When versions are switched, the model may be unloaded between its introduction and its use; each other
-        // request for it that ends after the switch may unload it again.
+        // When versions are switched, the model may be unloaded between its introduction and its use; each
+        // other request for it that ends after the switch may unload it again.
         for _ in 0..ASK_AGAIN {
             let Err(WorkerError::Model(ModelError { kind: ModelErrorKind::Unloaded, .. })) = asked
             else {

@@ -1,7 +1,7 @@
 //! The workers of all slots, for the publication of a new version.
 //!
-//! In: orders of `publishing`, which starts further workers, loads the new version into them, and hands them to
-//! the slots. Out: orders to the slots.
+//! In: orders of `publishing`, which starts further workers, loads the new version into them, and hands them
+//! to the slots. Out: orders to the slots.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! When a worker that serves is replaced, or killed.
 //!
 //! A worker is alive while its process runs, sends heartbeats, and its interpreter lets other threads in. If
-//! only the process runs it is stuck and cannot answer any more, so it is killed. One that has reached a limit
-//! of use is replaced.
+//! only the process runs it is stuck and cannot answer any more, so it is killed. One that has reached a
+//! limit of use is replaced.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;

@@ -62,7 +62,7 @@ impl Lives {
         (self.started, self.serving_since) = (Instant::now(), None);
     }
 
-    /// A worker that takes the place of another continues its life.
+    /// Notes when the worker began to serve. One that takes the place of another continues its life.
     fn note(&mut self, phase: &SlotPhase<Worker>, event: &SlotEvent<Worker>) {
         match (phase, event) {
             (_, SlotEvent::Prepared) => self.serving_since = Some(Instant::now()),
@@ -91,8 +91,9 @@ impl WorkerSlot {
         while !matches!(phase, SlotPhase::Stopped) {
             let mut stop = self.stop.clone();
             let event = tokio::select! {
-                event = self.next_event(&mut phase, &lives) => event,
+                biased;
                 () = stopped(&mut stop) => SlotEvent::Stop,
+                event = self.next_event(&mut phase, &lives) => event,
             };
             lives.note(&phase, &event);
             let (next, actions) = phase.step(event);

@@ -68,7 +68,8 @@ pub(super) enum SlotAction<W> {
 }
 
 impl<W> SlotPhase<W> {
-    /// The next phase, and what is to be done for it in this order. What cannot happen in a phase changes nothing.
+    /// The next phase, and what is to be done for it in this order. What cannot happen in a phase changes
+    /// nothing.
     pub(super) fn step(self, event: SlotEvent<W>) -> (Self, Vec<SlotAction<W>>) {
         use SlotAction::{Admit, Bury, LetFinish, ShutDown};
         match (self, event) {
