@@ -65,8 +65,8 @@ impl JsonBody {
     }
 
     /// The body as it was sent.
-    pub(in crate::http) fn bytes(&self) -> &Bytes {
-        self.payload.bytes()
+    pub(in crate::http) fn bytes(&self) -> Bytes {
+        self.payload.clone().into_bytes()
     }
 
     /// The request as user code may look at it.

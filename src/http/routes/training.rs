@@ -111,13 +111,8 @@ async fn queue_tasks(
         // The original answers 201 here too: it calls the `fit` of the base class.
         return Ok((StatusCode::CREATED, ignored(reason)).into_response());
     }
-    let request = Request {
-        project,
-        label_config,
-        action: None,
-        payload: body.bytes().clone(),
-        api: class.api,
-    };
+    let request =
+        Request { project, label_config, action: None, payload: body.bytes(), api: class.api };
     let queued = app.queue.add(request, &versions).await?;
     accepted(&app, queued, wait).await
 }
@@ -156,7 +151,7 @@ async fn queue_event(
         project: event.key(known),
         label_config: label_config.or(event.label_config),
         action: Some(action),
-        payload: body.bytes().clone(),
+        payload: body.bytes(),
         api: class.api,
     };
     let queued = app.queue.add(request, &versions).await?;
