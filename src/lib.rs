@@ -8,10 +8,12 @@
 pub mod cli;
 mod failpoint;
 pub mod http;
+pub mod ids;
 pub mod label_studio;
 pub mod labelling;
 pub mod os;
 pub mod project;
+pub mod publishing;
 #[cfg(not(feature = "fuzzing"))]
 mod python;
 #[cfg(feature = "fuzzing")]

@@ -1,13 +1,11 @@
-//! Training: what a webhook or /train asks for, the queue, and the run in a process of its own.
+//! Training: what a webhook or /train asks for, the queue of jobs, and the runs of `fit`.
+//!
+//! In: requests of `http`. Out: trained models for `publishing`, and how each job ended.
 
 pub mod error;
 pub mod events;
-mod in_worker;
 pub mod ownership;
 pub mod queue;
 pub mod report;
 pub mod runner;
-#[cfg(test)]
-mod scripted;
-mod second;
 mod trainer;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::publishing::Publisher;
 use crate::serving::deadlines::Deadlines;
-use crate::serving::keys::Keeper;
 use crate::serving::models::Models;
 use crate::serving::{Serving, prepare};
 use crate::wire::protocol::Configure;
@@ -30,6 +30,7 @@ pub(super) struct StackOptions {
 /// The workers of one model and the serving of predictions by them.
 pub(super) struct ModelStack {
     pub(super) serving: Arc<Serving>,
+    pub(super) publisher: Arc<Publisher>,
     /// What the first import of the script brings.
     pub(super) class: watch::Receiver<ClassState>,
     supervisor: Supervisor,
@@ -45,14 +46,14 @@ impl ModelStack {
             Arc::clone(&pool),
             Arc::clone(&models),
             class.clone(),
-            care.rollout,
             deadlines,
         ));
-        let keeper = Keeper::shared(Arc::clone(&serving), fit_in_worker);
+        let publisher = Arc::new(Publisher::new(Arc::clone(serving.registry()), care.rollout));
+        let keeper = publisher.key_keeper(fit_in_worker);
         let (supervisor, fleet) =
             Supervisor::start(launch, configure, &keeper, &pool, &prepare(&models), &found, care);
-        serving.set_fleet(fleet);
-        Self { serving, class, supervisor }
+        publisher.set_fleet(fleet);
+        Self { serving, publisher, class, supervisor }
     }
 
     /// Ends the workers; what models keep is on the disk afterwards.

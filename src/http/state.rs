@@ -11,6 +11,7 @@ use super::auth::Credentials;
 use super::extract::body_limits::BodyLimits;
 use super::request_metrics::RequestMetrics;
 use super::webhook_token::WebhookToken;
+use crate::publishing::Publisher;
 use crate::serving::Serving;
 use crate::training::queue::Queue;
 
@@ -40,6 +41,7 @@ pub type App = Arc<AppState>;
 /// The state of the server.
 pub struct AppState {
     pub serving: Arc<Serving>,
+    pub publisher: Arc<Publisher>,
     pub queue: Arc<Queue>,
     pub options: Arc<HttpOptions>,
     pub metrics: PrometheusHandle,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use super::ServingError;
+use super::error::ServingError;
 use crate::workers::handle::{Interruption, Interruptions, PredictionReply};
 
 /// What the user chose.
@@ -56,7 +56,7 @@ impl Deadlines {
 impl Waiting {
     pub(super) fn answer(&mut self, answer: Result<PredictionReply, ServingError>) {
         if let Some(client) = self.client.take() {
-            // Whoever hung up does not want it any more.
+            // A client that hung up does not want it any more.
             let _ = client.send(answer);
         }
     }

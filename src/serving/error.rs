@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::ids::VersionId;
 use crate::store::db::DbError;
 use crate::store::versions::StoreError;
 use crate::wire::frame::FrameError;
@@ -35,7 +36,7 @@ pub enum ServingError {
     #[error(
         "loading the model of project {0:?} has ended its worker again and again; it is not tried any more until /setup changes or asks for a reload"
     )]
-    Deadly(String),
+    CrashLooping(String),
     /// The worker died with the request.
     #[error("worker {worker} (pid {pid}) {reason}")]
     Died { worker: String, pid: u32, reason: String },
@@ -45,9 +46,9 @@ pub enum ServingError {
     #[error("the request does not fit the channel to the worker: {0}")]
     Frame(FrameError),
     #[error("project {project:?} has no version {version}")]
-    NoVersion { project: String, version: u64 },
+    NoVersion { project: String, version: VersionId },
     #[error("version {version} cannot be loaded: {reason}")]
-    Unloadable { version: u64, reason: String },
+    Unloadable { version: VersionId, reason: String },
     /// Models of API v2 write over what they trained before.
     #[error("a model of API v2 keeps no earlier version to go back to")]
     NoWayBack,
@@ -57,13 +58,36 @@ pub enum ServingError {
     Keys(DbError),
 }
 
+/// Maximum number of versions in a row that may turn out not to load while one request waits.
+pub(super) const MAX_REJECTED: u32 = 3;
+
+impl ServingError {
+    pub(super) fn no_version_left() -> Self {
+        Self::NotReady("version after version of the model turned out not to load".into())
+    }
+}
+
+/// Runs what may have to wait for a disk.
+pub async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, ServingError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.map_err(|error| ServingError::NotReady(error.to_string()))??)
+}
+
+impl From<DbError> for ServingError {
+    fn from(error: DbError) -> Self {
+        Self::Keys(error)
+    }
+}
+
 impl From<WorkerError> for ServingError {
     fn from(error: WorkerError) -> Self {
         match error {
             WorkerError::Died { worker, pid, reason } => Self::Died { worker, pid, reason },
             WorkerError::Model(error) => Self::Model(error),
             WorkerError::Frame(error) => Self::Frame(error),
-            // Whoever asked was told why, or is gone.
+            // The client was told why, or is gone.
             WorkerError::Cancelled => Self::NotReady(error.to_string()),
         }
     }

@@ -1,155 +1,54 @@
-//! The models in use: for each project its newest /setup, its version, and the instances that
-//! workers are asked to hold.
+//! The models in use, of all projects.
 //!
 //! An instance is identified by (project, labelling config, version, connection), for API v2 by
 //! the extra parameters too. A project keeps a few of them, so that two labelling configs in turn do
 //! not reload at every request, and all projects together as many as the user wants; the surplus is
 //! handed back to be unloaded.
 
+mod project;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::{Mutex, MutexGuard};
-use serde_json::Value;
+use parking_lot::Mutex;
 
-use super::held_back::HeldBack;
-use super::model_in_use::{Load, ModelInUse, Origin};
-use super::version_names::ProjectNames;
+pub use project::{ProjectModels, Setup};
+
+use super::served_model::ServedModel;
+use super::version_gate::VersionGate;
+use crate::ids::VersionId;
 use crate::store::versions::Version;
-use crate::wire::protocol::{LabelStudioConnection, ModelId, ModelSpec, VersionNames, project_id};
-use crate::workers::model::ForwardedRequest;
+use crate::wire::protocol::{ModelId, ModelSpec, project_id};
 
 /// Instances of one project that are kept at a time.
 const INSTANCES_PER_PROJECT: usize = 4;
 
-/// What /setup says of a project.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setup {
-    pub label_config: Option<String>,
-    pub connection: LabelStudioConnection,
-    pub extra_params: Value,
-}
-
-/// What is known of the versions of a project.
-#[derive(Debug, Default)]
-enum Trained {
-    /// The model folder was not read yet.
-    #[default]
-    Unread,
-    Never,
-    Newest(Version),
-}
-
-#[derive(Debug, Default)]
-struct Project {
-    setup: Option<Setup>,
-    /// The request that brought it.
-    request: Option<Arc<ForwardedRequest>>,
-    trained: Trained,
-    /// API v2: how the model names its version.
-    names: Option<ProjectNames>,
-    /// Most recently used first.
-    models: Vec<Arc<ModelInUse>>,
-    refused: Option<(u64, String)>,
-    /// The extra parameters of /setup are where its models look for them.
-    has_params: bool,
-}
-
-impl Project {
-    fn last_loaded(&self) -> Option<&Arc<ModelInUse>> {
-        self.models.iter().find(|model| model.load_state() == Load::Loaded)
-    }
-
-    fn version(&self) -> Option<&Version> {
-        match &self.trained {
-            Trained::Newest(version) => Some(version),
-            Trained::Unread | Trained::Never => None,
-        }
-    }
-
-    /// How predictions of a version are marked: API v1 by its number.
-    fn names_of(&self, version: Option<&Version>) -> VersionNames {
-        match &self.names {
-            Some(names) => names.current(),
-            None => VersionNames {
-                served: version.map_or_else(|| "INITIAL".into(), |version| version.id.to_string()),
-                own: Vec::new(),
-            },
-        }
-    }
-
-    fn origin(&self) -> Origin {
-        let params = self.setup.as_ref().map(|setup| &setup.extra_params);
-        Origin {
-            version: self.version().map(|version| version.id),
-            extra_params: params.filter(|_| self.names.is_some()).cloned(),
-        }
-    }
-}
-
 /// All projects seen since the start.
 #[derive(Debug)]
 pub struct Models {
-    projects: Mutex<HashMap<String, Project>>,
+    projects: Mutex<HashMap<String, ProjectModels>>,
     ids: AtomicU64,
     uses: AtomicU64,
-    /// Instances of all projects that are kept at a time.
+    /// Maximum number of instances of all projects that are kept.
     most: usize,
-    pub held_back: HeldBack,
+    pub gate: VersionGate,
 }
 
 impl Models {
     pub fn new(most: usize) -> Self {
         let (projects, ids, uses) = (Mutex::default(), AtomicU64::default(), AtomicU64::default());
-        Self { projects, ids, uses, most, held_back: HeldBack::default() }
+        Self { projects, ids, uses, most, gate: VersionGate::default() }
     }
 
-    /// Keeps a /setup and the request that brought it; true if it says what the one before said.
-    pub fn set_up(&self, project: &str, setup: Setup, request: Option<ForwardedRequest>) -> bool {
-        let mut projects = self.table();
-        let project = projects.entry(project.to_owned()).or_default();
-        let known = project.setup.as_ref() == Some(&setup);
-        project.setup = Some(setup);
-        project.request = request.map(Arc::new);
-        known
+    /// Looks at or changes what is known of a project, which is known from then on.
+    pub fn entry<T>(&self, key: &str, change: impl FnOnce(&mut ProjectModels) -> T) -> T {
+        change(self.projects.lock().entry(key.to_owned()).or_default())
     }
 
-    /// Whether these extra parameters of a project are where its models look for them.
-    pub fn has_params(&self, project: &str, params: &Value) -> bool {
-        self.table().get(project).is_some_and(|project| {
-            project.has_params
-                && project.setup.as_ref().is_some_and(|setup| setup.extra_params == *params)
-        })
-    }
-
-    /// Notes whether they are.
-    pub fn note_params(&self, project: &str, has_params: bool) {
-        self.table().entry(project.to_owned()).or_default().has_params = has_params;
-    }
-
-    pub fn knows_version(&self, project: &str) -> bool {
-        self.table().get(project).is_some_and(|p| !matches!(p.trained, Trained::Unread))
-    }
-
-    /// Notes what the model folder holds, and for API v2 what the version is called, unless
-    /// training was faster.
-    pub fn set_version_once(
-        &self,
-        project: &str,
-        version: Option<Version>,
-        names: Option<ProjectNames>,
-    ) {
-        let mut projects = self.table();
-        let project = projects.entry(project.to_owned()).or_default();
-        if matches!(project.trained, Trained::Unread) {
-            project.trained = version.map_or(Trained::Never, Trained::Newest);
-            project.names = names;
-        }
-    }
-
-    pub fn in_use(&self, project: &str) -> bool {
-        self.table().get(project).is_some_and(|project| !project.models.is_empty())
+    /// Looks at or changes what is known of a project; of one that was not seen yet, nothing is.
+    pub fn known<T: Default>(&self, key: &str, look: impl FnOnce(&mut ProjectModels) -> T) -> T {
+        self.projects.lock().get_mut(key).map(look).unwrap_or_default()
     }
 
     /// The model that answers for a project, and those that are no longer kept. A request without
@@ -158,36 +57,26 @@ impl Models {
         &self,
         key: &str,
         label_config: Option<&str>,
-    ) -> (Arc<ModelInUse>, Vec<Arc<ModelInUse>>) {
-        let mut projects = self.table();
+    ) -> (Arc<ServedModel>, Vec<Arc<ServedModel>>) {
+        let mut projects = self.projects.lock();
         let project = projects.entry(key.to_owned()).or_default();
-        let of_setup = project.setup.as_ref().and_then(|setup| setup.label_config.as_deref());
-        let of_last = || project.last_loaded()?.model.spec.label_config.as_deref();
-        let label_config = label_config.or(of_setup).or_else(of_last);
-        let connection = project.setup.as_ref().map(|setup| &setup.connection);
-        let origin = project.origin();
+        let label_config = label_config.or(project.default_config()).map(str::to_owned);
         let now = self.uses.fetch_add(1, Ordering::Relaxed);
-        let found = project.models.iter().position(|model| {
-            let spec = &model.model.spec;
-            spec.label_config.as_deref() == label_config
-                && model.origin == origin
-                && spec.connection.as_ref() == connection
-        });
-        if let Some(position) = found {
-            project.models[..=position].rotate_right(1);
-            project.models[0].note_use(now);
-            return (Arc::clone(&project.models[0]), Vec::new());
+        if let Some(model) = project.find(label_config.as_deref()) {
+            model.note_use(now);
+            return (model, Vec::new());
         }
-        let names = project.names_of(project.version());
+        let version = project.version();
+        let names = project.names_of(version);
         let spec = ModelSpec {
             id: self.next_id(),
             project: key.to_owned(),
-            label_config: label_config.map(str::to_owned),
+            label_config,
             version: names.served.clone(),
-            connection: connection.cloned(),
+            connection: project.connection().cloned(),
         };
-        let request = project.request.clone();
-        let model = ModelInUse::new(spec, project.version(), origin, request, names);
+        let (origin, request) = (project.origin(version), project.request.clone());
+        let model = ServedModel::new(spec, version, origin, request, names);
         model.note_use(now);
         project.models.insert(0, Arc::clone(&model));
         let mut surplus = project.models.split_off(project.models.len().min(INSTANCES_PER_PROJECT));
@@ -206,129 +95,28 @@ impl Models {
         key: &str,
         version: &Version,
         trained: &ModelSpec,
-    ) -> Option<Arc<ModelInUse>> {
-        let projects = self.table();
-        let project = projects.get(key).filter(|project| !project.models.is_empty())?;
+    ) -> Option<Arc<ServedModel>> {
+        let projects = self.projects.lock();
+        let project = projects.get(key).filter(|project| project.is_in_use())?;
         let mut spec = project.last_loaded().map_or(trained, |last| &last.model.spec).clone();
-        spec.connection = project.setup.as_ref().map(|setup| setup.connection.clone());
+        spec.connection = project.connection().cloned();
         spec.id = self.next_id();
         spec.version = version.id.to_string();
-        let origin = Origin { version: Some(version.id), ..project.origin() };
-        let names = project.names_of(Some(version));
-        Some(ModelInUse::new(spec, Some(version), origin, project.request.clone(), names))
-    }
-
-    /// Keeps the name of a project's version while a training decides about the next one.
-    pub fn pin(&self, project: &str) {
-        if let Some(names) = self.table().get_mut(project).and_then(|p| p.names.as_mut()) {
-            names.pin();
-        }
-    }
-
-    /// Nothing came of it: whatever the model calls its version counts again. Returns the models that
-    /// are called otherwise now.
-    pub fn unpin(&self, project: &str) -> Vec<Arc<ModelInUse>> {
-        let mut projects = self.table();
-        let Some(project) = projects.get_mut(project) else { return Vec::new() };
-        let Some(names) = &mut project.names else { return Vec::new() };
-        names.unpin();
-        let current = names.current();
-        renamed(&project.models, &current)
-    }
-
-    /// The name for a version that a training made, `own` being what the model calls it.
-    pub fn next_name(&self, project: &str, own: &str, id: u64) -> String {
-        match self.table().get(project).and_then(|project| project.names.as_ref()) {
-            Some(names) => names.next(own, id),
-            None => own.to_owned(),
-        }
+        let (origin, names) = (project.origin(Some(version)), project.names_of(Some(version)));
+        Some(ServedModel::new(spec, Some(version), origin, project.request.clone(), names))
     }
 
     /// A model of a project with this id calls its version otherwise. Returns the models that are
-    /// marked otherwise now.
-    pub fn note_own_version(&self, id: &str, own: &str) -> Vec<Arc<ModelInUse>> {
-        let mut changed = Vec::new();
-        for (key, project) in self.table().iter_mut() {
-            if project_id(key) == id
-                && let Some(names) = &mut project.names
-            {
-                names.note_own(own);
-                changed.extend(renamed(&project.models, &names.current()));
-            }
-        }
-        changed
+    /// called otherwise now.
+    pub fn note_own_name(&self, id: &str, own: &str) -> Vec<Arc<ServedModel>> {
+        let mut projects = self.projects.lock();
+        let of_id = projects.iter_mut().filter(|(key, _)| project_id(key) == id);
+        of_id.flat_map(|(_, project)| project.note_own_name(own)).collect()
     }
 
-    /// From now on a version of API v2 is served, which the model calls `own`; returns the models
-    /// of older versions.
-    pub fn switch_named(
-        &self,
-        project: &str,
-        version: Version,
-        own: String,
-        served: String,
-        next: Option<Arc<ModelInUse>>,
-    ) -> Vec<Arc<ModelInUse>> {
-        {
-            let mut projects = self.table();
-            let project = projects.entry(project.to_owned()).or_default();
-            let names = project.names.get_or_insert_with(|| ProjectNames::new(own.clone(), None));
-            names.publish(own, served);
-        }
-        self.switch(project, version, next)
-    }
-
-    /// From now on `version` is served; returns the models of older versions.
-    pub fn switch(
-        &self,
-        project: &str,
-        version: Version,
-        next: Option<Arc<ModelInUse>>,
-    ) -> Vec<Arc<ModelInUse>> {
-        let mut projects = self.table();
-        let project = projects.entry(project.to_owned()).or_default();
-        project.trained = Trained::Newest(version);
-        project.refused = None;
-        let old = std::mem::replace(&mut project.models, next.into_iter().collect());
-        for model in &old {
-            model.replace();
-        }
-        old
-    }
-
-    /// A worker has loaded this version.
-    pub fn note_tried(&self, project: &str, id: u64) {
-        let mut projects = self.table();
-        let Some(project) = projects.get_mut(project) else { return };
-        if let Trained::Newest(version) = &mut project.trained
-            && version.id == id
-        {
-            version.is_tried = true;
-        }
-        for model in project.models.iter().filter(|model| model.untried_version() == Some(id)) {
-            model.mark_tried();
-        }
-    }
-
-    /// Forgets the version of a project, which is read again from the model folder, and returns its
-    /// models.
-    pub fn forget_version(&self, project: &str) -> Vec<Arc<ModelInUse>> {
-        let mut projects = self.table();
-        let project = projects.entry(project.to_owned()).or_default();
-        project.trained = Trained::Unread;
-        let old = std::mem::take(&mut project.models);
-        for model in &old {
-            model.replace();
-        }
-        old
-    }
-
-    pub fn refuse_switch(&self, project: &str, version: u64, reason: String) {
-        self.table().entry(project.to_owned()).or_default().refused = Some((version, reason));
-    }
-
-    pub fn refused(&self) -> Vec<(String, u64, String)> {
-        let projects = self.table();
+    /// Versions that cannot be loaded: project, version, reason.
+    pub fn refused(&self) -> Vec<(String, VersionId, String)> {
+        let projects = self.projects.lock();
         let refused = projects.iter().filter_map(|(key, project)| {
             let (version, reason) = project.refused.as_ref()?;
             Some((key.clone(), *version, reason.clone()))
@@ -337,53 +125,45 @@ impl Models {
     }
 
     pub fn served_version(&self, project: &str) -> Option<String> {
-        let projects = self.table();
-        let model = projects.get(project)?.models.first()?;
-        Some(model.model.names().served)
+        self.known(project, |known| known.served_version())
     }
 
     pub fn projects(&self) -> Vec<String> {
-        self.table().keys().cloned().collect()
+        self.projects.lock().keys().cloned().collect()
     }
 
     /// The key `{id}.{created_at}` under which Label Studio set up the project with this id.
     pub fn project_key(&self, id: &str) -> Option<String> {
-        let projects = self.table();
+        let projects = self.projects.lock();
         let keys = projects.iter().filter(|(key, project)| {
-            project.setup.is_some() && key.split_once('.').is_some_and(|(known, _)| known == id)
+            project.is_set_up() && key.split_once('.').is_some_and(|(known, _)| known == id)
         });
         keys.map(|(key, _)| key.clone()).max()
     }
 
     /// Every model in use, for a worker that starts.
-    pub fn all(&self) -> Vec<Arc<ModelInUse>> {
-        let projects = self.table();
+    pub fn all(&self) -> Vec<Arc<ServedModel>> {
+        let projects = self.projects.lock();
         projects.values().flat_map(|project| project.models.iter().map(Arc::clone)).collect()
     }
 
     /// Those that a new worker loads before anybody asks.
-    pub fn to_load(&self) -> Vec<Arc<ModelInUse>> {
+    pub fn to_load(&self) -> Vec<Arc<ServedModel>> {
         let mut models = self.all();
-        models.retain(|model| !self.held_back.has(&model.model.spec.project));
+        models.retain(|model| !self.gate.is_closed(&model.model.spec.project));
         models
     }
 
     fn next_id(&self) -> ModelId {
         ModelId(self.ids.fetch_add(1, Ordering::Relaxed) + 1)
     }
-
-    fn table(&self) -> MutexGuard<'_, HashMap<String, Project>> {
-        self.projects.lock()
-    }
-}
-
-/// Marks models with other names; those that are marked otherwise now.
-fn renamed(models: &[Arc<ModelInUse>], names: &VersionNames) -> Vec<Arc<ModelInUse>> {
-    models.iter().filter(|model| model.model.rename(names.clone())).map(Arc::clone).collect()
 }
 
 /// Takes out the models that were used longest ago, until at most `most` are left.
-fn longest_unused(projects: &mut HashMap<String, Project>, most: usize) -> Vec<Arc<ModelInUse>> {
+fn longest_unused(
+    projects: &mut HashMap<String, ProjectModels>,
+    most: usize,
+) -> Vec<Arc<ServedModel>> {
     let mut uses: Vec<u64> =
         projects.values().flat_map(|project| &project.models).map(|m| m.last_use()).collect();
     if uses.len() <= most {

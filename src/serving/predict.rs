@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep};
 
-use super::model_in_use::{Load, ModelInUse};
-use super::{MOST_REJECTED, Serving, ServingError, no_version_left};
+use super::deadlines::Deadlines;
+use super::diagnostics::Diagnostics;
+use super::error::{MAX_REJECTED, ServingError};
+use super::registry::Registry;
+use super::served_model::{Load, ServedModel};
 use crate::labelling::check::{AnswerContext, Checked, check};
-use crate::wire::protocol::{ModelError, ModelErrorKind};
 use crate::workers::handle::{PredictionReply, WorkerError};
 use crate::workers::model::ForwardedRequest;
 use crate::workers::pool::{Permit, Priority};
@@ -46,22 +48,47 @@ enum Attempt {
     Replaced,
 }
 
-impl Serving {
-    pub async fn predict(&self, request: PredictRequest) -> Result<Answered, ServingError> {
-        if !request.try_fetch && !self.models.in_use(&request.project) {
+/// Answers requests for predictions with models of the registry.
+#[derive(Debug)]
+pub(super) struct Predictor {
+    registry: Arc<Registry>,
+    deadlines: Deadlines,
+    diagnostics: Diagnostics,
+    /// Says that predictions which still run are not waited for any more.
+    ended: watch::Sender<bool>,
+}
+
+impl Predictor {
+    pub(super) fn new(registry: Arc<Registry>, deadlines: Deadlines) -> Self {
+        let ended = watch::channel(false).0;
+        Self { registry, deadlines, diagnostics: Diagnostics::default(), ended }
+    }
+
+    pub(super) fn end(&self) {
+        self.ended.send_replace(true);
+    }
+
+    pub(super) fn diagnostics(&self) -> &Diagnostics {
+        &self.diagnostics
+    }
+
+    pub(super) async fn predict(&self, request: PredictRequest) -> Result<Answered, ServingError> {
+        if !request.try_fetch
+            && !self.registry.models.known(&request.project, |known| known.is_in_use())
+        {
             return Err(ServingError::NoModel(request.project));
         }
         let mut ended = self.ended.subscribe();
         let answered = async {
             let mut rejected = 0;
-            while rejected < MOST_REJECTED {
+            while rejected < MAX_REJECTED {
                 match self.try_predict(&request).await? {
                     Attempt::Answered(answered) => return Ok(answered),
                     Attempt::Rejected => rejected += 1,
                     Attempt::Replaced => {}
                 }
             }
-            Err(no_version_left())
+            Err(ServingError::no_version_left())
         };
         tokio::select! {
             answered = answered => answered,
@@ -70,19 +97,21 @@ impl Serving {
     }
 
     async fn try_predict(&self, request: &PredictRequest) -> Result<Attempt, ServingError> {
-        let model = self.resolve(&request.project, request.label_config.as_deref()).await?;
-        if model.is_deadly() && model.load_state() != Load::Loaded && !request.force_reload {
-            if self.reject(&model, "loading it ended its worker again and again").await {
+        let model =
+            self.registry.resolve(&request.project, request.label_config.as_deref()).await?;
+        if model.is_crash_looping() && model.load_state() != Load::Loaded && !request.force_reload {
+            if self.registry.reject(&model, "loading it ended its worker again and again").await {
                 return Ok(Attempt::Rejected);
             }
-            return Err(ServingError::Deadly(request.project.clone()));
+            return Err(ServingError::CrashLooping(request.project.clone()));
         }
         let asked = Instant::now();
+        let pool = &self.registry.workers.pool;
         // Nobody waits for workers that cannot import the script.
         let permit = tokio::select! {
             biased;
-            permit = self.pool.acquire(request.priority, &request.project) => permit?,
-            reason = self.pool.until_all_failed() => return Err(ServingError::NotReady(reason)),
+            permit = pool.acquire(request.priority, &request.project) => permit?,
+            reason = pool.until_all_failed() => return Err(ServingError::NotReady(reason)),
             () = sleep(self.deadlines.queue) => {
                 return Err(ServingError::Busy(self.deadlines.queue));
             }
@@ -93,33 +122,34 @@ impl Serving {
         }
         // Nor a worker that would read its files only now.
         let is_new = !permit.worker().has_predicted(model.model.spec.id);
-        if is_new && self.models.held_back.has(&request.project) {
+        let gate = &self.registry.models.gate;
+        if is_new && gate.is_closed(&request.project) {
             drop(permit);
-            self.models.held_back.let_go(&request.project).await;
+            gate.pass(&request.project).await;
             return Ok(Attempt::Replaced);
         }
         let answered = self.run(permit, Arc::clone(&model), request, asked).await;
         let given_up = |_| ServingError::NotReady("the prediction was given up".into());
         match answered.map_err(given_up)? {
             Ok(predicted) => {
-                self.note_tried(&model);
+                self.registry.note_proven(&model);
                 let (body, checked) = checked(&model, predicted).await?;
                 self.diagnostics.note(&request.project, &checked);
                 Ok(Attempt::Answered(Answered { body, checked }))
             }
-            Err(ServingError::Model(error)) if self.is_to_blame(&model, &error).await => {
+            Err(ServingError::Model(error)) if self.registry.is_to_blame(&model, &error).await => {
                 Ok(Attempt::Rejected)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Runs a prediction, whoever waits for it: a client that hangs up does not stop the model, so the
+    /// Runs a prediction whether or not a client waits for it: one that hangs up does not stop the model, so the
     /// thread stays taken until it ends.
     fn run(
         &self,
         permit: Permit,
-        model: Arc<ModelInUse>,
+        model: Arc<ServedModel>,
         request: &PredictRequest,
         asked: Instant,
     ) -> oneshot::Receiver<Result<PredictionReply, ServingError>> {
@@ -143,33 +173,23 @@ impl Serving {
             }
             drop(permit);
             waiting.answer(predicted.map_err(|error| match error {
-                // Whoever still waits waited for too long.
+                // A client that still waits waited for too long.
                 WorkerError::Cancelled => ServingError::Busy(queue),
                 error => error.into(),
             }));
         });
         answer
     }
-
-    /// Whether it is the version that cannot be loaded; then another one is served from now on.
-    pub(super) async fn is_to_blame(&self, model: &ModelInUse, error: &ModelError) -> bool {
-        if error.kind != ModelErrorKind::Construct {
-            return false;
-        }
-        self.reject(model, &format!("{}: {}", error.class, error.message)).await
-            // Another request was faster.
-            || model.is_rejected()
-    }
 }
 
 /// Checks an answer on its way out. A long one would keep a thread of the server from other
 /// requests.
 async fn checked(
-    model: &Arc<ModelInUse>,
+    model: &Arc<ServedModel>,
     predicted: PredictionReply,
 ) -> Result<(Bytes, Checked), ServingError> {
     const LONG: usize = 256 << 10;
-    let check = |model: &ModelInUse, predicted: &PredictionReply| {
+    let check = |model: &ServedModel, predicted: &PredictionReply| {
         let version = model.model.names().served;
         let PredictionReply { body, tasks, mended } = predicted;
         let asked = AnswerContext { tasks: *tasks, version: &version, mended };

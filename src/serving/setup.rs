@@ -7,10 +7,11 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
+use super::error::{MAX_REJECTED, ServingError};
 use super::keys::EXTRA_PARAMS_KEY;
-use super::model_in_use::{Load, ModelInUse};
 use super::models::Setup;
-use super::{MOST_REJECTED, Serving, ServingError, no_version_left};
+use super::registry::Registry;
+use super::served_model::{Load, ServedModel};
 use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::project_id;
 use crate::workers::model::ForwardedRequest;
@@ -18,99 +19,99 @@ use crate::workers::model::ForwardedRequest;
 /// What /setup says before the class is known. Label Studio asks again before it predicts.
 const UNKNOWN_VERSION: &str = "INITIAL";
 
-impl Serving {
-    /// Takes what /setup brought, loads the model ahead of the first prediction and waits for it at
-    /// most `wait`: Label Studio gives up on /setup after 3 s and then shows the backend as broken,
-    /// so a slow load goes on in the background. Returns the version to be served.
-    pub async fn setup(
-        self: &Arc<Self>,
-        project: &str,
-        setup: Setup,
-        request: ForwardedRequest,
-        force_reload: bool,
-        wait: Duration,
-    ) -> Result<String, ServingError> {
-        let deadline = Instant::now() + wait;
-        let extra_params = setup.extra_params.clone();
-        let mut has_params = self.models.has_params(project, &extra_params);
-        // Instances read them while they are made.
-        if !has_params {
-            let kept = timeout_at(deadline, self.keep_extra_params(project, &extra_params)).await;
-            // Without the class, the next /setup of the same words tries again.
-            has_params = kept.unwrap_or(Ok(false))?;
+/// Takes what /setup brought, loads the model ahead of the first prediction and waits for it at
+/// most `wait`: Label Studio gives up on /setup after 3 s and then shows the backend as broken,
+/// so a slow load goes on in the background. Returns the version to be served.
+pub(super) async fn set_up(
+    registry: &Arc<Registry>,
+    project: &str,
+    setup: Setup,
+    request: ForwardedRequest,
+    force_reload: bool,
+    wait: Duration,
+) -> Result<String, ServingError> {
+    let deadline = Instant::now() + wait;
+    let extra_params = setup.extra_params.clone();
+    let mut has_params = registry.models.known(project, |known| known.has_params(&extra_params));
+    // Instances read them while they are made.
+    if !has_params {
+        let kept = timeout_at(deadline, keep_extra_params(registry, project, &extra_params)).await;
+        // Without the class, the next /setup of the same words tries again.
+        has_params = kept.unwrap_or(Ok(false))?;
+    }
+    let known = registry.models.entry(project, |known| {
+        known.note_params(has_params);
+        known.set_up(setup, Some(request))
+    });
+    for _ in 0..MAX_REJECTED {
+        let Ok(resolved) = timeout_at(deadline, registry.resolve(project, None)).await else {
+            // The script is still being imported, and nothing is known of its versions.
+            return Ok(UNKNOWN_VERSION.into());
+        };
+        let model = resolved?;
+        // The model may name its version while it is loaded.
+        let version = || model.model.names().served;
+        if known && !force_reload && model.load_state() == Load::Loaded {
+            return Ok(version());
         }
-        let known = self.models.set_up(project, setup, Some(request));
-        self.models.note_params(project, has_params);
-        for _ in 0..MOST_REJECTED {
-            let Ok(resolved) = timeout_at(deadline, self.resolve(project, None)).await else {
-                // The script is still being imported, and nothing is known of its versions.
-                return Ok(UNKNOWN_VERSION.into());
-            };
-            let model = resolved?;
-            // The model may name its version while it is loaded.
-            let version = || model.model.names().served;
-            if known && !force_reload && model.load_state() == Load::Loaded {
+        if model.is_crash_looping() && known && !force_reload {
+            if registry.reject(&model, "loading it ended its worker again and again").await {
+                continue;
+            }
+            return Err(ServingError::CrashLooping(project.to_owned()));
+        }
+        if timeout_at(deadline, registry.models.gate.pass(project)).await.is_err() {
+            return Ok(version());
+        }
+        match load_until(registry, &model, force_reload, deadline).await {
+            Some(Load::Failed(error)) if registry.is_to_blame(&model, &error).await => {}
+            Some(Load::Failed(error)) => return Err(ServingError::Model(error)),
+            Some(_) => return Ok(version()),
+            None => {
+                info!(project, "/setup answered before the model was loaded; loading goes on");
                 return Ok(version());
             }
-            if model.is_deadly() && known && !force_reload {
-                if self.reject(&model, "loading it ended its worker again and again").await {
-                    continue;
-                }
-                return Err(ServingError::Deadly(project.to_owned()));
-            }
-            if timeout_at(deadline, self.models.held_back.let_go(project)).await.is_err() {
-                return Ok(version());
-            }
-            match self.load_until(&model, force_reload, deadline).await {
-                Some(Load::Failed(error)) if self.is_to_blame(&model, &error).await => {}
-                Some(Load::Failed(error)) => return Err(ServingError::Model(error)),
-                Some(_) => return Ok(version()),
-                None => {
-                    info!(project, "/setup answered before the model was loaded; loading goes on");
-                    return Ok(version());
-                }
-            }
         }
-        Err(no_version_left())
     }
+    Err(ServingError::no_version_left())
+}
 
-    /// Keeps the extra parameters of a project where models of API v2 look for them.
-    async fn keep_extra_params(
-        &self,
-        project: &str,
-        extra_params: &Value,
-    ) -> Result<bool, ServingError> {
-        let Some(text) = as_text(extra_params) else { return Ok(true) };
-        let (class, _) = self.imported().await?;
-        if class.api == ApiVersion::V2 {
-            let store = self.key_store().await?;
-            store.set(project_id(project), EXTRA_PARAMS_KEY, text).await?;
-        }
-        Ok(true)
+/// Keeps the extra parameters of a project where models of API v2 look for them.
+async fn keep_extra_params(
+    registry: &Registry,
+    project: &str,
+    extra_params: &Value,
+) -> Result<bool, ServingError> {
+    let Some(text) = as_text(extra_params) else { return Ok(true) };
+    let (class, _) = registry.class.imported().await?;
+    if class.api == ApiVersion::V2 {
+        let store = registry.class.key_store().await?;
+        store.set(project_id(project), EXTRA_PARAMS_KEY, text).await?;
     }
+    Ok(true)
+}
 
-    /// Loads a model, in the background from `deadline` on; how it went by then.
-    async fn load_until(
-        self: &Arc<Self>,
-        model: &Arc<ModelInUse>,
-        renew: bool,
-        deadline: Instant,
-    ) -> Option<Load> {
-        let (begun, mut load) = model.begin_load();
-        if begun {
-            tokio::spawn({
-                let (serving, model) = (Arc::clone(self), Arc::clone(model));
-                async move {
-                    serving.load_everywhere(&model, renew).await;
-                    if model.load_state() == Load::Loaded {
-                        serving.note_tried(&model);
-                    }
+/// Loads a model, in the background from `deadline` on; how it went by then.
+async fn load_until(
+    registry: &Arc<Registry>,
+    model: &Arc<ServedModel>,
+    renew: bool,
+    deadline: Instant,
+) -> Option<Load> {
+    let (begun, mut load) = model.begin_load();
+    if begun {
+        tokio::spawn({
+            let (registry, model) = (Arc::clone(registry), Arc::clone(model));
+            async move {
+                registry.workers.load(&model, renew).await;
+                if model.load_state() == Load::Loaded {
+                    registry.note_proven(&model);
                 }
-            });
-        }
-        let loaded = timeout_at(deadline, load.wait_for(|load| *load != Load::Pending)).await;
-        loaded.ok().and_then(Result::ok).map(|load| load.clone())
+            }
+        });
     }
+    let loaded = timeout_at(deadline, load.wait_for(|load| *load != Load::Pending)).await;
+    loaded.ok().and_then(Result::ok).map(|load| load.clone())
 }
 
 /// Extra parameters as the text that Label Studio's user typed, or as JSON; none if there are none.

@@ -23,7 +23,7 @@ use crate::workers::fair_queue::QueueBounds;
 use crate::workers::handle::{Incarnation, WorkerHandle};
 use crate::workers::output::job::CurrentJob;
 use crate::workers::pool::{Pool, WorkerCapacity};
-use crate::workers::supervision::{ClassState, RolloutOrder};
+use crate::workers::supervision::ClassState;
 
 /// How a worker answers when it is asked for an instance.
 pub(crate) type Loads = Box<dyn Fn(&ModelSpec) -> Result<(), ModelError> + Send>;
@@ -75,7 +75,6 @@ impl Stage {
             Pool::new(1, WorkerCapacity::of_threads(2), bounds),
             Arc::new(Models::new(100)),
             known,
-            RolloutOrder::StartFirst,
             Deadlines { queue: second, abandoned: second, run: second },
         ));
         Self { dir, serving, class, _class: sender }

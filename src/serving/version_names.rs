@@ -5,7 +5,13 @@
 //! leaves the model's own name as it was, the version that it made is told apart by its number. While a
 //! training runs, or its outcome is brought into the workers, the name that was served stays.
 
+use crate::ids::VersionId;
 use crate::wire::protocol::VersionNames;
+
+/// The key under which a model of API v2 keeps the name of its version.
+pub const VERSION_KEY: &str = "model_version";
+/// What a model whose class names no version is called, as in the original.
+pub const UNNAMED: &str = "0.0.1";
 
 /// The names of one project.
 #[derive(Debug, Clone)]
@@ -56,7 +62,7 @@ impl ProjectNames {
     }
 
     /// The name for a version that a training made, `own` being what the model calls it.
-    pub fn next(&self, own: &str, id: u64) -> String {
+    pub fn next(&self, own: &str, id: VersionId) -> String {
         let before = self.current();
         if own == before.served || before.own.first().is_some_and(|known| known == own) {
             return format!("{own}+{id}");
@@ -86,17 +92,17 @@ mod tests {
         assert_eq!(names.current().served, "0.0.1");
         names.note_own("0.0.2");
         assert_eq!(names.current().served, "0.0.2");
-        assert_eq!(names.next("0.0.3", 17), "0.0.3");
+        assert_eq!(names.next("0.0.3", VersionId(17)), "0.0.3");
     }
 
     #[test]
     fn one_that_does_not_has_them_numbered() {
         let mut names = names("M-v1");
-        assert_eq!(names.next("M-v1", 17), "M-v1+17");
+        assert_eq!(names.next("M-v1", VersionId(17)), "M-v1+17");
         names.publish("M-v1".into(), "M-v1+17".into());
         let current = names.current();
         assert_eq!((current.served.as_str(), current.own), ("M-v1+17", vec!["M-v1".to_owned()]));
-        assert_eq!(names.next("M-v1", 18), "M-v1+18");
+        assert_eq!(names.next("M-v1", VersionId(18)), "M-v1+18");
         names.note_own("M-v2");
         assert_eq!(names.current().served, "M-v2");
     }
@@ -109,8 +115,8 @@ mod tests {
         let current = names.current();
         assert_eq!(current.served, "0.0.1");
         assert_eq!(current.own, ["0.0.1", "0.0.2"]);
-        assert_eq!(names.next("0.0.2", 17), "0.0.2");
-        assert_eq!(names.next("0.0.1", 17), "0.0.1+17", "its setup named it back");
+        assert_eq!(names.next("0.0.2", VersionId(17)), "0.0.2");
+        assert_eq!(names.next("0.0.1", VersionId(17)), "0.0.1+17", "its setup named it back");
         names.publish("0.0.2".into(), "0.0.2".into());
         assert_eq!(names.current().served, "0.0.2");
     }
@@ -126,12 +132,12 @@ mod tests {
             ("M-v2", "M-v2"),
             ("M-v1+1", "M-v1+1"),
         ] {
-            assert_eq!(names.next(own, 18), next, "{own}");
+            assert_eq!(names.next(own, VersionId(18)), next, "{own}");
         }
         names.pin();
         names.note_own("M-v2");
         for (own, next) in [("M-v1", "M-v1+18"), ("M-v1+17", "M-v1+17+18"), ("M-v2", "M-v2")] {
-            assert_eq!(names.next(own, 18), next, "{own}, while a training runs");
+            assert_eq!(names.next(own, VersionId(18)), next, "{own}, while a training runs");
         }
     }
 

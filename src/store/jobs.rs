@@ -16,13 +16,10 @@ use bytes::Bytes;
 use tokio::time::sleep;
 
 use super::db::{Db, DbError};
+use crate::ids::{JobId, VersionId};
 
 /// Between two attempts to write what must be written.
 const PATIENCE_PAUSE: Duration = Duration::from_secs(1);
-
-/// Number of a job: the time in seconds at which it was queued, or later if that was taken. It is
-/// also the version that the job makes.
-pub type JobId = u64;
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +87,7 @@ pub struct Job {
     pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
     /// The version that it made.
-    pub version: Option<u64>,
+    pub version: Option<VersionId>,
     pub error: Option<String>,
     pub traceback: Option<String>,
     /// How far `fit` got, as JSON.

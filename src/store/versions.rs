@@ -27,6 +27,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::project_dir::{self, TooLong};
+use crate::ids::{JobId, VersionId};
 use layout::{EVENT, TASKS, TASKS_INFO};
 pub use record::{Begun, Record};
 pub use without_server::{job_times, publish_result, write_event, write_tasks};
@@ -59,11 +60,18 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
     /// Digits; grows with time.
-    pub id: u64,
+    pub id: VersionId,
     /// What `fit` returned, as JSON.
     pub train_output: Bytes,
     /// A worker has loaded it once, so it can be served.
-    pub is_tried: bool,
+    pub is_proven: bool,
+}
+
+impl Version {
+    /// A version of API v2 has no folder, and whatever is wrong with it shows at once.
+    pub fn recorded(id: VersionId) -> Self {
+        Self { id, train_output: Bytes::new(), is_proven: true }
+    }
 }
 
 /// What a training job starts from, kept beside its result.
@@ -80,7 +88,7 @@ pub enum Input<'a> {
 pub struct Versions {
     model_dir: PathBuf,
     /// The newest job folder of each project, as it was when it was first asked for.
-    newest_folders: Mutex<HashMap<String, u64>>,
+    newest_folders: Mutex<HashMap<String, JobId>>,
 }
 
 impl Versions {
@@ -123,7 +131,7 @@ impl Versions {
     }
 
     /// Ids of the versions of a project that can be served, newest first.
-    pub fn list(&self, project: &str) -> Result<Vec<u64>, StoreError> {
+    pub fn list(&self, project: &str) -> Result<Vec<VersionId>, StoreError> {
         Ok(self.folders(project)?.into_iter().map(|(id, _)| id).collect())
     }
 
@@ -133,13 +141,13 @@ impl Versions {
         for (id, dir) in self.served_folders(project)? {
             match layout::read_result(&dir) {
                 Ok(train_output) => {
-                    let is_tried = layout::is_tried(&dir);
-                    return Ok(Some(Version { id, train_output, is_tried }));
+                    let is_proven = layout::is_proven(&dir);
+                    return Ok(Some(Version { id, train_output, is_proven }));
                 }
                 Err(error) => {
                     tracing::error!(
                         project,
-                        version = id,
+                        version = %id,
                         "this version cannot be read, an older one is served: {error}"
                     );
                 }
@@ -149,20 +157,24 @@ impl Versions {
     }
 
     /// A version of a project, also one that was refused.
-    pub fn find(&self, project: &str, id: u64) -> Result<Option<Version>, StoreError> {
+    pub fn find(&self, project: &str, id: VersionId) -> Result<Option<Version>, StoreError> {
         let Some(dir) = self.folder(project, id)? else { return Ok(None) };
         let train_output = layout::read_result(&dir)?;
-        Ok(Some(Version { id, train_output, is_tried: layout::is_tried(&dir) }))
+        Ok(Some(Version { id, train_output, is_proven: layout::is_proven(&dir) }))
     }
 
     /// Whether a job has made its version.
-    pub fn is_published(&self, project: &str, id: u64) -> Result<bool, StoreError> {
+    pub fn is_published(&self, project: &str, id: VersionId) -> Result<bool, StoreError> {
         Ok(layout::is_published(&self.project_dir(project)?.join(id.to_string()))
             || self.record(project, id)?.is_some())
     }
 
     /// The whole `job_result.json` of a version; none if the version is gone.
-    pub fn result(&self, project: &str, id: u64) -> Result<Option<Box<RawValue>>, StoreError> {
+    pub fn result(
+        &self,
+        project: &str,
+        id: VersionId,
+    ) -> Result<Option<Box<RawValue>>, StoreError> {
         match self.folder(project, id)? {
             Some(dir) => layout::whole_result(&dir).map(Some),
             None => Ok(None),
@@ -170,21 +182,26 @@ impl Versions {
     }
 
     /// The newest job folder of a project, finished or not: ids of jobs go on from there.
-    pub fn newest_folder(&self, project: &str) -> Result<u64, StoreError> {
+    pub fn newest_folder(&self, project: &str) -> Result<JobId, StoreError> {
         let mut known = self.newest_folders.lock();
         if let Some(newest) = known.get(project) {
             return Ok(*newest);
         }
         let recorded = self.record_ids(project)?.into_iter().next();
         let folders = layout::job_folders(&self.project_dir(project)?);
-        let newest = folders.into_iter().chain(recorded).max().unwrap_or(0);
+        let newest = folders.into_iter().chain(recorded).max().unwrap_or_default().into();
         known.insert(project.to_owned(), newest);
         Ok(newest)
     }
 
     /// Makes the folder of a job, with what the job starts from; what an earlier run of the job left
     /// there goes.
-    pub fn begin(&self, project: &str, id: u64, input: &Input<'_>) -> Result<PathBuf, StoreError> {
+    pub fn begin(
+        &self,
+        project: &str,
+        id: JobId,
+        input: &Input<'_>,
+    ) -> Result<PathBuf, StoreError> {
         let dir = self.project_dir(project)?.join(id.to_string());
         match fs::remove_dir_all(&dir) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&dir)(error)),
@@ -210,14 +227,14 @@ impl Versions {
     }
 
     /// Folders that are versions of `project` and were not refused, newest first.
-    pub fn folders(&self, project: &str) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+    pub fn folders(&self, project: &str) -> Result<Vec<(VersionId, PathBuf)>, StoreError> {
         let mut folders = self.all_folders(project)?;
         folders.retain(|(_, dir)| !layout::is_refused(dir));
         Ok(folders)
     }
 
     /// The same, beginning with the version that is to be served: without newer ones that a user left.
-    pub fn served_folders(&self, project: &str) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+    pub fn served_folders(&self, project: &str) -> Result<Vec<(VersionId, PathBuf)>, StoreError> {
         let mut folders = self.folders(project)?;
         let newest = folders.first().map(|(id, _)| *id);
         if let Some(chosen) = newest.and_then(|newest| self.chosen(project, newest)) {
@@ -226,13 +243,13 @@ impl Versions {
         Ok(folders)
     }
 
-    fn folder(&self, project: &str, id: u64) -> Result<Option<PathBuf>, StoreError> {
+    fn folder(&self, project: &str, id: VersionId) -> Result<Option<PathBuf>, StoreError> {
         let folders = self.all_folders(project)?;
         Ok(folders.into_iter().find(|(found, _)| *found == id).map(|(_, dir)| dir))
     }
 
     /// Folders that are versions of `project`, newest first.
-    fn all_folders(&self, project: &str) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+    fn all_folders(&self, project: &str) -> Result<Vec<(VersionId, PathBuf)>, StoreError> {
         let own = self.project_dir(project)?;
         let mut folders: Vec<_> = layout::job_folders(&own)
             .into_iter()

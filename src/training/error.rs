@@ -3,6 +3,7 @@
 use thiserror::Error;
 use tokio::task::JoinError;
 
+use crate::publishing::PublishingError;
 use crate::serving::ServingError;
 use crate::store::db::DbError;
 use crate::store::jobs::transitions::Outcome;
@@ -39,6 +40,18 @@ pub enum TrainingError {
     /// The server stops.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl From<PublishingError> for TrainingError {
+    fn from(error: PublishingError) -> Self {
+        match error {
+            PublishingError::Serving(error) => Self::Serving(error),
+            PublishingError::Versions(error) => Self::Versions(error),
+            PublishingError::Payload(error) => Self::Payload(error),
+            PublishingError::Thread(error) => Self::Thread(error),
+            PublishingError::Interrupted => Self::Interrupted,
+        }
+    }
 }
 
 impl TrainingError {

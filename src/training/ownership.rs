@@ -15,7 +15,8 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::queue::{Ownership, Queue};
-use crate::serving::{Serving, ServingError};
+use crate::publishing::Publisher;
+use crate::serving::ServingError;
 use crate::store::db::DbError;
 use crate::store::durable_fs;
 use crate::store::jobs::{JobStore, read, transitions};
@@ -60,20 +61,20 @@ enum Obstacle {
 
 /// Waits until this server owns its model folder; meanwhile `queue` says why it does not.
 pub async fn own(
-    serving: &Arc<Serving>,
+    publisher: &Publisher,
     queue: &Queue,
     lock_wait: Duration,
 ) -> Result<Owner, OwnershipError> {
-    let (_, versions) = serving.imported().await?;
+    let (_, versions) = publisher.registry().class.imported().await?;
     let began = Instant::now();
     let mut waited = false;
     loop {
         match try_to_own(&versions).await {
             Ok(Ok((lock, store))) => {
-                serving.give_up_interrupted().await?;
+                publisher.give_up_interrupted().await?;
                 if waited {
                     info!("this server owns the model folder now");
-                    serving.refresh().await;
+                    publisher.refresh().await;
                 }
                 let open = store.run(read::open_jobs).await.unwrap_or_default();
                 queue.changed(open);
@@ -156,12 +157,12 @@ async fn recover(store: &JobStore, versions: &Arc<Versions>) -> Result<(), Obsta
             if let Some(worker) = &left.worker {
                 orphan_process::kill(worker);
             }
-            versions.is_published(&left.project, left.id)
+            versions.is_published(&left.project, left.id.into())
         });
         let is_published = looked.await.map_err(io::Error::other)??;
         let (id, project) = (orphan.id, orphan.project.clone());
         store.run(move |db| transitions::recover(db, &orphan, is_published)).await?;
-        info!(project, job = id, is_published, "the server before ended while this job ran");
+        info!(project, job = %id, is_published, "the server before ended while this job ran");
     }
     Ok(())
 }

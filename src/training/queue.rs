@@ -13,11 +13,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::failpoint;
+use crate::ids::JobId;
 use crate::store::db::DbError;
 use crate::store::jobs::enqueue::{NewJob, Policy, Queued, enqueue};
 use crate::store::jobs::read::{self, Found};
 use crate::store::jobs::transitions::{self, Cancel};
-use crate::store::jobs::{self, Claimed, Job, JobId, JobState, JobStore};
+use crate::store::jobs::{self, Claimed, Job, JobState, JobStore};
 use crate::store::versions::{StoreError, Versions};
 use crate::wire::api_version::ApiVersion;
 use crate::workers::output::job::JobOutput;

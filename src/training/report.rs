@@ -8,6 +8,7 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use tracing::info;
 
+use crate::ids::JobId;
 use crate::store::jobs::{Claimed, JobStore, transitions};
 use crate::wire::record::FitProgress;
 use crate::workers::output::job::JobOutput;
@@ -39,7 +40,7 @@ pub(super) fn last_words(output: &JobOutput) -> (Option<String>, Vec<u8>) {
     (progress.and_then(|progress| serde_json::to_string(&progress).ok()), output.tail())
 }
 
-async fn keep_notes(store: Arc<JobStore>, id: u64, epoch: u32, output: Arc<JobOutput>) {
+async fn keep_notes(store: Arc<JobStore>, id: JobId, epoch: u32, output: Arc<JobOutput>) {
     let mut noted = (None, Vec::new());
     let mut logged: Option<(Instant, FitProgress)> = None;
     loop {
@@ -57,7 +58,7 @@ async fn keep_notes(store: Arc<JobStore>, id: u64, epoch: u32, output: Arc<JobOu
             .as_ref()
             .is_none_or(|(when, last)| when.elapsed() >= LOG_PAUSE && *last != progress);
         if due {
-            info!(project = output.project, job = id, "training {}", in_words(&progress));
+            info!(project = output.project, job = %id, "training {}", in_words(&progress));
             logged = Some((Instant::now(), progress));
         }
     }
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_last_words_are_the_progress_as_json_and_the_end_of_the_log() {
-        let output = JobOutput::new(7, "2.17".into());
+        let output = JobOutput::new(JobId(7), "2.17".into());
         assert_eq!(last_words(&output), (None, Vec::new()));
         output.line("epoch 1");
         output.report(r#"{"fraction": 0.5, "message": null, "metrics": {"loss": 1}}"#);
@@ -140,7 +141,7 @@ mod tests {
                 action: None,
                 payload: bytes::Bytes::new(),
                 policy: Policy::All,
-                newest_folder: 0,
+                newest_folder: JobId(0),
                 now: 1,
             };
             let claim = move |db: &rusqlite::Connection| {

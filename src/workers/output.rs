@@ -71,7 +71,7 @@ fn take(line: &str, job: Option<&JobOutput>, window: &mut LogWindow, origin: &Ou
         }
     }
     if window.admit(origin) {
-        let id = job.map(|job| job.id);
+        let id = job.map(|job| job.id.0);
         emit(level, text, &origin.worker, project.or(job.map(|job| job.project.as_str())), id);
     }
 }
@@ -126,6 +126,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::ids::JobId;
 
     fn origin() -> OutputOrigin {
         OutputOrigin { worker: "train".into(), job: CurrentJob::default() }
@@ -143,7 +144,7 @@ mod tests {
     #[tokio::test]
     async fn a_job_gets_its_lines_and_its_progress() {
         let origin = origin();
-        let job = Arc::new(JobOutput::new(7, "2.17".into()));
+        let job = Arc::new(JobOutput::new(JobId(7), "2.17".into()));
         origin.job.set(Some(Arc::clone(&job)));
         let text = "plain\n\
             \u{1e}2.17\u{1f}WARNING\u{1f}few labels\n\

@@ -93,6 +93,7 @@ impl RunningServer {
         let stopping = Arc::new(AtomicBool::new(false));
         let app = Arc::new(AppState {
             serving: Arc::clone(&stack.serving),
+            publisher: Arc::clone(&stack.publisher),
             queue: Arc::clone(&queue),
             options,
             metrics,
@@ -119,7 +120,7 @@ impl RunningServer {
         );
         let training = train(
             queue,
-            Arc::clone(&stack.serving),
+            Arc::clone(&stack.publisher),
             launch.clone(),
             configure,
             training_options,

@@ -34,7 +34,7 @@ impl From<ServingError> for ApiError {
                 ErrorCode::BodyTooLarge
             }
             ServingError::Frame(_) => ErrorCode::WorkerChannelFailed,
-            ServingError::Deadly(_) => ErrorCode::ModelCrashLooping,
+            ServingError::CrashLooping(_) => ErrorCode::ModelCrashLooping,
             ServingError::Keys(error) => code_of(&error),
         };
         Self::new(code, detail)
@@ -217,7 +217,7 @@ mod tests {
             (ServingError::Busy(Duration::ZERO), ErrorCode::QueueTimeout),
             (ServingError::Frame(FrameError::BodyTooLong(1)), ErrorCode::BodyTooLarge),
             (ServingError::Frame(FrameError::UnknownKind(1)), ErrorCode::WorkerChannelFailed),
-            (ServingError::Deadly("7".into()), ErrorCode::ModelCrashLooping),
+            (ServingError::CrashLooping("7".into()), ErrorCode::ModelCrashLooping),
         ] {
             assert_eq!(ApiError::from(error).code, code);
         }

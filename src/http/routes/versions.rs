@@ -11,6 +11,7 @@ use crate::http::extract::json_body::JsonBody;
 use crate::http::extract::path_name::PathName;
 use crate::http::extract::query::Query;
 use crate::http::state::App;
+use crate::ids::VersionId;
 use crate::store::versions::StoreError;
 use crate::wire::api_version::ApiVersion;
 
@@ -59,7 +60,7 @@ async fn answer(app: &App, projects: Vec<String>) -> Result<Json<VersionsAnswer>
 }
 
 /// Ids and names of the versions of a project.
-async fn list(app: &App, project: String) -> Result<Vec<(u64, String)>, ApiError> {
+async fn list(app: &App, project: String) -> Result<Vec<(VersionId, String)>, ApiError> {
     let (class, versions) = app.serving.ready().await?;
     let listed = tokio::task::spawn_blocking(move || {
         if class.api == ApiVersion::V1 {
@@ -91,7 +92,7 @@ pub(in crate::http) async fn activate(
 ) -> Result<Json<Activated>, ApiError> {
     let unknown =
         || ApiError::new(ErrorCode::UnknownVersion, format!("there is no version {version}"));
-    let id: u64 = version.parse().map_err(|_| unknown())?;
+    let id: VersionId = version.parse().map_err(|_| unknown())?;
     let project = match query.remove("project") {
         Some(project) => Some(project),
         None => project_in_body(&app, request).await?,
@@ -102,11 +103,11 @@ pub(in crate::http) async fn activate(
         Some(project) => project,
         None => only_project_with(&app, id).await?.ok_or_else(unknown)?,
     };
-    app.serving.activate(&project, id).await?;
+    app.publisher.activate(&project, id).await?;
     Ok(Json(Activated { project, model_version: version }))
 }
 
-async fn only_project_with(app: &App, id: u64) -> Result<Option<String>, ApiError> {
+async fn only_project_with(app: &App, id: VersionId) -> Result<Option<String>, ApiError> {
     let mut having = Vec::new();
     for project in app.serving.projects() {
         if list(app, project.clone()).await?.iter().any(|(known, _)| *known == id) {

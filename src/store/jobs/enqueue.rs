@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::JobId;
+use crate::ids::JobId;
 
 /// Label Studio keeps the webhooks of deleted backends, so one event may come several times.
 const SAME_EVENT_MS: i64 = 10_000;
@@ -30,7 +30,7 @@ pub struct NewJob {
     pub payload: Bytes,
     pub policy: Policy,
     /// The newest job folder of the project; ids go on from there.
-    pub newest_folder: u64,
+    pub newest_folder: JobId,
     /// Milliseconds since 1970.
     pub now: i64,
 }
@@ -122,8 +122,8 @@ fn next_id(connection: &Connection, job: &NewJob) -> rusqlite::Result<JobId> {
         )?
         .query_row([], |row| row.get(0))?;
     let seconds = u64::try_from(job.now / 1000).unwrap_or_default();
-    let after = last.unwrap_or_default().max(job.newest_folder).saturating_add(1);
-    Ok(seconds.max(after))
+    let after = last.unwrap_or_default().max(job.newest_folder).0.saturating_add(1);
+    Ok(JobId(seconds.max(after)))
 }
 
 fn hash(payload: &Bytes) -> i64 {

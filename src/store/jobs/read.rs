@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Job, JobId, JobState};
+use super::{Job, JobState};
+use crate::ids::JobId;
 
 const COLUMNS: &str = "id, project, action, state, epoch, merged, attempts, created_at,
     enqueued_at, started_at, ended_at, version, error, traceback, progress, cancel_requested";

@@ -27,7 +27,7 @@ pub(super) fn event(project: &str, body: &'static str) -> NewJob {
         action: Some("ANNOTATION_CREATED".into()),
         payload: Bytes::from_static(body.as_bytes()),
         policy: Policy::Latest,
-        newest_folder: 0,
+        newest_folder: JobId(0),
         now: NOW,
     }
 }
@@ -51,7 +51,7 @@ pub(super) fn succeeded() -> Outcome {
 fn waiting_events_of_a_project_become_one_job_with_the_newest_payload() {
     let db = store();
     let first = enqueue(&db, &event("a", "1")).unwrap();
-    assert_eq!(first, Queued { id: 1_795_431_326, merged: false });
+    assert_eq!(first, Queued { id: JobId(1_795_431_326), merged: false });
     assert_eq!(enqueue(&db, &event("a", "2")).unwrap(), Queued { id: first.id, merged: true });
     assert!(!enqueue(&db, &event("b", "3")).unwrap().merged);
     let claimed = claim(&db).unwrap().unwrap();
@@ -138,7 +138,8 @@ fn projects_have_their_turn_and_order_is_kept_within_each() {
 fn ids_grow_whatever_the_clock_and_the_folders_say() {
     let db = store();
     let id = |now, newest_folder| {
-        enqueue(&db, &NewJob { newest_folder, now, ..tasks("a", "1") }).unwrap().id
+        let newest_folder = JobId(newest_folder);
+        enqueue(&db, &NewJob { newest_folder, now, ..tasks("a", "1") }).unwrap().id.0
     };
     let first = id(NOW, 0);
     assert_eq!(id(NOW, 0), first + 1);
@@ -177,7 +178,7 @@ fn a_cancelled_job_is_not_published() {
     let waiting = enqueue(&db, &tasks("a", "1")).unwrap().id;
     assert_eq!(cancel(&db, waiting).unwrap(), Cancel::Done);
     assert_eq!(cancel(&db, waiting).unwrap(), Cancel::TooLate(JobState::Cancelled));
-    assert_eq!(cancel(&db, 1).unwrap(), Cancel::Unknown);
+    assert_eq!(cancel(&db, JobId(1)).unwrap(), Cancel::Unknown);
     assert!(claim(&db).unwrap().is_none());
 
     let id = enqueue(&db, &tasks("a", "2")).unwrap().id;
@@ -202,7 +203,7 @@ fn what_a_killed_server_left_is_decided_once() {
         recover(&db, orphan, orphan.id == ids[0]).unwrap();
     }
     assert!(orphans(&db).unwrap().is_empty());
-    assert_eq!(found(&db, ids[0]).version, Some(ids[0]));
+    assert_eq!(found(&db, ids[0]).version, Some(ids[0].into()));
     assert_eq!(found(&db, ids[1]).state, JobState::Cancelled);
     assert_eq!(found(&db, ids[2]).state, JobState::Queued);
 }
@@ -234,7 +235,7 @@ fn old_jobs_go_and_it_is_known_that_they_were_there() {
     assert_eq!(job(&db, ids[0]).unwrap(), Found::Gone);
     assert_eq!(job(&db, ids[4]).unwrap(), Found::Gone);
     assert!(matches!(job(&db, ids[5]).unwrap(), Found::Job(_)));
-    assert_eq!(job(&db, 7).unwrap(), Found::Unknown);
+    assert_eq!(job(&db, JobId(7)).unwrap(), Found::Unknown);
     assert_eq!(list(&db, Some("a"), 3).unwrap()[0].id, ids[1_004]);
 }
 
@@ -314,7 +315,7 @@ proptest! {
                         2 if !published => Outcome::Retry { error },
                         3 if !published => Outcome::Interrupted,
                         _ => Outcome::Succeeded {
-                            version: published.then_some(run.id),
+                            version: published.then_some(run.id.into()),
                             error: None,
                         },
                     };

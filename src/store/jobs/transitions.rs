@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Claimed, JobId, JobState, now};
+use super::{Claimed, JobState, now};
+use crate::ids::{JobId, VersionId};
 
 /// Ended jobs that are kept to be asked about.
 const JOBS_KEPT: i64 = 1_000;
@@ -17,7 +18,7 @@ const MOST_INTERRUPTIONS: u32 = 10;
 pub enum Outcome {
     /// With the version that it made, and why that is not served, if so.
     Succeeded {
-        version: Option<u64>,
+        version: Option<VersionId>,
         error: Option<String>,
     },
     Failed {
@@ -233,7 +234,7 @@ pub fn recover(
     is_published: bool,
 ) -> rusqlite::Result<()> {
     let outcome = if is_published {
-        Outcome::Succeeded { version: Some(orphan.id), error: None }
+        Outcome::Succeeded { version: Some(orphan.id.into()), error: None }
     } else if orphan.interruptions >= MOST_INTERRUPTIONS {
         let times = orphan.interruptions + 1;
         Outcome::Lost { error: format!("the server was killed {times} times while this job ran") }

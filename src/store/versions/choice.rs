@@ -10,18 +10,19 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{StoreError, Versions, at};
+use crate::ids::VersionId;
 use crate::store::{durable_fs, project_dir};
 
 #[derive(Serialize, Deserialize)]
 struct Choice {
-    version: u64,
+    version: VersionId,
     /// The newest version when this was chosen.
-    instead_of: u64,
+    instead_of: VersionId,
 }
 
 impl Versions {
     /// Serves `id` from now on, until the next version is published.
-    pub fn choose(&self, project: &str, id: u64) -> Result<(), StoreError> {
+    pub fn choose(&self, project: &str, id: VersionId) -> Result<(), StoreError> {
         self.accept(project, id)?;
         let newest = self.list(project)?.first().copied().unwrap_or(id);
         let path = self.choice_path(project)?;
@@ -34,7 +35,7 @@ impl Versions {
     }
 
     /// The version that was chosen, if that still holds now that `newest` is the newest one.
-    pub(super) fn chosen(&self, project: &str, newest: u64) -> Option<u64> {
+    pub(super) fn chosen(&self, project: &str, newest: VersionId) -> Option<VersionId> {
         let path = self.choice_path(project).ok()?;
         let choice: Choice = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
         (newest <= choice.instead_of).then_some(choice.version)

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{StoreError, at};
+use crate::ids::VersionId;
 
 pub(super) const RESULT: &str = "job_result.json";
 pub(super) const EVENT: &str = "event.json";
@@ -21,7 +22,7 @@ pub(super) const TASKS_INFO: &str = "train_data_info.json";
 pub(super) const REFUSED: &str = "refused.txt";
 
 /// In the folder of a version that no worker has loaded so far.
-pub(super) const UNTRIED: &str = "untried";
+pub(super) const UNPROVEN: &str = "untried";
 
 #[derive(Deserialize)]
 struct StoredResult<'a> {
@@ -77,22 +78,24 @@ pub(super) fn is_refused(dir: &Path) -> bool {
     dir.join(REFUSED).exists()
 }
 
-pub(super) fn is_tried(dir: &Path) -> bool {
-    !dir.join(UNTRIED).exists()
+pub(super) fn is_proven(dir: &Path) -> bool {
+    !dir.join(UNPROVEN).exists()
 }
 
 /// Folders of jobs, finished or not. A folder whose name is a number may also be a project's, or
 /// nobody's: one of a job holds what the job started from, or what it made.
-pub(super) fn job_folders(dir: &Path) -> Vec<u64> {
+pub(super) fn job_folders(dir: &Path) -> Vec<VersionId> {
     // A folder that is not there, or cannot be read, holds no jobs.
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let mut ids: Vec<u64> = Vec::new();
+    let mut ids: Vec<VersionId> = Vec::new();
     for entry in entries.flatten() {
         let name = entry.file_name();
         let digits = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
         let id = digits.and_then(|name| name.parse().ok());
         // Later than this no job can follow.
-        let Some(id) = id.filter(|id| *id < i64::MAX.cast_unsigned()) else { continue };
+        let Some(id) = id.filter(|id: &VersionId| id.0 < i64::MAX.cast_unsigned()) else {
+            continue;
+        };
         if [RESULT, EVENT, TASKS].iter().any(|file| entry.path().join(file).exists()) {
             ids.push(id);
         }

@@ -5,6 +5,7 @@ use std::io;
 
 use super::layout::{self, RESULT};
 use super::{StoreError, Versions, at};
+use crate::ids::VersionId;
 
 impl Versions {
     /// Removes all versions of a project but the newest `keep` and the one that is
@@ -15,10 +16,10 @@ impl Versions {
         &self,
         project: &str,
         keep: usize,
-        served: Option<u64>,
-    ) -> Result<Vec<u64>, StoreError> {
+        served: Option<VersionId>,
+    ) -> Result<Vec<VersionId>, StoreError> {
         let own = self.project_dir(project)?;
-        let kept: Vec<u64> = self.list(project)?.into_iter().take(keep.max(1)).collect();
+        let kept: Vec<VersionId> = self.list(project)?.into_iter().take(keep.max(1)).collect();
         let Some(oldest) = kept.last() else { return Ok(Vec::new()) };
         let mut removed = Vec::new();
         let mut folders = layout::job_folders(&own);

@@ -13,9 +13,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::layout::{self, REFUSED, RESULT, UNTRIED};
+use super::layout::{self, REFUSED, RESULT, UNPROVEN};
 use super::{StoreError, Version, Versions, at};
 use crate::failpoint;
+use crate::ids::{JobId, VersionId};
 use crate::store::durable_fs;
 
 #[derive(Serialize)]
@@ -40,7 +41,7 @@ impl Versions {
     pub fn publish(
         &self,
         project: &str,
-        id: u64,
+        id: JobId,
         train_output: &Bytes,
         took: Duration,
     ) -> Result<Version, StoreError> {
@@ -55,8 +56,8 @@ impl Versions {
             job_id: id.to_string(),
             time: took.as_secs_f64(),
         })?;
-        let untried = dir.join(UNTRIED);
-        fs::write(&untried, "no worker has loaded this version yet\n").map_err(at(&untried))?;
+        let unproven = dir.join(UNPROVEN);
+        fs::write(&unproven, "no worker has loaded this version yet\n").map_err(at(&unproven))?;
         durable_fs::sync_tree(&dir).map_err(at(&dir))?;
         durable_fs::sync_parent(&dir).map_err(at(&dir))?;
         // The folder of a project may be as new as that of its first job.
@@ -75,11 +76,11 @@ impl Versions {
             tracing::warn!("{}: {error}", target.display());
         }
         failpoint::reached("publish-renamed");
-        Ok(Version { id, train_output: train_output.clone(), is_tried: false })
+        Ok(Version { id: id.into(), train_output: train_output.clone(), is_proven: false })
     }
 
     /// Removes what `fit` wrote in a job that made no version; what the job started from stays.
-    pub fn discard(&self, project: &str, id: u64) -> Result<(), StoreError> {
+    pub fn discard(&self, project: &str, id: JobId) -> Result<(), StoreError> {
         let dir = self.project_dir(project)?.join(id.to_string());
         for entry in fs::read_dir(&dir).map_err(at(&dir))? {
             let entry = entry.map_err(at(&dir))?;
@@ -95,26 +96,26 @@ impl Versions {
     }
 
     /// Notes that a version was loaded, so that no failure of a later load speaks against it.
-    pub fn note_tried(&self, project: &str, id: u64) -> Result<(), StoreError> {
-        remove(&self.in_folder(project, id, UNTRIED)?)
+    pub fn mark_proven(&self, project: &str, id: VersionId) -> Result<(), StoreError> {
+        remove(&self.in_folder(project, id, UNPROVEN)?)
     }
 
     /// Notes that a version cannot be loaded, so that it is not served after a restart either.
-    pub fn refuse(&self, project: &str, id: u64, reason: &str) {
+    pub fn refuse(&self, project: &str, id: VersionId, reason: &str) {
         let noted = self
             .in_folder(project, id, REFUSED)
             .and_then(|path| fs::write(&path, reason).map_err(at(&path)));
         if let Err(error) = noted {
-            tracing::warn!(project, version = id, "the refusal could not be noted: {error}");
+            tracing::warn!(project, version = %id, "the refusal could not be noted: {error}");
         }
     }
 
     /// Forgets a refusal: the version could be loaded after all.
-    pub(super) fn accept(&self, project: &str, id: u64) -> Result<(), StoreError> {
+    pub(super) fn accept(&self, project: &str, id: VersionId) -> Result<(), StoreError> {
         remove(&self.in_folder(project, id, REFUSED)?)
     }
 
-    fn in_folder(&self, project: &str, id: u64, name: &str) -> Result<PathBuf, StoreError> {
+    fn in_folder(&self, project: &str, id: VersionId, name: &str) -> Result<PathBuf, StoreError> {
         let own = self.project_dir(project)?.join(id.to_string());
         Ok(self.folder(project, id)?.unwrap_or(own).join(name))
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{StoreError, Versions, at};
+use crate::ids::{JobId, VersionId};
 use crate::store::{durable_fs, project_dir};
 
 /// Our folder for trainings that run.
@@ -19,7 +20,7 @@ const BEGUN: &str = "training";
 /// What made a version.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
-    pub id: u64,
+    pub id: VersionId,
     /// What the model called its version when this was written.
     pub own: String,
     /// What /setup tells and predictions carry while the model calls it so.
@@ -39,7 +40,7 @@ pub struct Record {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begun {
     pub project: String,
-    pub id: u64,
+    pub id: JobId,
     /// What the model called its version before.
     pub own: Option<String>,
 }
@@ -71,7 +72,7 @@ impl Versions {
         let read = |entry: fs::DirEntry| {
             let bytes = fs::read(entry.path()).ok()?;
             let begun: Begun = serde_json::from_slice(&bytes).ok()?;
-            let made = self.record(&begun.project, begun.id).ok()?.is_some();
+            let made = self.record(&begun.project, begun.id.into()).ok()?.is_some();
             (!made).then_some(begun)
         };
         entries.filter_map(read).collect()
@@ -97,14 +98,14 @@ impl Versions {
         for id in self.record_ids(project)? {
             match self.record(project, id) {
                 Ok(record) => return Ok(record),
-                Err(error) => tracing::error!(project, version = id, "record: {error}"),
+                Err(error) => tracing::error!(project, version = %id, "record: {error}"),
             }
         }
         Ok(None)
     }
 
     /// A record of a project.
-    pub fn record(&self, project: &str, id: u64) -> Result<Option<Record>, StoreError> {
+    pub fn record(&self, project: &str, id: VersionId) -> Result<Option<Record>, StoreError> {
         let path = self.records_dir(project)?.join(format!("{id}.json"));
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
@@ -114,11 +115,11 @@ impl Versions {
     }
 
     /// Ids of a project's records, newest first.
-    pub fn record_ids(&self, project: &str) -> Result<Vec<u64>, StoreError> {
+    pub fn record_ids(&self, project: &str) -> Result<Vec<VersionId>, StoreError> {
         let dir = self.records_dir(project)?;
         // Nothing was recorded yet.
         let entries = fs::read_dir(&dir).into_iter().flatten().flatten();
-        let mut ids: Vec<u64> = entries
+        let mut ids: Vec<VersionId> = entries
             .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".json")?.parse().ok())
             .collect();
         ids.sort_unstable_by_key(|id| std::cmp::Reverse(*id));
@@ -126,8 +127,8 @@ impl Versions {
     }
 
     /// Removes all but the newest `keep` records of a project.
-    pub fn prune_records(&self, project: &str, keep: usize) -> Result<Vec<u64>, StoreError> {
-        let old: Vec<u64> = self.record_ids(project)?.into_iter().skip(keep).collect();
+    pub fn prune_records(&self, project: &str, keep: usize) -> Result<Vec<VersionId>, StoreError> {
+        let old: Vec<VersionId> = self.record_ids(project)?.into_iter().skip(keep).collect();
         for id in &old {
             let path = self.records_dir(project)?.join(format!("{id}.json"));
             fs::remove_file(&path).map_err(at(&path))?;
@@ -147,7 +148,7 @@ impl Versions {
 mod tests {
     use super::*;
 
-    fn record(id: u64) -> Record {
+    fn record(id: VersionId) -> Record {
         Record {
             id,
             own: "0.0.1".into(),
@@ -166,15 +167,15 @@ mod tests {
         let versions = Versions::open(dir.path());
         assert!(versions.newest_record("7.1").unwrap().is_none());
         for id in [5, 12, 9] {
-            versions.write_record("7.1", &record(id)).unwrap();
+            versions.write_record("7.1", &record(VersionId(id))).unwrap();
         }
-        assert_eq!(versions.record_ids("7.1").unwrap(), [12, 9, 5]);
+        assert_eq!(versions.record_ids("7.1").unwrap(), [12, 9, 5].map(VersionId));
         let newest = versions.newest_record("7.1").unwrap().unwrap();
-        assert_eq!((newest.id, newest.result.get()), (12, "{\"b\":1,\"a\":2}"));
+        assert_eq!((newest.id, newest.result.get()), (VersionId(12), "{\"b\":1,\"a\":2}"));
         fs::write(dir.path().join(".label-studio-ml/versions/7.1/12.json"), "{").unwrap();
-        assert_eq!(versions.newest_record("7.1").unwrap().unwrap().id, 9);
+        assert_eq!(versions.newest_record("7.1").unwrap().unwrap().id, VersionId(9));
         assert!(versions.newest_record("8.1").unwrap().is_none());
-        assert_eq!(versions.prune_records("7.1", 1).unwrap(), [9, 5]);
+        assert_eq!(versions.prune_records("7.1", 1).unwrap(), [9, 5].map(VersionId));
     }
 
     #[test]
@@ -182,12 +183,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let versions = Versions::open(dir.path());
         assert!(versions.interrupted_trainings().is_empty());
-        let begun = Begun { project: "7.1".into(), id: 5, own: Some("0.0.1".into()) };
+        let begun = Begun { project: "7.1".into(), id: JobId(5), own: Some("0.0.1".into()) };
         versions.begin_training(&begun).unwrap();
         assert_eq!(versions.interrupted_trainings(), std::slice::from_ref(&begun));
-        versions.write_record("7.1", &record(5)).unwrap();
+        versions.write_record("7.1", &record(VersionId(5))).unwrap();
         assert!(versions.interrupted_trainings().is_empty(), "it made its version");
-        versions.begin_training(&Begun { id: 6, ..begun }).unwrap();
+        versions.begin_training(&Begun { id: JobId(6), ..begun }).unwrap();
         versions.end_training("7.1").unwrap();
         versions.end_training("7.1").unwrap();
         assert!(versions.interrupted_trainings().is_empty());
@@ -197,7 +198,7 @@ mod tests {
     fn requests_without_a_project_have_records_too() {
         let dir = tempfile::tempdir().unwrap();
         let versions = Versions::open(dir.path());
-        versions.write_record("", &record(5)).unwrap();
-        assert_eq!(versions.record_ids("").unwrap(), [5]);
+        versions.write_record("", &record(VersionId(5))).unwrap();
+        assert_eq!(versions.record_ids("").unwrap(), [5].map(VersionId));
     }
 }

@@ -21,9 +21,9 @@ fn raw(json: &str) -> Box<RawValue> {
     RawValue::from_string(json.to_owned()).unwrap()
 }
 
-fn next_id(versions: &Versions, project: &str) -> u64 {
+fn next_id(versions: &Versions, project: &str) -> JobId {
     let newest = layout::job_folders(&versions.project_dir(project).unwrap()).into_iter().max();
-    newest.unwrap_or(1_795_431_325) + 1
+    JobId(newest.map_or(1_795_431_325, |newest| newest.0) + 1)
 }
 
 fn train(versions: &Versions, project: &str, output: &'static str) -> Version {
@@ -98,8 +98,8 @@ fn ids_go_on_from_the_newest_folder() {
     let folder = dir.path().join(PROJECT).join(future.to_string());
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join(EVENT), "{}").unwrap();
-    assert_eq!(versions.newest_folder(PROJECT).unwrap(), future);
-    assert_eq!(versions.newest_folder("3.1").unwrap(), 0);
+    assert_eq!(versions.newest_folder(PROJECT).unwrap(), JobId(future));
+    assert_eq!(versions.newest_folder("3.1").unwrap(), JobId(0));
 }
 
 #[test]
@@ -116,15 +116,21 @@ fn folders_of_the_original_are_read() {
         r#"{"status":"ok","train_output":{"n":1},"project":"2.1795430965","workdir":"/m/2.1795430965/1795431326","version":"1795431326","job_id":null,"time":0.1}"#,
     );
     let newest = versions.current(PROJECT).unwrap().unwrap();
-    assert_eq!((newest.id, &newest.train_output[..]), (1_795_431_326, br#"{"n":1}"#.as_slice()));
+    assert_eq!(
+        (newest.id, &newest.train_output[..]),
+        (VersionId(1_795_431_326), br#"{"n":1}"#.as_slice())
+    );
     // webhook jobs of the original, for this project and for another one
     write("1795431400/event.json", r#"{"event":"ANNOTATION_CREATED","data":{"project":{"id":2}}}"#);
     write("1795431400/job_result.json", r#"{"n":2}"#);
     write("1795431500/event.json", r#"{"event":"ANNOTATION_CREATED","data":{"project":{"id":9}}}"#);
     write("1795431500/job_result.json", r#"{"n":3}"#);
     let newest = versions.current(PROJECT).unwrap().unwrap();
-    assert_eq!((newest.id, &newest.train_output[..]), (1_795_431_400, br#"{"n":2}"#.as_slice()));
-    assert_eq!(versions.list(PROJECT).unwrap(), [1_795_431_400, 1_795_431_326]);
+    assert_eq!(
+        (newest.id, &newest.train_output[..]),
+        (VersionId(1_795_431_400), br#"{"n":2}"#.as_slice())
+    );
+    assert_eq!(versions.list(PROJECT).unwrap(), [1_795_431_400, 1_795_431_326].map(VersionId));
 }
 
 #[test]
@@ -161,7 +167,7 @@ fn folders_of_projects_are_no_versions() {
     let number = u64::MAX.to_string();
     train(&versions, &number, "{}");
     let id = next_id(&versions, "");
-    assert!(id < 100_000_000_000, "{id}");
+    assert!(id.0 < 100_000_000_000, "{id}");
     assert!(versions.list("").unwrap().is_empty());
     assert!(dir.path().join(number).is_dir());
 }
@@ -173,7 +179,7 @@ fn what_was_trained_without_a_project_is_nobody_elses() {
     let id = next_id(&versions, "");
     versions.begin("", id, &Input::Event { action: "ANNOTATION_CREATED", data: &event }).unwrap();
     versions.publish("", id, &Bytes::from_static(b"{}"), Duration::ZERO).unwrap();
-    assert_eq!(versions.list("").unwrap(), [id]);
+    assert_eq!(versions.list("").unwrap(), [id.into()]);
     assert!(versions.list(PROJECT).unwrap().is_empty());
 }
 
@@ -186,7 +192,7 @@ fn a_refused_version_is_not_served_after_a_restart() {
     let again = Versions::open(dir.path());
     assert_eq!(again.current(PROJECT).unwrap(), Some(good.clone()));
     assert_eq!(again.list(PROJECT).unwrap(), [good.id]);
-    assert!(next_id(&again, PROJECT) > bad.id);
+    assert!(next_id(&again, PROJECT) > bad.id.into());
 }
 
 #[test]
@@ -219,33 +225,33 @@ fn a_refused_version_that_is_chosen_is_no_longer_refused() {
 fn what_a_failed_fit_wrote_can_be_discarded() {
     let (_dir, versions) = store();
     let tasks = raw("[]");
-    let dir = versions.begin(PROJECT, 7, &Input::Tasks { json: &tasks, count: 0 }).unwrap();
+    let dir = versions.begin(PROJECT, JobId(7), &Input::Tasks { json: &tasks, count: 0 }).unwrap();
     fs::create_dir(dir.join("checkpoints")).unwrap();
     fs::write(dir.join("checkpoints/1.pt"), "weights").unwrap();
     fs::write(dir.join("log.txt"), "loss").unwrap();
-    versions.discard(PROJECT, 7).unwrap();
+    versions.discard(PROJECT, JobId(7)).unwrap();
     let mut left: Vec<_> = fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, [TASKS, TASKS_INFO]);
-    assert!(versions.discard(PROJECT, 8).is_err());
+    assert!(versions.discard(PROJECT, JobId(8)).is_err());
 }
 
 #[test]
-fn a_version_is_untried_until_it_was_loaded() {
+fn a_version_is_unproven_until_it_was_loaded() {
     let (dir, versions) = store();
     let version = train(&versions, PROJECT, "{}");
-    assert!(!version.is_tried);
+    assert!(!version.is_proven);
     let again = Versions::open(dir.path());
-    assert!(!again.current(PROJECT).unwrap().unwrap().is_tried, "after a restart too");
-    again.note_tried(PROJECT, version.id).unwrap();
-    assert!(versions.find(PROJECT, version.id).unwrap().unwrap().is_tried);
-    again.note_tried(PROJECT, version.id).unwrap();
+    assert!(!again.current(PROJECT).unwrap().unwrap().is_proven, "after a restart too");
+    again.mark_proven(PROJECT, version.id).unwrap();
+    assert!(versions.find(PROJECT, version.id).unwrap().unwrap().is_proven);
+    again.mark_proven(PROJECT, version.id).unwrap();
 }
 
 #[test]
 fn old_versions_go_and_the_one_that_is_served_stays() {
     let (dir, versions) = store();
-    let ids: Vec<u64> = (0..5).map(|_| train(&versions, PROJECT, "{}").id).collect();
+    let ids: Vec<VersionId> = (0..5).map(|_| train(&versions, PROJECT, "{}").id).collect();
     let event = raw("{}");
     let failed = Input::Event { action: "ANNOTATION_CREATED", data: &event };
     let unfinished = next_id(&versions, PROJECT);
@@ -266,8 +272,9 @@ fn old_versions_go_and_the_one_that_is_served_stays() {
 fn a_second_run_of_a_job_begins_in_an_empty_folder() {
     let (_dir, versions) = store();
     let tasks = raw("[]");
-    let begin = || versions.begin(PROJECT, 7, &Input::Tasks { json: &tasks, count: 0 }).unwrap();
+    let begin =
+        || versions.begin(PROJECT, JobId(7), &Input::Tasks { json: &tasks, count: 0 }).unwrap();
     fs::write(begin().join("half-a-model.pt"), "weights").unwrap();
     assert!(!begin().join("half-a-model.pt").exists());
-    assert!(!versions.is_published(PROJECT, 7).unwrap());
+    assert!(!versions.is_published(PROJECT, VersionId(7)).unwrap());
 }

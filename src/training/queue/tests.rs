@@ -53,7 +53,7 @@ fn the_running_job_is_told_that_it_is_cancelled() {
         let (_, running) = queue.next(&store).await.unwrap().unwrap();
         assert!(queue.cancel(id).await.unwrap().cancel_requested);
         timeout(Duration::from_secs(5), running.cancelled()).await.unwrap();
-        assert!(matches!(queue.cancel(7).await, Err(QueueError::Unknown(_))));
+        assert!(matches!(queue.cancel(JobId(7)).await, Err(QueueError::Unknown(_))));
     });
 }
 
@@ -77,10 +77,10 @@ fn whoever_is_not_the_owner_says_why() {
     run_in_time(|| async {
         let queue = Queue::new(None);
         queue.set_ownership(Ownership::Held(Some(42)));
-        let said = queue.job(1).await.unwrap_err().to_string();
+        let said = queue.job(JobId(1)).await.unwrap_err().to_string();
         assert_eq!(said, "another server (pid 42) owns the model folder; this one only predicts");
         queue.set_ownership(Ownership::Unusable("disk full".into()));
-        assert_eq!(queue.job(1).await.unwrap_err().to_string(), "no training: disk full");
+        assert_eq!(queue.job(JobId(1)).await.unwrap_err().to_string(), "no training: disk full");
         assert_eq!(queue.of_project("2.17").await, None);
     });
 }
@@ -117,7 +117,7 @@ fn ids_go_on_from_the_folders_of_the_project() {
         let folder = dir.path().join("2.17/99999999999");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("event.json"), "{}").unwrap();
-        assert_eq!(queue.add(event(V1), &versions).await.unwrap().id, 100_000_000_000);
+        assert_eq!(queue.add(event(V1), &versions).await.unwrap().id, JobId(100_000_000_000));
     });
 }
 
@@ -224,7 +224,7 @@ fn the_job_that_runs_is_shown_with_what_it_said_a_moment_ago() {
         assert!(queue.running().borrow().is_none());
         assert_eq!(queue.job(id).await.unwrap().progress, None);
         assert_eq!(queue.log(id).await.unwrap(), b"the end");
-        assert!(matches!(queue.log(7).await, Err(QueueError::Unknown(_))));
+        assert!(matches!(queue.log(JobId(7)).await, Err(QueueError::Unknown(_))));
     });
 }
 

@@ -1,172 +1,24 @@
-//! What becomes of a job, with the real queue, model folder and serving layer: only `fit` is made up.
+//! What becomes of a job.
 
+mod bench;
 mod edges;
+mod scripted;
 
 use std::fs;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
-use super::super::queue::Request;
-use super::super::scripted::{Scripted, Told, WORKER};
 use super::*;
-use crate::serving::testing::{Heard, Loads, Stage, class, raised};
-use crate::store::jobs::{Job, JobState, JobStore};
+use crate::ids::VersionId;
+use crate::serving::testing::{class, raised};
+use crate::store::jobs::{JobState, JobStore};
 use crate::testing::{DEADLINE, run_in_time, until};
-use crate::wire::api_version::ApiVersion::{self, V1, V2};
+use crate::wire::api_version::ApiVersion::{V1, V2};
 use crate::wire::protocol::{ClassInfo, ModelErrorKind};
 use crate::workers::handle::WorkerError;
-use crate::workers::output::job::JobOutput;
-
-pub(super) const PROJECT: &str = "2.1795430965";
-pub(super) const OPTIONS: TrainingOptions = TrainingOptions {
-    lock_wait: Duration::ZERO,
-    linger: Duration::from_secs(600),
-    drain: Duration::ZERO,
-    keep_versions: None,
-    in_worker: false,
-};
-
-pub(super) type Fitted = Result<&'static str, TrainingError>;
-
-/// A server that trains, without its runner.
-pub(super) struct Bench {
-    pub(super) stage: Stage,
-    pub(super) queue: Arc<Queue>,
-    owner: Option<Owner>,
-    pub(super) store: Arc<JobStore>,
-    pub(super) versions: Arc<Versions>,
-}
-
-/// The same with its runner.
-pub(super) struct Runs {
-    pub(super) bench: Bench,
-    told: Arc<Mutex<Vec<Told>>>,
-    stop: watch::Sender<bool>,
-    running: JoinHandle<()>,
-}
-
-impl Bench {
-    pub(super) async fn new(api: ApiVersion) -> Self {
-        Self::of(class(api)).await
-    }
-
-    pub(super) async fn of(class: ClassInfo) -> Self {
-        let stage = Stage::new(class);
-        let queue = Arc::new(Queue::new(None));
-        let owner = own(&stage.serving, &queue, Duration::ZERO).await.unwrap();
-        let (store, versions) = (Arc::clone(&owner.store), Arc::clone(&owner.versions));
-        Self { stage, queue, owner: Some(owner), store, versions }
-    }
-
-    pub(super) fn run<F>(
-        mut self,
-        options: TrainingOptions,
-        fit: impl Fn(FitJob, Arc<JobOutput>) -> F + Send + Sync + 'static,
-    ) -> Runs
-    where
-        F: Future<Output = Fitted> + Send + 'static,
-    {
-        let (scripted, told) = Scripted::new(
-            options.in_worker,
-            Box::new(move |job, output| {
-                let fitted = fit(job, output);
-                Box::pin(
-                    async move { fitted.await.map(|json| Bytes::from_static(json.as_bytes())) },
-                )
-            }),
-        );
-        let runner = Runner {
-            queue: Arc::clone(&self.queue),
-            serving: Arc::clone(&self.stage.serving),
-            owner: self.owner.take().unwrap(),
-            trainer: Trainer::Scripted(scripted),
-            options,
-        };
-        let (stop, stopped) = watch::channel(false);
-        let running = tokio::spawn(runner.run(stopped));
-        Runs { bench: self, told, stop, running }
-    }
-
-    /// Runs jobs whose `fit` returns the same every time.
-    pub(super) fn run_returning(self, options: TrainingOptions, json: &'static str) -> Runs {
-        self.run(options, move |_, _| async move { Ok(json) })
-    }
-}
-
-impl Runs {
-    pub(super) async fn add(&self, action: Option<&str>, body: &'static str) -> u64 {
-        let request = Request {
-            project: PROJECT.into(),
-            label_config: Some("<View/>".into()),
-            action: action.map(str::to_owned),
-            payload: Bytes::from_static(body.as_bytes()),
-            api: self.bench.stage.class.api,
-        };
-        self.bench.queue.add(request, &self.bench.versions).await.unwrap().id
-    }
-
-    pub(super) async fn event(&self) -> u64 {
-        self.add(Some("ANNOTATION_CREATED"), "{}").await
-    }
-
-    pub(super) async fn tasks(&self) -> u64 {
-        self.add(None, r#"{"annotations": [1, 2, 3]}"#).await
-    }
-
-    pub(super) async fn ended(&self, id: u64) -> Job {
-        let job = self.bench.queue.ended(id, DEADLINE).await.unwrap();
-        assert!(job.state.is_ended(), "{job:?}");
-        job
-    }
-
-    pub(super) async fn job(&self, id: u64) -> Job {
-        self.bench.queue.job(id).await.unwrap()
-    }
-
-    /// Runs an event to its end.
-    pub(super) async fn train(&self) -> Job {
-        let id = self.event().await;
-        self.ended(id).await
-    }
-
-    /// Ends the server.
-    pub(super) async fn end(&mut self) {
-        self.stop.send_replace(true);
-        timeout(DEADLINE, &mut self.running).await.unwrap().unwrap();
-    }
-
-    pub(super) fn told(&self) -> Vec<Told> {
-        self.told.lock().clone()
-    }
-
-    /// What the trainer was told, but for the beginnings of runs.
-    pub(super) fn told_of_ends(&self) -> Vec<Told> {
-        let mut told = self.told();
-        told.retain(|told| !matches!(told, Told::Prepare | Told::Fit { .. }));
-        told
-    }
-
-    pub(super) fn served(&self) -> Option<String> {
-        self.bench.stage.serving.version(PROJECT)
-    }
-
-    pub(super) fn folder(&self, id: u64) -> std::path::PathBuf {
-        self.bench.stage.dir.path().join(PROJECT).join(id.to_string())
-    }
-
-    /// Versions that are there, of either API, newest first.
-    pub(super) fn versions(&self) -> Vec<u64> {
-        let mut versions = self.bench.versions.list(PROJECT).unwrap();
-        versions.extend(self.bench.versions.record_ids(PROJECT).unwrap());
-        versions
-    }
-
-    pub(super) fn add_worker(&self, loads: Loads) -> Heard {
-        self.bench.stage.add_worker(loads)
-    }
-}
+use bench::{Bench, OPTIONS, PROJECT};
+use scripted::{Told, WORKER};
 
 fn cancelled_while_it_runs(
     store: &Arc<JobStore>,
@@ -183,17 +35,23 @@ fn what_fit_returned_becomes_the_version_that_is_served() {
     run_in_time(|| async {
         let mut runs = Bench::new(V1).await.run_returning(OPTIONS, r#"{"n": 1}"#);
         let job = runs.train().await;
-        assert_eq!((job.state, job.version, job.error), (JobState::Succeeded, Some(job.id), None));
+        assert_eq!(
+            (job.state, job.version, job.error),
+            (JobState::Succeeded, Some(job.id.into()), None)
+        );
         assert_eq!(runs.served(), Some(job.id.to_string()));
         let version = runs.bench.versions.current(PROJECT).unwrap().unwrap();
-        assert_eq!((version.id, &version.train_output[..]), (job.id, br#"{"n": 1}"#.as_slice()));
+        assert_eq!(
+            (version.id, &version.train_output[..]),
+            (job.id.into(), br#"{"n": 1}"#.as_slice())
+        );
         assert!(runs.folder(job.id).join("event.json").exists());
         let event = Some("ANNOTATION_CREATED".to_owned());
         let fit = Told::Fit { id: job.id.to_string(), event, body: Bytes::from_static(b"{}") };
         runs.end().await;
         assert_eq!(
             runs.told(),
-            [Told::Prepare, fit, Told::Finish { clean: true }, Told::Kill],
+            [Told::PrepareWorker, fit, Told::Finish { clean: true }, Told::Kill],
             "the trainer goes with the server"
         );
     });
@@ -208,10 +66,10 @@ fn of_a_webhook_only_a_dict_is_kept_and_of_train_everything() {
             let runs = Bench::new(V1).await.run_returning(OPTIONS, json);
             let job = runs.train().await;
             assert_eq!((job.state, job.error), (JobState::Succeeded, None), "{json}");
-            assert_eq!(job.version, by_webhook.then_some(job.id), "{json}");
+            assert_eq!(job.version, by_webhook.then_some(job.id.into()), "{json}");
             assert_eq!(runs.versions().len(), usize::from(by_webhook), "{json}");
             let id = runs.tasks().await;
-            assert_eq!(runs.ended(id).await.version, Some(id), "{json}");
+            assert_eq!(runs.ended(id).await.version, Some(id.into()), "{json}");
             let info = fs::read_to_string(runs.folder(id).join("train_data_info.json")).unwrap();
             assert_eq!(info, r#"{"count":3}"#);
         }
@@ -252,7 +110,7 @@ fn a_job_whose_fit_raises_fails_and_the_version_before_stays() {
         let job = runs.train().await;
         assert_eq!((job.state, job.error.as_deref()), (JobState::Failed, Some("KeyError: 'x'")));
         assert_eq!((job.version, job.attempts), (None, 1));
-        assert_eq!(runs.versions(), [good.id]);
+        assert_eq!(runs.versions(), [good.id.into()]);
         assert_eq!(runs.served(), Some(good.id.to_string()));
         assert!(runs.folder(job.id).join("half.pt").exists(), "somebody may want to look at it");
         assert_eq!(
@@ -329,7 +187,7 @@ fn a_job_that_is_cancelled_while_it_runs_is_interrupted() {
             let job = runs.ended(id).await;
             assert_eq!((job.state, job.error.as_deref()), (JobState::Cancelled, Some("cancelled")));
             assert_eq!(runs.told_of_ends(), [Told::Interrupt, Told::Finish { clean: false }]);
-            assert_eq!(runs.versions(), [0; 0]);
+            assert_eq!(runs.versions(), []);
             assert!(runs.bench.versions.interrupted_trainings().is_empty());
         }
     });
@@ -353,7 +211,7 @@ fn a_job_that_was_cancelled_before_it_could_be_published_is_not() {
             let job = runs.train().await;
             assert_eq!((job.state, job.version), (JobState::Cancelled, None), "{api}");
             assert_eq!(job.error.as_deref(), Some("cancelled"));
-            assert_eq!(runs.versions(), [0; 0], "{api}");
+            assert_eq!(runs.versions(), [], "{api}");
             assert_eq!(runs.served().as_deref(), Some(served));
             assert!(runs.bench.versions.interrupted_trainings().is_empty());
             assert_eq!(runs.told_of_ends(), [Told::Finish { clean: true }]);
@@ -368,12 +226,12 @@ fn a_version_that_cannot_be_loaded_is_a_success_that_says_so() {
         let good = runs.train().await;
         runs.add_worker(Box::new(|_| Err(raised(ModelErrorKind::Construct))));
         let job = runs.train().await;
-        assert_eq!((job.state, job.version), (JobState::Succeeded, Some(job.id)));
+        assert_eq!((job.state, job.version), (JobState::Succeeded, Some(job.id.into())));
         let error =
             "published, but it cannot be loaded, so the version before is served: KeyError: 'x'";
         assert_eq!(job.error.as_deref(), Some(error));
         assert_eq!(runs.served(), Some(good.id.to_string()));
-        assert_eq!(runs.versions(), [good.id], "it is refused after a restart too");
+        assert_eq!(runs.versions(), [good.id.into()], "it is refused after a restart too");
     });
 }
 
@@ -389,19 +247,19 @@ fn old_versions_go_when_a_new_one_is_served_and_not_before() {
             if *is_well.lock() { Ok(()) } else { Err(raised(ModelErrorKind::ConfigMissing)) }
         }));
         let (first, second) = (runs.train().await.id, runs.train().await.id);
-        assert_eq!(runs.versions(), [second, first]);
+        assert_eq!(runs.versions(), [second, first].map(VersionId::from));
         *loads.lock() = false;
         let third = runs.train().await;
         assert!(third.error.is_some());
         assert_eq!(
             runs.versions(),
-            [third.id, second, first],
+            [third.id, second, first].map(VersionId::from),
             "the one that is served may be next"
         );
         *loads.lock() = true;
         let fourth = runs.train().await;
         assert_eq!(fourth.error, None);
-        assert_eq!(runs.versions(), [fourth.id, third.id]);
+        assert_eq!(runs.versions(), [fourth.id, third.id].map(VersionId::from));
     });
 }
 
@@ -460,7 +318,7 @@ fn a_job_may_end_within_the_drain_time_and_none_is_begun_after_it() {
         go.notify_one();
         runs.end().await;
         assert_eq!(runs.job(first).await.state, JobState::Succeeded);
-        assert_eq!(runs.job(first).await.version, Some(first));
+        assert_eq!(runs.job(first).await.version, Some(first.into()));
         assert_eq!(runs.job(second).await.state, JobState::Queued);
     });
 }
@@ -474,7 +332,7 @@ fn a_training_worker_that_has_nothing_to_do_goes_after_a_while() {
         until(|| runs.told().last() == Some(&Told::Retire)).await;
         runs.train().await;
         runs.end().await;
-        let prepared = runs.told().into_iter().filter(|told| *told == Told::Prepare).count();
+        let prepared = runs.told().into_iter().filter(|told| *told == Told::PrepareWorker).count();
         assert_eq!(prepared, 2);
     });
 }

@@ -97,10 +97,10 @@ impl Pair {
             turns: HashMap::new(),
             claims: 0,
             now: START,
-            newest_folder: 0,
+            newest_folder: JobId(0),
             published: BTreeSet::new(),
         };
-        Self { runtime, dir, store, model, runs: Vec::new(), last_id: 0 }
+        Self { runtime, dir, store, model, runs: Vec::new(), last_id: JobId(0) }
     }
 
     fn run<T: Send + 'static>(
@@ -120,7 +120,7 @@ impl Pair {
             Step::Enqueue { project, action, body, config, every, folder } => {
                 // Now and then somebody puts a newer folder there by hand.
                 if folder == 3 {
-                    self.model.newest_folder = self.last_id + 2;
+                    self.model.newest_folder = JobId(self.last_id.0 + 2);
                 }
                 let job = NewJob {
                     project: project.to_string(),
@@ -218,7 +218,7 @@ impl Pair {
     fn cancel(&mut self, job: usize) -> TestCaseResult {
         let jobs = &mut self.model.jobs;
         let (id, expected) = match jobs.len() {
-            0 => (7, Cancel::Unknown),
+            0 => (JobId(7), Cancel::Unknown),
             count => {
                 let (id, known) = jobs.iter_mut().nth(job % count).unwrap();
                 let expected = match known.state {

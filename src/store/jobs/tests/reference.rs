@@ -38,7 +38,7 @@ pub(super) struct Known {
     pub(super) deaths: u32,
     pub(super) created_at: i64,
     pub(super) enqueued_at: i64,
-    pub(super) version: Option<u64>,
+    pub(super) version: Option<VersionId>,
     pub(super) cancel_requested: bool,
 }
 
@@ -69,7 +69,7 @@ pub(super) struct Model {
     pub(super) turns: HashMap<String, usize>,
     pub(super) claims: usize,
     pub(super) now: i64,
-    pub(super) newest_folder: u64,
+    pub(super) newest_folder: JobId,
     /// Jobs whose result was renamed into place: versions.
     pub(super) published: BTreeSet<JobId>,
 }
@@ -103,7 +103,7 @@ impl Model {
         }
         let last = self.jobs.keys().next_back().copied().unwrap_or_default();
         let seconds = u64::try_from(job.now / 1000).unwrap();
-        let id = seconds.max(last.max(job.newest_folder) + 1);
+        let id = seconds.max(last.max(job.newest_folder).0 + 1);
         let known = Known {
             project: job.project.clone(),
             label_config: job.label_config.clone(),
@@ -120,8 +120,8 @@ impl Model {
             version: None,
             cancel_requested: false,
         };
-        self.jobs.insert(id, known);
-        (id, false)
+        self.jobs.insert(JobId(id), known);
+        (JobId(id), false)
     }
 
     pub(super) fn claim(&mut self) -> Option<(JobId, &Known)> {
@@ -146,7 +146,7 @@ impl Model {
         match how {
             End::Returned => {
                 known.state = JobState::Succeeded;
-                known.version = is_published.then_some(run.id);
+                known.version = is_published.then_some(run.id.into());
             }
             End::Raised => known.state = JobState::Failed,
             End::Cancelled => known.state = JobState::Cancelled,
@@ -176,7 +176,7 @@ impl Model {
             known.kills += 1;
             if self.published.contains(id) {
                 known.state = JobState::Succeeded;
-                known.version = Some(*id);
+                known.version = Some((*id).into());
             } else if known.kills == MOST_KILLS {
                 known.state = JobState::Lost;
             } else {
@@ -191,7 +191,7 @@ pub(super) fn outcome(how: End, run: &Run, is_published: bool) -> Outcome {
     let error = "e".to_owned();
     match how {
         End::Returned => {
-            Outcome::Succeeded { version: is_published.then_some(run.id), error: None }
+            Outcome::Succeeded { version: is_published.then_some(run.id.into()), error: None }
         }
         End::Raised => Outcome::Failed { error, traceback: None },
         End::Cancelled => Outcome::Cancelled { error },

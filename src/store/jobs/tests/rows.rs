@@ -118,7 +118,7 @@ fn jobs_are_listed_newest_first_for_all_or_for_one_project() {
     assert_eq!(listed(None, 9), [ids[2], ids[1], ids[0]]);
     assert_eq!(listed(None, 2), [ids[2], ids[1]]);
     assert_eq!(listed(Some("a"), 9), [ids[2], ids[0]]);
-    assert_eq!(listed(Some("c"), 9), [0; 0]);
+    assert_eq!(listed(Some("c"), 9), []);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_row_says_what_became_of_a_job_and_a_new_run_begins_with_a_clean_one() {
     assert_eq!(orphans(&db).unwrap()[0].worker.as_deref(), Some("boot 7 9"));
     assert!(note(&db, id, run.epoch, Some("{}"), b"said").unwrap());
     assert_eq!(log(&db, id).unwrap(), b"said");
-    assert_eq!(log(&db, 7).unwrap(), b"");
+    assert_eq!(log(&db, JobId(7)).unwrap(), b"");
     settle(&db, id, run.epoch, &Outcome::Retry { error: "died".into() }).unwrap();
     let waiting = found(&db, id);
     assert_eq!((waiting.state, waiting.error.as_deref()), (JobState::Queued, Some("died")));
@@ -157,10 +157,11 @@ fn a_version_that_is_not_served_is_a_success_with_an_error() {
     let db = store();
     let id = enqueue(&db, &event("a", "1")).unwrap().id;
     let run = claim(&db).unwrap().unwrap();
-    let outcome = Outcome::Succeeded { version: Some(id), error: Some("cannot be loaded".into()) };
+    let outcome =
+        Outcome::Succeeded { version: Some(id.into()), error: Some("cannot be loaded".into()) };
     settle(&db, id, run.epoch, &outcome).unwrap();
     let job = found(&db, id);
-    assert_eq!((job.state, job.version), (JobState::Succeeded, Some(id)));
+    assert_eq!((job.state, job.version), (JobState::Succeeded, Some(id.into())));
     assert_eq!(job.error.as_deref(), Some("cannot be loaded"));
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::layout::{RESULT, UNTRIED};
+use super::super::layout::{RESULT, UNPROVEN};
 use super::*;
 use crate::os::sync_calls::Watch;
 
@@ -13,14 +13,15 @@ fn trained(project: &str) -> (tempfile::TempDir, Versions, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let versions = Versions::open(&dir.path().join("models"));
     let tasks = RawValue::from_string("[]".into()).unwrap();
-    let folder = versions.begin(project, 7, &Input::Tasks { json: &tasks, count: 0 }).unwrap();
+    let folder =
+        versions.begin(project, JobId(7), &Input::Tasks { json: &tasks, count: 0 }).unwrap();
     fs::create_dir(folder.join("checkpoints")).unwrap();
     fs::write(folder.join("checkpoints/1.pt"), "weights").unwrap();
     (dir, versions, folder)
 }
 
 fn publish(versions: &Versions, project: &str) -> Result<Version, StoreError> {
-    versions.publish(project, 7, &Bytes::from_static(b"{}"), Duration::ZERO)
+    versions.publish(project, JobId(7), &Bytes::from_static(b"{}"), Duration::ZERO)
 }
 
 #[test]
@@ -46,7 +47,7 @@ fn a_version_counts_only_once_everything_in_it_is_on_the_disk() {
         format!("{folder}/checkpoints"),
         format!("{folder}/{TASKS}"),
         format!("{folder}/{TASKS_INFO}"),
-        format!("{folder}/{UNTRIED}"),
+        format!("{folder}/{UNPROVEN}"),
         folder,
         format!("models/{PROJECT}"),
         "models".to_owned(),
@@ -60,12 +61,12 @@ fn a_version_counts_only_once_everything_in_it_is_on_the_disk() {
 
 #[test]
 fn nothing_is_published_where_the_disk_does_not_take_what_fit_wrote() {
-    for broken in ["1.pt", "checkpoints", UNTRIED, PROJECT, "models"] {
+    for broken in ["1.pt", "checkpoints", UNPROVEN, PROJECT, "models"] {
         let (dir, versions, _folder) = trained(PROJECT);
         let watch = Watch::over(dir.path());
         watch.break_when(move |synced| synced.path.ends_with(broken));
         assert!(publish(&versions, PROJECT).is_err(), "{broken}");
-        assert!(!versions.is_published(PROJECT, 7).unwrap(), "{broken}");
+        assert!(!versions.is_published(PROJECT, VersionId(7)).unwrap(), "{broken}");
         assert_eq!(versions.current(PROJECT).unwrap(), None, "{broken}");
     }
 }
@@ -76,7 +77,7 @@ fn a_result_that_the_disk_does_not_take_is_no_version() {
     let watch = Watch::over(dir.path());
     watch.break_when(|synced| synced.path.to_string_lossy().contains("/staging/"));
     assert!(publish(&versions, PROJECT).is_err());
-    assert!(!versions.is_published(PROJECT, 7).unwrap());
+    assert!(!versions.is_published(PROJECT, VersionId(7)).unwrap());
 }
 
 #[test]
@@ -103,14 +104,14 @@ fn a_record_and_a_choice_are_on_the_disk_when_they_are_made() {
     publish(&versions, PROJECT).unwrap();
     let watch = Watch::over(dir.path());
     let own = "models/.label-studio-ml";
-    versions.choose(PROJECT, 7).unwrap();
+    versions.choose(PROJECT, VersionId(7)).unwrap();
     let synced = watch.take();
     let choice = synced.last().unwrap();
     assert_eq!(choice.path, Path::new(&format!("{own}/active")));
     assert_eq!(choice.names, [format!("{PROJECT}.json")]);
     assert!(synced.iter().any(|synced| synced.path == Path::new(own)), "{synced:?}");
     let record = Record {
-        id: 8,
+        id: VersionId(8),
         own: String::new(),
         served: String::new(),
         event: String::new(),

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::bench::{Bench, Fitted, OPTIONS, PROJECT, Runs};
 use super::*;
-use super::{Bench, Fitted, OPTIONS, PROJECT, Runs};
+use crate::ids::VersionId;
 use crate::serving::testing::raised;
 use crate::store::jobs::{JobState, JobStore};
 use crate::testing::{run_in_time, until};
@@ -20,7 +21,7 @@ async fn limit_pages(store: &JobStore, pages: u32) {
 }
 
 /// A job at whose end the disk is full, and which has written a file.
-async fn at_a_full_disk(fitted: fn() -> Fitted) -> (Runs, u64, PathBuf) {
+async fn at_a_full_disk(fitted: fn() -> Fitted) -> (Runs, JobId, PathBuf) {
     let bench = Bench::new(V1).await;
     let store = Arc::clone(&bench.store);
     let runs = bench.run(OPTIONS, move |job, output| {
@@ -56,8 +57,8 @@ fn a_full_disk_takes_nothing_from_a_job_that_succeeded() {
         assert!(written.exists(), "it is a part of a version");
         limit_pages(&runs.bench.store, 1_000_000).await;
         let job = runs.ended(id).await;
-        assert_eq!((job.state, job.version), (JobState::Succeeded, Some(id)));
-        assert_eq!(runs.versions(), [id]);
+        assert_eq!((job.state, job.version), (JobState::Succeeded, Some(id.into())));
+        assert_eq!(runs.versions(), [id.into()]);
         assert!(written.exists());
         assert!(runs.bench.queue.log(id).await.unwrap().len() > 60_000);
     });
@@ -87,7 +88,7 @@ fn a_server_that_stops_waits_for_no_disk() {
             JobState::Publishing,
             "the next server decides about it"
         );
-        assert_eq!(runs.versions(), [id]);
+        assert_eq!(runs.versions(), [id.into()]);
     });
 }
 
@@ -114,13 +115,16 @@ fn a_training_of_api_v2_is_served_under_a_new_name_and_old_records_go() {
             fs::write(model_dir.join("model.pt"), job.id).unwrap();
             async { Ok("null") }
         });
-        let mut last = 0;
+        let mut last = JobId(0);
         for body in ["1", "2"] {
             let id = runs.add(Some("ANNOTATION_CREATED"), body).await;
             let job = runs.ended(id).await;
-            assert_eq!((job.state, job.version, job.error), (JobState::Succeeded, Some(id), None));
+            assert_eq!(
+                (job.state, job.version, job.error),
+                (JobState::Succeeded, Some(id.into()), None)
+            );
             assert_eq!(runs.served(), Some(format!("0.0.1+{id}")));
-            assert_eq!(runs.versions(), [id], "one is kept");
+            assert_eq!(runs.versions(), [id.into()], "one is kept");
             let record = runs.bench.versions.newest_record(PROJECT).unwrap().unwrap();
             assert_eq!(record.files, ["model.pt"], "what it returned is kept though it is no dict");
             assert_eq!(
@@ -146,7 +150,7 @@ fn a_version_of_api_v2_that_cannot_be_loaded_is_a_success_that_says_so() {
         assert_eq!((job.state, job.version), (JobState::Succeeded, None));
         let error = "trained, but the version before is served: KeyError: 'x'";
         assert_eq!(job.error.as_deref(), Some(error));
-        assert_eq!(runs.versions(), [first.id]);
+        assert_eq!(runs.versions(), [first.id.into()]);
         assert_eq!(runs.served(), Some(format!("0.0.1+{}", first.id)));
     });
 }
@@ -169,7 +173,7 @@ fn a_training_of_api_v2_that_fails_gives_its_name_back() {
 fn jobs_are_counted_by_how_they_end_and_only_when_they_do() {
     let error = || "e".to_owned();
     for (outcome, state) in [
-        (Outcome::Succeeded { version: Some(7), error: None }, Some("succeeded")),
+        (Outcome::Succeeded { version: Some(VersionId(7)), error: None }, Some("succeeded")),
         (Outcome::Succeeded { version: None, error: Some(error()) }, Some("succeeded")),
         (Outcome::Failed { error: error(), traceback: None }, Some("failed")),
         (Outcome::Lost { error: error() }, Some("lost")),
@@ -179,7 +183,9 @@ fn jobs_are_counted_by_how_they_end_and_only_when_they_do() {
     ] {
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let counts = recorder.handle();
-        metrics::with_local_recorder(&recorder, || tell(PROJECT, 7, &outcome, Instant::now()));
+        metrics::with_local_recorder(&recorder, || {
+            tell(PROJECT, JobId(7), &outcome, Instant::now())
+        });
         let counted = counts.render();
         let expected =
             state.map(|state| format!("label_studio_ml_jobs_total{{state=\"{state}\"}} 1"));

@@ -10,31 +10,41 @@ use bytes::Bytes;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::time::sleep;
 
-use super::error::TrainingError;
-use super::trainer::{INTERRUPT_GRACE, LAST_WORDS};
-use crate::serving::model_in_use::ModelInUse;
-use crate::wire::protocol::FitJob;
+use super::{INTERRUPT_GRACE, LAST_WORDS, Trainer};
+use crate::serving::served_model::ServedModel;
+use crate::training::error::TrainingError;
+use crate::wire::protocol::{ClassInfo, FitJob};
 use crate::workers::handle::WorkerHandle;
 use crate::workers::orphan_process;
 use crate::workers::output::job::JobOutput;
 use crate::workers::pool::Pool;
 
-/// Between two looks whether the worker is there.
+/// Between two looks for a worker.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The worker that predicts, as one that trains.
 #[derive(Debug)]
-pub(super) struct InWorker {
+pub(in crate::training) struct InWorkerTrainer {
     pool: Arc<Pool>,
     running: Option<Arc<WorkerHandle>>,
 }
 
-impl InWorker {
-    pub(super) fn new(pool: Arc<Pool>) -> Self {
+impl InWorkerTrainer {
+    pub(in crate::training) fn new(pool: Arc<Pool>) -> Self {
         Self { pool, running: None }
     }
+}
 
-    pub(super) async fn prepare(&mut self, output: Arc<JobOutput>) -> Option<String> {
+impl Trainer for InWorkerTrainer {
+    fn is_in_worker(&self) -> bool {
+        true
+    }
+
+    async fn prepare(
+        &mut self,
+        _class: &ClassInfo,
+        output: Arc<JobOutput>,
+    ) -> Result<Option<String>, TrainingError> {
         let worker = loop {
             match self.pool.workers().into_iter().next() {
                 Some(worker) => break worker,
@@ -44,12 +54,12 @@ impl InWorker {
         worker.job.set(Some(output));
         let pid = worker.pid;
         self.running = Some(worker);
-        orphan_process::identify(pid)
+        Ok(orphan_process::identify(pid))
     }
 
-    pub(super) async fn fit(
+    async fn fit(
         &mut self,
-        model: &ModelInUse,
+        model: &ServedModel,
         job: FitJob,
         body: Bytes,
     ) -> Result<Bytes, TrainingError> {
@@ -59,7 +69,7 @@ impl InWorker {
         }
     }
 
-    pub(super) async fn finish(&mut self, output: &JobOutput) {
+    async fn finish(&mut self, output: &JobOutput, _clean: bool) {
         output.drained(LAST_WORDS * 2).await;
         if let Some(worker) = self.running.take() {
             worker.job.set(None);
@@ -68,12 +78,20 @@ impl InWorker {
 
     /// Raises `KeyboardInterrupt` in `fit`; a worker that does not end it is ended, and with it the
     /// predictions that run.
-    pub(super) async fn interrupt(&mut self, output: &JobOutput) {
+    async fn interrupt(&mut self, output: &JobOutput) {
         let Some(worker) = &self.running else { return };
         signal(worker, Signal::INT, false);
         if !output.drained(INTERRUPT_GRACE).await {
             signal(worker, Signal::KILL, true);
         }
+    }
+
+    async fn kill(&mut self) {}
+
+    async fn retire(&mut self) {}
+
+    async fn idle(&self, _linger: Duration) {
+        std::future::pending().await
     }
 }
 

@@ -6,22 +6,32 @@
 //! before its successor starts, which takes over alone; the others follow one by one. Either way nobody
 //! is refused: requests wait for a worker.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::model_in_use::{Load, ModelInUse};
-use super::rollout::SWITCH_TIMEOUT;
-use super::{PREPARE_TIMEOUT, Serving, load_on};
+use super::SWITCH_TIMEOUT;
+use crate::serving::model_workers::{PREPARE_TIMEOUT, load_on};
+use crate::serving::registry::Registry;
+use crate::serving::served_model::{Load, ServedModel};
 use crate::workers::handle::{WorkerError, WorkerHandle};
 use crate::workers::start::{StartError, StartedWorker};
-use crate::workers::supervision::Fleet;
+use crate::workers::supervision::{Fleet, RolloutOrder};
 
-/// How often a worker is started whose process ends while it loads: somebody may have ended it.
-const ATTEMPTS: u32 = 3;
+/// Maximum number of starts of a worker whose process ends while it loads: somebody may have ended it.
+const MAX_ATTEMPTS: u32 = 3;
 
-/// Workers that are loaded and serve nobody yet. Dropping them ends them; a slot that has no worker
+/// Starts workers of a new version.
+#[derive(Debug)]
+pub(super) struct Renewer {
+    registry: Arc<Registry>,
+    rollout: RolloutOrder,
+    /// The way to the tasks that keep the workers.
+    fleet: OnceLock<Fleet>,
+}
+
+/// Workers that are loaded and serve no request yet. Dropping them ends them; a slot that has no worker
 /// then starts its own.
 pub(super) struct Renewal<'a> {
     fleet: &'a Fleet,
@@ -30,9 +40,9 @@ pub(super) struct Renewal<'a> {
     to_follow: Vec<usize>,
 }
 
-/// Slots whose old worker serves no more when its turn comes.
+/// Slots whose old worker serves no more, and which wait for a new one.
 #[derive(Debug)]
-pub(super) struct ToFollow(Vec<usize>);
+pub(super) struct Followers(Vec<usize>);
 
 /// Why a worker is not there.
 enum Failure {
@@ -55,14 +65,24 @@ impl Drop for Renewal<'_> {
     }
 }
 
-impl Serving {
+impl Renewer {
+    pub(super) fn new(registry: Arc<Registry>, rollout: RolloutOrder) -> Self {
+        Self { registry, rollout, fleet: OnceLock::new() }
+    }
+
+    /// Says how further workers are started; once.
+    pub(super) fn set_fleet(&self, fleet: Fleet) {
+        let _ = self.fleet.set(fleet);
+    }
+
     /// Starts workers and loads what is in use, `next` above all; why that failed, if it did.
-    pub(super) async fn start_renewal(
+    pub(super) async fn start(
         &self,
-        next: Option<&Arc<ModelInUse>>,
+        next: Option<&Arc<ServedModel>>,
     ) -> Result<Renewal<'_>, String> {
         let Some(fleet) = self.fleet.get() else { return Err("the server is starting".into()) };
-        let pids: Vec<u32> = self.pool.workers().iter().map(|worker| worker.pid).collect();
+        let pids: Vec<u32> =
+            self.registry.workers.pool.workers().iter().map(|worker| worker.pid).collect();
         let stop_first = self.rollout.stops_first(&pids).await;
         let mut slots = fleet.slots();
         let mut renewal = Renewal { fleet, started: Vec::new(), to_follow: Vec::new() };
@@ -79,32 +99,28 @@ impl Serving {
         Ok(renewal)
     }
 
-    /// Has new workers serve from now on; `switch` happens at the same moment. The rest is to
+    /// Makes new workers serve from now on; `switch` happens at the same moment. The rest is to
     /// [follow](Self::follow).
-    pub(super) fn finish_renewal(
-        &self,
-        mut renewal: Renewal<'_>,
-        switch: impl FnOnce(),
-    ) -> ToFollow {
+    pub(super) fn finish(&self, mut renewal: Renewal<'_>, switch: impl FnOnce()) -> Followers {
         let started = std::mem::take(&mut renewal.started);
         let seats: Vec<(usize, Arc<WorkerHandle>)> =
             started.iter().map(|(slot, started)| (*slot, Arc::clone(&started.worker))).collect();
-        self.pool.replace_all(&seats, switch);
+        self.registry.workers.pool.replace_all(&seats, switch);
         renewal.fleet.renew_spares();
         for (slot, started) in started {
             info!(worker = started.worker.name, pid = started.worker.pid, "serves the new version");
             renewal.fleet.adopt(slot, started);
         }
-        ToFollow(std::mem::take(&mut renewal.to_follow))
+        Followers(std::mem::take(&mut renewal.to_follow))
     }
 
     /// Renews one after the other the workers that made room.
-    pub(super) async fn follow(&self, ToFollow(slots): ToFollow) {
+    pub(super) async fn follow(&self, Followers(slots): Followers) {
         let Some(fleet) = self.fleet.get() else { return };
         for slot in slots {
             match self.start_in_place(fleet, slot, None).await {
                 Ok(started) => {
-                    self.pool.add(slot, Arc::clone(&started.worker));
+                    self.registry.workers.pool.add(slot, Arc::clone(&started.worker));
                     fleet.adopt(slot, started);
                 }
                 Err(reason) => warn!("worker {} does not follow yet: {reason}", slot + 1),
@@ -117,7 +133,7 @@ impl Serving {
         &self,
         fleet: &Fleet,
         slot: usize,
-        next: Option<&Arc<ModelInUse>>,
+        next: Option<&Arc<ServedModel>>,
     ) -> Result<StartedWorker, String> {
         fleet.vacate(slot).await;
         let started = self.start_loaded(fleet, slot, next).await;
@@ -131,13 +147,13 @@ impl Serving {
         &self,
         fleet: &Fleet,
         slot: usize,
-        next: Option<&Arc<ModelInUse>>,
+        next: Option<&Arc<ServedModel>>,
     ) -> Result<StartedWorker, String> {
         let mut attempt = 1;
         loop {
             match self.try_start_loaded(fleet, slot, next).await {
                 Ok(started) => return Ok(started),
-                Err(Failure::Process(reason)) if attempt < ATTEMPTS => {
+                Err(Failure::Process(reason)) if attempt < MAX_ATTEMPTS => {
                     warn!(worker = slot + 1, "the new worker {reason}; starting another");
                     attempt += 1;
                 }
@@ -151,7 +167,7 @@ impl Serving {
         &self,
         fleet: &Fleet,
         slot: usize,
-        next: Option<&Arc<ModelInUse>>,
+        next: Option<&Arc<ServedModel>>,
     ) -> Result<StartedWorker, Failure> {
         let mut started = fleet.start(slot).await.map_err(|error| match error {
             StartError::Import(_) => Failure::Model(error.to_string()),
@@ -176,7 +192,7 @@ impl Serving {
     async fn load_all(
         &self,
         worker: &WorkerHandle,
-        next: Option<&Arc<ModelInUse>>,
+        next: Option<&Arc<ServedModel>>,
     ) -> Result<(), Failure> {
         if let Some(next) = next {
             let loaded = timeout(SWITCH_TIMEOUT, worker.load(&next.model, false)).await;
@@ -192,7 +208,7 @@ impl Serving {
         }
         let project = next.map(|next| next.model.spec.project.as_str());
         let others = async {
-            for model in self.models.all() {
+            for model in self.registry.models.all() {
                 let is_old = Some(model.model.spec.project.as_str()) == project;
                 if !is_old && model.load_state() == Load::Loaded {
                     load_on(worker, &model, false).await;

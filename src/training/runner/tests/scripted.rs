@@ -11,8 +11,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
-use super::error::TrainingError;
-use crate::wire::protocol::FitJob;
+use crate::serving::served_model::ServedModel;
+use crate::training::error::TrainingError;
+use crate::training::trainer::Trainer;
+use crate::wire::protocol::{ClassInfo, FitJob};
 use crate::workers::output::job::JobOutput;
 
 type Fitted = Pin<Box<dyn Future<Output = Result<Bytes, TrainingError>> + Send>>;
@@ -22,7 +24,7 @@ pub(super) type Fit = Box<dyn Fn(FitJob, Arc<JobOutput>) -> Fitted + Send + Sync
 /// What a trainer was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Told {
-    Prepare,
+    PrepareWorker,
     Fit { id: String, event: Option<String>, body: Bytes },
     Finish { clean: bool },
     Interrupt,
@@ -30,8 +32,8 @@ pub(super) enum Told {
     Retire,
 }
 
-pub(super) struct Scripted {
-    pub(super) is_in_worker: bool,
+pub(super) struct ScriptedTrainer {
+    is_in_worker: bool,
     fit: Fit,
     told: Arc<Mutex<Vec<Told>>>,
     output: Option<Arc<JobOutput>>,
@@ -41,7 +43,7 @@ pub(super) struct Scripted {
 /// The name of its worker, as the job store keeps it.
 pub(super) const WORKER: &str = "a worker that is none";
 
-impl Scripted {
+impl ScriptedTrainer {
     pub(super) fn new(is_in_worker: bool, fit: Fit) -> (Self, Arc<Mutex<Vec<Told>>>) {
         let told = Arc::default();
         let scripted =
@@ -52,44 +54,59 @@ impl Scripted {
     fn note(&self, told: Told) {
         self.told.lock().push(told);
     }
+}
 
-    pub(super) fn prepare(&mut self, output: Arc<JobOutput>) -> String {
-        self.note(Told::Prepare);
-        self.output = Some(output);
-        self.lives = true;
-        WORKER.to_owned()
+impl Trainer for ScriptedTrainer {
+    fn is_in_worker(&self) -> bool {
+        self.is_in_worker
     }
 
-    pub(super) async fn fit(&mut self, job: FitJob, body: Bytes) -> Result<Bytes, TrainingError> {
+    async fn prepare(
+        &mut self,
+        _class: &ClassInfo,
+        output: Arc<JobOutput>,
+    ) -> Result<Option<String>, TrainingError> {
+        self.note(Told::PrepareWorker);
+        self.output = Some(output);
+        self.lives = true;
+        Ok(Some(WORKER.to_owned()))
+    }
+
+    async fn fit(
+        &mut self,
+        _model: &ServedModel,
+        job: FitJob,
+        body: Bytes,
+    ) -> Result<Bytes, TrainingError> {
         self.note(Told::Fit { id: job.id.clone(), event: job.event.clone(), body });
         (self.fit)(job, self.output.clone().unwrap()).await
     }
 
-    pub(super) fn finish(&mut self, clean: bool) {
+    async fn finish(&mut self, _output: &JobOutput, clean: bool) {
         self.note(Told::Finish { clean });
     }
 
-    pub(super) fn interrupt(&mut self) {
+    async fn interrupt(&mut self, _output: &JobOutput) {
         self.note(Told::Interrupt);
     }
 
-    pub(super) fn kill(&mut self) {
+    async fn kill(&mut self) {
         self.note(Told::Kill);
         self.lives = false;
     }
 
-    pub(super) fn retire(&mut self) {
+    async fn retire(&mut self) {
         self.note(Told::Retire);
         self.lives = false;
     }
 
-    pub(super) async fn idle(&self, linger: Duration) {
+    async fn idle(&self, linger: Duration) {
         if self.lives { sleep(linger).await } else { std::future::pending().await }
     }
 }
 
-impl fmt::Debug for Scripted {
+impl fmt::Debug for ScriptedTrainer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Scripted")
+        f.write_str("ScriptedTrainer")
     }
 }

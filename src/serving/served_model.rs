@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::ids::VersionId;
 use crate::labelling::check::Rules;
 use crate::store::versions::Version;
 use crate::wire::protocol::{ModelError, ModelSpec, VersionNames};
@@ -15,7 +16,7 @@ use crate::workers::model::{ForwardedRequest, LoadableModel};
 /// Whether the instance of a model stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Load {
-    /// Nobody has asked for it yet.
+    /// No request has asked for it yet.
     Idle,
     /// Workers are making it, or none is there yet to make it.
     Pending,
@@ -27,14 +28,14 @@ pub enum Load {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// The training that made it.
-    pub version: Option<u64>,
+    pub version: Option<VersionId>,
     /// API v2: the extra parameters of /setup.
     pub extra_params: Option<Value>,
 }
 
 /// A model that requests are sent to.
 #[derive(Debug)]
-pub struct ModelInUse {
+pub struct ServedModel {
     pub model: LoadableModel,
     pub origin: Origin,
     /// Grows with every use of any model.
@@ -47,16 +48,16 @@ pub struct ModelInUse {
     /// Workers that died while they made the instance.
     deaths: AtomicU32,
     /// No worker has ever loaded its version: a failure may be the version's.
-    untried: AtomicBool,
+    unproven: AtomicBool,
     rejected: AtomicBool,
     /// What its labelling config lets predictions say; made at the first answer.
     rules: OnceLock<Option<Rules>>,
 }
 
-/// A constructor that has ended so many workers is not tried again by itself.
-const DEADLY: u32 = 2;
+/// Number of workers that a constructor may end before it is no longer tried by itself.
+const MAX_DEATHS: u32 = 2;
 
-impl ModelInUse {
+impl ServedModel {
     pub(super) fn new(
         spec: ModelSpec,
         version: Option<&Version>,
@@ -73,15 +74,15 @@ impl ModelInUse {
             retired: AtomicBool::new(false),
             replaced: AtomicBool::new(false),
             deaths: AtomicU32::new(0),
-            untried: AtomicBool::new(version.is_some_and(|version| !version.is_tried)),
+            unproven: AtomicBool::new(version.is_some_and(|version| !version.is_proven)),
             rejected: AtomicBool::new(false),
             rules: OnceLock::new(),
         })
     }
 
     /// The version, if no worker has ever loaded it.
-    pub fn untried_version(&self) -> Option<u64> {
-        self.origin.version.filter(|_| self.untried.load(Ordering::Relaxed))
+    pub fn unproven_version(&self) -> Option<VersionId> {
+        self.origin.version.filter(|_| self.unproven.load(Ordering::Relaxed))
     }
 
     /// What its labelling config lets predictions say; nothing without one that can be read.
@@ -100,14 +101,14 @@ impl ModelInUse {
     }
 
     /// Rejects the version if no worker has ever loaded it, and returns it; once.
-    pub fn reject(&self) -> Option<u64> {
-        let version = self.untried_version();
+    pub fn reject(&self) -> Option<VersionId> {
+        let version = self.unproven_version();
         let first = version.is_some() && !self.rejected.swap(true, Ordering::Relaxed);
         version.filter(|_| first)
     }
 
-    pub(super) fn mark_tried(&self) {
-        self.untried.store(false, Ordering::Relaxed);
+    pub(super) fn mark_proven(&self) {
+        self.unproven.store(false, Ordering::Relaxed);
     }
 
     pub fn is_rejected(&self) -> bool {
@@ -144,11 +145,11 @@ impl ModelInUse {
     }
 
     /// Whether making the instance keeps ending workers, with all other projects in them.
-    pub fn is_deadly(&self) -> bool {
-        self.deaths.load(Ordering::Relaxed) >= DEADLY
+    pub fn is_crash_looping(&self) -> bool {
+        self.deaths.load(Ordering::Relaxed) >= MAX_DEATHS
     }
 
-    /// Nobody is making the instance any more.
+    /// No worker makes the instance any more.
     pub fn give_up(&self) {
         self.load.send_if_modified(|load| {
             let pending = *load == Load::Pending;
@@ -192,5 +193,80 @@ impl ModelInUse {
             news
         });
         (began, self.load.subscribe())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::protocol::{ModelErrorKind, ModelId};
+
+    fn model() -> Arc<ServedModel> {
+        let spec = ModelSpec {
+            id: ModelId(1),
+            project: "2.1795430965".into(),
+            label_config: None,
+            version: "INITIAL".into(),
+            connection: None,
+        };
+        let origin = Origin { version: None, extra_params: None };
+        ServedModel::new(spec, None, origin, None, VersionNames::default())
+    }
+
+    fn raised() -> ModelError {
+        ModelError {
+            kind: ModelErrorKind::Construct,
+            class: "MemoryError".into(),
+            message: String::new(),
+            traceback: None,
+            answer: None,
+        }
+    }
+
+    #[test]
+    fn a_constructor_that_ends_workers_is_not_tried_for_ever() {
+        let model = model();
+        model.begin_load();
+        model.count_death();
+        assert!(!model.is_crash_looping());
+        assert_eq!(model.load_state(), Load::Idle);
+        model.count_death();
+        assert!(model.is_crash_looping());
+        model.set_loaded();
+        assert!(!model.is_crash_looping(), "its constructor works after all");
+    }
+
+    #[test]
+    fn one_worker_that_holds_the_model_is_enough() {
+        let model = model();
+        assert!(model.begin_load().0);
+        assert!(!model.begin_load().0, "it is being loaded already");
+        model.set_loaded();
+        model.set_failed(raised());
+        assert_eq!(model.load_state(), Load::Loaded);
+    }
+
+    #[test]
+    fn a_load_begins_anew_only_where_the_one_before_has_ended() {
+        let model = model();
+        assert_eq!(model.load_state(), Load::Idle);
+        model.give_up();
+        assert_eq!(model.load_state(), Load::Idle);
+        model.begin_load();
+        assert_eq!(model.load_state(), Load::Pending);
+        model.give_up();
+        assert_eq!(model.load_state(), Load::Idle);
+        model.begin_load();
+        let error = raised();
+        model.set_failed(error.clone());
+        model.give_up();
+        assert_eq!(model.load_state(), Load::Failed(error));
+        assert!(model.begin_load().0);
+        model.set_loaded();
+        model.give_up();
+        assert_eq!(model.load_state(), Load::Loaded);
+        assert!(!model.has_ended_a_worker());
+        model.count_death();
+        assert!(model.has_ended_a_worker());
     }
 }

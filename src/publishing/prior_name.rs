@@ -1,0 +1,73 @@
+//! The name that a project's version has before a training of API v2, which may name it otherwise.
+//!
+//! The name that is served stays until it is known what came of the training. Where nothing did, the model
+//! gets its own name back, even after the server was killed.
+
+use tracing::warn;
+
+use crate::ids::JobId;
+use crate::serving::ServingError;
+use crate::serving::error::on_disk;
+use crate::serving::registry::Registry;
+use crate::serving::version_names::{UNNAMED, VERSION_KEY};
+use crate::store::versions::Begun;
+use crate::wire::protocol::project_id;
+
+/// How the model of a project called its version before a training.
+#[derive(Debug)]
+pub(super) struct PriorName {
+    project: String,
+    own: Option<String>,
+}
+
+impl PriorName {
+    /// The name that a training which a killed server left had noted.
+    pub(super) fn of(begun: Begun) -> Self {
+        Self { project: begun.project, own: begun.own }
+    }
+
+    /// Notes the name, and keeps serving it.
+    pub(super) async fn hold(
+        registry: &Registry,
+        project: &str,
+        id: JobId,
+    ) -> Result<Self, ServingError> {
+        let own = registry.own_name(project).await?;
+        let (_, versions) = registry.class.ready().await?;
+        let begun = Begun { project: project.to_owned(), id, own: own.clone() };
+        on_disk(move || versions.begin_training(&begun)).await?;
+        registry.models.known(project, |known| known.pin_name());
+        Ok(Self { project: project.to_owned(), own })
+    }
+
+    /// Takes back what the training called its version, since nothing came of it.
+    pub(super) async fn restore(&self, registry: &Registry) {
+        let project = self.project.as_str();
+        if let Err(error) = self.restore_own(registry).await {
+            warn!(project, "the name of the version cannot be restored: {error}");
+        }
+        let renamed = registry.models.known(project, |known| known.unpin_name());
+        registry.workers.rename(&renamed).await;
+        self.release(registry).await;
+    }
+
+    async fn restore_own(&self, registry: &Registry) -> Result<(), ServingError> {
+        let store = registry.class.key_store().await?;
+        let id = project_id(&self.project);
+        match &self.own {
+            Some(own) => store.set(id, VERSION_KEY, own.clone()).await?,
+            None => store.delete(id, VERSION_KEY).await?,
+        };
+        registry.own_name_changed(id, self.own.as_deref().unwrap_or(UNNAMED)).await;
+        Ok(())
+    }
+
+    /// Forgets the name: the training is over.
+    pub(super) async fn release(&self, registry: &Registry) {
+        let Ok((_, versions)) = registry.class.ready().await else { return };
+        let project = self.project.clone();
+        if let Err(error) = on_disk(move || versions.end_training(&project)).await {
+            warn!(project = self.project, "that the training ended is not noted: {error}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! A run of `fit` of API v2: what it changed is found out by looking before and after.
+//!
+//! Such a model keeps what it learned in keys and files of its own, which its workers see at once. The
+//! version is switched all the same only when its models are loaded, so until then the name that was
+//! served before stays, and predictions carry it. What changed only in keys is seen by new instances;
+//! files, and what `fit` returned, need new processes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use tokio::sync::{MutexGuard, watch};
+use tokio::task::spawn_blocking;
+use tracing::{info, warn};
+
+use super::prior_name::PriorName;
+use super::renewal::{Followers, Renewal};
+use super::training_run::{Fitted, Publication};
+use super::{Publisher, PublishingError, stopped};
+use crate::ids::JobId;
+use crate::serving::ServingError;
+use crate::serving::error::on_disk;
+use crate::serving::models::ProjectModels;
+use crate::serving::served_model::ServedModel;
+use crate::serving::version_gate::GateGuard;
+use crate::serving::version_names::UNNAMED;
+use crate::store::changes::Snapshot;
+use crate::store::jobs::Claimed;
+use crate::store::versions::{Record, Version};
+use crate::wire::protocol::{VersionNames, project_id};
+use crate::workers::handle::WorkerHandle;
+
+/// A training of API v2 that has begun.
+#[derive(Debug)]
+pub struct V2Run {
+    project: String,
+    id: JobId,
+    event: String,
+    pub(super) model: Arc<ServedModel>,
+    pub(super) model_dir: PathBuf,
+    prior: PriorName,
+    /// The files below MODEL_DIR before it.
+    files: Snapshot,
+    began: Instant,
+}
+
+/// What `fit` did.
+#[derive(Debug)]
+struct FitReport {
+    /// What it returned, as JSON.
+    result: Bytes,
+    /// Files below MODEL_DIR that it changed, if it changed any.
+    files: Option<Vec<String>>,
+    took: Duration,
+    /// It ran inside the worker that predicts, whose globals are as it left them.
+    in_worker: bool,
+}
+
+/// What lies ahead after `fit`.
+enum Staging<'a> {
+    /// It changed nothing, so there is no new version.
+    Unchanged,
+    /// The version before stays, for this reason.
+    Refused(String),
+    Staged(Box<StagedVersion<'a>>),
+}
+
+/// A version that is loaded, and serves no request yet.
+struct StagedVersion<'a> {
+    switching: MutexGuard<'a, ()>,
+    report: FitReport,
+    keys: Vec<String>,
+    version: Version,
+    next: Option<Arc<ServedModel>>,
+    renewal: Option<Renewal<'a>>,
+    gate: Option<GateGuard>,
+}
+
+/// A version that is served, though not yet by all workers.
+struct PartlyServed<'a> {
+    _switching: MutexGuard<'a, ()>,
+    followers: Option<Followers>,
+}
+
+impl V2Run {
+    pub(super) async fn begin(
+        publisher: &Publisher,
+        job: &Claimed,
+        model: Arc<ServedModel>,
+        model_dir: &Path,
+    ) -> Result<Self, PublishingError> {
+        let files = snapshot(model_dir).await?;
+        let prior = PriorName::hold(&publisher.registry, &job.project, job.id).await?;
+        publisher.key_watch.begin(project_id(&job.project));
+        Ok(Self {
+            project: job.project.clone(),
+            id: job.id,
+            event: job.action.clone().unwrap_or_default(),
+            model,
+            model_dir: model_dir.to_owned(),
+            prior,
+            files,
+            began: Instant::now(),
+        })
+    }
+
+    /// Gives the model its name back, since nothing came of the training.
+    pub(super) async fn abandon(&self, publisher: &Publisher) {
+        self.prior.restore(&publisher.registry).await;
+    }
+
+    pub(super) async fn publish(
+        &self,
+        publisher: &Publisher,
+        fitted: Fitted,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Publication, PublishingError> {
+        let staged = async { self.stage(publisher, self.report(fitted).await?).await };
+        let staging = tokio::select! {
+            staged = staged => staged?,
+            () = stopped(stop) => return Err(PublishingError::Interrupted),
+        };
+        let staged = match staging {
+            Staging::Staged(staged) => *staged,
+            Staging::Unchanged => return Ok(Publication::default()),
+            Staging::Refused(reason) => {
+                let problem = format!("trained, but the version before is served: {reason}");
+                return Ok(Publication { version: None, problem: Some(problem) });
+            }
+        };
+        let served = self.serve(publisher, staged).await?;
+        tokio::select! {
+            () = served.finish(publisher) => {}
+            // The next server starts all of them anew.
+            () = stopped(stop) => {}
+        }
+        Ok(Publication { version: Some(self.id.into()), problem: None })
+    }
+
+    async fn report(&self, fitted: Fitted) -> Result<FitReport, PublishingError> {
+        let after = snapshot(&self.model_dir).await?;
+        Ok(FitReport {
+            result: fitted.output,
+            files: self.files.changes(&after, &self.model_dir),
+            took: self.began.elapsed(),
+            in_worker: fitted.in_worker,
+        })
+    }
+
+    /// Loads what `fit` did, if it did anything. Nothing is served otherwise than before.
+    async fn stage<'a>(
+        &self,
+        publisher: &'a Publisher,
+        report: FitReport,
+    ) -> Result<Staging<'a>, PublishingError> {
+        let (project, models) = (self.project.as_str(), &publisher.registry.models);
+        let switching = publisher.switching.lock().await;
+        let keys = publisher.key_watch.take();
+        let is_empty = is_empty(&report.result);
+        if keys.is_empty() && report.files.is_none() && is_empty {
+            self.abandon(publisher).await;
+            return Ok(Staging::Unchanged);
+        }
+        let gate = report.files.is_some().then(|| models.gate.close(project));
+        let version = Version::recorded(self.id.into());
+        let loaded = if !report.in_worker && (report.files.is_some() || !is_empty) {
+            let next = models.prepare_switch(project, &version, &self.model.model.spec);
+            publisher.renewer.start(next.as_ref()).await.map(|renewal| (next, Some(renewal)))
+        } else {
+            publisher.load_next(project, &version, &self.model).await.map(|next| (next, None))
+        };
+        match loaded {
+            Ok((next, renewal)) => Ok(Staging::Staged(Box::new(StagedVersion {
+                switching,
+                report,
+                keys,
+                version,
+                next,
+                renewal,
+                gate,
+            }))),
+            Err(reason) => {
+                warn!(project, job = %self.id, "not served, the version before stays: {reason}");
+                self.abandon(publisher).await;
+                models.entry(project, |known| known.refuse(self.id.into(), reason.clone()));
+                Ok(Staging::Refused(reason))
+            }
+        }
+    }
+
+    /// Serves a version that is loaded. Once begun it must go on to its end: the version is on the
+    /// disk before it is served.
+    async fn serve<'a>(
+        &self,
+        publisher: &'a Publisher,
+        staged: StagedVersion<'a>,
+    ) -> Result<PartlyServed<'a>, PublishingError> {
+        let (project, registry) = (self.project.as_str(), &publisher.registry);
+        let StagedVersion { switching, report, keys, version, next, renewal, gate } = staged;
+        let (own, served) = match self.record(publisher, report, keys).await {
+            Ok(names) => names,
+            Err(error) => {
+                if renewal.is_none() {
+                    publisher.discard(next.as_ref()).await;
+                }
+                return Err(error.into());
+            }
+        };
+        let name = served.clone();
+        let switch = |next| {
+            let own = own.clone();
+            let switch = |known: &mut ProjectModels| known.switch_named(version, own, name, next);
+            registry.models.entry(project, switch)
+        };
+        let followers = if let Some(renewal) = renewal {
+            rename(next.as_deref(), &own, &served, renewal.workers()).await;
+            // The old models go with their workers.
+            Some(publisher.renewer.finish(renewal, || drop(switch(next))))
+        } else {
+            rename(next.as_deref(), &own, &served, &registry.workers.pool.workers()).await;
+            registry.workers.unload(&switch(next)).await;
+            None
+        };
+        drop(gate);
+        self.prior.release(registry).await;
+        info!(project, job = %self.id, model_version = served, "this version is served now");
+        Ok(PartlyServed { _switching: switching, followers })
+    }
+
+    /// Writes down what made the version; how the model calls it, and how it is served.
+    async fn record(
+        &self,
+        publisher: &Publisher,
+        report: FitReport,
+        keys: Vec<String>,
+    ) -> Result<(String, String), ServingError> {
+        let (project, registry) = (self.project.as_str(), &publisher.registry);
+        // Only now: making an instance may have named it.
+        let own = registry.own_name(project).await?.unwrap_or_else(|| UNNAMED.into());
+        let served = registry.models.known(project, |known| known.next_name(&own, self.id.into()));
+        let served = served.unwrap_or_else(|| own.clone());
+        let result = serde_json::from_slice::<Box<RawValue>>(&report.result)
+            .map_err(|error| ServingError::Store(error.into()))?;
+        let record = Record {
+            id: self.id.into(),
+            own: own.clone(),
+            served: served.clone(),
+            event: self.event.clone(),
+            result,
+            keys,
+            files: report.files.unwrap_or_default(),
+            time: report.took.as_secs_f64(),
+        };
+        let (_, versions) = registry.class.ready().await?;
+        let name = project.to_owned();
+        on_disk(move || versions.write_record(&name, &record)).await?;
+        Ok((own, served))
+    }
+}
+
+impl PartlyServed<'_> {
+    /// Renews the workers that made room for the first one of the version.
+    async fn finish(self, publisher: &Publisher) {
+        if let Some(followers) = self.followers {
+            publisher.renewer.follow(followers).await;
+        }
+    }
+}
+
+/// Makes a model that was loaded before its version had a name mark predictions with it.
+async fn rename(
+    next: Option<&ServedModel>,
+    own: &str,
+    served: &str,
+    workers: impl IntoIterator<Item = &Arc<WorkerHandle>>,
+) {
+    let Some(next) = next else { return };
+    next.model.rename(VersionNames { served: served.to_owned(), own: vec![own.to_owned()] });
+    for worker in workers {
+        worker.rename(&next.model).await;
+    }
+}
+
+/// Whether `fit` returned nothing to speak of.
+fn is_empty(result: &[u8]) -> bool {
+    matches!(result.trim_ascii(), b"" | b"null" | b"{}" | b"[]" | b"\"\"")
+}
+
+async fn snapshot(model_dir: &Path) -> Result<Snapshot, PublishingError> {
+    let folder = model_dir.to_owned();
+    Ok(spawn_blocking(move || Snapshot::take(&folder)).await?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! Keeps workers from reading the files of a version that is not served yet.
+//!
+//! A model of API v2 overwrites its files while the version before is still served. A worker that
+//! has predicted goes on with what it has read; one that would read them only now waits at the gate.
+
+use tokio::sync::watch;
+
+/// Closed for at most one project at a time.
+#[derive(Debug)]
+pub struct VersionGate(watch::Sender<Option<String>>);
+
+/// Opens the gate when it is dropped.
+#[derive(Debug)]
+pub struct GateGuard(watch::Sender<Option<String>>);
+
+impl Default for VersionGate {
+    fn default() -> Self {
+        Self(watch::channel(None).0)
+    }
+}
+
+impl VersionGate {
+    /// No worker begins to predict for a project until the guard is dropped.
+    pub fn close(&self, project: &str) -> GateGuard {
+        self.0.send_replace(Some(project.to_owned()));
+        GateGuard(self.0.clone())
+    }
+
+    pub fn is_closed(&self, project: &str) -> bool {
+        self.0.borrow().as_deref() == Some(project)
+    }
+
+    /// Waits until the gate is open for a project.
+    pub async fn pass(&self, project: &str) {
+        let mut closed = self.0.subscribe();
+        // The sender lives as long as `self`.
+        let _ = closed.wait_for(|closed| closed.as_deref() != Some(project)).await;
+    }
+}
+
+impl Drop for GateGuard {
+    fn drop(&mut self) {
+        self.0.send_replace(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::run_in_time;
+
+    #[test]
+    fn a_project_waits_until_its_guard_is_dropped() {
+        run_in_time(|| async {
+            let gate = VersionGate::default();
+            let guard = gate.close("1");
+            assert!(gate.is_closed("1") && !gate.is_closed("2"));
+            gate.pass("2").await;
+            {
+                let waiting = gate.pass("1");
+                tokio::pin!(waiting);
+                tokio::select! {
+                    biased;
+                    () = &mut waiting => panic!("the gate is closed"),
+                    () = std::future::ready(()) => {}
+                }
+                drop(guard);
+                waiting.await;
+            }
+            assert!(!gate.is_closed("1"));
+        });
+    }
+}
