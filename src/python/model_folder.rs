@@ -12,6 +12,7 @@ use pyo3::types::{PyAny, PyList};
 use serde_json::value::RawValue;
 
 use super::{json_out, logs};
+use crate::ids::VersionId;
 use crate::store::lock::{self, Lock, Sharing};
 use crate::store::versions::{self, StoreError, Versions};
 
@@ -27,13 +28,14 @@ pub(super) fn list_versions(
     let versions = Versions::open(&model_dir);
     let found =
         if as_served { versions.served_folders(project) } else { versions.folders(project) };
-    found.map_err(raised)
+    let found = found.map_err(raised)?;
+    Ok(found.into_iter().map(|(id, folder)| (id.0, folder)).collect())
 }
 
 /// An unused number for a job: the time in seconds, or more.
 #[pyfunction]
 pub(super) fn next_job(model_dir: PathBuf, project: &str) -> PyResult<u64> {
-    Versions::open(&model_dir).next_id(project).map_err(raised)
+    Versions::open(&model_dir).next_id(project).map(|id| id.0).map_err(raised)
 }
 
 /// Makes the folder of a new job, directly below MODEL_DIR if `shared`. Returns its number and path.
@@ -44,7 +46,10 @@ pub(super) fn claim_job(
     project: &str,
     shared: bool,
 ) -> PyResult<(u64, PathBuf)> {
-    Versions::open(&model_dir).claim(project, shared).map_err(raised)
+    Versions::open(&model_dir)
+        .claim(project, shared)
+        .map(|(id, folder)| (id.0, folder))
+        .map_err(raised)
 }
 
 /// Writes the tasks that a job starts from.
@@ -93,7 +98,7 @@ pub(super) fn publish_result(
 /// Notes that no instance can be made of a version, so that it is not served.
 #[pyfunction]
 pub(super) fn refuse_version(model_dir: PathBuf, project: &str, version: u64, reason: &str) {
-    Versions::open(&model_dir).refuse(project, version, reason);
+    Versions::open(&model_dir).refuse(project, VersionId(version), reason);
 }
 
 /// When a job began, and when it left its result; None if it did not.

@@ -135,6 +135,7 @@ mod tests {
     use serde_json::Map;
 
     use super::*;
+    use crate::ids::JobId;
     use crate::store::jobs::JobState;
     use crate::wire::protocol::ErrorAnswer;
 
@@ -202,7 +203,7 @@ mod tests {
 
     #[test]
     fn an_error_of_the_queue_or_of_serving_has_the_code_of_its_cause() {
-        let id = 7;
+        let id = JobId(7);
         for (error, code) in [
             (QueueError::Held(None), ErrorCode::ModelFolderInUse),
             (QueueError::Unusable("no".into()), ErrorCode::TrainingUnavailable),

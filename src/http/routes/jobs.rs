@@ -16,7 +16,7 @@ use crate::http::extract::json_body::JsonBody;
 use crate::http::extract::path_name::PathName;
 use crate::http::extract::query::Query;
 use crate::http::state::App;
-use crate::store::jobs::JobId;
+use crate::ids::JobId;
 use crate::training::queue::QueueError;
 
 /// Number of jobs that one answer lists, unless `?limit=` says otherwise.
@@ -27,7 +27,7 @@ const CANCEL_WAIT: Duration = Duration::from_secs(10);
 
 /// An id from a path or a body. A text that is not a number which the job store can hold names no job.
 pub(in crate::http) fn id(text: &str) -> Result<JobId, QueueError> {
-    let id = text.parse::<i64>().ok().and_then(|id| id.try_into().ok());
+    let id = text.parse::<i64>().ok().and_then(|id| id.try_into().ok()).map(JobId);
     id.ok_or_else(|| QueueError::Unknown(format!("{text:?}")))
 }
 
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_the_job_store_cannot_hold_names_no_job() {
-        assert_eq!(id("1795431326").unwrap(), 1_795_431_326);
+        assert_eq!(id("1795431326").unwrap(), JobId(1_795_431_326));
         for none in ["", "-1", "1.5", "x", "9223372036854775808", "18446744073709551616"] {
             assert!(matches!(id(none), Err(QueueError::Unknown(_))), "{none}");
         }

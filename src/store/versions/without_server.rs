@@ -11,29 +11,30 @@ use serde_json::value::RawValue;
 use super::layout::{self, EVENT, RESULT, TASKS, TASKS_INFO};
 use super::{StoreError, Versions, at};
 use crate::failpoint;
+use crate::ids::JobId;
 use crate::store::durable_fs;
 
 impl Versions {
     /// The number of the next job: the time in seconds, or the number after the newest job if that is
     /// greater.
-    pub fn next_id(&self, project: &str) -> Result<u64, StoreError> {
+    pub fn next_id(&self, project: &str) -> Result<JobId, StoreError> {
         let shared = layout::job_folders(&self.model_dir);
         let own = layout::job_folders(&self.project_dir(project)?);
-        let next = shared.into_iter().chain(own).max().map_or(0, |newest| newest + 1);
+        let next = shared.into_iter().chain(own).max().map_or(0, |newest| newest.0 + 1);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Ok(now.as_secs().max(next))
+        Ok(JobId(now.as_secs().max(next)))
     }
 
     /// Makes the folder of a new job, of which no other process makes one too. It lies in the folder of
     /// the project or, if `shared`, directly below MODEL_DIR like webhook jobs of the original.
-    pub fn claim(&self, project: &str, shared: bool) -> Result<(u64, PathBuf), StoreError> {
+    pub fn claim(&self, project: &str, shared: bool) -> Result<(JobId, PathBuf), StoreError> {
         let parent = if shared { self.model_dir.clone() } else { self.project_dir(project)? };
         fs::create_dir_all(&parent).map_err(at(&parent))?;
         let mut id = self.next_id(project)?;
         loop {
             let dir = parent.join(id.to_string());
             match fs::create_dir(&dir) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => id += 1,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => id.0 += 1,
                 made => return made.map(|()| (id, dir.clone())).map_err(at(&dir)),
             }
         }

@@ -145,7 +145,7 @@ fn without_a_server_too_a_version_counts_only_once_everything_in_it_is_on_the_di
     }
     let [named] = &synced[staged + 1..] else { panic!("{synced:?}") };
     assert!(named.names.iter().any(|name| name == RESULT), "{named:?}");
-    assert_eq!(versions.list(PROJECT).unwrap(), [7]);
+    assert_eq!(versions.list(PROJECT).unwrap(), [VersionId(7)]);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn without_a_server_too_nothing_is_published_that_the_disk_does_not_take() {
         let watch = Watch::over(dir.path());
         watch.break_when(move |synced| synced.path.ends_with(broken));
         assert!(publish_result(&folder, RESULT, b"{}").is_err(), "{broken}");
-        assert!(!versions.is_published(PROJECT, 7).unwrap(), "{broken}");
+        assert!(!versions.is_published(PROJECT, VersionId(7)).unwrap(), "{broken}");
     }
     let (dir, versions, folder) = trained(PROJECT);
     let watch = Watch::over(dir.path());
@@ -164,5 +164,5 @@ fn without_a_server_too_nothing_is_published_that_the_disk_does_not_take() {
         publish_result(&folder, RESULT, b"{}").unwrap().is_some(),
         "it is there, but may be lost"
     );
-    assert!(versions.is_published(PROJECT, 7).unwrap());
+    assert!(versions.is_published(PROJECT, VersionId(7)).unwrap());
 }
