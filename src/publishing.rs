@@ -120,7 +120,7 @@ impl Publisher {
         for project in models.projects() {
             if class.api != ApiVersion::V1 {
                 // Read again, names and all, by the next request.
-                let old = models.entry(&project, |known| known.forget_version());
+                let old = models.entry(&project, ProjectModels::forget_version);
                 self.registry.workers.unload(&old).await;
                 continue;
             }

@@ -8,6 +8,7 @@ use tracing::warn;
 use crate::ids::JobId;
 use crate::serving::ServingError;
 use crate::serving::error::on_disk;
+use crate::serving::models::ProjectModels;
 use crate::serving::registry::Registry;
 use crate::serving::version_names::{UNNAMED, VERSION_KEY};
 use crate::store::versions::Begun;
@@ -36,7 +37,7 @@ impl PriorName {
         let (_, versions) = registry.class.ready().await?;
         let begun = Begun { project: project.to_owned(), id, own: own.clone() };
         on_disk(move || versions.begin_training(&begun)).await?;
-        registry.models.known(project, |known| known.pin_name());
+        registry.models.known(project, ProjectModels::pin_name);
         Ok(Self { project: project.to_owned(), own })
     }
 
@@ -46,7 +47,7 @@ impl PriorName {
         if let Err(error) = self.restore_own(registry).await {
             warn!(project, "the name of the version cannot be restored: {error}");
         }
-        let renamed = registry.models.known(project, |known| known.unpin_name());
+        let renamed = registry.models.known(project, ProjectModels::unpin_name);
         registry.workers.rename(&renamed).await;
         self.release(registry).await;
     }

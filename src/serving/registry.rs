@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::error::{ServingError, on_disk};
 use super::model_workers::ModelWorkers;
-use super::models::Models;
+use super::models::{Models, ProjectModels};
 use super::served_model::ServedModel;
 use super::user_class::UserClass;
 use super::version_names::{ProjectNames, UNNAMED, VERSION_KEY};
@@ -112,7 +112,7 @@ impl Registry {
             Ok(())
         })
         .await;
-        let old = self.models.entry(project, |known| known.forget_version());
+        let old = self.models.entry(project, ProjectModels::forget_version);
         self.workers.unload(&old).await;
         self.models.entry(project, |known| known.refuse(id, reason.to_owned()));
         true

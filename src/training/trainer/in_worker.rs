@@ -91,7 +91,7 @@ impl Trainer for InWorkerTrainer {
     async fn retire(&mut self) {}
 
     async fn idle(&self, _linger: Duration) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
