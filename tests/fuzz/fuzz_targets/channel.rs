@@ -31,7 +31,9 @@ fuzz_target!(|data: &[u8]| {
 /// every second input would test the system's allocator and nothing else.
 fn announces_too_much(mut bytes: &[u8]) -> bool {
     while let Some((prefix, rest)) = bytes.split_first_chunk::<PREFIX_LENGTH>() {
-        let Ok(FramePrefix { header, body, .. }) = FramePrefix::decode(*prefix) else { return false };
+        let Ok(FramePrefix { header, body, .. }) = FramePrefix::decode(*prefix) else {
+            return false;
+        };
         if header + body > 2 * MOST {
             return true;
         }
