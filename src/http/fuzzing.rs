@@ -76,7 +76,7 @@ impl<'a> Scanned<'a> {
     /// The id that `/job_status` asks for.
     pub fn job(&self) -> Result<u64, Refusal> {
         let text = jobs::asked(&self.0)?;
-        Ok(jobs::id(&text).map_err(ApiError::from)?)
+        Ok(jobs::id(&text).map_err(ApiError::from)?.0)
     }
 }
 

@@ -48,7 +48,7 @@ fn requests_of_one_kind_share_a_model() {
     let (other, _) = models.resolve(KEY, None);
     assert_ne!(first.model.spec.id, other.model.spec.id);
     models.entry("3.1", |known| {
-        known.set_version_once(None, Some(ProjectNames::new("0.0.1".into(), None)))
+        known.set_version_once(None, Some(ProjectNames::new("0.0.1".into(), None)));
     });
     assert_eq!(models.resolve("3.1", None).0.model.spec.version, "0.0.1");
 }
@@ -93,7 +93,7 @@ fn extra_params_make_another_instance_for_api_v2() {
     let models = Models::new(100);
     let with = |params: Value| Setup { extra_params: params, ..setup("<View/>", "a") };
     models.entry(KEY, |known| {
-        known.set_version_once(None, Some(ProjectNames::new("0.0.1".into(), None)))
+        known.set_version_once(None, Some(ProjectNames::new("0.0.1".into(), None)));
     });
     models.entry(KEY, |known| known.set_up(with(Value::Null), None));
     let (plain, _) = models.resolve(KEY, None);

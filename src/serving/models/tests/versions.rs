@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{KEY, setup, version};
 use crate::ids::VersionId;
 use crate::serving::models::Models;
+use crate::serving::models::project::ProjectModels;
 use crate::serving::version_names::ProjectNames;
 use crate::store::versions::Version;
 
@@ -12,7 +13,7 @@ use crate::store::versions::Version;
 fn a_model_that_names_its_version_renames_what_is_served() {
     let models = Models::new(100);
     models.entry(KEY, |known| {
-        known.set_version_once(None, Some(ProjectNames::new("0.0.1".into(), None)))
+        known.set_version_once(None, Some(ProjectNames::new("0.0.1".into(), None)));
     });
     let (model, _) = models.resolve(KEY, None);
     let other = models.note_own_name("22", "0.0.2");
@@ -20,10 +21,10 @@ fn a_model_that_names_its_version_renames_what_is_served() {
     assert_eq!(models.note_own_name("2", "0.0.2").len(), 1);
     assert_eq!(model.model.names().served, "0.0.2");
     assert_eq!(models.served_version(KEY).unwrap(), "0.0.2");
-    models.entry(KEY, |known| known.pin_name());
+    models.entry(KEY, ProjectModels::pin_name);
     models.note_own_name("2", "0.0.3");
     assert_eq!(models.served_version(KEY).unwrap(), "0.0.2");
-    assert_eq!(models.entry(KEY, |known| known.unpin_name()).len(), 1);
+    assert_eq!(models.entry(KEY, ProjectModels::unpin_name).len(), 1);
     assert_eq!(models.served_version(KEY).unwrap(), "0.0.3");
 }
 
@@ -95,7 +96,7 @@ fn only_a_version_that_was_never_loaded_is_rejected() {
     assert_eq!(model.reject(), Some(VersionId(7)));
     assert_eq!(model.reject(), None, "once");
     assert!(model.is_rejected());
-    assert_eq!(models.entry(KEY, |known| known.forget_version()).len(), 1);
+    assert_eq!(models.entry(KEY, ProjectModels::forget_version).len(), 1);
     models.entry(KEY, |known| known.set_version_once(Some(unproven(6)), None));
     let (older, _) = models.resolve(KEY, Some("<View/>"));
     models.entry(KEY, |known| known.mark_proven(VersionId(6)));
@@ -129,7 +130,7 @@ fn nothing_is_set_up_or_read_twice() {
     models.entry("3.1", |known| known.set_version_once(None, None));
     assert!(models.entry("3.1", |known| known.knows_version()), "that there is none");
     assert_eq!(models.resolve("3.1", None).0.model.spec.version, "INITIAL");
-    models.entry(KEY, |known| known.forget_version());
+    models.entry(KEY, ProjectModels::forget_version);
     assert!(!models.entry(KEY, |known| known.knows_version()));
 }
 
@@ -153,7 +154,7 @@ fn the_successor_of_a_model_has_the_connection_of_the_newest_setup() {
 fn a_version_without_a_model_in_use_is_found_by_the_next_request() {
     let models = Models::new(100);
     models.entry(KEY, |known| {
-        known.set_version_once(None, Some(ProjectNames::new("0.0.1".into(), None)))
+        known.set_version_once(None, Some(ProjectNames::new("0.0.1".into(), None)));
     });
     let gone = models
         .entry(KEY, |known| known.switch_named(version(7), "0.0.1".into(), "0.0.1+7".into(), None));
@@ -199,7 +200,7 @@ fn what_was_tried_is_one_version() {
 fn a_version_that_is_forgotten_is_not_asked_for_again() {
     let models = Models::new(100);
     let (old, _) = models.resolve(KEY, None);
-    let gone = models.entry(KEY, |known| known.forget_version());
+    let gone = models.entry(KEY, ProjectModels::forget_version);
     assert!(Arc::ptr_eq(&gone[0], &old));
     assert!(old.is_replaced() && old.is_retired());
 }
