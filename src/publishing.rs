@@ -1,16 +1,14 @@
 //! How a training becomes the version that is served.
 //!
 //! In: what a run of `fit` made ([`training_run`]). Out: a version on the disk that answers from then on, or
-//! the version before, with the reason. What API v1 and API v2 have in common is here; [`v1_run`] and
-//! [`v2_run`] are the two ways to it. The version before answers until the new one is loaded.
+//! the version before, with the reason. What API v1 and API v2 have in common is here; [`training_run::v1`] and
+//! [`training_run::v2`] are the two ways to it. The version before answers until the new one is loaded.
 
 mod prior_name;
 mod renewal;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod training_run;
-mod v1_run;
-mod v2_run;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -28,3 +28,4 @@ mod module;
 mod progress;
 mod streams;
 mod user_class;
+mod warnings;

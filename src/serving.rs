@@ -11,11 +11,11 @@ pub mod model_workers;
 pub mod models;
 mod predict;
 pub mod registry;
+pub mod served_class;
 pub mod served_model;
 mod setup;
 #[cfg(test)]
 pub(crate) mod testing;
-pub mod user_class;
 pub mod version_gate;
 pub mod version_names;
 

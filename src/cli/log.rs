@@ -3,14 +3,14 @@
 //! In: whole lines, from any thread. The program that reads stderr may be slow, or not read at all (`| less`,
 //! a log collector that hangs); then lines are lost and counted, but a thread that logs never waits.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use super::terminal::{self, BARS};
+use indicatif::MultiProgress;
 
 /// Maximum size of all lines that wait to be written, in bytes; further lines are lost.
 const MOST_WAITING: usize = 4 << 20;
@@ -36,6 +36,9 @@ struct Log {
 
 static LOG: OnceLock<Option<Log>> = OnceLock::new();
 
+/// The log and the bars share a terminal: lines of the log appear above the bars.
+pub(super) static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
 /// A writer that never fails and never waits: a closed pipe, a full disk or a slow reader only loses lines.
 pub(super) struct Unfailing;
 
@@ -51,6 +54,11 @@ impl Write for Unfailing {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Whether stderr is a terminal, so that a person reads it.
+pub(super) fn is_watched() -> bool {
+    io::stderr().is_terminal()
 }
 
 /// Writes a text of several lines, in one piece and in its turn.
@@ -119,7 +127,7 @@ fn put(line: &[u8]) {
     let write = || {
         let _ = io::stderr().write_all(line);
     };
-    if terminal::is_watched() {
+    if is_watched() {
         BARS.suspend(write);
     } else {
         write();

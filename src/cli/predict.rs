@@ -16,7 +16,7 @@ use super::project_args::ProjectArgs;
 use super::terminal;
 use super::values::whole;
 use crate::workers::process::Launch;
-use batches::Predictor;
+use batches::OfflinePredictor;
 
 /// Heading of options about the way to Label Studio.
 const LABEL_STUDIO: &str = "Label Studio";
@@ -89,8 +89,8 @@ impl PredictArgs {
         Ok(Arc::new(Offline::start(&configure, self.workers, launch).await?))
     }
 
-    fn predictor(&self, offline: &Arc<Offline>, opened: Opened) -> Predictor {
-        Predictor {
+    fn predictor(&self, offline: &Arc<Offline>, opened: Opened) -> OfflinePredictor {
+        OfflinePredictor {
             offline: Arc::clone(offline),
             opened: Arc::new(opened),
             batch_size: self.batch_size,

@@ -2,16 +2,15 @@
 
 mod log_line;
 
-use std::io::IsTerminal;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use self::log_line::TerminalLine;
-use super::log::Unfailing;
+use super::log::{BARS, Unfailing, is_watched};
 use crate::training::queue::Running;
 use crate::training::report;
 use crate::workers::output::job::JobOutput;
@@ -21,9 +20,6 @@ const STEPS: u64 = 1_000;
 const BAR: &str = "{spinner} training project {prefix} {bar:30} {elapsed} {wide_msg}";
 /// How often the clock of a bar advances without a report.
 const TICK: Duration = Duration::from_millis(250);
-
-/// The log and the bars share a terminal: lines of the log appear above the bars.
-pub(super) static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 pub(super) fn init_log(level: &str) {
     let level = match level.to_uppercase().as_str() {
@@ -40,11 +36,6 @@ pub(super) fn init_log(level: &str) {
         .with_ansi(has_colour());
     // A second server in one process keeps the first one's log.
     let _ = if is_watched() { log.event_format(TerminalLine).try_init() } else { log.try_init() };
-}
-
-/// Whether stderr is a terminal, so that a person reads it.
-pub(super) fn is_watched() -> bool {
-    std::io::stderr().is_terminal()
 }
 
 /// Whether stderr shows colours: in a terminal, unless `NO_COLOR` is set (<https://no-color.org>).

@@ -17,7 +17,6 @@ mod region;
 mod relation;
 mod rules;
 mod shape;
-mod value;
 
 #[cfg(test)]
 mod tests;

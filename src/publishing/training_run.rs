@@ -2,14 +2,17 @@
 //!
 //! A run of API v1 returns what it learned; one of API v2 leaves it in files and keys of its own.
 
+mod v1;
+mod v2;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::v1_run::V1Run;
-use super::v2_run::V2Run;
+use self::v1::V1Run;
+use self::v2::V2Run;
 use super::{Publisher, PublishingError};
 use crate::ids::VersionId;
 use crate::serving::served_model::ServedModel;

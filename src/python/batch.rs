@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyList};
 
 use super::errors::model_error;
 use super::user_class::{params, required};
-use super::{json_in, json_out, logs};
+use super::{json_in, json_out, warnings};
 use crate::wire::protocol::{ModelError, ModelErrorKind, VersionNames};
 use crate::worker::host::{HttpRequest, PredictionBody};
 
@@ -54,7 +54,7 @@ pub(super) fn predict<'py>(
         return Ok(BatchOutcome::Raised);
     };
     let Ok(results) = results.cast_into::<PyList>() else {
-        logs::warn(
+        warnings::warn(
             py,
             "predict did not return a list, so requests are answered one by one from now on",
         );
@@ -66,7 +66,7 @@ pub(super) fn predict<'py>(
             "predict returned {given} results for {asked} tasks of several requests, so these are answered \
              one by one from now on"
         );
-        logs::warn(py, &text);
+        warnings::warn(py, &text);
         return Ok(BatchOutcome::NotOneEach);
     }
     let mut begin = 0;

@@ -14,7 +14,7 @@ use super::errors::{model_error, own_error};
 use super::import::{self, Imported};
 use super::instances::{Instances, thread_instance};
 use super::user_class::{UserClass, params, required};
-use super::{fit, flask_request, gc, json_in, json_out, keys, logs, progress};
+use super::{fit, flask_request, gc, json_in, json_out, keys, logs, progress, warnings};
 use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::{
     ClassInfo, Configure, FitJob, HttpHead, ImportFailure, ImportFailureKind, ModelError,
@@ -244,7 +244,10 @@ impl ModelHost for PythonHost {
             match json_out::value(&output) {
                 // In API v2 the returned value is for people only; what the model learned is elsewhere.
                 Err(error) if user_class.api == ApiVersion::V2 => {
-                    logs::warn(py, &format!("what fit returned is not kept: {}", error.message));
+                    warnings::warn(
+                        py,
+                        &format!("what fit returned is not kept: {}", error.message),
+                    );
                     json_out::value(
                         output
                             .repr()

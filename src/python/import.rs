@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyType};
 use pythonize::pythonize;
 
-use super::{api_version, errors, logs};
+use super::{api_version, errors, warnings};
 use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::{
     ClassInfo, ClassSource, Configure, ImportFailure, ImportFailureKind, Inspection, WorkerRole,
@@ -257,7 +257,7 @@ fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<
         let name: String = name.extract()?;
         match name.as_str() {
             "model_dir" | "redis_queue" | "redis_host" | "redis_port" => {}
-            "basic_auth_user" | "basic_auth_pass" => logs::warn(
+            "basic_auth_user" | "basic_auth_pass" => warnings::warn(
                 py,
                 &format!(
                     "init_app got {name}: pass it to the server as an option or in the environment"

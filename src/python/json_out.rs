@@ -349,7 +349,7 @@ impl<'py> Walk<'_, 'py> {
         let Some((place, count)) = &self.nans else { return };
         let place = if place.is_empty() { "the value" } else { place };
         let others = if *count > 1 { format!(", and {} more", count - 1) } else { String::new() };
-        super::logs::warn(
+        super::warnings::warn(
             py,
             &format!(
                 "{place} is NaN or infinite{others}: JSON has no such number, so null is sent"

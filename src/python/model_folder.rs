@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyList};
 use serde_json::value::RawValue;
 
-use super::{json_out, logs};
+use super::{json_out, warnings};
 use crate::ids::VersionId;
 use crate::store::lock::{self, Lock, Sharing};
 use crate::store::versions::{self, StoreError, Versions};
@@ -90,7 +90,7 @@ pub(super) fn publish_result(
     let published = py.detach(|| versions::publish_result(&folder, name, json.as_bytes()));
     if let Some(error) = published.map_err(raised)? {
         // Readers see the version, so it counts.
-        logs::warn(py, &format!("{error}; the version may be lost if the machine stops now"));
+        warnings::warn(py, &format!("{error}; the version may be lost if the machine stops now"));
     }
     Ok(())
 }

@@ -12,8 +12,8 @@ use tracing::warn;
 use super::error::{ServingError, on_disk};
 use super::model_workers::ModelWorkers;
 use super::models::{Models, ProjectModels};
+use super::served_class::ServedClass;
 use super::served_model::ServedModel;
-use super::user_class::UserClass;
 use super::version_names::{ProjectNames, UNNAMED, VERSION_KEY};
 use crate::store::versions::{Version, Versions};
 use crate::wire::api_version::ApiVersion;
@@ -24,14 +24,14 @@ use crate::workers::supervision::ClassState;
 /// The class, the models of its projects, and the workers that hold them.
 #[derive(Debug)]
 pub struct Registry {
-    pub class: UserClass,
+    pub class: ServedClass,
     pub models: Arc<Models>,
     pub workers: ModelWorkers,
 }
 
 impl Registry {
     pub fn new(pool: Arc<Pool>, models: Arc<Models>, class: watch::Receiver<ClassState>) -> Self {
-        Self { class: UserClass::new(class), models, workers: ModelWorkers { pool } }
+        Self { class: ServedClass::new(class), models, workers: ModelWorkers { pool } }
     }
 
     /// The model that answers for a project now, and that a training starts from.

@@ -14,7 +14,7 @@ use crate::serving::ServingError;
 
 /// Asks a model for predictions.
 #[derive(Clone)]
-pub(super) struct Predictor {
+pub(super) struct OfflinePredictor {
     pub(super) offline: Arc<Offline>,
     pub(super) opened: Arc<Opened>,
     pub(super) batch_size: usize,
@@ -41,7 +41,7 @@ struct PredictAnswer<'a> {
     results: Vec<&'a RawValue>,
 }
 
-impl Predictor {
+impl OfflinePredictor {
     /// Predicts for tasks; returns the outcomes in their order. `at_once`: number of batches at a time.
     pub(super) async fn predict(
         &self,

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::value::RawValue;
 use tokio::time::sleep;
 
-use super::batches::{Predictor, TaskOutcome, TaskPrediction};
+use super::batches::{OfflinePredictor, TaskOutcome, TaskPrediction};
 use super::progress::PredictProgress;
 use super::{PredictArgs, Tally, stop};
 use crate::cli::note;
@@ -148,7 +148,7 @@ impl Unsent {
 struct ProjectRun<'a> {
     label_studio: &'a LabelStudio,
     project: &'a Project,
-    predictor: Predictor,
+    predictor: OfflinePredictor,
     at_once: usize,
     page: u32,
     /// The model version of all predictions that the run imports.

@@ -26,7 +26,7 @@ pub(super) fn show(
     serving: &Arc<Serving>,
 ) {
     let steps = NextSteps::new(args, options, address, &Surroundings::look());
-    if !terminal::is_watched() || !enabled!(Level::INFO) {
+    if !log::is_watched() || !enabled!(Level::INFO) {
         info!("listening on http://{address}");
         steps.log();
         return;

@@ -3,12 +3,13 @@
 
 use jiter::JsonValue;
 
+mod value;
+
 use super::display::{quote, show};
 use super::finding::{Cause, Checked, Finding, FindingPlace};
 use super::json::{JsonMembers, member, number};
 use super::rules::{ControlRules, Rules};
 use super::shape::{ControlKind, is_known_type};
-use super::value;
 
 /// Adds the findings of one region, which are about the control tag that the region names.
 pub(super) struct RegionReport<'a> {

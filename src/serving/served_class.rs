@@ -18,13 +18,13 @@ const IMPORT_TIMEOUT: Duration = Duration::from_secs(100);
 
 /// The class and its folder, which only the import tells.
 #[derive(Debug)]
-pub struct UserClass {
+pub struct ServedClass {
     class: watch::Receiver<ClassState>,
     versions: OnceLock<Arc<Versions>>,
     keys: OnceLock<Arc<KeyStore>>,
 }
 
-impl UserClass {
+impl ServedClass {
     pub fn new(class: watch::Receiver<ClassState>) -> Self {
         Self { class, versions: OnceLock::new(), keys: OnceLock::new() }
     }

@@ -5,10 +5,10 @@
 
 use jiter::JsonValue;
 
-use super::finding::Cause;
-use super::json::{JsonMembers, member, number, whole};
-use super::region::RegionReport;
-use super::shape::RegionKind;
+use super::RegionReport;
+use crate::labelling::check::finding::Cause;
+use crate::labelling::check::json::{JsonMembers, member, number, whole};
+use crate::labelling::check::shape::RegionKind;
 
 /// Rounding may take a coordinate a little beyond the edge.
 const ROUNDING: f64 = 0.001;

@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
-use super::training_run::Publication;
-use super::{Publisher, PublishingError, stopped};
+use super::Publication;
 use crate::ids::JobId;
+use crate::publishing::{Publisher, PublishingError, stopped};
 use crate::serving::served_model::ServedModel;
 use crate::store::jobs::Claimed;
 use crate::store::versions::{Input, Versions};

@@ -15,11 +15,11 @@ use tokio::sync::{MutexGuard, watch};
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
-use super::prior_name::PriorName;
-use super::renewal::{Followers, Renewal};
-use super::training_run::{Fitted, Publication};
-use super::{Publisher, PublishingError, stopped};
+use super::{Fitted, Publication};
 use crate::ids::JobId;
+use crate::publishing::prior_name::PriorName;
+use crate::publishing::renewal::{Followers, Renewal};
+use crate::publishing::{Publisher, PublishingError, stopped};
 use crate::serving::ServingError;
 use crate::serving::error::on_disk;
 use crate::serving::models::ProjectModels;
