@@ -19,4 +19,4 @@ if command -v shellcheck >/dev/null; then
 else
     echo "Left out: shellcheck is not installed; on Debian, as root: apt-get install shellcheck"
 fi
-"$TOOLS/bin/python" -m pytest -q tests/scripts
+"$TOOLS/bin/python" -m pytest -q tests/scripts tests/architecture
