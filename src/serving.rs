@@ -30,7 +30,7 @@ pub use error::ServingError;
 pub use model_workers::prepare;
 use models::{Models, Setup};
 use predict::Predictor;
-pub use predict::{Answered, PredictRequest};
+pub use predict::{PredictAnswer, PredictRequest};
 use registry::Registry;
 
 use crate::ids::VersionId;
@@ -66,7 +66,7 @@ impl Serving {
         &self.registry.workers.pool
     }
 
-    pub async fn predict(&self, request: PredictRequest) -> Result<Answered, ServingError> {
+    pub async fn predict(&self, request: PredictRequest) -> Result<PredictAnswer, ServingError> {
         self.predictor.predict(request).await
     }
 

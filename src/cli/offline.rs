@@ -13,7 +13,7 @@ use super::model_stack::{ModelStack, StackOptions};
 use crate::serving::deadlines::Deadlines;
 use crate::serving::diagnostics::Mistake;
 use crate::serving::models::Setup;
-use crate::serving::{Answered, PredictRequest, ServingError};
+use crate::serving::{PredictAnswer, PredictRequest, ServingError};
 use crate::wire::protocol::{ClassInfo, Configure, HttpHead, LabelStudioConnection, project_id};
 use crate::workers::fair_queue::QueueBounds;
 use crate::workers::model::ForwardedRequest;
@@ -126,7 +126,7 @@ impl Offline {
         &self,
         opened: &Opened,
         tasks: &[&RawValue],
-    ) -> Result<Answered, ServingError> {
+    ) -> Result<PredictAnswer, ServingError> {
         #[derive(serde::Serialize)]
         struct PredictBody<'a> {
             tasks: &'a [&'a RawValue],

@@ -14,7 +14,7 @@ use super::project_args::ProjectArgs;
 use super::task_file::{self, FileTask};
 use super::{note, say, terminal};
 use crate::labelling::check::Finding;
-use crate::serving::{Answered, ServingError};
+use crate::serving::{PredictAnswer, ServingError};
 use crate::wire::protocol::LabelStudioConnection;
 use crate::workers::process::Launch;
 
@@ -71,7 +71,7 @@ async fn validate(
     let opened = offline.open(&project, config, connection).await?;
     say(&heading(offline, &opened, tasks.len()));
     let asked: Vec<&RawValue> = tasks.iter().map(|task| task.json.as_ref()).collect();
-    let Answered { body, checked } = match offline.predict(&opened, &asked).await {
+    let PredictAnswer { body, checked } = match offline.predict(&opened, &asked).await {
         Ok(answered) => answered,
         Err(ServingError::Model(error)) => {
             say(error.traceback.as_deref().unwrap_or_default());

@@ -50,7 +50,7 @@ fn set_log_level(py: Python<'_>, configure: &Configure) -> PyResult<()> {
     Ok(())
 }
 
-struct Found<'py> {
+struct FoundClass<'py> {
     class: Bound<'py, PyType>,
     /// What `_wsgi.py` passed to `init_app` besides the class.
     init_app: Bound<'py, PyDict>,
@@ -144,7 +144,7 @@ fn check_package(py: Python<'_>) -> ImportResult<()> {
     ))
 }
 
-fn from_script<'py>(py: Python<'py>, path: &Path, class: Option<&str>) -> ImportResult<Found<'py>> {
+fn from_script<'py>(py: Python<'py>, path: &Path, class: Option<&str>) -> ImportResult<FoundClass<'py>> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let module = execute(py, path, &name)?;
     let classes = model_classes(py, &module).map_err(|error| raised(py, &error))?;
@@ -175,10 +175,10 @@ fn from_script<'py>(py: Python<'py>, path: &Path, class: Option<&str>) -> Import
             }
         },
     };
-    Ok(Found { class: found.1.clone(), init_app: PyDict::new(py) })
+    Ok(FoundClass { class: found.1.clone(), init_app: PyDict::new(py) })
 }
 
-fn from_wsgi<'py>(py: Python<'py>, path: &Path) -> ImportResult<Found<'py>> {
+fn from_wsgi<'py>(py: Python<'py>, path: &Path) -> ImportResult<FoundClass<'py>> {
     let calls = py
         .import("label_studio_ml.api")
         .and_then(|api| api.call_method0("record_init_app"))
@@ -197,7 +197,7 @@ fn from_wsgi<'py>(py: Python<'py>, path: &Path) -> ImportResult<Found<'py>> {
             let message = format!("{} does not pass a class to init_app", path.display());
             failure(ImportFailureKind::NoClass, message)
         })?;
-    Ok(Found { class, init_app })
+    Ok(FoundClass { class, init_app })
 }
 
 /// Runs a file as the module `name`.
@@ -245,7 +245,7 @@ fn model_classes<'py>(
     Ok(classes)
 }
 
-fn finish(py: Python<'_>, configure: &Configure, found: &Found<'_>) -> PyResult<Imported> {
+fn finish(py: Python<'_>, configure: &Configure, found: &FoundClass<'_>) -> PyResult<Imported> {
     let names: Vec<String> = found.init_app.keys().extract()?;
     let detected = api_version::detect(&found.class, &names)?;
     found.class.setattr("_known_ml_api", u8::from(detected.version))?;
@@ -321,7 +321,7 @@ pub(super) fn accepted_names(class: &Bound<'_, PyType>) -> PyResult<Option<Vec<S
 fn model_dir(
     py: Python<'_>,
     configure: &Configure,
-    found: &Found<'_>,
+    found: &FoundClass<'_>,
     api: ApiVersion,
 ) -> PyResult<PathBuf> {
     if let Some(model_dir) = &configure.model_dir {

@@ -23,12 +23,12 @@ pub(super) struct InstanceSlot {
     names: Mutex<Arc<VersionNames>>,
     /// Number of renewals: instances that threads made before the last one are made anew.
     renewals: AtomicU64,
-    state: Mutex<SlotState>,
+    state: Mutex<InstanceState>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-enum SlotState {
+enum InstanceState {
     Empty,
     Making,
     Ready(Py<PyAny>),
@@ -41,7 +41,7 @@ impl InstanceSlot {
             names: Mutex::new(Arc::new(model.names.clone())),
             model,
             renewals: AtomicU64::default(),
-            state: Mutex::new(SlotState::Empty),
+            state: Mutex::new(InstanceState::Empty),
             changed: Condvar::new(),
         }
     }
@@ -51,11 +51,11 @@ impl InstanceSlot {
         Arc::clone(&self.names.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn state(&self) -> MutexGuard<'_, SlotState> {
+    fn state(&self) -> MutexGuard<'_, InstanceState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, state: SlotState) {
+    fn set(&self, state: InstanceState) {
         let before = std::mem::replace(&mut *self.state(), state);
         self.changed.notify_all();
         // Only now, without the lock: dropping an instance may run Python code.
@@ -75,13 +75,13 @@ impl InstanceSlot {
             {
                 let mut state = self.state();
                 match &*state {
-                    SlotState::Ready(instance) if !renew || waited => {
+                    InstanceState::Ready(instance) if !renew || waited => {
                         return Ok(instance.clone_ref(py));
                     }
-                    SlotState::Failed(error) if waited => return Err(error.clone()),
-                    SlotState::Making => {}
-                    SlotState::Empty | SlotState::Ready(_) | SlotState::Failed(_) => {
-                        let before = std::mem::replace(&mut *state, SlotState::Making);
+                    InstanceState::Failed(error) if waited => return Err(error.clone()),
+                    InstanceState::Making => {}
+                    InstanceState::Empty | InstanceState::Ready(_) | InstanceState::Failed(_) => {
+                        let before = std::mem::replace(&mut *state, InstanceState::Making);
                         drop(state);
                         drop(before);
                         break;
@@ -90,17 +90,17 @@ impl InstanceSlot {
             }
             waited = true;
             py.detach(|| {
-                let making = |state: &mut SlotState| matches!(state, SlotState::Making);
+                let making = |state: &mut InstanceState| matches!(state, InstanceState::Making);
                 drop(self.changed.wait_while(self.state(), making));
             });
         }
         match make(self) {
             Ok(instance) => {
-                self.set(SlotState::Ready(instance.clone_ref(py)));
+                self.set(InstanceState::Ready(instance.clone_ref(py)));
                 Ok(instance)
             }
             Err(error) => {
-                self.set(SlotState::Failed(error.clone()));
+                self.set(InstanceState::Failed(error.clone()));
                 Err(error)
             }
         }

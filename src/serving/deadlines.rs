@@ -27,16 +27,16 @@ pub struct Deadlines {
 pub(super) type Client = oneshot::Sender<Result<PredictionReply, ServingError>>;
 
 /// How long one prediction is waited for.
-pub(super) struct Waiting {
+pub(super) struct PredictionClock {
     deadlines: Deadlines,
     began: Instant,
-    stage: Stage,
+    stage: PredictionStage,
     /// None once it was answered.
     client: Option<Client>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum PredictionStage {
     /// It may wait in the worker for others, but has to begin by then.
     Gathers(Instant),
     Runs,
@@ -47,13 +47,13 @@ enum Stage {
 impl Deadlines {
     /// For a prediction that a worker gets now. Where it may have to wait there, the first clock has run
     /// since `asked`.
-    pub(super) fn begin(self, client: Client, gathers: bool, asked: Instant) -> Waiting {
-        let stage = if gathers { Stage::Gathers(asked + self.queue) } else { Stage::Runs };
-        Waiting { deadlines: self, began: Instant::now(), stage, client: Some(client) }
+    pub(super) fn begin(self, client: Client, gathers: bool, asked: Instant) -> PredictionClock {
+        let stage = if gathers { PredictionStage::Gathers(asked + self.queue) } else { PredictionStage::Runs };
+        PredictionClock { deadlines: self, began: Instant::now(), stage, client: Some(client) }
     }
 }
 
-impl Waiting {
+impl PredictionClock {
     pub(super) fn answer(&mut self, answer: Result<PredictionReply, ServingError>) {
         if let Some(client) = self.client.take() {
             // A client that hung up does not want it any more.
@@ -70,23 +70,23 @@ impl Waiting {
     }
 }
 
-impl Interruptions for Waiting {
+impl Interruptions for PredictionClock {
     async fn next(&mut self) -> Interruption {
         let Self { deadlines, began, stage, client } = self;
         let until = match *stage {
-            Stage::Gathers(until) => until,
-            Stage::Runs => *began + deadlines.run,
-            Stage::Abandoned => *began + deadlines.abandoned.min(deadlines.run),
+            PredictionStage::Gathers(until) => until,
+            PredictionStage::Runs => *began + deadlines.run,
+            PredictionStage::Abandoned => *began + deadlines.abandoned.min(deadlines.run),
         };
         tokio::select! {
             () = sleep_until(until) => {
-                if let Stage::Gathers(_) = *stage {
-                    *stage = Stage::Runs;
+                if let PredictionStage::Gathers(_) = *stage {
+                    *stage = PredictionStage::Runs;
                     return Interruption::Withdraw;
                 }
             }
-            () = Self::gone(client), if *stage != Stage::Abandoned => {
-                *stage = Stage::Abandoned;
+            () = Self::gone(client), if *stage != PredictionStage::Abandoned => {
+                *stage = PredictionStage::Abandoned;
                 return Interruption::Withdraw;
             }
         }

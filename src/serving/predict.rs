@@ -33,15 +33,15 @@ pub struct PredictRequest {
 
 /// An answer for the client.
 #[derive(Debug)]
-pub struct Answered {
+pub struct PredictAnswer {
     pub body: Bytes,
     /// What Label Studio would drop or hide of it.
     pub checked: Checked,
 }
 
 /// What came of asking a model.
-enum Attempt {
-    Answered(Answered),
+enum PredictAttempt {
+    PredictAnswer(PredictAnswer),
     /// The version turned out not to be servable, and another one is to be asked.
     Rejected,
     /// Another version was put, or perhaps put, in its place meanwhile.
@@ -72,7 +72,7 @@ impl Predictor {
         &self.diagnostics
     }
 
-    pub(super) async fn predict(&self, request: PredictRequest) -> Result<Answered, ServingError> {
+    pub(super) async fn predict(&self, request: PredictRequest) -> Result<PredictAnswer, ServingError> {
         if !request.try_fetch
             && !self.registry.models.known(&request.project, |known| known.is_in_use())
         {
@@ -83,9 +83,9 @@ impl Predictor {
             let mut rejected = 0;
             while rejected < MAX_REJECTED {
                 match self.try_predict(&request).await? {
-                    Attempt::Answered(answered) => return Ok(answered),
-                    Attempt::Rejected => rejected += 1,
-                    Attempt::Replaced => {}
+                    PredictAttempt::PredictAnswer(answered) => return Ok(answered),
+                    PredictAttempt::Rejected => rejected += 1,
+                    PredictAttempt::Replaced => {}
                 }
             }
             Err(ServingError::no_version_left())
@@ -96,12 +96,12 @@ impl Predictor {
         }
     }
 
-    async fn try_predict(&self, request: &PredictRequest) -> Result<Attempt, ServingError> {
+    async fn try_predict(&self, request: &PredictRequest) -> Result<PredictAttempt, ServingError> {
         let model =
             self.registry.resolve(&request.project, request.label_config.as_deref()).await?;
         if model.is_crash_looping() && model.load_state() != Load::Loaded && !request.force_reload {
             if self.registry.reject(&model, "loading it ended its worker again and again").await {
-                return Ok(Attempt::Rejected);
+                return Ok(PredictAttempt::Rejected);
             }
             return Err(ServingError::CrashLooping(request.project.clone()));
         }
@@ -118,7 +118,7 @@ impl Predictor {
         };
         // A worker of the next version must not answer for the one before.
         if model.is_replaced() {
-            return Ok(Attempt::Replaced);
+            return Ok(PredictAttempt::Replaced);
         }
         // Nor a worker that would read its files only now.
         let is_new = !permit.worker().has_predicted(model.model.spec.id);
@@ -126,7 +126,7 @@ impl Predictor {
         if is_new && gate.is_closed(&request.project) {
             drop(permit);
             gate.pass(&request.project).await;
-            return Ok(Attempt::Replaced);
+            return Ok(PredictAttempt::Replaced);
         }
         let answered = self.run(permit, Arc::clone(&model), request, asked).await;
         let given_up = |_| ServingError::NotReady("the prediction was given up".into());
@@ -135,10 +135,10 @@ impl Predictor {
                 self.registry.note_proven(&model);
                 let (body, checked) = checked(&model, predicted).await?;
                 self.diagnostics.note(&request.project, &checked);
-                Ok(Attempt::Answered(Answered { body, checked }))
+                Ok(PredictAttempt::PredictAnswer(PredictAnswer { body, checked }))
             }
             Err(ServingError::Model(error)) if self.registry.is_to_blame(&model, &error).await => {
-                Ok(Attempt::Rejected)
+                Ok(PredictAttempt::Rejected)
             }
             Err(error) => Err(error),
         }

@@ -32,7 +32,7 @@ pub(crate) type Loads = Box<dyn Fn(&ModelSpec) -> Result<(), ModelError> + Send>
 pub(crate) type Heard = Arc<Mutex<Vec<ToWorker>>>;
 
 /// A class, its model folder, and what serves it.
-pub(crate) struct Stage {
+pub(crate) struct ServingStage {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) serving: Arc<Serving>,
     pub(crate) class: ClassInfo,
@@ -64,7 +64,7 @@ pub(crate) fn raised(kind: ModelErrorKind) -> ModelError {
     }
 }
 
-impl Stage {
+impl ServingStage {
     pub(crate) fn new(class: ClassInfo) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let class = ClassInfo { model_dir: dir.path().to_owned(), ..class };

@@ -15,19 +15,19 @@ pub struct Lock {
 
 /// What an attempt to lock brought.
 #[derive(Debug)]
-pub enum Attempt {
+pub enum LockAttempt {
     Taken(Lock),
     /// Another process has it; its pid as far as it is known.
     Held(Option<u32>),
 }
 
 /// Tries to take the lock at `path`, without waiting.
-pub fn take(path: &Path) -> io::Result<Attempt> {
+pub fn take(path: &Path) -> io::Result<LockAttempt> {
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(Attempt::Held(pid_in(&mut file))),
+        Err(TryLockError::WouldBlock) => return Ok(LockAttempt::Held(pid_in(&mut file))),
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
             tracing::warn!(
                 "{}: this disk knows no locks; two servers on one model folder would harm it",
@@ -39,7 +39,7 @@ pub fn take(path: &Path) -> io::Result<Attempt> {
     file.rewind()?;
     file.set_len(0)?;
     writeln!(file, "{}", std::process::id())?;
-    Ok(Attempt::Taken(Lock { _file: file }))
+    Ok(LockAttempt::Taken(Lock { _file: file }))
 }
 
 /// What an attempt to share the lock brought.
@@ -91,11 +91,11 @@ mod tests {
     fn one_owner_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
-        let Attempt::Taken(lock) = take(&path).unwrap() else { panic!("nobody has it") };
-        let Attempt::Held(holder) = take(&path).unwrap() else { panic!("it is taken") };
+        let LockAttempt::Taken(lock) = take(&path).unwrap() else { panic!("nobody has it") };
+        let LockAttempt::Held(holder) = take(&path).unwrap() else { panic!("it is taken") };
         assert_eq!(holder, Some(std::process::id()));
         drop(lock);
-        assert!(matches!(take(&path).unwrap(), Attempt::Taken(_)));
+        assert!(matches!(take(&path).unwrap(), LockAttempt::Taken(_)));
     }
 
     #[test]
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(holder(&path).unwrap(), Some(Some(std::process::id())));
         drop(taken);
         assert_eq!(holder(&path).unwrap(), None);
-        assert!(matches!(take(&path).unwrap(), Attempt::Taken(_)));
+        assert!(matches!(take(&path).unwrap(), LockAttempt::Taken(_)));
     }
 
     #[test]
@@ -119,7 +119,7 @@ mod tests {
         file.lock().unwrap();
         for said in ["", "what?"] {
             std::fs::write(&path, said).unwrap();
-            assert!(matches!(take(&path).unwrap(), Attempt::Held(None)), "{said}");
+            assert!(matches!(take(&path).unwrap(), LockAttempt::Held(None)), "{said}");
             assert_eq!(holder(&path).unwrap(), Some(None));
         }
     }
@@ -130,7 +130,7 @@ mod tests {
         let path = dir.path().join("lock");
         std::fs::write(&path, "99999999999999\nand more\n").unwrap();
         let taken = take(&path).unwrap();
-        assert!(matches!(taken, Attempt::Taken(_)));
+        assert!(matches!(taken, LockAttempt::Taken(_)));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
     }
 

@@ -6,7 +6,7 @@ use tokio::task::JoinError;
 use crate::publishing::PublishingError;
 use crate::serving::ServingError;
 use crate::store::db::DbError;
-use crate::store::jobs::transitions::Outcome;
+use crate::store::jobs::transitions::JobOutcome;
 use crate::store::versions::StoreError;
 use crate::workers::handle::WorkerError;
 use crate::workers::start::StartError;
@@ -65,14 +65,14 @@ impl TrainingError {
     }
 
     /// What becomes of a job of which this was the run number `attempts`.
-    pub fn outcome(&self, attempts: u32) -> Outcome {
+    pub fn outcome(&self, attempts: u32) -> JobOutcome {
         let error = self.to_string();
         match self {
-            Self::Cancelled | Self::Ignored(_) => Outcome::Cancelled { error },
-            Self::Interrupted => Outcome::Interrupted,
-            _ if self.is_death() && attempts < MOST_DEATHS => Outcome::Retry { error },
-            _ if self.is_death() => Outcome::Lost { error },
-            _ => Outcome::Failed { error, traceback: self.traceback().map(str::to_owned) },
+            Self::Cancelled | Self::Ignored(_) => JobOutcome::Cancelled { error },
+            Self::Interrupted => JobOutcome::Interrupted,
+            _ if self.is_death() && attempts < MOST_DEATHS => JobOutcome::Retry { error },
+            _ if self.is_death() => JobOutcome::Lost { error },
+            _ => JobOutcome::Failed { error, traceback: self.traceback().map(str::to_owned) },
         }
     }
 
@@ -94,8 +94,8 @@ mod tests {
     #[test]
     fn a_death_is_tried_again_once() {
         let death = TrainingError::Died("was killed by signal 9".into());
-        assert!(matches!(death.outcome(1), Outcome::Retry { .. }));
-        let Outcome::Lost { error } = death.outcome(2) else { panic!("not for ever") };
+        assert!(matches!(death.outcome(1), JobOutcome::Retry { .. }));
+        let JobOutcome::Lost { error } = death.outcome(2) else { panic!("not for ever") };
         assert_eq!(error, "the training worker was killed by signal 9");
     }
 
@@ -142,15 +142,15 @@ mod tests {
         ] {
             for (attempts, expected) in [1, 2].into_iter().zip(outcomes) {
                 let (found, said) = match error.outcome(attempts) {
-                    Outcome::Failed { error, traceback: found } => {
+                    JobOutcome::Failed { error, traceback: found } => {
                         assert_eq!(found.as_deref(), traceback, "{error}");
                         ("failed", error)
                     }
-                    Outcome::Retry { error } => ("retry", error),
-                    Outcome::Lost { error } => ("lost", error),
-                    Outcome::Cancelled { error } => ("cancelled", error),
-                    Outcome::Interrupted => ("interrupted", error.to_string()),
-                    Outcome::Succeeded { .. } => ("succeeded", String::new()),
+                    JobOutcome::Retry { error } => ("retry", error),
+                    JobOutcome::Lost { error } => ("lost", error),
+                    JobOutcome::Cancelled { error } => ("cancelled", error),
+                    JobOutcome::Interrupted => ("interrupted", error.to_string()),
+                    JobOutcome::Succeeded { .. } => ("succeeded", String::new()),
                 };
                 assert_eq!((found, said), (expected, error.to_string()));
             }
@@ -159,6 +159,6 @@ mod tests {
 
     #[test]
     fn a_drain_gives_the_job_back() {
-        assert_eq!(TrainingError::Interrupted.outcome(2), Outcome::Interrupted);
+        assert_eq!(TrainingError::Interrupted.outcome(2), JobOutcome::Interrupted);
     }
 }

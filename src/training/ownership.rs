@@ -20,7 +20,7 @@ use crate::serving::ServingError;
 use crate::store::db::DbError;
 use crate::store::durable_fs;
 use crate::store::jobs::{JobStore, read, transitions};
-use crate::store::lock::{self, Attempt, Lock};
+use crate::store::lock::{self, LockAttempt, Lock};
 use crate::store::versions::{StoreError, Versions, lock_file};
 use crate::workers::orphan_process;
 
@@ -128,8 +128,8 @@ fn open(versions: &Versions) -> Result<Result<(Lock, JobStore), Option<u32>>, Ob
         |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", own.display()));
     make_private(&own).map_err(said)?;
     let lock = match lock::take(&lock_file(versions.model_dir())).map_err(said)? {
-        Attempt::Taken(lock) => lock,
-        Attempt::Held(holder) => return Ok(Err(holder)),
+        LockAttempt::Taken(lock) => lock,
+        LockAttempt::Held(holder) => return Ok(Err(holder)),
     };
     versions.sweep();
     Ok(Ok((lock, JobStore::open(&own.join("state.db"))?)))

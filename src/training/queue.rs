@@ -16,7 +16,7 @@ use crate::failpoint;
 use crate::ids::JobId;
 use crate::store::db::DbError;
 use crate::store::jobs::enqueue::{NewJob, Policy, Queued, enqueue};
-use crate::store::jobs::read::{self, Found};
+use crate::store::jobs::read::{self, JobLookup};
 use crate::store::jobs::transitions::{self, Cancel};
 use crate::store::jobs::{self, Claimed, Job, JobState, JobStore};
 use crate::store::versions::{StoreError, Versions};
@@ -189,7 +189,7 @@ impl Queue {
         // It may have been cancelled before anybody could be told. From here on the job is ours: what
         // cannot be read now must not keep it from being run.
         let id = job.id;
-        if let Ok(Found::Job(job)) = store.run(move |db| read::job(db, id)).await {
+        if let Ok(JobLookup::Job(job)) = store.run(move |db| read::job(db, id)).await {
             running.cancel.send_replace(job.cancel_requested);
         }
         Ok(Some((job, running)))
@@ -221,9 +221,9 @@ impl Queue {
     pub async fn job(&self, id: JobId) -> Result<Job, QueueError> {
         let found = self.store().await?.run(move |db| read::job(db, id)).await?;
         match found {
-            Found::Job(job) => Ok(self.with_news(*job)),
-            Found::Gone => Err(QueueError::Gone(id)),
-            Found::Unknown => Err(QueueError::Unknown(id.to_string())),
+            JobLookup::Job(job) => Ok(self.with_news(*job)),
+            JobLookup::Gone => Err(QueueError::Gone(id)),
+            JobLookup::Unknown => Err(QueueError::Unknown(id.to_string())),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::failpoint;
 use crate::ids::JobId;
 use crate::publishing::training_run::{Fitted, Publication, TrainingRun};
 use crate::publishing::{Publisher, stopped};
-use crate::store::jobs::transitions::{self, Outcome};
+use crate::store::jobs::transitions::{self, JobOutcome};
 use crate::store::jobs::{Claimed, read};
 use crate::wire::protocol::{Configure, FitJob};
 use crate::workers::process::Launch;
@@ -219,9 +219,9 @@ impl<T: Trainer> Runner<T> {
         run: &TrainingRun,
         fitted: Fitted,
         stop: &mut watch::Receiver<bool>,
-    ) -> Result<Outcome, TrainingError> {
+    ) -> Result<JobOutcome, TrainingError> {
         if !run.may_publish(&fitted) {
-            return Ok(Outcome::Succeeded { version: None, error: None });
+            return Ok(JobOutcome::Succeeded { version: None, error: None });
         }
         self.begin_publishing(job, stop).await?;
         let publication = run.publish(&self.publisher, fitted, stop).await?;
@@ -232,7 +232,7 @@ impl<T: Trainer> Runner<T> {
             }
             failpoint::reached("job-switched");
         }
-        Ok(Outcome::Succeeded { version, error: problem })
+        Ok(JobOutcome::Succeeded { version, error: problem })
     }
 
     /// From here on the job is not cancelled any more.
@@ -259,7 +259,7 @@ impl<T: Trainer> Runner<T> {
         &self,
         job: &Claimed,
         running: &Running,
-        outcome: Outcome,
+        outcome: JobOutcome,
         stop: &watch::Receiver<bool>,
     ) {
         let (id, epoch) = (job.id, job.epoch);
@@ -280,7 +280,7 @@ impl<T: Trainer> Runner<T> {
                 Err(_) if is_stopping(stop) => return,
                 Err(error) => {
                     error!(job = %id, "the end of the job cannot be written down yet: {error}");
-                    if error.is_full() && !matches!(outcome, Outcome::Succeeded { .. }) {
+                    if error.is_full() && !matches!(outcome, JobOutcome::Succeeded { .. }) {
                         self.make_room(job).await;
                     }
                     sleep(SETTLE_PAUSE).await;
@@ -312,35 +312,35 @@ async fn drained(stop: &mut watch::Receiver<bool>, drain: Duration) {
     sleep(drain).await;
 }
 
-fn tell(project: &str, id: JobId, outcome: &Outcome, began: Instant) {
+fn tell(project: &str, id: JobId, outcome: &JobOutcome, began: Instant) {
     let seconds = began.elapsed().as_secs_f64();
     let state = match outcome {
-        Outcome::Succeeded { version: Some(_), .. } => {
+        JobOutcome::Succeeded { version: Some(_), .. } => {
             info!(project, job = %id, "trained in {seconds:.1} s");
             "succeeded"
         }
-        Outcome::Succeeded { version: None, .. } => {
+        JobOutcome::Succeeded { version: None, .. } => {
             info!(project, job = %id, "fit made nothing new: the version stays");
             "succeeded"
         }
-        Outcome::Failed { error, traceback } => {
+        JobOutcome::Failed { error, traceback } => {
             let traceback = traceback.as_ref().map(|text| format!("\n{text}")).unwrap_or_default();
             error!(project, job = %id, "training failed: {error}{traceback}");
             "failed"
         }
-        Outcome::Lost { error } => {
+        JobOutcome::Lost { error } => {
             error!(project, job = %id, "training is given up: {error}");
             "lost"
         }
-        Outcome::Retry { error } => {
+        JobOutcome::Retry { error } => {
             warn!(project, job = %id, "training is tried again: {error}");
             return;
         }
-        Outcome::Cancelled { error } => {
+        JobOutcome::Cancelled { error } => {
             info!(project, job = %id, "training ended: {error}");
             "cancelled"
         }
-        Outcome::Interrupted => {
+        JobOutcome::Interrupted => {
             info!(project, job = %id, "the server stops; the job goes back to the queue");
             return;
         }

@@ -87,14 +87,14 @@ impl Permit {
 }
 
 /// A place in the queue; dropping it gives the place up.
-struct WaitingItem<'a> {
+struct QueueSpot<'a> {
     pool: &'a Pool,
     priority: Priority,
     project: &'a str,
     ticket: Ticket,
 }
 
-impl Drop for WaitingItem<'_> {
+impl Drop for QueueSpot<'_> {
     fn drop(&mut self) {
         self.pool.state().queue(self.priority).leave(self.project, self.ticket);
     }
@@ -149,7 +149,7 @@ impl Pool {
             }
             let (sender, turn) = oneshot::channel();
             let ticket = state.queue(priority).join(project, sender);
-            (WaitingItem { pool: self, priority, project, ticket }, turn)
+            (QueueSpot { pool: self, priority, project, ticket }, turn)
         };
         match turn.await {
             Ok(permit) => Ok(permit),

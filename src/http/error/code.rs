@@ -144,11 +144,11 @@ error_codes! {
     VersionNotLoadable "version_not_loadable" CONFLICT,
     /// Models of API v2 keep no earlier version to go back to
     NoEarlierVersion "no_earlier_version" CONFLICT,
-    /// The disk is full
+    /// The disk is full, where that is known
     StorageFull "storage_full" INSUFFICIENT_STORAGE,
-    /// The disk takes no writing
+    /// The job store or the stored keys cannot be written: read-only
     StorageReadOnly "storage_read_only" SERVICE_UNAVAILABLE,
-    /// A file or a database in the model folder cannot be used
+    /// A file or a database in the model folder cannot be used or written
     StorageFailed "storage_failed" INTERNAL_SERVER_ERROR,
 
     /// A mistake of the server itself; its log says more

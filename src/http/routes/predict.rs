@@ -15,7 +15,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::fields::Fields;
 use crate::http::extract::json_body::JsonBody;
 use crate::http::state::App;
-use crate::serving::{Answered, PredictRequest};
+use crate::serving::{PredictAnswer, PredictRequest};
 use crate::wire::protocol::Batchable;
 use crate::workers::pool::Priority;
 
@@ -47,7 +47,7 @@ pub(in crate::http) async fn predict(
         try_fetch: fields.flag("try_fetch", true)?,
         http,
     };
-    let Answered { body, checked } = app.serving.predict(predict).await?;
+    let PredictAnswer { body, checked } = app.serving.predict(predict).await?;
     if checked.total == 0 {
         return Ok(([(CONTENT_TYPE, "application/json")], body).into_response());
     }

@@ -10,23 +10,23 @@ const COLUMNS: &str = "id, project, action, state, epoch, merged, attempts, crea
 
 /// What is known of an id.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Found {
+pub enum JobLookup {
     Job(Box<Job>),
     /// There was such a job; it is no longer kept.
     Gone,
     Unknown,
 }
 
-pub fn job(connection: &Connection, id: JobId) -> rusqlite::Result<Found> {
+pub fn job(connection: &Connection, id: JobId) -> rusqlite::Result<JobLookup> {
     let found = connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"))?
         .query_row([id], read)
         .optional()?;
     if let Some(job) = found {
-        return Ok(Found::Job(Box::new(job)));
+        return Ok(JobLookup::Job(Box::new(job)));
     }
     let gone = connection.prepare_cached("SELECT 1 FROM gone WHERE id = ?1")?.exists([id])?;
-    Ok(if gone { Found::Gone } else { Found::Unknown })
+    Ok(if gone { JobLookup::Gone } else { JobLookup::Unknown })
 }
 
 /// Jobs, newest first; of all projects, or of one.

@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::enqueue::{NewJob, Policy, Queued, enqueue};
-use super::read::{Found, active, job, list, open_jobs, project_key};
+use super::read::{JobLookup, active, job, list, open_jobs, project_key};
 use super::transitions::{
-    Cancel, Outcome, begin_publishing, cancel, claim, note, orphans, recover, settle,
+    Cancel, JobOutcome, begin_publishing, cancel, claim, note, orphans, recover, settle,
 };
 use super::*;
 
@@ -38,13 +38,13 @@ pub(super) fn tasks(project: &str, body: &'static str) -> NewJob {
 
 pub(super) fn found(connection: &Connection, id: JobId) -> Job {
     match job(connection, id).unwrap() {
-        Found::Job(job) => *job,
+        JobLookup::Job(job) => *job,
         other => panic!("{other:?}"),
     }
 }
 
-pub(super) fn succeeded() -> Outcome {
-    Outcome::Succeeded { version: None, error: None }
+pub(super) fn succeeded() -> JobOutcome {
+    JobOutcome::Succeeded { version: None, error: None }
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn an_event_that_failed_can_be_sent_again_at_once() {
     let first = enqueue(&db, &all()).unwrap();
     let run = claim(&db).unwrap().unwrap();
     assert!(enqueue(&db, &all()).unwrap().merged, "while it runs");
-    let failed = Outcome::Failed { error: "ValueError".into(), traceback: None };
+    let failed = JobOutcome::Failed { error: "ValueError".into(), traceback: None };
     settle(&db, first.id, run.epoch, &failed).unwrap();
     let again = enqueue(&db, &all()).unwrap();
     assert!(!again.merged && again.id > first.id);
@@ -108,7 +108,7 @@ fn an_event_that_failed_can_be_sent_again_at_once() {
 
 #[test]
 fn what_is_to_be_cancelled_does_not_go_back_to_the_queue() {
-    for outcome in [Outcome::Interrupted, Outcome::Retry { error: "died".into() }] {
+    for outcome in [JobOutcome::Interrupted, JobOutcome::Retry { error: "died".into() }] {
         let db = store();
         let id = enqueue(&db, &event("a", "1")).unwrap().id;
         let run = claim(&db).unwrap().unwrap();
@@ -152,7 +152,7 @@ fn whoever_was_overtaken_changes_nothing() {
     let db = store();
     let id = enqueue(&db, &event("a", "1")).unwrap().id;
     let old = claim(&db).unwrap().unwrap();
-    assert!(settle(&db, id, old.epoch, &Outcome::Retry { error: "died".into() }).unwrap());
+    assert!(settle(&db, id, old.epoch, &JobOutcome::Retry { error: "died".into() }).unwrap());
     let new = claim(&db).unwrap().unwrap();
     assert_eq!((new.id, new.attempts, new.epoch), (id, 2, old.epoch + 1));
     assert!(!begin_publishing(&db, id, old.epoch).unwrap());
@@ -168,7 +168,7 @@ fn an_interrupted_run_does_not_count() {
     let db = store();
     let id = enqueue(&db, &event("a", "1")).unwrap().id;
     let run = claim(&db).unwrap().unwrap();
-    settle(&db, id, run.epoch, &Outcome::Interrupted).unwrap();
+    settle(&db, id, run.epoch, &JobOutcome::Interrupted).unwrap();
     assert_eq!(claim(&db).unwrap().unwrap().attempts, 1);
 }
 
@@ -185,7 +185,7 @@ fn a_cancelled_job_is_not_published() {
     let run = claim(&db).unwrap().unwrap();
     assert_eq!(cancel(&db, id).unwrap(), Cancel::Running);
     assert!(!begin_publishing(&db, id, run.epoch).unwrap());
-    settle(&db, id, run.epoch, &Outcome::Cancelled { error: "cancelled".into() }).unwrap();
+    settle(&db, id, run.epoch, &JobOutcome::Cancelled { error: "cancelled".into() }).unwrap();
     assert_eq!(found(&db, id).state, JobState::Cancelled);
 }
 
@@ -232,10 +232,10 @@ fn old_jobs_go_and_it_is_known_that_they_were_there() {
     while let Some(claimed) = claim(&db).unwrap() {
         settle(&db, claimed.id, claimed.epoch, &succeeded()).unwrap();
     }
-    assert_eq!(job(&db, ids[0]).unwrap(), Found::Gone);
-    assert_eq!(job(&db, ids[4]).unwrap(), Found::Gone);
-    assert!(matches!(job(&db, ids[5]).unwrap(), Found::Job(_)));
-    assert_eq!(job(&db, JobId(7)).unwrap(), Found::Unknown);
+    assert_eq!(job(&db, ids[0]).unwrap(), JobLookup::Gone);
+    assert_eq!(job(&db, ids[4]).unwrap(), JobLookup::Gone);
+    assert!(matches!(job(&db, ids[5]).unwrap(), JobLookup::Job(_)));
+    assert_eq!(job(&db, JobId(7)).unwrap(), JobLookup::Unknown);
     assert_eq!(list(&db, Some("a"), 3).unwrap()[0].id, ids[1_004]);
 }
 
@@ -311,10 +311,10 @@ proptest! {
                     let published = publications.last() == Some(&run.id);
                     let error = "e".to_owned();
                     let outcome = match how {
-                        0 | 1 if !published => Outcome::Failed { error, traceback: None },
-                        2 if !published => Outcome::Retry { error },
-                        3 if !published => Outcome::Interrupted,
-                        _ => Outcome::Succeeded {
+                        0 | 1 if !published => JobOutcome::Failed { error, traceback: None },
+                        2 if !published => JobOutcome::Retry { error },
+                        3 if !published => JobOutcome::Interrupted,
+                        _ => JobOutcome::Succeeded {
                             version: published.then_some(run.id.into()),
                             error: None,
                         },

@@ -15,7 +15,7 @@ const MOST_INTERRUPTIONS: u32 = 10;
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
+pub enum JobOutcome {
     /// With the version that it made, and why that is not served, if so.
     Succeeded {
         version: Option<VersionId>,
@@ -144,28 +144,28 @@ pub fn settle(
     connection: &Connection,
     id: JobId,
     epoch: u32,
-    outcome: &Outcome,
+    outcome: &JobOutcome,
 ) -> rusqlite::Result<bool> {
-    let cancelled = Outcome::Cancelled { error: "cancelled".into() };
+    let cancelled = JobOutcome::Cancelled { error: "cancelled".into() };
     let outcome = match outcome {
-        Outcome::Interrupted | Outcome::Retry { .. } if is_to_be_cancelled(connection, id)? => {
+        JobOutcome::Interrupted | JobOutcome::Retry { .. } if is_to_be_cancelled(connection, id)? => {
             &cancelled
         }
         outcome => outcome,
     };
     let (state, version, error, traceback) = match outcome {
-        Outcome::Succeeded { version, error } => {
+        JobOutcome::Succeeded { version, error } => {
             (JobState::Succeeded, *version, error.as_ref(), None)
         }
-        Outcome::Failed { error, traceback } => {
+        JobOutcome::Failed { error, traceback } => {
             (JobState::Failed, None, Some(error), traceback.as_ref())
         }
-        Outcome::Cancelled { error } => (JobState::Cancelled, None, Some(error), None),
-        Outcome::Lost { error } => (JobState::Lost, None, Some(error), None),
-        Outcome::Interrupted => (JobState::Queued, None, None, None),
-        Outcome::Retry { error } => (JobState::Queued, None, Some(error), None),
+        JobOutcome::Cancelled { error } => (JobState::Cancelled, None, Some(error), None),
+        JobOutcome::Lost { error } => (JobState::Lost, None, Some(error), None),
+        JobOutcome::Interrupted => (JobState::Queued, None, None, None),
+        JobOutcome::Retry { error } => (JobState::Queued, None, Some(error), None),
     };
-    let uncounted = u32::from(*outcome == Outcome::Interrupted);
+    let uncounted = u32::from(*outcome == JobOutcome::Interrupted);
     let ended_at = state.is_ended().then(now);
     let settled = connection.execute(
         "UPDATE jobs SET state = ?3, version = ?4, error = ?5, traceback = ?6, ended_at = ?7,
@@ -234,12 +234,12 @@ pub fn recover(
     is_published: bool,
 ) -> rusqlite::Result<()> {
     let outcome = if is_published {
-        Outcome::Succeeded { version: Some(orphan.id.into()), error: None }
+        JobOutcome::Succeeded { version: Some(orphan.id.into()), error: None }
     } else if orphan.interruptions >= MOST_INTERRUPTIONS {
         let times = orphan.interruptions + 1;
-        Outcome::Lost { error: format!("the server was killed {times} times while this job ran") }
+        JobOutcome::Lost { error: format!("the server was killed {times} times while this job ran") }
     } else {
-        Outcome::Interrupted
+        JobOutcome::Interrupted
     };
     connection.execute(
         "UPDATE jobs SET interruptions = interruptions + 1 WHERE id = ?1 AND epoch = ?2",

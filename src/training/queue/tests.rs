@@ -1,7 +1,7 @@
 //! What requests and the runner see of the queue.
 
 use super::*;
-use crate::store::jobs::transitions::{Outcome, settle};
+use crate::store::jobs::transitions::{JobOutcome, settle};
 use crate::testing::{DEADLINE, run_in_time};
 use crate::wire::api_version::ApiVersion::{self, V1, V2};
 use crate::wire::record::FitProgress;
@@ -37,7 +37,7 @@ fn who_waits_for_a_job_learns_of_its_end() {
         let (job, _) = queue.next(&store).await.unwrap().unwrap();
         let still = queue.ended(id, Duration::from_millis(20)).await.unwrap();
         assert_eq!(still.state, JobState::Running);
-        let outcome = Outcome::Succeeded { version: None, error: None };
+        let outcome = JobOutcome::Succeeded { version: None, error: None };
         store.run(move |db| settle(db, id, job.epoch, &outcome)).await.unwrap();
         queue.done(0);
         assert_eq!(waiting.await.unwrap(), JobState::Succeeded);
@@ -85,8 +85,8 @@ fn whoever_is_not_the_owner_says_why() {
     });
 }
 
-fn failed() -> Outcome {
-    Outcome::Failed { error: "ValueError".into(), traceback: None }
+fn failed() -> JobOutcome {
+    JobOutcome::Failed { error: "ValueError".into(), traceback: None }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::enqueue::{NewJob, Policy};
-use super::super::transitions::Outcome;
+use super::super::transitions::JobOutcome;
 use super::*;
 
 /// Time in milliseconds within which the same event is taken for one.
@@ -187,16 +187,16 @@ impl Model {
     }
 }
 
-pub(super) fn outcome(how: End, run: &Run, is_published: bool) -> Outcome {
+pub(super) fn outcome(how: End, run: &Run, is_published: bool) -> JobOutcome {
     let error = "e".to_owned();
     match how {
         End::Returned => {
-            Outcome::Succeeded { version: is_published.then_some(run.id.into()), error: None }
+            JobOutcome::Succeeded { version: is_published.then_some(run.id.into()), error: None }
         }
-        End::Raised => Outcome::Failed { error, traceback: None },
-        End::Cancelled => Outcome::Cancelled { error },
-        End::Died if run.attempts < MOST_DEATHS => Outcome::Retry { error },
-        End::Died => Outcome::Lost { error },
-        End::Drained => Outcome::Interrupted,
+        End::Raised => JobOutcome::Failed { error, traceback: None },
+        End::Cancelled => JobOutcome::Cancelled { error },
+        End::Died if run.attempts < MOST_DEATHS => JobOutcome::Retry { error },
+        End::Died => JobOutcome::Lost { error },
+        End::Drained => JobOutcome::Interrupted,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::super::enqueue::{NewJob, Policy, enqueue};
 use super::super::read::{list, log, project_key};
 use super::super::transitions::{
-    Cancel, Outcome, begin_publishing, cancel, claim, note, orphans, set_worker, settle,
+    Cancel, JobOutcome, begin_publishing, cancel, claim, note, orphans, set_worker, settle,
 };
 use super::*;
 use super::{NOW, event, found, store, succeeded, tasks};
@@ -69,12 +69,12 @@ fn an_event_is_taken_for_the_same_until_its_job_has_ended_in_vain() {
     let error = || "e".to_owned();
     let cases = [
         (None, true),
-        (Some(Outcome::Retry { error: error() }), true),
-        (Some(Outcome::Interrupted), true),
+        (Some(JobOutcome::Retry { error: error() }), true),
+        (Some(JobOutcome::Interrupted), true),
         (Some(succeeded()), true),
-        (Some(Outcome::Failed { error: error(), traceback: None }), false),
-        (Some(Outcome::Cancelled { error: error() }), false),
-        (Some(Outcome::Lost { error: error() }), false),
+        (Some(JobOutcome::Failed { error: error(), traceback: None }), false),
+        (Some(JobOutcome::Cancelled { error: error() }), false),
+        (Some(JobOutcome::Lost { error: error() }), false),
     ];
     for (outcome, is_same) in cases {
         let db = store();
@@ -132,7 +132,7 @@ fn a_row_says_what_became_of_a_job_and_a_new_run_begins_with_a_clean_one() {
     assert!(note(&db, id, run.epoch, Some("{}"), b"said").unwrap());
     assert_eq!(log(&db, id).unwrap(), b"said");
     assert_eq!(log(&db, JobId(7)).unwrap(), b"");
-    settle(&db, id, run.epoch, &Outcome::Retry { error: "died".into() }).unwrap();
+    settle(&db, id, run.epoch, &JobOutcome::Retry { error: "died".into() }).unwrap();
     let waiting = found(&db, id);
     assert_eq!((waiting.state, waiting.error.as_deref()), (JobState::Queued, Some("died")));
     assert_eq!((waiting.progress.as_deref(), waiting.ended_at), (Some("{}"), None));
@@ -143,7 +143,7 @@ fn a_row_says_what_became_of_a_job_and_a_new_run_begins_with_a_clean_one() {
     assert!(running.started_at.is_some());
     assert_eq!(log(&db, id).unwrap(), b"");
     assert_eq!(orphans(&db).unwrap()[0].worker, None, "its worker is gone");
-    let failed = Outcome::Failed { error: "ValueError".into(), traceback: Some("line 3".into()) };
+    let failed = JobOutcome::Failed { error: "ValueError".into(), traceback: Some("line 3".into()) };
     settle(&db, id, run.epoch, &failed).unwrap();
     let ended = found(&db, id);
     assert_eq!((ended.state, ended.error.as_deref()), (JobState::Failed, Some("ValueError")));
@@ -158,7 +158,7 @@ fn a_version_that_is_not_served_is_a_success_with_an_error() {
     let id = enqueue(&db, &event("a", "1")).unwrap().id;
     let run = claim(&db).unwrap().unwrap();
     let outcome =
-        Outcome::Succeeded { version: Some(id.into()), error: Some("cannot be loaded".into()) };
+        JobOutcome::Succeeded { version: Some(id.into()), error: Some("cannot be loaded".into()) };
     settle(&db, id, run.epoch, &outcome).unwrap();
     let job = found(&db, id);
     assert_eq!((job.state, job.version), (JobState::Succeeded, Some(id.into())));

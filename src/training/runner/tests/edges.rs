@@ -173,13 +173,13 @@ fn a_training_of_api_v2_that_fails_gives_its_name_back() {
 fn jobs_are_counted_by_how_they_end_and_only_when_they_do() {
     let error = || "e".to_owned();
     for (outcome, state) in [
-        (Outcome::Succeeded { version: Some(VersionId(7)), error: None }, Some("succeeded")),
-        (Outcome::Succeeded { version: None, error: Some(error()) }, Some("succeeded")),
-        (Outcome::Failed { error: error(), traceback: None }, Some("failed")),
-        (Outcome::Lost { error: error() }, Some("lost")),
-        (Outcome::Cancelled { error: error() }, Some("cancelled")),
-        (Outcome::Retry { error: error() }, None),
-        (Outcome::Interrupted, None),
+        (JobOutcome::Succeeded { version: Some(VersionId(7)), error: None }, Some("succeeded")),
+        (JobOutcome::Succeeded { version: None, error: Some(error()) }, Some("succeeded")),
+        (JobOutcome::Failed { error: error(), traceback: None }, Some("failed")),
+        (JobOutcome::Lost { error: error() }, Some("lost")),
+        (JobOutcome::Cancelled { error: error() }, Some("cancelled")),
+        (JobOutcome::Retry { error: error() }, None),
+        (JobOutcome::Interrupted, None),
     ] {
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let counts = recorder.handle();
