@@ -23,7 +23,7 @@ _TESTS = re.compile(
     r"#\[cfg\((?:all\()?test\b[^\]]*\]\s*(?:#\[[^\]]*\]\s*)*(?:pub(?:\(\w+\))?\s+)?mod\s+(\w+)\s*[;{]"
 )
 _TYPE = re.compile(
-    r"^\s*pub(?:\([^)]*\))?\s+(?:struct|enum|trait|union|type)\s+(\w+)", re.MULTILINE
+    r"^[ \t]*(pub(?:\([^)]*\))?[ \t]+)?(?:struct|enum|trait|union)[ \t]+(\w+)", re.MULTILINE
 )
 
 
@@ -42,9 +42,13 @@ class SourceFile:
     #: The same, inside unit tests.
     used_by_tests: set[Module] = field(default_factory=set)
 
-    def public_types(self) -> set[str]:
-        """Return the names of the types that other files may see."""
-        return set(_TYPE.findall(self.code))
+    def types(self) -> dict[str, bool]:
+        """Return the names of the types that the file defines, and whether other files may see them."""
+        return {name: bool(public) for public, name in _TYPE.findall(self.product())}
+
+    def product(self) -> str:
+        """Return the code before the unit tests that are written within the file."""
+        return _TESTS.split(self.code, maxsplit=1)[0] if self.tests else self.code
 
 
 class Crate:
@@ -104,16 +108,17 @@ class Crate:
         ]
 
     def shared_names(self) -> dict[str, list[str]]:
-        """Return the types that other files use and whose name is public in several files."""
+        """Return the types that other files use and whose name a type of another file has too."""
         where: dict[str, list[SourceFile]] = {}
         for file in self.files.values():
             if not self._is_test(file.module):
-                for name in file.public_types():
+                for name in file.types():
                     where.setdefault(name, []).append(file)
         return {
             name: [str(file.path) for file in files]
             for name, files in where.items()
-            if len(files) > 1 and any(self._is_used_outside(name, file) for file in files)
+            if len(files) > 1
+            and any(file.types()[name] and self._is_used_outside(name, file) for file in files)
         }
 
     def _is_used_outside(self, name: str, file: SourceFile) -> bool:

@@ -59,6 +59,18 @@ def test_a_type_that_other_files_use_has_a_name_of_its_own() -> None:
     assert Crate(SRC).shared_names() == {}
 
 
+def test_the_room_that_is_pure_reaches_for_nothing_outside() -> None:
+    outside = re.compile(r"\bstd::(?:fs|net|process|env|thread)\b|\btokio\b|\btracing\b")
+    files = [
+        file
+        for file in Crate(SRC).files.values()
+        if file.module[:1] == ("labelling",) and "tests" not in file.module
+    ]
+    assert files
+    found = {str(file.path) for file in files if outside.search(file.product())}
+    assert found == set()
+
+
 def test_only_one_room_names_the_interpreter() -> None:
     naming = {
         str(file.path) for file in Crate(SRC).files.values() if re.search(r"\bpyo3\b", file.code)
@@ -142,7 +154,7 @@ def test_a_circle_of_files_is_found_but_not_that_of_a_parent_and_its_child(tmp_p
 
 
 def test_a_name_that_two_rooms_have_is_found_once_somebody_else_uses_one(tmp_path: Path) -> None:
-    files = {"low": "pub struct Thing;", "high": "pub(crate) struct Thing;"}
+    files = {"low": "pub struct Thing;", "high": "struct Thing;"}
     assert crate_of(tmp_path, **files).shared_names() == {}
     used = crate_of(tmp_path, **files, user="use crate::low::Thing;")
     assert used.shared_names() == {"Thing": ["high.rs", "low.rs"]}
