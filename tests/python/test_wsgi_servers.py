@@ -171,7 +171,9 @@ def threads(pid):
 
 def note_fork():
     said = {"open": descriptors(), "threads": threads(os.getppid())}
-    (FOLDER / f"forked-{os.getpid()}.json").write_text(json.dumps(said))
+    draft = FOLDER / f"draft-{os.getpid()}"
+    draft.write_text(json.dumps(said))
+    draft.rename(FOLDER / f"forked-{os.getpid()}.json")
 
 app = init_app(model_class=Teller)
 CACHE["2", "early"] = "kept before the fork"
@@ -192,7 +194,9 @@ def test_nothing_of_the_package_is_carried_over_a_fork(
     project = make_project(tmp_path, TELLER)
     (project / "_wsgi.py").write_text(EARLY_WSGI)
     url = start(*SERVERS[server], cwd=project)
-    noted = [json.loads(path.read_text()) for path in tmp_path.glob("models/forked-*.json")]
+    notes = tmp_path / "models"
+    wait_for(lambda: len(list(notes.glob("forked-*.json"))) == 2, "both processes are forked")
+    noted = [json.loads(path.read_text()) for path in notes.glob("forked-*.json")]
     assert noted == [{"open": 0, "threads": []}] * 2
     assert predict(url, get=["early"])["get"] == {"early": "kept before the fork"}
     check_serving(url, 2)
