@@ -3,7 +3,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict};
@@ -15,6 +15,7 @@ use super::import::{self, Imported};
 use super::instances::{Instances, thread_instance};
 use super::user_class::{UserClass, params, required};
 use super::{fit, flask_request, gc, json_in, json_out, keys, logs, progress, warnings};
+use crate::os::fork::lock;
 use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::{
     ClassInfo, Configure, FitJob, HttpHead, ImportFailure, ImportFailureKind, ModelError,
@@ -270,7 +271,7 @@ impl ModelHost for PythonHost {
         Python::attach(|py| {
             let run = Mutex::new(Some(run));
             let target = PyCFunction::new_closure(py, None, None, move |_, _| {
-                let run = run.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let run = lock(&run).take();
                 if let Some(run) = run {
                     run();
                 }

@@ -144,7 +144,11 @@ fn check_package(py: Python<'_>) -> ImportResult<()> {
     ))
 }
 
-fn from_script<'py>(py: Python<'py>, path: &Path, class: Option<&str>) -> ImportResult<FoundClass<'py>> {
+fn from_script<'py>(
+    py: Python<'py>,
+    path: &Path,
+    class: Option<&str>,
+) -> ImportResult<FoundClass<'py>> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let module = execute(py, path, &name)?;
     let classes = model_classes(py, &module).map_err(|error| raised(py, &error))?;

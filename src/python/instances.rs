@@ -8,11 +8,12 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use pyo3::prelude::*;
 
 use super::errors::own_error;
+use crate::os::fork::lock;
 use crate::wire::protocol::{ModelError, ModelErrorKind, ModelId, VersionNames};
 use crate::worker::host::KnownModel;
 
@@ -48,11 +49,11 @@ impl InstanceSlot {
 
     /// The version names that predictions carry at the moment.
     pub(super) fn names(&self) -> Arc<VersionNames> {
-        Arc::clone(&self.names.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&lock(&self.names))
     }
 
     fn state(&self) -> MutexGuard<'_, InstanceState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn set(&self, state: InstanceState) {
@@ -158,7 +159,7 @@ impl Instances {
     /// Gives predictions of a model another version; an unknown model does not matter.
     pub(super) fn rename(&self, id: ModelId, names: VersionNames) {
         if let Some(slot) = self.slots().get(&id) {
-            *slot.names.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(names);
+            *lock(&slot.names) = Arc::new(names);
         }
     }
 
@@ -176,6 +177,6 @@ impl Instances {
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<ModelId, Arc<InstanceSlot>>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.slots)
     }
 }

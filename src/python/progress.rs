@@ -3,14 +3,15 @@
 //! Reports go to the server as records on stderr, so that children which the model forks can report too.
 //! Outside of `fit` nothing is reported.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::{json_out, streams};
+use crate::os::fork::lock;
 use crate::wire::record;
 use crate::wire::record::FitProgress;
 use crate::workers::output::tqdm;
@@ -76,7 +77,7 @@ pub(super) fn of_bar(text: &str) -> Option<String> {
         return None;
     }
     let progress = tqdm::parse(text)?;
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut last = lock(&LAST);
     let is_last = progress.fraction >= Some(1.0);
     if !is_last && last.is_some_and(|last| last.elapsed() < PAUSE) {
         return None;

@@ -48,7 +48,11 @@ impl Deadlines {
     /// For a prediction that a worker gets now. Where it may have to wait there, the first clock has run
     /// since `asked`.
     pub(super) fn begin(self, client: Client, gathers: bool, asked: Instant) -> PredictionClock {
-        let stage = if gathers { PredictionStage::Gathers(asked + self.queue) } else { PredictionStage::Runs };
+        let stage = if gathers {
+            PredictionStage::Gathers(asked + self.queue)
+        } else {
+            PredictionStage::Runs
+        };
         PredictionClock { deadlines: self, began: Instant::now(), stage, client: Some(client) }
     }
 }

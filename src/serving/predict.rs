@@ -72,7 +72,10 @@ impl Predictor {
         &self.diagnostics
     }
 
-    pub(super) async fn predict(&self, request: PredictRequest) -> Result<PredictAnswer, ServingError> {
+    pub(super) async fn predict(
+        &self,
+        request: PredictRequest,
+    ) -> Result<PredictAnswer, ServingError> {
         if !request.try_fetch
             && !self.registry.models.known(&request.project, |known| known.is_in_use())
         {

@@ -20,7 +20,7 @@ use crate::serving::ServingError;
 use crate::store::db::DbError;
 use crate::store::durable_fs;
 use crate::store::jobs::{JobStore, read, transitions};
-use crate::store::lock::{self, LockAttempt, Lock};
+use crate::store::lock::{self, Lock, LockAttempt};
 use crate::store::versions::{StoreError, Versions, lock_file};
 use crate::workers::orphan_process;
 

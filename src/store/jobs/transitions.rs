@@ -148,7 +148,9 @@ pub fn settle(
 ) -> rusqlite::Result<bool> {
     let cancelled = JobOutcome::Cancelled { error: "cancelled".into() };
     let outcome = match outcome {
-        JobOutcome::Interrupted | JobOutcome::Retry { .. } if is_to_be_cancelled(connection, id)? => {
+        JobOutcome::Interrupted | JobOutcome::Retry { .. }
+            if is_to_be_cancelled(connection, id)? =>
+        {
             &cancelled
         }
         outcome => outcome,
@@ -237,7 +239,9 @@ pub fn recover(
         JobOutcome::Succeeded { version: Some(orphan.id.into()), error: None }
     } else if orphan.interruptions >= MOST_INTERRUPTIONS {
         let times = orphan.interruptions + 1;
-        JobOutcome::Lost { error: format!("the server was killed {times} times while this job ran") }
+        JobOutcome::Lost {
+            error: format!("the server was killed {times} times while this job ran"),
+        }
     } else {
         JobOutcome::Interrupted
     };

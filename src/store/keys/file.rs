@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once};
 
 use rusqlite::Connection;
 
@@ -27,7 +27,7 @@ thread_local! {
 }
 
 fn open() -> MutexGuard<'static, Connections> {
-    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+    fork::lock(&OPEN)
 }
 
 extern "C" fn before_fork() {

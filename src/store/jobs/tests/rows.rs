@@ -143,7 +143,8 @@ fn a_row_says_what_became_of_a_job_and_a_new_run_begins_with_a_clean_one() {
     assert!(running.started_at.is_some());
     assert_eq!(log(&db, id).unwrap(), b"");
     assert_eq!(orphans(&db).unwrap()[0].worker, None, "its worker is gone");
-    let failed = JobOutcome::Failed { error: "ValueError".into(), traceback: Some("line 3".into()) };
+    let failed =
+        JobOutcome::Failed { error: "ValueError".into(), traceback: Some("line 3".into()) };
     settle(&db, id, run.epoch, &failed).unwrap();
     let ended = found(&db, id);
     assert_eq!((ended.state, ended.error.as_deref()), (JobState::Failed, Some("ValueError")));
