@@ -14,7 +14,8 @@ HERE = Path(__file__).parent
 MODELS, APPS = HERE / "models", HERE / "apps"
 OURS = "label-studio-ml"
 #: The original as it can be installed, which serves API v1, and its newest source.
-FIRST, FIRST_START, SECOND = "upstream 1.0.9", "upstream 1.0.9 start", "upstream v2"
+UPSTREAM_V1, UPSTREAM_V1_START = "upstream 1.0.9", "upstream 1.0.9 start"
+UPSTREAM_V2 = "upstream v2"
 GUNICORN = ["--workers", "1", "--threads", "8", "--timeout", "0", "--log-level", "warning"]
 
 
@@ -28,7 +29,7 @@ class Host:
     #: Returns program and arguments for a port and a project folder; the program lies in `bin/`.
     command: Callable[[int, Path], list[str]]
     #: APIs of `LabelStudioMLBase` (1, 2) that it serves; none if it serves functions.
-    generations: tuple[int, ...] = ()
+    api_versions: tuple[int, ...] = ()
 
 
 HOSTS = {
@@ -38,21 +39,21 @@ HOSTS = {
             OURS,
             "ours",
             lambda port, project: ["label-studio-ml", "start", str(project), "--port", str(port)],
-            generations=(1, 2),
+            api_versions=(1, 2),
         ),
         Host(
-            SECOND,
+            UPSTREAM_V2,
             "upstream2",
             lambda port, _: ["gunicorn", "--bind", f"127.0.0.1:{port}", *GUNICORN, "_wsgi:app"],
-            generations=(2,),
+            api_versions=(2,),
         ),
         Host(
-            FIRST,
+            UPSTREAM_V1,
             "upstream",
             lambda port, _: ["gunicorn", "--bind", f"127.0.0.1:{port}", *GUNICORN, "_wsgi:app"],
-            generations=(1,),
+            api_versions=(1,),
         ),
-        Host(FIRST_START, "upstream", lambda *_: ["python", "_wsgi.py"], generations=(1,)),
+        Host(UPSTREAM_V1_START, "upstream", lambda *_: ["python", "_wsgi.py"], api_versions=(1,)),
         Host(
             "FastAPI",
             "fastapi",
@@ -86,7 +87,7 @@ class Setup:
     options: tuple[str, ...] = ()
     env: dict[str, str] = field(default_factory=dict)
     #: API of the class; the newest one that the server serves, unless it is given.
-    generation: int | None = None
+    api: int | None = None
 
 
 class Server:
@@ -98,8 +99,8 @@ class Server:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         project = folder / "project"
-        if host.generations:
-            prepare(project, setup.generation or host.generations[-1])
+        if host.api_versions:
+            prepare(project, setup.api or host.api_versions[-1])
         bin_folder = venvs / host.venv / "bin"
         program, *arguments = host.command(self.port, project)
         if host.name == OURS:
@@ -116,7 +117,7 @@ class Server:
             "BENTOML_HOME": str(folder / "bento"),
             **setup.env,
         }
-        cwd = project if host.generations else APPS
+        cwd = project if host.api_versions else APPS
         self.running = Running([str(bin_folder / program), *arguments], cwd, env, folder / "log")
 
     def said(self) -> str:
@@ -126,12 +127,12 @@ class Server:
         self.running.end()
 
 
-def prepare(project: Path, generation: int) -> None:
+def prepare(project: Path, api: int) -> None:
     """Make a project folder that the original and this package can start."""
     project.mkdir()
-    source = {1: "first", 2: "second"}[generation]
+    source = f"v{api}"
     shutil.copy(MODELS / f"{source}.py", project / f"{source}.py")
-    text = (MODELS / "_wsgi.py").read_text().replace("from second", f"from {source}")
+    text = (MODELS / "_wsgi.py").read_text().replace("from v2", f"from {source}")
     (project / "_wsgi.py").write_text(text)
 
 
@@ -141,6 +142,6 @@ def is_installed(venvs: Path, host: Host) -> bool:
 
 def version_of(venvs: Path, host: Host) -> str:
     """Return the installed version of a server."""
-    name = "label_studio_ml" if host.generations else host.name.lower()
+    name = "label_studio_ml" if host.api_versions else host.name.lower()
     found = venvs.glob(f"{host.venv}/lib/python*/site-packages/{name}-*.dist-info")
     return next((path.name.removesuffix(".dist-info").split("-")[-1] for path in found), "?")

@@ -102,7 +102,7 @@ def ready(server: Server, asked: bytes) -> tuple[float, float]:
     Label Studio sends /setup in between; without it the original does not predict.
     """
     health = 0.0
-    if server.host.generations:
+    if server.host.api_versions:
         health = wait_until_answered(server.port, None, "/health")
         set_up(server)
     return health, wait_until_answered(server.port, asked, "/predict")

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import measures
-from hosts import FIRST, FIRST_START, HOSTS, OURS, SECOND, Setup
+from hosts import HOSTS, OURS, UPSTREAM_V1, UPSTREAM_V1_START, UPSTREAM_V2, Setup
 from measures import Measured, Task
 
 #: All but the development server of the original, of which only the start is measured.
-EVERYBODY = tuple(name for name in HOSTS if name != FIRST_START)
-BACKENDS = (OURS, SECOND, FIRST)
+EVERYBODY = tuple(name for name in HOSTS if name != UPSTREAM_V1_START)
+BACKENDS = (OURS, UPSTREAM_V2, UPSTREAM_V1)
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Scenario:
     measure: Callable[[Task], Measured]
     contenders: tuple[Contender, ...]
     #: The contender that the others are compared with: the first of these that takes part.
-    baseline: tuple[str, ...] = (SECOND, FIRST)
+    baseline: tuple[str, ...] = (UPSTREAM_V2, UPSTREAM_V1)
     tasks: int = 1
     clients: int = 1
     #: Figures of which more is better; of all others less is better.
@@ -88,7 +88,7 @@ def _all() -> list[Scenario]:
             "response",
             "1000 tasks, answered with ModelResponse",
             replace(trivial, env={"BENCH_RESPONSE": "1"}),
-            hosts=(OURS, SECOND),
+            hosts=(OURS, UPSTREAM_V2),
             tasks=1000,
             clients=1,
         )
@@ -134,7 +134,7 @@ def _all() -> list[Scenario]:
             name="training",
             title="Predictions during a training that computes",
             measure=measures.during_training,
-            contenders=contenders((OURS, SECOND), trivial),
+            contenders=contenders((OURS, UPSTREAM_V2), trivial),
             clients=8,
             more_is_better=("idle requests/s", "training requests/s", "share kept"),
             chart="share kept",
@@ -143,8 +143,8 @@ def _all() -> list[Scenario]:
             name="start",
             title="Cold start of a class of API v1",
             measure=measures.cold_start,
-            contenders=contenders((OURS, FIRST, FIRST_START), replace(trivial, generation=1)),
-            baseline=(FIRST_START,),
+            contenders=contenders((OURS, UPSTREAM_V1, UPSTREAM_V1_START), replace(trivial, api=1)),
+            baseline=(UPSTREAM_V1_START,),
             chart="first prediction ms",
         ),
         Scenario(
@@ -165,7 +165,7 @@ def _all() -> list[Scenario]:
             name="overhead",
             title="What the server adds to parse, predict, dump",
             measure=measures.overhead,
-            contenders=contenders((OURS, "Granian", "Robyn", SECOND, FIRST), trivial),
+            contenders=contenders((OURS, "Granian", "Robyn", UPSTREAM_V2, UPSTREAM_V1), trivial),
             chart="added µs",
         ),
     ]

@@ -555,7 +555,7 @@ def events() -> list[Scenario]:
 
 
 def events_design() -> Scenario:
-    """What upstream's second design makes of the requests of the first."""
+    """What upstream makes, with API v2, of the requests of API v1."""
     return Scenario(
         "events design",
         (

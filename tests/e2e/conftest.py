@@ -25,8 +25,8 @@ from rest import Api
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MAJORITY = {
-    "v1": HERE / "models" / "majority_first.py",
-    "v2": HERE / "models" / "majority_second.py",
+    "v1": HERE / "models" / "majority_v1.py",
+    "v2": HERE / "models" / "majority_v2.py",
 }
 
 
@@ -104,14 +104,14 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
 
 @pytest.fixture(scope="session")
 def majorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
-    """The servers that tests share which leave them as they are: one for each generation."""
+    """The servers that tests share which leave them as they are: one for each API version."""
     servers: dict[str, Server] = {}
 
-    def get(generation: str) -> Server:
-        if generation not in servers:
-            root = tmp_path_factory.mktemp(generation)
-            servers[generation] = start_server(root, MAJORITY[generation])
-        return servers[generation]
+    def get(api_version: str) -> Server:
+        if api_version not in servers:
+            root = tmp_path_factory.mktemp(api_version)
+            servers[api_version] = start_server(root, MAJORITY[api_version])
+        return servers[api_version]
 
     yield get
     for server in servers.values():
@@ -130,14 +130,14 @@ def mistaken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(params=["v1", "v2"])
-def generation(request: pytest.FixtureRequest) -> str:
+def api_version(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
-def majority(majorities: Callable[[str], Server], generation: str) -> Server:
+def majority(majorities: Callable[[str], Server], api_version: str) -> Server:
     """A server for a model that answers with the choice that most annotations have."""
-    return majorities(generation)
+    return majorities(api_version)
 
 
 @pytest.fixture

@@ -23,11 +23,11 @@ def refused(api: Api, project: int, url: str, **fields: str) -> str:
     return caught.value.text
 
 
-def test_connect(connect: Connect, majority: Server, generation: str) -> None:
+def test_connect(connect: Connect, majority: Server, api_version: str) -> None:
     project = connect(majority)
     row = project.row()
     assert row["readable_state"] == "Connected"
-    assert row["model_version"] == {"v1": "INITIAL", "v2": "0.0.1"}[generation]
+    assert row["model_version"] == {"v1": "INITIAL", "v2": "0.0.1"}[api_version]
     assert row["error_message"] is None
     hook = project.webhook
     assert hook["url"] == f"{majority.url}/webhook"
@@ -89,8 +89,8 @@ def test_the_reason_why_a_model_cannot_be_loaded_is_shown(majority: Server, api:
     assert "500 Server Error: ValueError: " in said and "Choices" in said
 
 
-def test_the_backend_stops_and_comes_back(connect: Connect, serve: Serve, generation: str) -> None:
-    server = serve(MAJORITY[generation])
+def test_the_backend_stops_and_comes_back(connect: Connect, serve: Serve, api_version: str) -> None:
+    server = serve(MAJORITY[api_version])
     project = connect(server, texts("one", "two"))
     before = project.version
     project.annotate(project.tasks[0], "Negative")

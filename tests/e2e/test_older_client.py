@@ -62,12 +62,12 @@ def test_the_main_path(connect: Callable[..., Connected], majority: Server, olde
 
 
 def test_start_training(
-    connect: Callable[..., Connected], majority: Server, generation: str, older_api: Api
+    connect: Callable[..., Connected], majority: Server, api_version: str, older_api: Api
 ) -> None:
     project = connect(majority, texts("one"), api=older_api)
     before = project.version
     older_api.start_training(project.backend)
-    if generation == "v1":
+    if api_version == "v1":
         project.trained(before)
         assert [job["event"] for job in project.jobs()] == ["PROJECT_UPDATED"]
     else:

@@ -121,11 +121,10 @@ def test_letters_beyond_ascii(connect: Connect, serve: Callable[..., Server]) ->
     assert project.predicted() == "Positive"
 
 
-@pytest.mark.parametrize("generation", ["v1", "v2"])
 def test_a_token_in_the_address_lets_the_automatic_webhook_in(
-    connect: Connect, serve: Callable[..., Server], generation: str
+    connect: Connect, serve: Callable[..., Server], api_version: str
 ) -> None:
-    server = serve(MAJORITY[generation], "--webhook-token", TOKEN, auth=PLAIN)
+    server = serve(MAJORITY[api_version], "--webhook-token", TOKEN, auth=PLAIN)
     project = connect(server, texts("one", "two"), url=f"{server.url}/{TOKEN}")
     before = project.version
     project.annotate(project.tasks[0], "Negative")

@@ -19,8 +19,8 @@ from label_studio import LabelStudio
 from rest import Api, ApiError
 
 pytestmark = pytest.mark.slow
-FIRST = ROOT / "examples" / "simple_text_classifier"
-SECOND = ROOT / "examples" / "text_classifier"
+V1_EXAMPLE = ROOT / "examples" / "simple_text_classifier"
+V2_EXAMPLE = ROOT / "examples" / "text_classifier"
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Model:
         return (self.example / "label_config.xml").read_text(encoding="utf-8")
 
 
-V1 = Model(FIRST / "simple_text_classifier.py", FIRST, "team", "ticket")
-V2 = Model(SECOND / "model.py", SECOND, "department", "message")
-V2_SDK = Model(HERE / "models" / "reads_back.py", SECOND, "department", "message")
+V1 = Model(V1_EXAMPLE / "simple_text_classifier.py", V1_EXAMPLE, "team", "ticket")
+V2 = Model(V2_EXAMPLE / "model.py", V2_EXAMPLE, "department", "message")
+V2_SDK = Model(HERE / "models" / "reads_back.py", V2_EXAMPLE, "department", "message")
 
 KINDS = [
     pytest.param(V1, "given by /setup", id="v1-token of setup"),

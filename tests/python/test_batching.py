@@ -44,9 +44,9 @@ GATHERING = """
                 for text in texts
             ]
 """
-FIRST = GATHERING.format(marks="pass")
-SECOND = GATHERING.format(marks="def setup(self): pass")
-generations = pytest.mark.parametrize("source", [FIRST, SECOND], ids=["v1", "v2"])
+V1 = GATHERING.format(marks="pass")
+V2 = GATHERING.format(marks="def setup(self): pass")
+api_versions = pytest.mark.parametrize("source", [V1, V2], ids=["v1", "v2"])
 
 
 class Gated:
@@ -132,7 +132,7 @@ def sizes(answers: list[requests.Response]) -> list[int]:
     return [answer.json()["results"][0]["of"] for answer in answers]
 
 
-@generations
+@api_versions
 def test_requests_that_wait_are_answered_together(gated: Serve, source: str) -> None:
     server = gated(source, "--max-batch-size", "16")
     asked = [[f"a{n}", f"b{n}"][: 1 + n % 2] for n in range(10)]
@@ -144,7 +144,7 @@ def test_requests_that_wait_are_answered_together(gated: Serve, source: str) -> 
     assert sizes(answers) == [15] * 10
 
 
-@generations
+@api_versions
 def test_without_the_option_each_request_has_its_own_call(gated: Serve, source: str) -> None:
     server = gated(source)
     with server.busy():
@@ -152,19 +152,19 @@ def test_without_the_option_each_request_has_its_own_call(gated: Serve, source: 
 
 
 def test_the_option_can_come_from_the_environment(gated: Serve) -> None:
-    server = gated(FIRST, MAX_BATCH_SIZE="8")
+    server = gated(V1, MAX_BATCH_SIZE="8")
     assert sizes(server.ask_together(["a"], ["b"])) == [2, 2]
 
 
 def test_a_batch_has_no_more_tasks_than_allowed(gated: Serve) -> None:
-    server = gated(FIRST, "--max-batch-size", "4")
+    server = gated(V1, "--max-batch-size", "4")
     answers = server.ask_together(["x"] * 3, ["x"] * 3, ["x"] * 9, ["y"])
     # A request that is larger than a batch gets its own call.
     assert sizes(answers) == [4, 3, 9, 4]
     assert [len(answer.json()["results"]) for answer in answers] == [3, 3, 9, 1]
 
 
-@generations
+@api_versions
 def test_an_error_is_that_of_one_request(gated: Serve, source: str) -> None:
     server = gated(source, "--max-batch-size", "16")
     answers = server.ask_together(["a"], ["bad"], ["b", "c"], ["nan"])
@@ -176,7 +176,7 @@ def test_an_error_is_that_of_one_request(gated: Serve, source: str) -> None:
     assert sizes(server.ask_together(["a"], ["b"])) == [2, 2]
 
 
-@generations
+@api_versions
 def test_a_model_without_a_result_for_each_task_gets_one_request_at_a_time(
     gated: Serve, source: str
 ) -> None:
@@ -187,7 +187,7 @@ def test_a_model_without_a_result_for_each_task_gets_one_request_at_a_time(
 
 
 def test_only_requests_with_the_same_parameters_go_together(gated: Serve) -> None:
-    server = gated(FIRST, "--max-batch-size", "16")
+    server = gated(V1, "--max-batch-size", "16")
     with server.busy() as ask:
         asked = [ask(text, login=login) for text, login in [("a", "x"), ("b", "y"), ("c", "x")]]
     answers = [one.result() for one in asked]
@@ -196,7 +196,7 @@ def test_only_requests_with_the_same_parameters_go_together(gated: Serve) -> Non
 
 
 def test_a_person_goes_first_and_alone(gated: Serve) -> None:
-    server = gated(FIRST, "--max-batch-size", "4")
+    server = gated(V1, "--max-batch-size", "4")
     with server.busy() as ask:
         asked = [ask(*["x"] * 4), ask(*["x"] * 4), ask("y", context={"result": []})]
     answers = [one.result() for one in asked]
@@ -206,7 +206,7 @@ def test_a_person_goes_first_and_alone(gated: Serve) -> None:
 
 
 def test_a_client_that_leaves_costs_the_others_of_its_batch_nothing(gated: Serve) -> None:
-    server = gated(FIRST, "--max-batch-size", "16", "--predict-timeout", "0.1")
+    server = gated(V1, "--max-batch-size", "16", "--predict-timeout", "0.1")
     with Wire(server.server.port) as left:
         with server.busy() as ask:
             before = server.running()
@@ -225,7 +225,7 @@ def test_a_client_that_leaves_costs_the_others_of_its_batch_nothing(gated: Serve
 
 
 def test_a_client_that_leaves_before_its_request_begins_takes_it_along(gated: Serve) -> None:
-    server = gated(FIRST, "--max-batch-size", "16")
+    server = gated(V1, "--max-batch-size", "16")
     with server.busy() as ask:
         before = server.running()
         with Wire(server.server.port) as left:
@@ -237,7 +237,7 @@ def test_a_client_that_leaves_before_its_request_begins_takes_it_along(gated: Se
 
 
 def test_a_request_does_not_wait_for_its_batch_longer_than_in_line(gated: Serve) -> None:
-    server = gated(FIRST, "--max-batch-size", "16", "--queue-timeout", "3")
+    server = gated(V1, "--max-batch-size", "16", "--queue-timeout", "3")
     with server.busy() as ask:
         late = ask("late").result()
         assert late.status_code == 503

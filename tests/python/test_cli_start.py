@@ -104,7 +104,7 @@ WHERE = """
 """
 
 
-def test_a_first_generation_model_lives_in_its_project(tmp_path: Path, serve: Serve) -> None:
+def test_a_model_of_api_v1_lives_in_its_project(tmp_path: Path, serve: Serve) -> None:
     source = WHERE.format(more="def fit(self, tasks, workdir=None, **kwargs): return {}")
     project = make_project(tmp_path, source)
     elsewhere = tmp_path / "elsewhere"
@@ -117,9 +117,7 @@ def test_a_first_generation_model_lives_in_its_project(tmp_path: Path, serve: Se
     assert seen["name"] == "model"
 
 
-def test_a_second_generation_model_lives_in_the_working_folder(
-    tmp_path: Path, serve: Serve
-) -> None:
+def test_a_model_of_api_v2_lives_in_the_working_folder(tmp_path: Path, serve: Serve) -> None:
     source = WHERE.format(more="def setup(self): ...")
     project = make_project(tmp_path, source)
     # A Hugging Face config beside the model is none of its arguments.

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 from hosting import CHOICES, CONSOLE_SCRIPT, ECHO, environment, free_port, make_project, wait_for
-from models_second import event
+from models_v2 import event
 
 MODEL = """
     import threading, time
@@ -165,7 +165,7 @@ def test_a_signal_ends_it(debug: Callable[..., Terminal], name: str) -> None:
     assert terminal.process.wait(10) == 0
 
 
-def test_a_first_generation_model_with_arguments(debug: Callable[..., Terminal]) -> None:
+def test_a_model_of_api_v1_with_arguments(debug: Callable[..., Terminal]) -> None:
     terminal = debug(ECHO, "--with", "size=3")
     body = {"tasks": [{}], "project": "2.1", "label_config": CHOICES}
     answer = requests.post(f"{terminal.url}/predict", json=body, timeout=30).json()

@@ -56,10 +56,10 @@ MOODY = """
         def fit(self, tasks, workdir=None, **kwargs):
             return {"do": list(tasks)[0]["data"].get("do")}
 """
-SECOND = """
+V2 = """
     from label_studio_ml.model import LabelStudioMLBase
 
-    class Second(LabelStudioMLBase):
+    class ModelV2(LabelStudioMLBase):
         def predict(self, tasks, context=None, **kwargs):
             return [{"result": []} for _ in tasks]
 
@@ -312,13 +312,13 @@ CASES: dict[str, Case] = {
     "invalid_predictions": do("hidden"),
     "worker_died": do("die"),
     "model_crash_looping": model_crash_looping,
-    "train_not_supported": posting("/train", {"annotations": [{}]}, SECOND),
+    "train_not_supported": posting("/train", {"annotations": [{}]}, V2),
     "unknown_job": lambda stage: stage.plain().get("/jobs/1"),
     "job_not_cancellable": job_not_cancellable,
     "model_folder_in_use": model_folder_in_use,
     "unknown_version": posting("/versions/1/activate", {"project": PROJECT}),
     "version_not_loadable": version_not_loadable,
-    "no_earlier_version": posting("/versions/1/activate", {"project": PROJECT}, SECOND),
+    "no_earlier_version": posting("/versions/1/activate", {"project": PROJECT}, V2),
 }
 #: Errors that a test can hardly cause from outside; the file makes them and looks at their codes.
 ELSEWHERE = {

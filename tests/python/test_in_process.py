@@ -15,7 +15,7 @@ from unittest.mock import patch
 import pytest
 from flask import Blueprint, Flask
 from hosting import CHOICES, environment
-from models_second import event
+from models_v2 import event
 
 from label_studio_ml import api
 from label_studio_ml.api import init_app
@@ -258,12 +258,12 @@ def test_routes_of_the_other_api_version_are_not_there(app: Flask) -> None:
     assert client.get("/is_training").status_code == 404
 
 
-FIRST = """
+V1 = """
 import json, sys
 from label_studio_ml.api import init_app, _server
 from label_studio_ml.model import LabelStudioMLBase
 
-class First(LabelStudioMLBase):
+class ModelV1(LabelStudioMLBase):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.seen = 0
@@ -278,9 +278,9 @@ class First(LabelStudioMLBase):
 
 
 def test_a_model_of_api_v1_keeps_one_live_instance(tmp_path: Path) -> None:
-    source = FIRST + textwrap.dedent(f"""
+    source = V1 + textwrap.dedent(f"""
         import time
-        app = init_app(First, model_dir={str(tmp_path)!r})
+        app = init_app(ModelV1, model_dir={str(tmp_path)!r})
         client = app.test_client()
         body = {{"tasks": [{{}}], "project": "2.17", "label_config": {CHOICES!r}}}
         print(client.get("/health").json)

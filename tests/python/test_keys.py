@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hosting import PROJECT, Server, is_running, wait_for
-from models_second import TELLER, event
+from models_v2 import TELLER, event
 
 Serve = Callable[..., Server]
 

@@ -122,11 +122,11 @@ def test_what_is_missing_or_wrong_is_said() -> None:
     with pytest.raises(ValueError, match="not a subclass"):
         LabelStudioMLManager.initialize(Path)
 
-    class Second(LabelStudioMLBase):
+    class ModelV2(LabelStudioMLBase):
         def fit(self, event, data, **kwargs): ...
 
-    with pytest.raises(ValueError, match="Second is written for API v2"):
-        LabelStudioMLManager.initialize(Second)
+    with pytest.raises(ValueError, match="ModelV2 is written for API v2"):
+        LabelStudioMLManager.initialize(ModelV2)
     assert LabelStudioMLManager.model_class is Counter
 
     class Unset(LabelStudioMLManager):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hosting import Server, wait_for
 from media_hosts import LEGACY, LabelStudio
-from models_second import event
+from models_v2 import event
 from test_cache import in_a_child
 
 from label_studio_ml._media import cache, cache_eviction, limits

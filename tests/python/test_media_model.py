@@ -11,7 +11,7 @@ from unittest.mock import MagicMock, mock_open, patch
 import pytest
 from hosting import CHOICES, PROJECT, Server, wait_for
 from media_hosts import LEGACY, LabelStudio, jwt, personal
-from models_second import event
+from models_v2 import event
 
 import label_studio_ml.model
 from label_studio_ml._media.label_studio_address import Connection, made
@@ -23,7 +23,7 @@ UPLOAD = "/data/upload/1/8a3f-note.txt"
 Serve = Callable[..., Server]
 
 
-class First(LabelStudioMLBase):
+class ModelV1(LabelStudioMLBase):
     def predict(self, tasks: Any, **kwargs: Any) -> Any:
         return [{"text": Path(self.get_local_path(UPLOAD)).read_text()} for _ in tasks]
 
@@ -31,7 +31,7 @@ class First(LabelStudioMLBase):
         return {}
 
 
-class Second(LabelStudioMLBase):
+class ModelV2(LabelStudioMLBase):
     at_setup = ""
 
     def setup(self) -> None:
@@ -48,31 +48,31 @@ class Second(LabelStudioMLBase):
         return {"text": Path(self.get_local_path(UPLOAD)).read_text()}
 
 
-def test_generation_1_uses_what_setup_brought(label_studio: LabelStudio) -> None:
+def test_api_v1_uses_what_setup_brought(label_studio: LabelStudio) -> None:
     label_studio.files[UPLOAD] = b"note"
-    model = First(hostname=label_studio.url, access_token=LEGACY)
+    model = ModelV1(hostname=label_studio.url, access_token=LEGACY)
     assert model.predict([{}]) == [{"text": "note"}]
     assert label_studio.asked == [(UPLOAD, f"Token {LEGACY}")]
 
 
-def test_generation_1_that_keeps_it_elsewhere(label_studio: LabelStudio) -> None:
+def test_api_v1_that_keeps_it_elsewhere(label_studio: LabelStudio) -> None:
     label_studio.files[UPLOAD] = b"note"
-    model = made(First, Connection(label_studio.url, LEGACY))
+    model = made(ModelV1, Connection(label_studio.url, LEGACY))
     assert model.predict([{}]) == [{"text": "note"}]
 
 
-def test_generation_1_below_the_project_folder(label_studio: LabelStudio, tmp_path: Path) -> None:
+def test_api_v1_below_the_project_folder(label_studio: LabelStudio, tmp_path: Path) -> None:
     path = tmp_path / "upload" / "1" / "8a3f-note.txt"
     path.parent.mkdir(parents=True)
     path.write_text("local")
-    model = First(hostname=label_studio.url, access_token=LEGACY)
+    model = ModelV1(hostname=label_studio.url, access_token=LEGACY)
     assert model.get_local_path(UPLOAD, str(tmp_path)) == str(path)
     assert model.get_local_path(UPLOAD, project_dir=str(tmp_path)) == str(path)
 
 
-def test_generation_1_reaches_storages(label_studio: LabelStudio) -> None:
+def test_api_v1_reaches_storages(label_studio: LabelStudio) -> None:
     label_studio.files["/tasks/7/presign/?fileuri=czM6Ly9iL2s%3D"] = b"stored"
-    model = First(hostname=label_studio.url, access_token=LEGACY)
+    model = ModelV1(hostname=label_studio.url, access_token=LEGACY)
     assert Path(model.get_local_path("s3://b/k", task_id=7)).read_bytes() == b"stored"
 
 
@@ -81,7 +81,7 @@ def test_the_environment_goes_before_setup(
 ) -> None:
     label_studio.files[UPLOAD] = b"note"
     monkeypatch.setenv("LABEL_STUDIO_URL", label_studio.url)
-    model = First(hostname="http://localhost:1", access_token=LEGACY)
+    model = ModelV1(hostname="http://localhost:1", access_token=LEGACY)
     assert model.predict([{}]) == [{"text": "note"}]
 
 
@@ -90,7 +90,7 @@ def test_arguments_go_before_both(
 ) -> None:
     monkeypatch.setenv("LABEL_STUDIO_URL", "http://localhost:1")
     label_studio.files[UPLOAD] = b"note"
-    for model in (First(), Second()):
+    for model in (ModelV1(), ModelV2()):
         path = model.get_local_path(UPLOAD, ls_host=label_studio.url, ls_access_token=LEGACY)
         assert Path(path).read_text() == "note"
         Path(path).unlink()
@@ -107,25 +107,25 @@ def test_the_functions_that_tests_of_models_replace(monkeypatch: pytest.MonkeyPa
         return "/local"
 
     monkeypatch.setattr(label_studio_ml.model, "get_local_path", replaced)
-    model = First(hostname="http://ls", access_token="t")
+    model = ModelV1(hostname="http://ls", access_token="t")
     assert model.get_local_path("u", "/projects") == "/local"
     given = {"project_dir": "/projects", "hostname": "http://ls", "access_token": "t"}
     assert asked.pop() == ("u", (), given)
-    second = Second()
-    assert second.get_local_path("u", task_id=7) == "/local"
+    v2 = ModelV2()
+    assert v2.get_local_path("u", task_id=7) == "/local"
     given = {"project_dir": None, "hostname": None, "access_token": None, "task_id": 7}
     assert asked.pop() == ("u", (), given)
     with patch.object(LabelStudioMLBase, "get_label_studio_access_token", return_value="own"):
-        second.get_local_path("u")
+        v2.get_local_path("u")
     assert asked.pop()[2]["access_token"] == "own"
     client = MagicMock()
     client._client_wrapper._tokens_client.api_key = "of the client"
-    with patch.object(Second, "_get_label_studio_client", return_value=client):
-        second.get_local_path("u")
-        assert second.get_label_studio_access_token() == "of the client"
+    with patch.object(ModelV2, "_get_label_studio_client", return_value=client):
+        v2.get_local_path("u")
+        assert v2.get_label_studio_access_token() == "of the client"
     assert asked.pop()[2]["access_token"] == "of the client"
-    second._label_studio_client = client
-    second.get_local_path("u")
+    v2._label_studio_client = client
+    v2.get_local_path("u")
     assert asked.pop()[2]["access_token"] == "of the client"
 
 
@@ -140,9 +140,9 @@ def test_the_client_is_made_for_the_address_of_the_environment(
         lambda base_url: addresses.append(base_url),
         raising=False,
     )
-    Second()._get_label_studio_client()
+    ModelV2()._get_label_studio_client()
     monkeypatch.setenv("LABEL_STUDIO_HOST", "http://ls:8080/base/")
-    Second()._get_label_studio_client()
+    ModelV2()._get_label_studio_client()
     assert addresses == [None, "http://ls:8080/base"]
 
 
@@ -160,7 +160,7 @@ def test_data_of_a_task_is_read(
     path.parent.mkdir()
     path.write_text("mine")
     data = {"a": UPLOAD, "b": ["s3://b/k", "plain text"], "c": {"d": str(path), "e": 5}, "f": None}
-    model = Second()
+    model = ModelV2()
     read = model.preload_task_data({"id": 7}, data)
     assert read == {
         "a": "note",
@@ -178,9 +178,9 @@ def test_data_of_a_task_is_read(
         model.preload_task_data({}, "gs://b/k")
 
 
-def test_generation_2_in_process(label_studio: LabelStudio) -> None:
+def test_api_v2_in_process(label_studio: LabelStudio) -> None:
     label_studio.files[UPLOAD] = b"note"
-    app = init_app(Second)
+    app = init_app(ModelV2)
     body = {
         "project": PROJECT,
         "schema": CHOICES,
@@ -216,7 +216,7 @@ SERVED = """
 """
 
 
-def test_generation_2_served(label_studio: LabelStudio, serve: Serve, tmp_path: Path) -> None:
+def test_api_v2_served(label_studio: LabelStudio, serve: Serve, tmp_path: Path) -> None:
     label_studio.files |= {UPLOAD: b"note", f"{UPLOAD}2": b"other note"}
     env = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     # However long the load takes, its failure is what /setup answers.
@@ -233,7 +233,7 @@ def test_generation_2_served(label_studio: LabelStudio, serve: Serve, tmp_path: 
     assert "refused" not in server.log().replace("connection refused", "")
 
 
-def test_generation_1_served(label_studio: LabelStudio, serve: Serve, tmp_path: Path) -> None:
+def test_api_v1_served(label_studio: LabelStudio, serve: Serve, tmp_path: Path) -> None:
     label_studio.files[UPLOAD] = b"note"
     access = jwt(token_type="access")
     label_studio.access.add(access)

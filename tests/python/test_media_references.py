@@ -162,7 +162,7 @@ def test_arguments_go_before_the_environment_and_that_before_setup(
         found = server("https://argument", "mine")
         assert found.addresses == ("https://argument", "http://environment", "http://setup:8080")
         assert sources(found)[0] == "the argument access_token"
-        # As the base class of generation 1 hands them on.
+        # As the base class of API v1 hands them on.
         assert server("http://setup:8080/", "of setup") == server(None, None)
     with pytest.raises(ValueError, match="'ls:8080' is not an address"):
         server("ls:8080", None)

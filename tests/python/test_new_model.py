@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from hosting import Server, environment, run, write_script
-from models_second import event
+from models_v2 import event
 
 Serve = Callable[..., Server]
 

@@ -24,7 +24,7 @@ from label_studio_ml.model import (
 CONFIG = '<View><Text name="t" value="$x"/><Choices name="c" toName="t"><Choice value="A"/></Choices></View>'
 
 
-class First(LabelStudioMLBase):
+class ModelV1(LabelStudioMLBase):
     def predict(self, tasks, **kwargs):
         return [self.train_output for _ in tasks]
 
@@ -32,7 +32,7 @@ class First(LabelStudioMLBase):
         return {"n": len(list(tasks)), **kwargs}
 
 
-class Second(LabelStudioMLBase):
+class ModelV2(LabelStudioMLBase):
     def setup(self):
         self.ready = True
 
@@ -119,8 +119,8 @@ def test_the_names_that_scripts_import_are_there() -> None:
         label_studio_ml.model.no_such_name  # type: ignore[attr-defined]  # noqa: B018
 
 
-def test_a_first_generation_model_by_itself() -> None:
-    model = First(label_config=CONFIG, train_output={"a": 1}, hostname="http://h", extra=1)
+def test_a_model_of_api_v1_by_itself() -> None:
+    model = ModelV1(label_config=CONFIG, train_output={"a": 1}, hostname="http://h", extra=1)
     assert list(model.parsed_label_config) == ["c"]
     assert model.predict([{}]) == [{"a": 1}]
     assert (model.hostname, model.access_token) == ("http://h", "")
@@ -128,27 +128,27 @@ def test_a_first_generation_model_by_itself() -> None:
     assert event == {"n": 0, "event": "ANNOTATION_CREATED", "data": {"k": 1}, "job_id": "7"}
     assert model.process_event("TASKS_CREATED", {}, "7", {}) is None
     model.parsed_label_config = {"mine": {}}
-    assert First().parsed_label_config == {}
+    assert ModelV1().parsed_label_config == {}
 
 
-def test_a_second_generation_model_by_itself() -> None:
-    model = Second(project_id="2", label_config=CONFIG)
+def test_a_model_of_api_v2_by_itself() -> None:
+    model = ModelV2(project_id="2", label_config=CONFIG)
     assert model.ready
     assert model.project_id == "2"
     assert model.parsed_label_config["c"]["inputs"][0]["valueType"] is None
-    with pytest.raises(TypeError, match="Second got unexpected arguments: threshold"):
-        Second(project_id="2", threshold=1)
+    with pytest.raises(TypeError, match="ModelV2 got unexpected arguments: threshold"):
+        ModelV2(project_id="2", threshold=1)
 
 
 def test_the_base_class_says_what_is_missing() -> None:
     class Empty(LabelStudioMLBase): ...
 
-    # The class says nothing, so it is taken for generation 2, whose base class does nothing.
+    # The class says nothing, so it is taken for one of API v2, whose base class does nothing.
     assert Empty().predict([]) is None
     assert Empty().fit("START_TRAINING", {}) is None
 
 
-def test_a_first_generation_model_must_predict() -> None:
+def test_a_model_of_api_v1_must_predict() -> None:
     class Unfinished(LabelStudioMLBase):
         def fit(self, tasks, workdir=None, **kwargs):
             return {}
@@ -176,7 +176,7 @@ def detected(body: str, **names: object) -> int:
 
 
 @pytest.mark.parametrize(
-    ("body", "generation"),
+    ("body", "api"),
     [
         ("LABEL_STUDIO_ML_API = 2\n    def fit(self, tasks, workdir=None): ...", 2),
         ("LABEL_STUDIO_ML_API = 1\n    def fit(self, event, data): ...", 1),
@@ -197,8 +197,8 @@ def detected(body: str, **names: object) -> int:
         ("def predict(self, tasks, **kwargs): ...", 2),
     ],
 )
-def test_the_generation_is_told_from_the_class(body: str, generation: int) -> None:
-    assert detected(body) == generation
+def test_the_api_is_told_from_the_class(body: str, api: int) -> None:
+    assert detected(body) == api
 
 
 def test_config_errors_are_those_of_the_dialects_package() -> None:

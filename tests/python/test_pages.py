@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from hosting import CHOICES, ROOT, Server, make_project, run, write_script
-from models_second import event
+from models_v2 import event
 from PIL import Image
 
 PAGES = sorted(

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 from hosting import CHOICES, PROJECT, environment, free_port, make_project, wait_for
-from models_second import TELLER, event
+from models_v2 import TELLER, event
 
 from label_studio_ml import _native
 

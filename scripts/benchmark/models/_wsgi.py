@@ -2,7 +2,7 @@
 
 import os
 
-from second import BenchModel
+from v2 import BenchModel
 
 from label_studio_ml.api import init_app
 

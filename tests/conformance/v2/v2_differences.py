@@ -185,11 +185,11 @@ STARTED: Table = _both() | {
 
 #: Rows of the sections that other tests show: cell -> file and test.
 ELSEWHERE = {
-    "`model_version` in the answer of /predict": "tests/python/test_serving_second.py::test_what_predict_may_return",
-    "an instance of the model": "tests/python/test_serving_second.py::test_an_instance_is_used_again_by_the_thread_that_made_it",
-    "version after a training that leaves its name": "tests/python/test_versions_second.py::test_a_training_changes_model_and_version_in_every_worker_at_once",
+    "`model_version` in the answer of /predict": "tests/python/test_serving_v2.py::test_what_predict_may_return",
+    "an instance of the model": "tests/python/test_serving_v2.py::test_an_instance_is_used_again_by_the_thread_that_made_it",
+    "version after a training that leaves its name": "tests/python/test_versions_v2.py::test_a_training_changes_model_and_version_in_every_worker_at_once",
     "`self.get` in several processes": "tests/python/test_keys.py::test_a_value_is_seen_by_every_worker_at_once",
-    "`model_version` set by a `fit` that fails": "tests/python/test_versions_second.py::test_a_fit_that_fails_leaves_the_version",
+    "`model_version` set by a `fit` that fails": "tests/python/test_versions_v2.py::test_a_fit_that_fails_leaves_the_version",
     "`None` in the list of results of API v2": "tests/python/test_predictions.py::test_none_for_a_task_in_api_v2",
     "NaN and infinities in a result of API v2": "tests/python/test_in_process.py::test_what_models_return_becomes_json",
     "a labelling config with a document type in API v2": "tests/python/test_in_process.py::test_a_document_type_is_an_error_of_parse_config",

@@ -14,7 +14,7 @@ from host import Host
 from hosting import PROJECT, wait_for
 from learner import acting
 from small_disk import SmallDisk
-from test_second import COUNTER, served, train
+from test_v2 import COUNTER, served, train
 
 MakeHost = Callable[..., Host]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from hosting import wait_for
-from test_second import COUNTER, MakeHost, served, train
+from test_v2 import COUNTER, MakeHost, served, train
 
 #: Before it serves what it has learned, a worker does what files beside it say.
 TROUBLED = COUNTER.replace(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from hosting import CHOICES, ECHO, PROJECT, Server, make_project, wait_for
-from models_second import TELLER, event
+from models_v2 import TELLER, event
 
 Serve = Callable[..., Server]
 
@@ -240,7 +240,7 @@ def test_a_token_is_in_no_log(serve: Serve) -> None:
     assert not re.search("a-very-secret-token|c2VjcmV0", server.log())
 
 
-def test_train_is_not_for_this_generation(serve: Serve) -> None:
+def test_train_is_not_for_api_v2(serve: Serve) -> None:
     server = serve(TELLER)
     answer = server.train()
     assert answer.status_code == 404
@@ -254,7 +254,7 @@ def test_an_event_that_trains_nobody_says_so(serve: Serve) -> None:
     assert "these actions do: ANNOTATION_CREATED" in answer.json()["detail"]
 
 
-def test_two_generations_side_by_side(serve: Serve, tmp_path: Any) -> None:
+def test_both_apis_side_by_side(serve: Serve, tmp_path: Any) -> None:
     newer, older = serve(TELLER), serve(make_project(tmp_path, ECHO, "older"))
     assert "written for API v2: fit(event, data, ...)" in newer.log()
     assert "written for API v1: fit(tasks, workdir, ...)" in older.log()

@@ -1,4 +1,4 @@
-"""The API of generation 2 in the calling process, without a server."""
+"""API v2 in the calling process, without a server."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ def test_registered_functions_are_the_model(monkeypatch: pytest.MonkeyPatch) -> 
     assert model.process_event("START_TRAINING", {}, "1", {})[3] == {"job_id": "1"}
 
 
-def test_helpers_of_the_second_generation() -> None:
+def test_helpers_of_api_v2() -> None:
     parsed = new().parsed_label_config
     assert get_first_tag_keys(parsed, "Choices", "Text")[0] == "sentiment"
     assert get_first_tag_keys(parsed, "Labels", "Text") == (None, None)
@@ -272,7 +272,7 @@ def test_helpers_of_the_second_generation() -> None:
         compare_nested_structures({"a": [1.0]}, {"a": [1.1]})
 
 
-def test_a_first_generation_class_may_use_all_names_of_the_second() -> None:
+def test_a_class_of_api_v1_may_use_all_names_of_api_v2() -> None:
     class Older(LabelStudioMLBase):
         setup = "not callable"
         get = has = set = None  # type: ignore[assignment]
@@ -298,7 +298,7 @@ def test_a_first_generation_class_may_use_all_names_of_the_second() -> None:
     assert not hasattr(older, "model_version")
 
 
-def test_a_second_generation_class_may_assign_train_output() -> None:
+def test_a_class_of_api_v2_may_assign_train_output() -> None:
     class Newer(Model):
         def setup(self) -> None:
             self.train_output = {"mine": 1}

@@ -72,7 +72,7 @@ def spares(backend: Backend) -> int:
     [("--max-requests", "50"), ("--max-worker-age", "2")],
     ids=["by requests", "by age"],
 )
-def test_a_worn_worker_is_renewed_without_a_failed_request(
+def test_a_worker_is_recycled_without_a_failed_request(
     make_backend: MakeBackend, options: tuple[str, ...]
 ) -> None:
     backend = make_backend(DOER, "--workers", "2", *options)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 from hosting import PROJECT, Server, make_project, wait_for
-from models_second import COUNTER, TELLER, event
+from models_v2 import COUNTER, TELLER, event
 
 Serve = Callable[..., Server]
 
