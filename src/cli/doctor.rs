@@ -72,7 +72,7 @@ pub(super) struct DoctorArgs {
     #[arg(long, env = "LABEL_STUDIO_URL", value_name = "URL", hide_env_values = true, help_heading = LABEL_STUDIO)]
     label_studio_url: Option<String>,
     /// Access token of Label Studio: a personal access token or a legacy token
-    #[arg(long, env = "LABEL_STUDIO_API_KEY", value_name = "KEY", hide_env_values = true, help_heading = LABEL_STUDIO)]
+    #[arg(long, env = "LABEL_STUDIO_API_KEY", value_name = "TOKEN", hide_env_values = true, help_heading = LABEL_STUDIO)]
     api_key: Option<String>,
     /// Project of Label Studio whose ML backends, webhooks and files are checked
     #[arg(long, value_name = "ID", value_parser = whole::<u64>(0..=u64::MAX), help_heading = LABEL_STUDIO)]

@@ -16,11 +16,11 @@ pub(super) struct TrainingArgs {
     keep_versions: Option<usize>,
     /// Which webhook events are trained where several of a project wait: `latest` trains once, with the newest,
     /// `all` with each in order [default: latest for API v1, all for API v2]
-    #[arg(long, value_enum, hide_short_help = true)]
+    #[arg(long, value_enum, value_name = "WHICH", hide_short_help = true)]
     training_queue: Option<TrainingQueue>,
     /// Where `fit` runs: in a process of its own, or in the worker that predicts, for models that keep
     /// everything in memory (needs --workers 1)
-    #[arg(long, value_enum, default_value_t = FitIn::Process, hide_short_help = true)]
+    #[arg(long, value_enum, value_name = "WHERE", default_value_t = FitIn::Process, hide_short_help = true)]
     fit_in: FitIn,
     /// Niceness of the training process, 0 to 19; `idle`: it runs only when the CPU is otherwise idle
     #[arg(long, value_name = "N", default_value = "idle", value_parser = niceness, hide_short_help = true)]

@@ -91,7 +91,7 @@ pub(super) struct ReplacingArgs {
     gil_timeout: Duration,
     /// Whether new workers load before the old ones end, after a training of API v2 or when a worker is
     /// replaced; `auto`: unless a graphics card lacks room for both
-    #[arg(long, value_enum, default_value_t = RolloutChoice::Auto, hide_short_help = true)]
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = RolloutChoice::Auto, hide_short_help = true)]
     rollout: RolloutChoice,
 }
 
