@@ -1,5 +1,5 @@
-//! What jobs and versions are called. The numbers are what users of the original know, in folders, in the
-//! job store and in answers.
+//! Ids of jobs and versions. Users of the original know the numbers from folders; they also stand in the
+//! job store and in HTTP answers.
 
 use std::fmt;
 use std::num::ParseIntError;
@@ -35,7 +35,7 @@ impl From<VersionId> for JobId {
     }
 }
 
-/// What a number needs to stand in the job store, in a path and in a log line.
+/// Conversions by which an id can stand in the job store, in a path and in a log line.
 macro_rules! number {
     ($id:ident) => {
         impl fmt::Display for $id {

@@ -1,7 +1,7 @@
-//! The name that a project's version has before a training of API v2, which may name it otherwise.
+//! The name that a project's version has before a training of API v2, which may rename it.
 //!
-//! The name that is served stays until it is known what came of the training. Where nothing did, the model
-//! gets its own name back, even after the server was killed.
+//! The served name stays until the outcome of the training is known. If the training made no version, the
+//! model gets its own name back, even after the server was killed.
 
 use tracing::warn;
 
@@ -14,7 +14,7 @@ use crate::serving::version_names::{UNNAMED, VERSION_KEY};
 use crate::store::versions::Begun;
 use crate::wire::protocol::project_id;
 
-/// How the model of a project called its version before a training.
+/// The name that the model of a project gave its version before a training.
 #[derive(Debug)]
 pub(super) struct PriorName {
     project: String,
@@ -22,12 +22,12 @@ pub(super) struct PriorName {
 }
 
 impl PriorName {
-    /// The name that a training which a killed server left had noted.
+    /// The name that was noted for a training which ended with a killed server.
     pub(super) fn of(begun: Begun) -> Self {
         Self { project: begun.project, own: begun.own }
     }
 
-    /// Notes the name, and keeps serving it.
+    /// Writes the name down, and keeps serving it.
     pub(super) async fn hold(
         registry: &Registry,
         project: &str,
@@ -41,11 +41,11 @@ impl PriorName {
         Ok(Self { project: project.to_owned(), own })
     }
 
-    /// Takes back what the training called its version, since nothing came of it.
+    /// Undoes the rename of a training that made no version.
     pub(super) async fn restore(&self, registry: &Registry) {
         let project = self.project.as_str();
         if let Err(error) = self.restore_own(registry).await {
-            warn!(project, "the name of the version cannot be restored: {error}");
+            warn!(project, "cannot restore the name of the version: {error}");
         }
         let renamed = registry.models.known(project, ProjectModels::unpin_name);
         registry.workers.rename(&renamed).await;
@@ -68,7 +68,10 @@ impl PriorName {
         let Ok((_, versions)) = registry.class.ready().await else { return };
         let project = self.project.clone();
         if let Err(error) = on_disk(move || versions.end_training(&project)).await {
-            warn!(project = self.project, "that the training ended is not noted: {error}");
+            warn!(
+                project = self.project,
+                "cannot remove the record of the running training: {error}"
+            );
         }
     }
 }

@@ -1,9 +1,9 @@
-//! New processes in the place of the workers: what a training of API v2 wrote into files is read
-//! by module globals too, which only a new process has afresh.
+//! Replaces the workers by new processes: module globals may hold what user code read from files before a
+//! training of API v2 overwrote them, and only a new process reads them again.
 //!
-//! Start first: all new workers are loaded beside the old ones, which answer meanwhile, and take over at
-//! one moment. Stop first, for models of which the graphics card holds no second copy: one worker ends
-//! before its successor starts, which takes over alone; the others follow one by one. Either way nobody
+//! Start first: all new workers load beside the old ones, which answer meanwhile, and take over at one
+//! moment. Stop first, for models of which the graphics card cannot hold a second copy: one worker ends
+//! before its successor starts, which takes over alone; the others follow one by one. Either way no request
 //! is refused: requests wait for a worker.
 
 use std::sync::{Arc, OnceLock};
@@ -19,7 +19,7 @@ use crate::workers::handle::{WorkerError, WorkerHandle};
 use crate::workers::start::{StartError, StartedWorker};
 use crate::workers::supervision::{Fleet, RolloutOrder};
 
-/// Maximum number of starts of a worker whose process ends while it loads: somebody may have ended it.
+/// Maximum number of starts of a worker whose process ends while it loads: the model may not be to blame.
 const MAX_ATTEMPTS: u32 = 3;
 
 /// Starts workers of a new version.
@@ -27,24 +27,24 @@ const MAX_ATTEMPTS: u32 = 3;
 pub(super) struct Renewer {
     registry: Arc<Registry>,
     rollout: RolloutOrder,
-    /// The way to the tasks that keep the workers.
+    /// Reaches the tasks that keep the workers.
     fleet: OnceLock<Fleet>,
 }
 
-/// Workers that are loaded and serve no request yet. Dropping them ends them; a slot that has no worker
-/// then starts its own.
+/// Workers that are loaded and do not serve yet. Dropping them ends them; a slot that has no worker then
+/// starts its own.
 pub(super) struct Renewal<'a> {
     fleet: &'a Fleet,
     started: Vec<(usize, StartedWorker)>,
-    /// Slots whose old worker goes on until the new ones serve.
+    /// Slots whose old worker serves until the new ones do.
     to_follow: Vec<usize>,
 }
 
-/// Slots whose old worker serves no more, and which wait for a new one.
+/// Slots whose old worker has ended, and which wait for a new one.
 #[derive(Debug)]
 pub(super) struct Followers(Vec<usize>);
 
-/// Why a worker is not there.
+/// Why a worker could not be started.
 enum Failure {
     Model(String),
     Process(String),
@@ -70,12 +70,12 @@ impl Renewer {
         Self { registry, rollout, fleet: OnceLock::new() }
     }
 
-    /// Says how further workers are started; once.
+    /// Sets the fleet that starts further workers; called once.
     pub(super) fn set_fleet(&self, fleet: Fleet) {
         let _ = self.fleet.set(fleet);
     }
 
-    /// Starts workers and loads what is in use, `next` above all; why that failed, if it did.
+    /// Starts workers and loads the models in use, `next` first. The error is the reason of a failure.
     pub(super) async fn start(
         &self,
         next: Option<&Arc<ServedModel>>,
@@ -99,8 +99,8 @@ impl Renewer {
         Ok(renewal)
     }
 
-    /// Makes new workers serve from now on; `switch` happens at the same moment. The rest is to
-    /// [follow](Self::follow).
+    /// Makes the new workers serve; `switch` runs at the same moment. [`Self::follow`] replaces the
+    /// remaining ones.
     pub(super) fn finish(&self, mut renewal: Renewal<'_>, switch: impl FnOnce()) -> Followers {
         let started = std::mem::take(&mut renewal.started);
         let seats: Vec<(usize, Arc<WorkerHandle>)> =
@@ -114,7 +114,7 @@ impl Renewer {
         Followers(std::mem::take(&mut renewal.to_follow))
     }
 
-    /// Renews one after the other the workers that made room.
+    /// Replaces, one after the other, the workers that ended to make room.
     pub(super) async fn follow(&self, Followers(slots): Followers) {
         let Some(fleet) = self.fleet.get() else { return };
         for slot in slots {
@@ -123,7 +123,7 @@ impl Renewer {
                     self.registry.workers.pool.add(slot, Arc::clone(&started.worker));
                     fleet.adopt(slot, started);
                 }
-                Err(reason) => warn!("worker {} does not follow yet: {reason}", slot + 1),
+                Err(reason) => warn!("worker {} cannot be renewed yet: {reason}", slot + 1),
             }
         }
     }
@@ -188,7 +188,7 @@ impl Renewer {
         }
     }
 
-    /// Loads `next`, which must succeed, and for a while what else is in use.
+    /// Loads `next`, which must succeed, and, for a limited time, the other models in use.
     async fn load_all(
         &self,
         worker: &WorkerHandle,

@@ -1,4 +1,4 @@
-//! For unit tests: [`ServingStage`] with what changes the versions that it serves.
+//! For unit tests: [`ServingStage`] with the parts that change the versions that it serves.
 
 use std::ops::Deref;
 use std::sync::Arc;

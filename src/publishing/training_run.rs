@@ -1,4 +1,4 @@
-//! One run of `fit`, from what it starts from to the version that it makes.
+//! One run of `fit`, from its input to the version that it makes.
 //!
 //! A run of API v1 returns what it learned; one of API v2 leaves it in files and keys of its own.
 
@@ -26,26 +26,26 @@ pub enum TrainingRun {
     V2(Box<V2Run>),
 }
 
-/// What `fit` made.
+/// The result of `fit`.
 #[derive(Debug)]
 pub struct Fitted {
-    /// What it returned, as JSON.
+    /// The return value, as JSON.
     pub output: Bytes,
-    /// It ran inside the worker that predicts, whose globals are as it left them.
+    /// Whether it ran inside the worker that predicts, whose globals are then up to date.
     pub in_worker: bool,
 }
 
-/// What came of a training that ended well.
+/// The outcome of a training that succeeded.
 #[derive(Debug, Default)]
 pub struct Publication {
     /// The version that it made; none if there is nothing new.
     pub version: Option<VersionId>,
-    /// Why the version before is served all the same.
+    /// Why the version before is served nevertheless.
     pub problem: Option<String>,
 }
 
 impl TrainingRun {
-    /// Notes what a job starts from, and finds the model that is trained.
+    /// Writes down the input of a job, and finds the model that is trained.
     pub async fn begin(publisher: &Publisher, job: &Claimed) -> Result<Self, PublishingError> {
         let model = publisher.registry.resolve(&job.project, job.label_config.as_deref()).await?;
         let (class, versions) = publisher.registry.class.imported().await?;
@@ -64,7 +64,7 @@ impl TrainingRun {
         }
     }
 
-    /// The folder that `fit` is told of.
+    /// The folder that `fit` gets as `workdir`.
     pub fn workdir(&self) -> &Path {
         match self {
             Self::V1(run) => &run.workdir,
@@ -72,8 +72,8 @@ impl TrainingRun {
         }
     }
 
-    /// Whether what `fit` made may be a version. As in the original, what it returned for a webhook of API
-    /// v1 is kept only if it is a dict.
+    /// Whether the result of `fit` may become a version. As in the original, the return value for a webhook
+    /// of API v1 is kept only if it is a dict.
     pub fn may_publish(&self, fitted: &Fitted) -> bool {
         match self {
             Self::V1(run) => !run.is_event || fitted.output.first() == Some(&b'{'),
@@ -81,7 +81,7 @@ impl TrainingRun {
         }
     }
 
-    /// Makes what was trained the version that is served.
+    /// Makes the result the version that is served.
     pub async fn publish(
         &self,
         publisher: &Publisher,
@@ -94,10 +94,10 @@ impl TrainingRun {
         }
     }
 
-    /// Takes back what would stay of a training that failed.
+    /// Undoes what a failed training would leave behind.
     pub async fn abandon(&self, publisher: &Publisher) {
         match self {
-            // Its folder shows what happened.
+            // The folder stays: it shows what happened.
             Self::V1(_) => {}
             Self::V2(run) => run.abandon(publisher).await,
         }

@@ -1,8 +1,8 @@
 //! How long a prediction may wait, and how long it may run.
 //!
-//! Two clocks. The first runs while a request waits for a worker, or in a worker for the call that it is to
-//! be answered with. The second, for a prediction that runs, is strict only once nobody waits any more:
-//! while its client is connected a slow model may take its time.
+//! Two clocks. The first runs while a request waits for a worker, or in a worker for the call that answers
+//! it. The second runs during a prediction, and is strict only once the client has hung up: while a client
+//! is connected, a slow model may take its time.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use tokio::time::{Instant, sleep_until};
 use super::error::ServingError;
 use crate::workers::handle::{Interruption, Interruptions, PredictionReply};
 
-/// What the user chose.
+/// The deadlines that the user chose.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
     /// How long a request waits for a worker.
     pub queue: Duration,
-    /// How long a prediction may run whose client hung up.
+    /// How long a prediction may run after its client hung up.
     pub abandoned: Duration,
     /// How long any prediction may run.
     pub run: Duration,
@@ -26,18 +26,18 @@ pub struct Deadlines {
 /// A client that waits for a prediction.
 pub(super) type Client = oneshot::Sender<Result<PredictionReply, ServingError>>;
 
-/// How long one prediction is waited for.
+/// The deadlines of one prediction.
 pub(super) struct PredictionClock {
     deadlines: Deadlines,
     began: Instant,
     stage: PredictionStage,
-    /// None once it was answered.
+    /// None once the client has its answer.
     client: Option<Client>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PredictionStage {
-    /// It may wait in the worker for others, but has to begin by then.
+    /// It may wait in the worker to be batched, but must begin by then.
     Gathers(Instant),
     Runs,
     /// Its client is gone.
@@ -60,7 +60,7 @@ impl Deadlines {
 impl PredictionClock {
     pub(super) fn answer(&mut self, answer: Result<PredictionReply, ServingError>) {
         if let Some(client) = self.client.take() {
-            // A client that hung up does not want it any more.
+            // A client that hung up does not need the answer.
             let _ = client.send(answer);
         }
     }
@@ -94,7 +94,7 @@ impl Interruptions for PredictionClock {
                 return Interruption::Withdraw;
             }
         }
-        // Nobody waits for a worker to let go.
+        // The client gets its answer without waiting for the worker to cancel.
         let too_long = ServingError::TooLong(deadlines.run);
         self.answer(Err(too_long));
         Interruption::BreakOff
@@ -113,8 +113,8 @@ mod tests {
         run: Duration::from_secs(60),
     };
 
-    /// What becomes of a prediction whose client leaves after `client` seconds, and after how many; where it
-    /// gathers, its request came two seconds before.
+    /// How a prediction ends whose client leaves after `client` seconds, and after how many seconds. If it
+    /// gathers, its request came two seconds earlier.
     async fn ends(gathers: bool, client: u64) -> Vec<(Interruption, u64)> {
         let began = Instant::now();
         let (sender, receiver) = oneshot::channel();
@@ -137,7 +137,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_prediction_may_run_on_while_somebody_waits() {
         for (client, ends_after) in [(0, 10), (5, 10), (30, 30)] {
-            // Before it begins it is not begun for nobody.
+            // It does not begin without a client.
             let expected = [(Interruption::Withdraw, client), (Interruption::BreakOff, ends_after)];
             assert_eq!(ends(false, client).await, expected, "{client}");
         }

@@ -1,5 +1,5 @@
-//! What is wrong with predictions, kept for people: said in the log once for each mistake, and listed
-//! with counts for `GET /diagnostics`.
+//! Mistakes in predictions, for the author of the model: each is logged once, and listed with a count in
+//! `GET /diagnostics`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,8 +11,8 @@ use tracing::warn;
 
 use crate::labelling::check::{Cause, Checked, Finding};
 
-/// Mistakes that are told apart. A model that makes more of them has been understood by then.
-const MOST_KNOWN: usize = 1000;
+/// Maximum number of different mistakes that are kept; by then the author has enough to go on.
+const MAX_MISTAKES: usize = 1000;
 
 /// Mistakes of the models that were served since the start.
 #[derive(Debug, Default)]
@@ -34,14 +34,14 @@ struct Key {
 pub struct Mistake {
     pub project: String,
     pub cause: Cause,
-    /// The newest place in one sentence, with what Label Studio makes of it.
+    /// One sentence about the newest place, with how Label Studio treats it.
     pub message: String,
     /// Path of that place in the answer.
     pub path: String,
-    /// Name of the control tag, where it is about one.
+    /// Name of the control tag, if it concerns one.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub control: String,
-    /// Answers in which it was found.
+    /// Number of answers in which it was found.
     pub answers: u64,
     #[serde(serialize_with = "to_milliseconds")]
     pub first_seen: Timestamp,
@@ -54,7 +54,7 @@ fn to_milliseconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::
 }
 
 impl Diagnostics {
-    /// Notes what the check of an answer found.
+    /// Records the findings of the check of an answer.
     pub fn note(&self, project: &str, checked: &Checked) {
         self.answers.fetch_add(1, Ordering::Relaxed);
         if checked.total == 0 {
@@ -74,7 +74,7 @@ impl Diagnostics {
                 mistake.last_seen = now;
                 mistake.message = finding.sentence();
                 mistake.path.clone_from(&finding.path);
-            } else if known.len() < MOST_KNOWN {
+            } else if known.len() < MAX_MISTAKES {
                 let mistake = Mistake::new(project, finding, now);
                 warn!(project, "{}", mistake.message);
                 known.insert(key, mistake);
@@ -87,7 +87,7 @@ impl Diagnostics {
         self.known.lock().values().cloned().collect()
     }
 
-    /// Answers that were checked, and how many of them had findings.
+    /// Number of answers that were checked, and of those with findings.
     pub fn answers(&self) -> (u64, u64) {
         (self.answers.load(Ordering::Relaxed), self.with_findings.load(Ordering::Relaxed))
     }
@@ -100,7 +100,7 @@ impl Mistake {
             cause: finding.cause,
             message: finding.sentence(),
             path: finding.path.clone(),
-            // Other subjects are a version, which the message tells.
+            // Any other subject is a version, which the message names.
             control: if finding.cause == Cause::OtherVersion {
                 String::new()
             } else {

@@ -24,7 +24,7 @@ pub enum ServingError {
     QueueFull(usize),
     #[error("{0} predictions of this project wait for a worker already (--max-queue-per-project)")]
     ProjectQueueFull(usize),
-    /// It ran for as long as a prediction may, and was broken off.
+    /// It ran for as long as a prediction may, and was cancelled.
     #[error("the prediction took longer than {} s (--predict-hard-timeout) and was cancelled", .0.as_secs_f64())]
     TooLong(Duration),
     #[error("the server is stopping")]
@@ -32,7 +32,7 @@ pub enum ServingError {
     /// `try_fetch` was false and no model of the project is in use.
     #[error("no model is loaded for project {0:?}, and `try_fetch` is false")]
     NoModel(String),
-    /// Making the instance ended several workers in a row.
+    /// The constructor ended several workers in a row.
     #[error(
         "loading the model of project {0:?} has ended its worker again and again; it is not tried any more until /setup changes or asks for a reload"
     )]
@@ -49,7 +49,7 @@ pub enum ServingError {
     NoVersion { project: String, version: VersionId },
     #[error("version {version} cannot be loaded: {reason}")]
     Unloadable { version: VersionId, reason: String },
-    /// Models of API v2 write over what they trained before.
+    /// Models of API v2 overwrite what they trained before.
     #[error("a model of API v2 keeps no earlier version to go back to")]
     NoWayBack,
     #[error("model folder: {0}")]
@@ -58,16 +58,16 @@ pub enum ServingError {
     Keys(DbError),
 }
 
-/// Maximum number of versions in a row that may turn out not to load while one request waits.
+/// Maximum number of versions in a row that may fail to load while one request waits.
 pub(super) const MAX_REJECTED: u32 = 3;
 
 impl ServingError {
     pub(super) fn no_version_left() -> Self {
-        Self::NotReady("version after version of the model turned out not to load".into())
+        Self::NotReady("several versions of the model in a row cannot be loaded".into())
     }
 }
 
-/// Runs what may have to wait for a disk.
+/// Runs a function that may wait for a disk.
 pub async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, ServingError> {

@@ -1,7 +1,7 @@
-//! What models keep with `self.set`, for the workers that ask, and what follows from it.
+//! Answers workers that read or write keys (`self.get`, `self.set`), and acts on the keys that matter here.
 //!
-//! The key `model_version` is how a model of API v2 names its version, so a change of it renames
-//! what is served before the one who set it goes on.
+//! A model of API v2 names its version by the key `model_version`: a change of it renames the served
+//! version before the user code that set it goes on.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -20,10 +20,10 @@ use crate::workers::key_keeper::KeyKeeper;
 
 /// Where the extra parameters of /setup are kept.
 pub(super) const EXTRA_PARAMS_KEY: &str = "extra_params";
-/// Keys that the base class sets by itself.
+/// Keys that the base class itself sets.
 const OF_BASE_CLASS: [&str; 3] = ["label_config", "parsed_label_config", EXTRA_PARAMS_KEY];
 
-/// Answers the questions of workers.
+/// Answers the key requests of workers.
 #[derive(Debug)]
 pub struct Keeper {
     registry: Arc<Registry>,
@@ -31,7 +31,7 @@ pub struct Keeper {
     watch: Option<Arc<KeyWatch>>,
 }
 
-/// Notes which keys the training that runs changes: they are a part of what it did.
+/// Records which keys the running training changes: they are part of its result.
 #[derive(Debug, Default)]
 pub struct KeyWatch(Mutex<Watched>);
 
@@ -43,12 +43,12 @@ struct Watched {
 }
 
 impl KeyWatch {
-    /// Notes from now on what a training of the project with this id changes.
+    /// Starts to record which keys of the project with this id change.
     pub fn begin(&self, project_id: &str) {
         *self.0.lock() = Watched { project: project_id.to_owned(), keys: BTreeSet::new() };
     }
 
-    /// What it has changed since.
+    /// The keys that changed since; ends the recording.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock()).keys.into_iter().collect()
     }
@@ -62,7 +62,7 @@ impl KeyWatch {
 }
 
 impl Keeper {
-    /// `watch` is for workers that train: it notes what they change.
+    /// `watch` is for workers that train: it records what they change.
     pub fn shared(registry: &Arc<Registry>, watch: Option<Arc<KeyWatch>>) -> Arc<dyn KeyKeeper> {
         Arc::new(Self { registry: Arc::clone(registry), watch })
     }
@@ -88,7 +88,8 @@ impl Keeper {
                 if before.as_ref() != Some(&value) {
                     self.note_change(&project, &key);
                 }
-                // Also the same name again: workers may not have heard yet of the one who set it first.
+                // Even if the name is the same: another thread may have set it just now, and workers may not
+                // know it yet.
                 if key == VERSION_KEY {
                     self.registry.own_name_changed(&project, &value).await;
                 }

@@ -1,4 +1,4 @@
-//! The workers as holders of models: loading, renaming and unloading.
+//! Loads, renames and unloads models on all workers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ impl ModelWorkers {
             tasks.spawn(async move { load_on(&worker, &model, renew).await });
         }
         while tasks.join_next().await.is_some() {}
-        // Where no worker made it, the next request for it begins anew.
+        // If no worker made it, the next request for it starts over.
         model.give_up();
     }
 
@@ -43,7 +43,7 @@ impl ModelWorkers {
         }
     }
 
-    /// Tells workers how predictions of these models are marked now.
+    /// Tells workers the model versions that predictions of these models carry from now on.
     pub async fn rename(&self, models: &[Arc<ServedModel>]) {
         for model in models {
             for worker in self.pool.workers() {
@@ -53,21 +53,21 @@ impl ModelWorkers {
     }
 }
 
-/// What a new worker does before it takes requests: it loads the models in use. It takes requests
-/// all the same when that takes long, and those that keep ending workers wait to be asked for.
+/// Loads the models in use into a new worker, before it takes requests. If that takes long, the worker
+/// takes requests meanwhile; models that keep ending workers are loaded only when a request needs them.
 pub fn prepare(models: &Arc<Models>) -> PrepareWorker {
     let models = Arc::clone(models);
     Arc::new(move |worker| {
         let models = models.to_load();
         Box::pin(async move {
             let name = worker.name.clone();
-            // On its own, so that it learns of the worker's death and whose load it was.
+            // A task of its own: it sees the death of the worker, and knows which model was being loaded.
             let loading = tokio::spawn(async move {
                 // A spare may hold some that were in use when it was started.
                 worker.keep_only(|id| models.iter().any(|model| model.model.spec.id == id)).await;
                 for model in models.iter().filter(|model| !model.is_crash_looping()) {
                     load_on(&worker, model, false).await;
-                    // What was not even begun is not to blame.
+                    // A load that had not begun is not to blame.
                     if worker.is_closed() {
                         break;
                     }
@@ -84,7 +84,7 @@ pub fn prepare(models: &Arc<Models>) -> PrepareWorker {
 pub async fn load_on(worker: &WorkerHandle, model: &ServedModel, renew: bool) {
     match worker.load(&model.model, renew).await {
         Ok(()) => {
-            // It may have been renamed while the worker was not known to serve it.
+            // It may have been renamed before the worker counted as one that serves it.
             worker.rename(&model.model).await;
             model.set_loaded();
         }

@@ -21,7 +21,7 @@ use crate::ids::VersionId;
 use crate::store::versions::Version;
 use crate::wire::protocol::{ModelId, ModelSpec, project_id};
 
-/// Instances of one project that are kept at a time.
+/// Maximum number of instances of one project that are kept.
 const INSTANCES_PER_PROJECT: usize = 4;
 
 /// All projects seen since the start.
@@ -41,12 +41,12 @@ impl Models {
         Self { projects, ids, uses, most, gate: VersionGate::default() }
     }
 
-    /// Looks at or changes what is known of a project, which is known from then on.
+    /// Reads or changes the entry of a project, which is made if there is none.
     pub fn entry<T>(&self, key: &str, change: impl FnOnce(&mut ProjectModels) -> T) -> T {
         change(self.projects.lock().entry(key.to_owned()).or_default())
     }
 
-    /// Looks at or changes what is known of a project; of one that was not seen yet, nothing is.
+    /// Reads or changes the entry of a project, if there is one.
     pub fn known<T: Default>(&self, key: &str, look: impl FnOnce(&mut ProjectModels) -> T) -> T {
         self.projects.lock().get_mut(key).map(look).unwrap_or_default()
     }
@@ -106,8 +106,8 @@ impl Models {
         Some(ServedModel::new(spec, Some(version), origin, project.request.clone(), names))
     }
 
-    /// A model of a project with this id calls its version otherwise. Returns the models that are
-    /// called otherwise now.
+    /// Records that a model of a project with this id renamed its version. Returns the models whose served
+    /// name changes.
     pub fn note_own_name(&self, id: &str, own: &str) -> Vec<Arc<ServedModel>> {
         let mut projects = self.projects.lock();
         let of_id = projects.iter_mut().filter(|(key, _)| project_id(key) == id);
@@ -147,7 +147,7 @@ impl Models {
         projects.values().flat_map(|project| project.models.iter().map(Arc::clone)).collect()
     }
 
-    /// Those that a new worker loads before anybody asks.
+    /// The models that a new worker loads before it takes requests.
     pub fn to_load(&self) -> Vec<Arc<ServedModel>> {
         let mut models = self.all();
         models.retain(|model| !self.gate.is_closed(&model.model.spec.project));
@@ -159,7 +159,7 @@ impl Models {
     }
 }
 
-/// Takes out the models that were used longest ago, until at most `most` are left.
+/// Removes and returns the least recently used models, until at most `most` are left.
 fn longest_unused(
     projects: &mut HashMap<String, ProjectModels>,
     most: usize,

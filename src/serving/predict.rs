@@ -31,20 +31,20 @@ pub struct PredictRequest {
     pub http: ForwardedRequest,
 }
 
-/// An answer for the client.
+/// The answer for the client.
 #[derive(Debug)]
 pub struct PredictAnswer {
     pub body: Bytes,
-    /// What Label Studio would drop or hide of it.
+    /// Parts of it that Label Studio would drop or hide.
     pub checked: Checked,
 }
 
-/// What came of asking a model.
+/// The outcome of asking a model.
 enum PredictAttempt {
     PredictAnswer(PredictAnswer),
-    /// The version turned out not to be servable, and another one is to be asked.
+    /// The version cannot be served; another one is to be asked.
     Rejected,
-    /// Another version was put, or perhaps put, in its place meanwhile.
+    /// Another version replaced, or may have replaced, it meanwhile.
     Replaced,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Predictor {
     registry: Arc<Registry>,
     deadlines: Deadlines,
     diagnostics: Diagnostics,
-    /// Says that predictions which still run are not waited for any more.
+    /// Stops waiting for predictions that still run.
     ended: watch::Sender<bool>,
 }
 
@@ -110,7 +110,7 @@ impl Predictor {
         }
         let asked = Instant::now();
         let pool = &self.registry.workers.pool;
-        // Nobody waits for workers that cannot import the script.
+        // Requests do not wait for workers that cannot import the script.
         let permit = tokio::select! {
             biased;
             permit = pool.acquire(request.priority, &request.project) => permit?,
@@ -147,8 +147,8 @@ impl Predictor {
         }
     }
 
-    /// Runs a prediction whether or not a client waits for it: one that hangs up does not stop the model, so the
-    /// thread stays taken until it ends.
+    /// Runs a prediction to its end, even if its client hangs up: that does not stop the model, so its thread
+    /// stays busy.
     fn run(
         &self,
         permit: Permit,
@@ -176,7 +176,7 @@ impl Predictor {
             }
             drop(permit);
             waiting.answer(predicted.map_err(|error| match error {
-                // A client that still waits waited for too long.
+                // The client is still there, so the hard limit has passed.
                 WorkerError::Cancelled => ServingError::Busy(queue),
                 error => error.into(),
             }));
@@ -185,8 +185,8 @@ impl Predictor {
     }
 }
 
-/// Checks an answer on its way out. A long one would keep a thread of the server from other
-/// requests.
+/// Checks an answer on its way out. A long one is checked on a blocking thread, so that it does not delay
+/// other requests.
 async fn checked(
     model: &Arc<ServedModel>,
     predicted: PredictionReply,

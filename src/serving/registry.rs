@@ -1,8 +1,8 @@
-//! Which model answers for a project, on the strength of what the model folder holds, and what happens
-//! to a version that turns out not to load.
+//! Decides which model answers for a project, from the content of the model folder, and rejects versions
+//! that cannot be loaded.
 //!
 //! A version that no worker has ever loaded, because the server ended first, is rejected when its first
-//! load fails; one that was loaded before stays, since then something else is the reason.
+//! load fails; one that was loaded before stays, since the failure then has another cause.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl Registry {
         Self { class: ServedClass::new(class), models, workers: ModelWorkers { pool } }
     }
 
-    /// The model that answers for a project now, and that a training starts from.
+    /// The model that answers for a project now, and from which a training starts.
     pub async fn resolve(
         &self,
         project: &str,
@@ -59,7 +59,7 @@ impl Registry {
         Ok(model)
     }
 
-    /// The newest version of a project of API v2, and how its versions are called.
+    /// The newest version of a project of API v2, and the names of its versions.
     async fn read_names(
         &self,
         project: &str,
@@ -73,17 +73,17 @@ impl Registry {
         Ok((version, ProjectNames::new(own, recorded)))
     }
 
-    /// How the model of a project calls its version, if it has named it.
+    /// The name that the model of a project gives its version, if it has named it.
     pub async fn own_name(&self, project: &str) -> Result<Option<String>, ServingError> {
         Ok(self.class.key_store().await?.get(project_id(project), VERSION_KEY).await?)
     }
 
-    /// Tells workers that a model names its version otherwise, before a prediction says so.
+    /// Tells workers that a model renamed its version, before a prediction carries the name.
     pub async fn own_name_changed(&self, project_id: &str, own: &str) {
         self.workers.rename(&self.models.note_own_name(project_id, own)).await;
     }
 
-    /// Whether it is the version that cannot be loaded; then another one is served from now on.
+    /// Rejects the version if `error` shows that it cannot be loaded; true if another one is served now.
     pub(super) async fn is_to_blame(&self, model: &ServedModel, error: &ModelError) -> bool {
         if error.kind != ModelErrorKind::Construct {
             return false;
@@ -93,8 +93,8 @@ impl Registry {
             || model.is_rejected()
     }
 
-    /// Serves another version from now on, if nothing ever showed that this one can be loaded. False
-    /// if it is not rejected, or was before.
+    /// Rejects the version and serves another one, unless a worker has loaded it before. False if it is not
+    /// rejected, or was rejected before.
     pub(super) async fn reject(&self, model: &ServedModel, reason: &str) -> bool {
         let (Some(id), Ok((_, versions))) = (model.reject(), self.class.ready().await) else {
             return false;
@@ -106,7 +106,7 @@ impl Registry {
             "this version cannot be loaded, another one is served: {reason}"
         );
         let (name, said) = (project.to_owned(), reason.to_owned());
-        // What cannot be noted is found out again.
+        // If it cannot be recorded, the next server finds out again.
         let _ = on_disk(move || {
             versions.refuse(&name, id, &said);
             Ok(())
@@ -118,7 +118,7 @@ impl Registry {
         true
     }
 
-    /// A worker has loaded the version of a model: from now on no failure speaks against it.
+    /// Records that a worker has loaded the version of a model: later failures do not reject it.
     pub fn note_proven(&self, model: &ServedModel) {
         let Some(id) = model.unproven_version() else { return };
         let project = model.model.spec.project.clone();
@@ -126,7 +126,7 @@ impl Registry {
         if let Some(versions) = self.class.versions_now() {
             tokio::task::spawn_blocking(move || {
                 if let Err(error) = versions.mark_proven(&project, id) {
-                    warn!(project, version = %id, "that it can be loaded is not noted: {error}");
+                    warn!(project, version = %id, "cannot record that the version was loaded: {error}");
                 }
             });
         }

@@ -64,12 +64,12 @@ impl ServedClass {
         }
     }
 
-    /// The versions below MODEL_DIR, if somebody has asked for them.
+    /// The versions below MODEL_DIR, if they were opened before.
     pub fn versions_now(&self) -> Option<Arc<Versions>> {
         self.versions.get().cloned()
     }
 
-    /// The values that models keep below MODEL_DIR; waits for the class.
+    /// The keys that models keep below MODEL_DIR; waits for the class.
     pub async fn key_store(&self) -> Result<Arc<KeyStore>, ServingError> {
         let (class, _) = self.imported().await?;
         if let Some(store) = self.keys.get() {
@@ -81,17 +81,17 @@ impl ServedClass {
         Ok(Arc::clone(self.keys.get_or_init(|| Arc::new(opened))))
     }
 
-    /// The same, if it is there already.
+    /// The same, if they were opened before.
     pub fn key_store_now(&self) -> Option<Arc<KeyStore>> {
         self.keys.get().cloned()
     }
 
-    /// Brings what models keep into one file, since the server ends.
+    /// Moves all keys into `cache.db` itself, since the server ends.
     pub async fn flush_keys(&self) {
         let Some(store) = self.key_store_now() else { return };
         let flushed = on_disk(move || Ok(store.flush())).await;
         if let Err(error) | Ok(Err(error)) = flushed.map(|flushed| flushed.map_err(Into::into)) {
-            warn!("cache.db is complete only together with cache.db-wal: {error}");
+            warn!("cache.db cannot be completed, keep cache.db-wal with it: {error}");
         }
     }
 }

@@ -1,5 +1,4 @@
-//! A model that requests are sent to, and how its instance fares: loaded or not, to blame for the
-//! death of workers, no longer kept.
+//! A model that requests are sent to, and the state of its instance: loaded or not, crash-looping, retired.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -13,18 +12,18 @@ use crate::store::versions::Version;
 use crate::wire::protocol::{ModelError, ModelSpec, VersionNames};
 use crate::workers::model::{ForwardedRequest, LoadableModel};
 
-/// Whether the instance of a model stands.
+/// Whether the instance of a model is loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Load {
     /// No request has asked for it yet.
     Idle,
-    /// Workers are making it, or none is there yet to make it.
+    /// Workers are making it, or no worker is ready yet to make it.
     Pending,
     Loaded,
     Failed(ModelError),
 }
 
-/// What tells one model of a project from another, besides what its constructor gets.
+/// The identity of a model within its project, besides the arguments of its constructor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// The training that made it.
@@ -41,20 +40,20 @@ pub struct ServedModel {
     /// Grows with every use of any model.
     last_use: AtomicU64,
     load: watch::Sender<Load>,
-    /// No longer kept: workers that still get it, late, are to forget it again.
+    /// No longer kept: workers that load it late must drop it again.
     retired: AtomicBool,
     /// Another version is served in its place.
     replaced: AtomicBool,
-    /// Workers that died while they made the instance.
+    /// Number of workers that died while they made the instance.
     deaths: AtomicU32,
-    /// No worker has ever loaded its version: a failure may be the version's.
+    /// Whether no worker has ever loaded its version, which may then be the cause of a failure.
     unproven: AtomicBool,
     rejected: AtomicBool,
-    /// What its labelling config lets predictions say; made at the first answer.
+    /// The predictions that its labelling config allows; made at the first answer.
     rules: OnceLock<Option<Rules>>,
 }
 
-/// Number of workers that a constructor may end before it is no longer tried by itself.
+/// Number of workers that a constructor may end before new workers no longer load the model unasked.
 const MAX_DEATHS: u32 = 2;
 
 impl ServedModel {
@@ -85,7 +84,7 @@ impl ServedModel {
         self.origin.version.filter(|_| self.unproven.load(Ordering::Relaxed))
     }
 
-    /// What its labelling config lets predictions say; nothing without one that can be read.
+    /// The predictions that its labelling config allows; none if the config cannot be read.
     pub fn rules(&self) -> Option<&Rules> {
         let label_config =
             self.model.spec.label_config.as_deref().filter(|config| !config.is_empty());
@@ -119,12 +118,12 @@ impl ServedModel {
         self.retired.load(Ordering::Relaxed)
     }
 
-    /// From now on workers forget it after every use.
+    /// Makes workers drop it after every use from now on.
     pub fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);
     }
 
-    /// From now on another version is served in its place.
+    /// Records that another version is served in its place.
     pub fn replace(&self) {
         self.replaced.store(true, Ordering::Relaxed);
         self.retire();
@@ -134,7 +133,7 @@ impl ServedModel {
         self.replaced.load(Ordering::Relaxed)
     }
 
-    /// A worker died while it made the instance; perhaps the constructor is to blame.
+    /// Records that a worker died while it made the instance; the constructor may be the cause.
     pub fn count_death(&self) {
         self.deaths.fetch_add(1, Ordering::Relaxed);
         self.give_up();
@@ -144,12 +143,12 @@ impl ServedModel {
         self.deaths.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether making the instance keeps ending workers, with all other projects in them.
+    /// Whether the constructor keeps ending workers, with the models of all other projects in them.
     pub fn is_crash_looping(&self) -> bool {
         self.deaths.load(Ordering::Relaxed) >= MAX_DEATHS
     }
 
-    /// No worker makes the instance any more.
+    /// Records that no worker makes the instance any more.
     pub fn give_up(&self) {
         self.load.send_if_modified(|load| {
             let pending = *load == Load::Pending;
@@ -164,7 +163,7 @@ impl ServedModel {
         self.load.borrow().clone()
     }
 
-    /// An instance stands, so whatever ended workers before was not its constructor.
+    /// Records that the instance is loaded, so its constructor did not end the workers that died before.
     pub fn set_loaded(&self) {
         self.deaths.store(0, Ordering::Relaxed);
         self.load.send_if_modified(|load| {

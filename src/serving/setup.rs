@@ -1,4 +1,4 @@
-//! `/setup`: what Label Studio says of a project, and loading its model ahead of the first prediction.
+//! `/setup`: keeps what Label Studio sends about a project, and loads its model before the first prediction.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +16,12 @@ use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::project_id;
 use crate::workers::model::ForwardedRequest;
 
-/// What /setup says before the class is known. Label Studio asks again before it predicts.
+/// The version that /setup returns before the class is known. Label Studio asks again before it predicts.
 const UNKNOWN_VERSION: &str = "INITIAL";
 
-/// Takes what /setup brought, loads the model ahead of the first prediction and waits for it at
-/// most `wait`: Label Studio gives up on /setup after 3 s and then shows the backend as broken,
-/// so a slow load goes on in the background. Returns the version to be served.
+/// Keeps a /setup, loads the model before the first prediction and waits for it at most `wait`: Label
+/// Studio gives up on /setup after 3 s and then shows the backend as broken, so a slow load goes on in
+/// the background. Returns the model version that is served.
 pub(super) async fn set_up(
     registry: &Arc<Registry>,
     project: &str,
@@ -36,7 +36,7 @@ pub(super) async fn set_up(
     // Instances read them while they are made.
     if !has_params {
         let kept = timeout_at(deadline, keep_extra_params(registry, project, &extra_params)).await;
-        // Without the class, the next /setup of the same words tries again.
+        // Without the class, the next identical /setup tries again.
         has_params = kept.unwrap_or(Ok(false))?;
     }
     let known = registry.models.entry(project, |known| {
@@ -45,7 +45,7 @@ pub(super) async fn set_up(
     });
     for _ in 0..MAX_REJECTED {
         let Ok(resolved) = timeout_at(deadline, registry.resolve(project, None)).await else {
-            // The script is still being imported, and nothing is known of its versions.
+            // The script is still being imported, so its versions are not known.
             return Ok(UNKNOWN_VERSION.into());
         };
         let model = resolved?;
@@ -91,7 +91,7 @@ async fn keep_extra_params(
     Ok(true)
 }
 
-/// Loads a model, in the background from `deadline` on; how it went by then.
+/// Loads a model, in the background from `deadline` on; returns its state by then.
 async fn load_until(
     registry: &Arc<Registry>,
     model: &Arc<ServedModel>,
@@ -114,7 +114,7 @@ async fn load_until(
     loaded.ok().and_then(Result::ok).map(|load| load.clone())
 }
 
-/// Extra parameters as the text that Label Studio's user typed, or as JSON; none if there are none.
+/// Extra parameters as the text that the user of Label Studio typed, or as JSON; none if there are none.
 fn as_text(extra_params: &Value) -> Option<String> {
     match extra_params {
         Value::Null | Value::Bool(false) => None,

@@ -1,5 +1,5 @@
-//! For unit tests: the serving layer around a real model folder, without Python. Workers are threads of
-//! the test that answer as they are told to.
+//! For unit tests: the serving layer around a real model folder, without Python. Workers are threads of the
+//! test that answer as the test tells them.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
@@ -28,10 +28,10 @@ use crate::workers::supervision::ClassState;
 /// How a worker answers when it is asked for an instance.
 pub(crate) type Loads = Box<dyn Fn(&ModelSpec) -> Result<(), ModelError> + Send>;
 
-/// What a worker was told, in order.
+/// The messages that a worker got, in order.
 pub(crate) type Heard = Arc<Mutex<Vec<ToWorker>>>;
 
-/// A class, its model folder, and what serves it.
+/// A class, its model folder, and the layer that serves it.
 pub(crate) struct ServingStage {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) serving: Arc<Serving>,
@@ -53,7 +53,7 @@ pub(crate) fn class(api: ApiVersion) -> ClassInfo {
     }
 }
 
-/// What a constructor, or something else of `kind`, raises.
+/// The error that a constructor, or something else of `kind`, raises.
 pub(crate) fn raised(kind: ModelErrorKind) -> ModelError {
     ModelError {
         kind,

@@ -1,7 +1,7 @@
 //! Keeps workers from reading the files of a version that is not served yet.
 //!
-//! A model of API v2 overwrites its files while the version before is still served. A worker that
-//! has predicted goes on with what it has read; one that would read them only now waits at the gate.
+//! A model of API v2 overwrites its files while the version before is still served. A worker that has
+//! predicted goes on with the files that it has read; one that would read them now waits at the gate.
 
 use tokio::sync::watch;
 
@@ -20,7 +20,7 @@ impl Default for VersionGate {
 }
 
 impl VersionGate {
-    /// No worker begins to predict for a project until the guard is dropped.
+    /// Keeps workers from their first prediction for a project until the guard is dropped.
     pub fn close(&self, project: &str) -> GateGuard {
         self.0.send_replace(Some(project.to_owned()));
         GateGuard(self.0.clone())

@@ -1,26 +1,26 @@
-//! How a project's version is called, for models of API v2, which name their versions themselves.
+//! Names of a project's version, for models of API v2, which name their versions themselves.
 //!
-//! A version must change with every training, or Label Studio asks for no new predictions, and
-//! predictions must carry what /setup tells, or it asks for them again and again. So where a training
-//! leaves the model's own name as it was, the version that it made is told apart by its number. While a
-//! training runs, or its outcome is brought into the workers, the name that was served stays.
+//! The name must change with every training, or Label Studio does not ask for new predictions, and
+//! predictions must carry the name that /setup returns, or it asks for them again and again. So if a
+//! training leaves the model's own name as it was, its number is appended to the name. While a training
+//! runs, or workers load its result, the served name stays.
 
 use crate::ids::VersionId;
 use crate::wire::protocol::VersionNames;
 
 /// The key under which a model of API v2 keeps the name of its version.
 pub const VERSION_KEY: &str = "model_version";
-/// What a model whose class names no version is called, as in the original.
+/// The version of a model whose class does not name one, as in the original.
 pub const UNNAMED: &str = "0.0.1";
 
 /// The names of one project.
 #[derive(Debug, Clone)]
 pub struct ProjectNames {
-    /// What the model calls its version now.
+    /// The name that the model gives its version now.
     own: String,
-    /// The newest version that was published: what the model called it, and what it is served as.
+    /// The newest version that was published: the model's own name for it, and the served name.
     recorded: Option<(String, String)>,
-    /// What is served while a training decides about the next name.
+    /// The served name until a training has decided about the next one.
     pinned: Option<VersionNames>,
 }
 
@@ -29,7 +29,7 @@ impl ProjectNames {
         Self { own, recorded, pinned: None }
     }
 
-    /// What predictions are marked with now.
+    /// The names that predictions carry now.
     pub fn current(&self) -> VersionNames {
         if let Some(pinned) = &self.pinned {
             return pinned.clone();
@@ -41,7 +41,7 @@ impl ProjectNames {
         VersionNames { served: served.clone(), own: vec![self.own.clone()] }
     }
 
-    /// The model calls its version otherwise.
+    /// Records that the model renamed its version.
     pub fn note_own(&mut self, own: &str) {
         own.clone_into(&mut self.own);
         if let Some(pinned) = &mut self.pinned
@@ -51,17 +51,17 @@ impl ProjectNames {
         }
     }
 
-    /// Keeps what is served, whatever the model calls its version from now on.
+    /// Keeps the served name, even if the model renames its version.
     pub fn pin(&mut self) {
         self.pinned = Some(self.current());
     }
 
-    /// Whatever the model calls its version counts again.
+    /// Serves the model's own name again.
     pub fn unpin(&mut self) {
         self.pinned = None;
     }
 
-    /// The name for a version that a training made, `own` being what the model calls it.
+    /// The name for a version that a training made and that the model calls `own`.
     pub fn next(&self, own: &str, id: VersionId) -> String {
         let before = self.current();
         if own == before.served || before.own.first().is_some_and(|known| known == own) {
@@ -70,7 +70,7 @@ impl ProjectNames {
         own.to_owned()
     }
 
-    /// A version is served from now on.
+    /// Serves a version from now on.
     pub fn publish(&mut self, own: String, served: String) {
         self.own.clone_from(&own);
         self.recorded = Some((own, served));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_recorded_counts_only_while_the_model_calls_its_version_so() {
+    fn a_recorded_name_counts_only_while_the_model_keeps_its_own() {
         let recorded = || Some(("0.0.1".to_owned(), "0.0.1+17".to_owned()));
         for (own, served) in [("0.0.1", "0.0.1+17"), ("0.0.2", "0.0.2"), ("0.0.1+17", "0.0.1+17")] {
             let names = ProjectNames::new(own.into(), recorded());
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_published_is_served_at_once_and_under_no_name_of_the_training() {
+    fn a_published_version_is_served_at_once_and_under_no_name_of_the_training() {
         let mut names = names("0.0.1");
         names.pin();
         names.note_own("0.0.2");

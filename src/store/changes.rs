@@ -1,8 +1,8 @@
-//! Did `fit` write anything below MODEL_DIR?
+//! Finds the files below MODEL_DIR that `fit` changed.
 //!
-//! API v2 keeps its files where it likes, so all of them are looked at before and after: path,
-//! size, time of change. What is nobody's model is passed over: our own folder, caches, logs, hidden
-//! files, environments of Python. A folder that is too large to look through counts as changed.
+//! A model of API v2 keeps its files anywhere, so all of them are compared before and after: path, size,
+//! modification time. Files that are not part of a model are ignored: our own folder, caches, logs, hidden
+//! files, virtual environments. A folder that is too large to scan counts as changed.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,23 +10,23 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Most entries that are looked at.
-const MOST: usize = 20_000;
-/// Longest time that it may take.
-const LONGEST: Duration = Duration::from_secs(1);
-/// Paths that are named in a record.
-const NAMED: usize = 20;
+/// Maximum number of entries that are scanned.
+const MAX_ENTRIES: usize = 20_000;
+/// Maximum duration of a scan.
+const MAX_DURATION: Duration = Duration::from_secs(1);
+/// Maximum number of paths in a record.
+const MAX_PATHS: usize = 20;
 
 /// The files below a folder at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Size, and time of change in seconds and nanoseconds. None: there were too many.
+    /// Size, and modification time in seconds and nanoseconds. None: there were too many.
     files: Option<HashMap<PathBuf, (u64, i64, i64)>>,
 }
 
 impl Snapshot {
     pub fn take(folder: &Path) -> Self {
-        Self::within(folder, MOST, LONGEST)
+        Self::within(folder, MAX_ENTRIES, MAX_DURATION)
     }
 
     fn within(folder: &Path, most: usize, longest: Duration) -> Self {
@@ -46,10 +46,10 @@ impl Snapshot {
                     continue;
                 };
                 if kind.is_dir() {
-                    if !is_passed_over(&name) && !path.join("pyvenv.cfg").exists() {
+                    if !is_ignored_folder(&name) && !path.join("pyvenv.cfg").exists() {
                         folders.push(path);
                     }
-                } else if !is_of_nobody(&name)
+                } else if !is_ignored_file(&name)
                     && let Ok(about) = entry.metadata()
                 {
                     files.insert(path, (about.len(), about.mtime(), about.mtime_nsec()));
@@ -59,7 +59,7 @@ impl Snapshot {
         Self { files: Some(files) }
     }
 
-    /// Paths that are new, gone or different in `after`, at most twenty; none if nothing changed.
+    /// Paths that are new, gone or different in `after`, at most `MAX_PATHS`; none if nothing changed.
     pub fn changes(&self, after: &Self, folder: &Path) -> Option<Vec<String>> {
         let (Some(before), Some(after)) = (&self.files, &after.files) else {
             return Some(Vec::new());
@@ -72,16 +72,16 @@ impl Snapshot {
             .map(|path| path.strip_prefix(folder).unwrap_or(path).display().to_string())
             .collect();
         changed.sort();
-        changed.truncate(NAMED);
+        changed.truncate(MAX_PATHS);
         (!changed.is_empty()).then_some(changed)
     }
 }
 
-fn is_passed_over(folder: &str) -> bool {
+fn is_ignored_folder(folder: &str) -> bool {
     folder.starts_with('.') || matches!(folder, "__pycache__" | "node_modules" | "cache" | "logs")
 }
 
-fn is_of_nobody(file: &str) -> bool {
+fn is_ignored_file(file: &str) -> bool {
     let is = |suffix: &str| file.ends_with(suffix);
     file.starts_with('.') || file.starts_with("cache.db") || is(".log") || is(".pyc") || is(".lock")
 }
@@ -117,7 +117,7 @@ mod tests {
         for number in 0..5 {
             fs::write(dir.path().join(number.to_string()), "").unwrap();
         }
-        let few = Snapshot::within(dir.path(), 3, LONGEST);
+        let few = Snapshot::within(dir.path(), 3, MAX_DURATION);
         assert_eq!(few.changes(&few, dir.path()), Some(Vec::new()));
     }
 }

@@ -1,7 +1,7 @@
 //! One SQLite file, and the one thread that uses it.
 //!
-//! In: closures over a transaction. Out: what they return, once it is on the disk. Closures that
-//! wait at the same time share one commit, and so one flush: a storm of webhooks costs a few.
+//! In: closures over a transaction. Out: their return values, once the changes are on the disk. Closures
+//! that wait at the same time share one commit, and so one flush: a storm of webhooks costs a few.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,11 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-/// Most closures that share a commit.
+/// Maximum number of closures that share a commit.
 const LARGEST_BATCH: usize = 256;
-/// The write-ahead log is cut back to this size after a large transaction.
+/// The write-ahead log is truncated to this size after a large transaction, in bytes.
 const LARGEST_LOG: i64 = 16 << 20;
-/// How long another process that looks into the file may hold us up.
+/// How long an operation waits for another process that has locked the file.
 pub(super) const BUSY: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Error)]
@@ -32,17 +32,17 @@ pub enum DbError {
 }
 
 impl DbError {
-    /// Whether the disk has no room.
+    /// Whether the disk is full.
     pub fn is_full(&self) -> bool {
         self.code() == Some(ErrorCode::DiskFull)
     }
 
-    /// Whether the disk takes no writing at all.
+    /// Whether the disk cannot be written at all.
     pub fn is_read_only(&self) -> bool {
         self.code() == Some(ErrorCode::ReadOnly)
     }
 
-    /// Whether another process holds the database up, so that the same may succeed soon.
+    /// Whether another process has locked the database, so that a retry may succeed soon.
     pub fn is_passing(&self) -> bool {
         matches!(self.code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
     }
@@ -62,18 +62,18 @@ impl From<rusqlite::Error> for DbError {
 }
 
 type Deliver = Box<dyn FnOnce(Result<(), DbError>)>;
-/// What a closure met, and what takes its outcome to its caller.
+/// The outcome of a closure, and the function that sends it to its caller.
 type Done = (Option<DbError>, Deliver);
 type Command = Box<dyn FnOnce(Result<&mut Transaction<'_>, DbError>) -> Done + Send>;
 
-/// A database that is open.
+/// An open database.
 #[derive(Debug)]
 pub struct Db {
     commands: mpsc::Sender<Command>,
 }
 
 impl Db {
-    /// Opens or makes the file. `prepare` brings its tables up to date.
+    /// Opens or makes the file. `prepare` makes or migrates its tables.
     pub fn open(
         path: &Path,
         prepare: impl Fn(&Connection) -> rusqlite::Result<()>,
@@ -96,7 +96,7 @@ impl Db {
         Self::serve(opened)
     }
 
-    /// Makes a database that is gone with the process.
+    /// Makes a database in memory.
     pub fn in_memory(
         prepare: impl Fn(&Connection) -> rusqlite::Result<()>,
     ) -> Result<Self, DbError> {
@@ -114,8 +114,8 @@ impl Db {
         Ok(Self { commands })
     }
 
-    /// Runs `work` in a transaction. What it did is undone if it fails; if it succeeds, it is on the
-    /// disk when this returns.
+    /// Runs `work` in a transaction. Its changes are undone if it fails; if it succeeds, they are on the disk
+    /// when this returns.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -125,7 +125,7 @@ impl Db {
             let outcome = transaction.and_then(|transaction| Ok(alone(transaction, work)?));
             let error = outcome.as_ref().err().cloned();
             let deliver: Deliver = Box::new(move |committed| {
-                // A caller that went away does not want the answer any more.
+                // A caller that went away does not need the answer.
                 let _ = reply.send(committed.and(outcome));
             });
             (error, deliver)
@@ -135,7 +135,7 @@ impl Db {
     }
 }
 
-/// Runs one closure of a batch so that its failure undoes nothing but itself.
+/// Runs one closure of a batch, so that its failure undoes only its own changes.
 fn alone<T>(
     transaction: &mut Transaction<'_>,
     work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -167,8 +167,8 @@ fn commit(connection: &mut Connection, batch: Vec<Command>) {
             return;
         }
     };
-    // SQLite gives up the whole transaction when a disk is full or broken. What ran before is undone
-    // then, and what comes after must not run outside of a transaction.
+    // SQLite rolls back the whole transaction when a disk is full or broken. The earlier closures are
+    // undone then, and the later ones must not run outside of a transaction.
     let mut given_up = None;
     let mut delivers = Vec::with_capacity(batch.len());
     for command in batch {
@@ -193,12 +193,12 @@ fn commit(connection: &mut Connection, batch: Vec<Command>) {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
-    // Freed pages go back to the disk: large payloads come and go. Works only on a new file.
+    // Gives freed pages back to the disk, since large payloads come and go. Works only on a new file.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     let mode: String = connection.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         tracing::warn!(
-            "{}: this disk allows no write-ahead log; queueing jobs is slower",
+            "{}: this disk does not support a write-ahead log; queueing jobs is slower",
             path.display()
         );
     }
@@ -216,14 +216,14 @@ fn is_damaged(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
-/// Renames a damaged database, so that somebody may still look at it.
+/// Renames a damaged database, so that an operator can still inspect it.
 fn set_aside(path: &Path) {
     for suffix in ["", "-wal", "-shm"] {
         let mut from = path.as_os_str().to_owned();
         from.push(suffix);
         let mut to = path.as_os_str().to_owned();
         to.push(format!(".damaged{suffix}"));
-        // The log may not be there; what stays in the way shows in the next attempt to open.
+        // The log may not exist; a file that cannot be renamed makes the next attempt to open fail.
         let _ = fs::rename(from, to);
     }
 }

@@ -1,7 +1,7 @@
-//! Writes that are there after a power cut, or not at all.
+//! Writes that survive a power cut completely or not at all.
 //!
-//! A plain rename is atomic for readers but not durable; these functions also bring the data and
-//! the folder entries to the disk before they return.
+//! A plain rename is atomic for readers but not durable; these functions also sync the data and the folder
+//! entries before they return.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -11,14 +11,14 @@ use tempfile::NamedTempFile;
 
 use crate::failpoint;
 
-/// Writes `bytes` to `target` by way of a file in `staging`, which must be on the same file system.
+/// Writes `bytes` to `target` through a file in `staging`, which must be on the same file system.
 /// Readers see the old content or the new, never a part.
 pub fn write_atomic(staging: &Path, target: &Path, bytes: &[u8]) -> io::Result<()> {
     replace(staging, target, bytes)?;
     sync_parent(target)
 }
 
-/// The same without the last step: the content is on the disk, its name perhaps not yet.
+/// The same without the last step: the content is on the disk, but its name may not be yet.
 pub fn replace(staging: &Path, target: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut staged = NamedTempFile::new_in(staging)?;
     staged.write_all(bytes)?;
@@ -36,7 +36,7 @@ fn make_readable(file: &File) -> io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(0o644))
 }
 
-/// Brings every file and folder below `dir` to the disk.
+/// Syncs every file and folder below `dir`.
 pub fn sync_tree(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -50,7 +50,7 @@ pub fn sync_tree(dir: &Path) -> io::Result<()> {
     sync_dir(dir)
 }
 
-/// Makes a folder, and those above it that are missing, such that none of them is lost again.
+/// Makes a folder and its missing parents, and syncs their entries.
 pub fn create_dirs(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
@@ -59,14 +59,14 @@ pub fn create_dirs(dir: &Path) -> io::Result<()> {
         create_dirs(parent)?;
     }
     match fs::create_dir(dir) {
-        // Somebody else was faster.
+        // Another process or thread was faster.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
         made => made?,
     }
     sync_parent(dir)
 }
 
-/// Brings the entry of `path` in its folder to the disk.
+/// Syncs the entry of `path` in its folder.
 pub fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => sync_dir(Path::new(".")),

@@ -1,8 +1,8 @@
-//! Training jobs, as they survive a restart.
+//! The store of training jobs, which survives a restart.
 //!
-//! [`enqueue`] puts them in, [`transitions`] moves them on, [`read`] looks at them; all are functions
-//! over one connection. A job is run at least once and published at most once: every transition
-//! names the state and the epoch that it starts from, so whoever was overtaken changes nothing.
+//! [`enqueue`] adds them, [`transitions`] changes their state, [`read`] queries them; all are functions over
+//! one connection. A job is run at least once and published at most once: every transition names the state
+//! and the epoch that it starts from, so a run that was overtaken changes nothing.
 
 pub mod enqueue;
 pub mod read;
@@ -18,10 +18,10 @@ use tokio::time::sleep;
 use super::db::{Db, DbError};
 use crate::ids::{JobId, VersionId};
 
-/// Between two attempts to write what must be written.
+/// Time between two attempts at a write that must succeed.
 const PATIENCE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobState {
     Queued,
@@ -31,7 +31,7 @@ pub enum JobState {
     Succeeded,
     Failed,
     Cancelled,
-    /// The worker or the server died with it, as often as that is tried.
+    /// The worker or the server died with it, the maximum number of times.
     Lost,
 }
 
@@ -46,7 +46,7 @@ impl JobState {
         Self::Lost,
     ];
 
-    /// The word in the database.
+    /// The name in the database.
     pub fn name(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -60,7 +60,7 @@ impl JobState {
     }
 
     fn parse(name: &str) -> Self {
-        // What a later version of the server may write is nothing that this one can go on with.
+        // A state that only a later version of the server knows; this one cannot run the job.
         Self::ALL.into_iter().find(|state| state.name() == name).unwrap_or(Self::Lost)
     }
 
@@ -74,13 +74,13 @@ impl JobState {
 pub struct Job {
     pub id: JobId,
     pub project: String,
-    /// The action of the webhook event; none for a job of /train.
+    /// Action of the webhook event; none for a job of /train.
     pub action: Option<String>,
     pub state: JobState,
     pub epoch: u32,
-    /// Requests that this job stands for besides its own.
+    /// Number of further requests that were merged into this job.
     pub merged: u32,
-    /// Runs that count against the limit of retries, the present one included.
+    /// Number of runs that count against the limit of retries, including the present one.
     pub attempts: u32,
     pub created_at: i64,
     pub enqueued_at: i64,
@@ -90,12 +90,12 @@ pub struct Job {
     pub version: Option<VersionId>,
     pub error: Option<String>,
     pub traceback: Option<String>,
-    /// How far `fit` got, as JSON.
+    /// The progress of `fit`, as JSON.
     pub progress: Option<String>,
     pub cancel_requested: bool,
 }
 
-/// A job as its runner gets it.
+/// A claimed job, for its runner.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claimed {
     pub id: JobId,
@@ -128,8 +128,8 @@ impl JobStore {
         self.db.run(work).await
     }
 
-    /// The same, again and again while another process holds the file up: what was trained must not be
-    /// lost to a backup that is being made.
+    /// The same, repeated while another process has locked the file: a backup must not cost the result of a
+    /// training.
     pub async fn run_patiently<T: Send + 'static>(
         &self,
         work: impl Fn(&rusqlite::Connection) -> rusqlite::Result<T> + Clone + Send + 'static,

@@ -1,7 +1,7 @@
-//! What user code keeps for its projects with `self.set`: `MODEL_DIR/cache.db`.
+//! Values that user code keeps for its projects with `self.set`, in `MODEL_DIR/cache.db`.
 //!
-//! The file has the original's form and stays the truth, so going back to the original loses nothing.
-//! Where it cannot be written, values are kept in memory for as long as the server lives.
+//! The file has the original's schema and holds all values, so a return to the original loses nothing. If it
+//! cannot be written, values are kept in memory as long as the server lives.
 
 mod file;
 
@@ -30,17 +30,17 @@ pub struct KeyStore {
     path: Option<PathBuf>,
 }
 
-/// How often a file is tried that another process holds up.
+/// Maximum number of attempts to open a file that another process has locked.
 const ATTEMPTS: u32 = 3;
 
 impl KeyStore {
     pub fn open(model_dir: &Path) -> Result<Self, DbError> {
         let path = model_dir.join(FILE);
-        // What keeps the folder from being made shows when the file is opened.
+        // If the folder cannot be made, opening the file fails with the reason.
         let _ = durable_fs::create_dirs(model_dir);
         let writable = |connection: &Connection| {
             connection.execute_batch(TABLE)?;
-            // A file that can only be read opens all the same.
+            // A read-only file can be opened, too; only a write shows the difference.
             connection.execute("DELETE FROM cache WHERE 0", []).map(|_| ())
         };
         let mut opened = Db::open(&path, writable);
@@ -53,7 +53,9 @@ impl KeyStore {
             Ok(db) => return Ok(Self { db, path: Some(path) }),
             Err(error) => error,
         };
-        tracing::warn!("{error}; what models keep with self.set lasts only until the server ends");
+        tracing::warn!(
+            "{error}; values that models keep with self.set last only until the server ends"
+        );
         let db = Db::in_memory(|connection| {
             connection.execute_batch(TABLE)?;
             copy(&path, connection)
@@ -61,7 +63,7 @@ impl KeyStore {
         Ok(Self { db, path: None })
     }
 
-    /// Brings all values into the file itself, so that a copy of it alone has them.
+    /// Moves all values into the file itself, so that a copy of it alone has them.
     pub fn flush(&self) -> Result<(), DbError> {
         if let Some(path) = &self.path {
             let connection = Connection::open(path)?;
@@ -75,7 +77,7 @@ impl KeyStore {
         self.db.run(move |db| get(db, &project, &key)).await
     }
 
-    /// Keeps a value, which is on the disk when this returns; the value before.
+    /// Stores a value, which is on the disk when this returns; returns the value before.
     pub async fn set(
         &self,
         project: &str,
@@ -94,7 +96,7 @@ impl KeyStore {
             .await
     }
 
-    /// Forgets a value; the value before.
+    /// Deletes a value; returns the value before.
     pub async fn delete(&self, project: &str, key: &str) -> Result<Option<String>, DbError> {
         let (project, key) = (project.to_owned(), key.to_owned());
         self.db

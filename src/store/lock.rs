@@ -1,7 +1,7 @@
-//! Who owns a model folder: the server that holds the lock on a file in it.
+//! Ownership of a model folder: a server owns it while it holds the lock on a file in it.
 //!
-//! The lock goes with the process, however that ends, so it is never stale. Worker processes do not
-//! inherit it.
+//! The lock ends with the process, however that ends, so it is never stale. Worker processes do not inherit
+//! it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -13,11 +13,11 @@ pub struct Lock {
     _file: File,
 }
 
-/// What an attempt to lock brought.
+/// The outcome of an attempt to lock.
 #[derive(Debug)]
 pub enum LockAttempt {
     Taken(Lock),
-    /// Another process has it; its pid as far as it is known.
+    /// Another process holds it; its pid, if known.
     Held(Option<u32>),
 }
 
@@ -30,7 +30,7 @@ pub fn take(path: &Path) -> io::Result<LockAttempt> {
         Err(TryLockError::WouldBlock) => return Ok(LockAttempt::Held(pid_in(&mut file))),
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
             tracing::warn!(
-                "{}: this disk knows no locks; two servers on one model folder would harm it",
+                "{}: this disk does not support locks; two servers on one model folder would harm it",
                 path.display()
             );
         }
@@ -42,12 +42,12 @@ pub fn take(path: &Path) -> io::Result<LockAttempt> {
     Ok(LockAttempt::Taken(Lock { _file: file }))
 }
 
-/// What an attempt to share the lock brought.
+/// The outcome of an attempt to share the lock.
 #[derive(Debug)]
 pub enum Sharing {
-    /// No server takes the lock until this is dropped. Empty if there is no file, so no owner so far.
+    /// Keeps servers from taking the lock until it is dropped. Empty if there is no file, so no owner yet.
     Shared(Option<Lock>),
-    /// An owner holds it; its pid if that is known.
+    /// An owner holds it; its pid, if known.
     Held(Option<u32>),
 }
 
@@ -67,7 +67,7 @@ pub fn share(path: &Path) -> io::Result<Sharing> {
     Ok(Sharing::Shared(Some(Lock { _file: file })))
 }
 
-/// Who holds the lock at `path`, without taking it: none if nobody does, else the pid as far as it is
+/// Finds out who holds the lock at `path`, without taking it: none if no process does, else its pid, if
 /// known.
 pub fn holder(path: &Path) -> io::Result<Option<Option<u32>>> {
     Ok(match share(path)? {
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_that_has_not_said_its_pid_holds_the_lock_all_the_same() {
+    fn a_holder_that_has_not_written_its_pid_holds_the_lock_nevertheless() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let file = File::create(&path).unwrap();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_opened_is_an_error_and_not_somebody_elses() {
+    fn a_file_that_cannot_be_opened_is_an_error_and_not_a_held_lock() {
         let dir = tempfile::tempdir().unwrap();
         assert!(take(&dir.path().join("no such folder/lock")).is_err());
         assert!(take(dir.path()).is_err());

@@ -1,21 +1,21 @@
 //! The folder name of a project.
 //!
-//! A project key comes from the network (`2.1795430965` from Label Studio, anything from others),
-//! so it must never be a path: whatever is not a plain character of a file name is escaped as
-//! `%XX`, and different keys keep different folders.
+//! A project key comes from the network (`2.1795430965` from Label Studio, any text from other clients), so
+//! it must never act as a path: every character that is not plain in a file name is escaped as `%XX`, and
+//! different keys have different folders.
 
 use std::fmt::Write;
 
 use thiserror::Error;
 
-/// Longest folder name that is made; file systems allow 255.
-const LONGEST: usize = 200;
+/// Maximum length of a folder name in bytes; file systems allow 255.
+const MAX_LENGTH: usize = 200;
 
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("a project key of {0} characters is too long to name a folder")]
 pub struct TooLong(usize);
 
-/// The folder of `project` below MODEL_DIR; empty, which is MODEL_DIR itself, for no project.
+/// The folder of `project` below MODEL_DIR; for no project empty, so MODEL_DIR itself.
 pub fn name(project: &str) -> Result<String, TooLong> {
     let mut name = String::with_capacity(project.len());
     for (position, byte) in project.bytes().enumerate() {
@@ -29,7 +29,7 @@ pub fn name(project: &str) -> Result<String, TooLong> {
             let _ = write!(name, "%{byte:02X}");
         }
     }
-    if name.len() > LONGEST {
+    if name.len() > MAX_LENGTH {
         return Err(TooLong(project.len()));
     }
     Ok(name)

@@ -2,9 +2,9 @@
 //!
 //! The layout is the one that users of the original know:
 //! `MODEL_DIR/<project>/<version>/{train_data.json, train_data_info.json, event.json,
-//! job_result.json}`, the version being digits. A folder counts as a version once it holds
+//! job_result.json}`, where the version consists of digits. A folder counts as a version once it holds
 //! `job_result.json`, which [`publish`] puts there last and whole. The newest one is served, unless
-//! [`choice`] says another. [`layout`] reads the folders, those of the original too.
+//! [`choice`] names another. [`layout`] reads the folders, also those of the original.
 
 mod choice;
 mod layout;
@@ -47,11 +47,11 @@ pub enum StoreError {
     Project(#[from] TooLong),
     #[error("{}: {reason}", path.display())]
     Io { path: PathBuf, reason: io::Error },
-    #[error("the result of training is no JSON: {0}")]
+    #[error("the result of training is not valid JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
 
-/// Names the path that an input or output error is about.
+/// Adds the path to an I/O error.
 fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
     |reason| StoreError::Io { path: path.to_owned(), reason }
 }
@@ -59,31 +59,31 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
 /// A trained version that can be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
-    /// Digits; grows with time.
+    /// A newer version has a greater id.
     pub id: VersionId,
     /// What `fit` returned, as JSON.
     pub train_output: Bytes,
-    /// A worker has loaded it once, so it can be served.
+    /// Whether a worker has loaded it once, so that it can be served.
     pub is_proven: bool,
 }
 
 impl Version {
-    /// A version of API v2 has no folder, and whatever is wrong with it shows at once.
+    /// A version of API v2, which has no folder and does not need to be proven.
     pub fn recorded(id: VersionId) -> Self {
         Self { id, train_output: Bytes::new(), is_proven: true }
     }
 }
 
-/// What a training job starts from, kept beside its result.
+/// The input of a training job, kept beside its result.
 #[derive(Debug)]
 pub enum Input<'a> {
     /// Annotated tasks from /train: a JSON list and its length.
     Tasks { json: &'a RawValue, count: usize },
-    /// A webhook event: its action and its payload, of which the rest is kept.
+    /// A webhook event: its action and its payload.
     Event { action: &'a str, data: &'a RawValue },
 }
 
-/// The versions below one MODEL_DIR. Whoever writes must own it.
+/// The versions below one MODEL_DIR. Only a process that owns it may write.
 #[derive(Debug)]
 pub struct Versions {
     model_dir: PathBuf,
@@ -92,8 +92,7 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// Makes nothing: a model that only predicts may be served from a folder that cannot be
-    /// written.
+    /// Does not make the folder: a model that only predicts may be served from a read-only one.
     pub fn open(model_dir: &Path) -> Self {
         Self { model_dir: model_dir.to_owned(), newest_folders: Mutex::default() }
     }
@@ -107,10 +106,10 @@ impl Versions {
         self.model_dir.join(OWN)
     }
 
-    /// Keys of the projects that were trained here, as far as folders of theirs tell.
+    /// Keys of the projects that have folders here.
     pub fn projects(&self) -> Vec<String> {
         let folders = |dir: &Path| {
-            // A folder that is not there, or cannot be read, holds none.
+            // A folder that does not exist, or cannot be read, holds none.
             let entries = fs::read_dir(dir).into_iter().flatten().flatten();
             let names: Vec<String> =
                 entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
@@ -135,8 +134,8 @@ impl Versions {
         Ok(self.folders(project)?.into_iter().map(|(id, _)| id).collect())
     }
 
-    /// The version of a project that is to be served: the one that was chosen, else the newest one;
-    /// if its result cannot be read, the one before.
+    /// The version of a project to serve: the chosen one, else the newest one; if its result cannot be read,
+    /// the one before.
     pub fn current(&self, project: &str) -> Result<Option<Version>, StoreError> {
         for (id, dir) in self.served_folders(project)? {
             match layout::read_result(&dir) {
@@ -156,7 +155,7 @@ impl Versions {
         Ok(None)
     }
 
-    /// A version of a project, also one that was refused.
+    /// A version of a project, even one that was refused.
     pub fn find(&self, project: &str, id: VersionId) -> Result<Option<Version>, StoreError> {
         let Some(dir) = self.folder(project, id)? else { return Ok(None) };
         let train_output = layout::read_result(&dir)?;
@@ -181,7 +180,7 @@ impl Versions {
         }
     }
 
-    /// The newest job folder of a project, finished or not: ids of jobs go on from there.
+    /// The newest job folder of a project, finished or not: ids of new jobs are greater.
     pub fn newest_folder(&self, project: &str) -> Result<JobId, StoreError> {
         let mut known = self.newest_folders.lock();
         if let Some(newest) = known.get(project) {
@@ -194,8 +193,7 @@ impl Versions {
         Ok(newest)
     }
 
-    /// Makes the folder of a job, with what the job starts from; what an earlier run of the job left
-    /// there goes.
+    /// Makes the folder of a job, with its input; removes what an earlier run of the job left there.
     pub fn begin(
         &self,
         project: &str,
@@ -233,7 +231,7 @@ impl Versions {
         Ok(folders)
     }
 
-    /// The same, beginning with the version that is to be served: without newer ones that a user left.
+    /// The same from the version to serve on, without newer ones if the user went back to an older one.
     pub fn served_folders(&self, project: &str) -> Result<Vec<(VersionId, PathBuf)>, StoreError> {
         let mut folders = self.folders(project)?;
         let newest = folders.first().map(|(id, _)| *id);
@@ -269,7 +267,7 @@ impl Versions {
     }
 }
 
-/// Writes what Label Studio sent, which may hold tokens: for the owner alone.
+/// Writes data of Label Studio so that only the owner can read it, since it may hold tokens.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let opened = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
     opened.and_then(|mut file| file.write_all(bytes)).map_err(at(path))

@@ -1,4 +1,4 @@
-//! Why a job made no version, and what becomes of it.
+//! Why a job made no version, and how it ends then.
 
 use thiserror::Error;
 use tokio::task::JoinError;
@@ -11,8 +11,8 @@ use crate::store::versions::StoreError;
 use crate::workers::handle::WorkerError;
 use crate::workers::start::StartError;
 
-/// Runs of a job that may end with the death of their worker: one is tried again.
-const MOST_DEATHS: u32 = 2;
+/// Maximum number of runs of a job that may end with the death of their worker.
+const MAX_DEATHS: u32 = 2;
 
 #[derive(Debug, Error)]
 pub enum TrainingError {
@@ -37,7 +37,7 @@ pub enum TrainingError {
     Ignored(String),
     #[error("cancelled")]
     Cancelled,
-    /// The server stops.
+    /// The server is stopping.
     #[error("interrupted")]
     Interrupted,
 }
@@ -64,19 +64,19 @@ impl TrainingError {
         }
     }
 
-    /// What becomes of a job of which this was the run number `attempts`.
+    /// The outcome of a job after its run number `attempts` ended with this error.
     pub fn outcome(&self, attempts: u32) -> JobOutcome {
         let error = self.to_string();
         match self {
             Self::Cancelled | Self::Ignored(_) => JobOutcome::Cancelled { error },
             Self::Interrupted => JobOutcome::Interrupted,
-            _ if self.is_death() && attempts < MOST_DEATHS => JobOutcome::Retry { error },
+            _ if self.is_death() && attempts < MAX_DEATHS => JobOutcome::Retry { error },
             _ if self.is_death() => JobOutcome::Lost { error },
             _ => JobOutcome::Failed { error, traceback: self.traceback().map(str::to_owned) },
         }
     }
 
-    /// Whether the worker ended, rather than user code raised.
+    /// Whether the worker ended, as opposed to user code that raised.
     fn is_death(&self) -> bool {
         matches!(
             self,
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_becomes_of_a_job_depends_on_who_is_to_blame() {
+    fn the_outcome_of_a_job_depends_on_the_cause_of_its_error() {
         use crate::wire::frame::FrameError;
         use crate::wire::protocol::{ImportFailure, ImportFailureKind, ModelError, ModelErrorKind};
 

@@ -1,4 +1,4 @@
-//! Webhook payloads of Label Studio, and which of them train.
+//! Reads webhook payloads of Label Studio, and decides which of them train.
 //!
 //! In: the body of `POST /webhook`. Out: the action, the project key and the labelling config.
 //! Label Studio sends the project as an object; its key, as /setup and /predict send it, is
@@ -21,7 +21,7 @@ struct ProjectObject {
     label_config: Value,
 }
 
-/// The project that an event is about.
+/// The project of an event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventProject {
     /// `2`, without the time of creation; empty if the event names no project.
@@ -32,7 +32,7 @@ pub struct EventProject {
 }
 
 impl EventProject {
-    /// Reads the `project` of a payload. What is no object of Label Studio's shape names nothing.
+    /// Reads the `project` of a payload; empty if it does not have the shape that Label Studio sends.
     pub fn read(raw: Option<&RawValue>) -> Self {
         let Some(raw) = raw else {
             return Self::default();
@@ -53,8 +53,8 @@ impl EventProject {
         }
     }
 
-    /// The key under which /setup and /predict know the project. `known` is the key of an id that
-    /// came without its time of creation.
+    /// The key by which /setup and /predict know the project. `known` is the key to use for an id that came
+    /// without its time of creation.
     pub fn key(&self, known: Option<String>) -> String {
         match self.created {
             Some(created) => format!("{}.{created}", self.id),
@@ -63,13 +63,13 @@ impl EventProject {
     }
 }
 
-/// Why nothing trains a class, or none if it learns.
+/// Why a class cannot be trained; none if it can.
 pub fn cannot_learn(class: &ClassInfo) -> Option<String> {
     let learns = class.wants_every_event || !class.train_events.is_empty();
     (!learns).then(|| format!("{} has no fit method, so nothing is trained", class.class))
 }
 
-/// Why an action trains nobody, or none if it does train.
+/// Why an action does not train; none if it does.
 pub fn ignored_because(action: &str, class: &ClassInfo) -> Option<String> {
     if class.wants_every_event || class.train_events.iter().any(|event| event == action) {
         return None;

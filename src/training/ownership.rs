@@ -1,7 +1,7 @@
-//! Becoming the owner of a model folder: lock, job store, and what a server that was killed left.
+//! Becoming the owner of a model folder: the lock, the job store, and the jobs of a server that was killed.
 //!
-//! Two servers on one folder would train into each other's jobs. The second one predicts meanwhile,
-//! waits for the lock (a rolling update), and gives up after `--lock-wait`.
+//! Two servers on one folder would disturb each other's jobs. The second one only predicts while it waits for
+//! the lock (a rolling update), and gives up after `--lock-wait`.
 
 use std::fs;
 use std::io;
@@ -24,12 +24,12 @@ use crate::store::lock::{self, Lock, LockAttempt};
 use crate::store::versions::{StoreError, Versions, lock_file};
 use crate::workers::orphan_process;
 
-/// How often the lock is tried.
+/// Time between two attempts to take the lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
-/// How often a folder that cannot be written is tried again.
+/// Time between two attempts to write a folder that cannot be written.
 const UNUSABLE_PAUSE: Duration = Duration::from_secs(5);
 
-/// What an owner holds for as long as the server lives.
+/// The lock and the job store, which an owner holds as long as the server lives.
 #[derive(Debug)]
 pub struct Owner {
     pub store: Arc<JobStore>,
@@ -48,7 +48,7 @@ pub enum OwnershipError {
     Serving(#[from] ServingError),
 }
 
-/// What keeps a folder from being owned.
+/// Why a folder cannot be owned.
 #[derive(Debug, Error)]
 enum Obstacle {
     #[error("{0}")]
@@ -59,7 +59,7 @@ enum Obstacle {
     Versions(#[from] StoreError),
 }
 
-/// Waits until this server owns its model folder; meanwhile `queue` says why it does not.
+/// Waits until this server owns its model folder; meanwhile `queue` tells requests why it does not.
 pub async fn own(
     publisher: &Publisher,
     queue: &Queue,
@@ -106,7 +106,7 @@ pub async fn own(
     }
 }
 
-/// The lock and the store, or who has the lock.
+/// Takes the lock and opens the store, or returns the holder of the lock.
 async fn try_to_own(
     versions: &Arc<Versions>,
 ) -> Result<Result<(Lock, Arc<JobStore>), Option<u32>>, Obstacle> {
@@ -135,8 +135,8 @@ fn open(versions: &Versions) -> Result<Result<(Lock, JobStore), Option<u32>>, Ob
     Ok(Ok((lock, JobStore::open(&own.join("state.db"))?)))
 }
 
-/// Makes our own folder, if it is not there. The queue in it holds what Label Studio sent, tokens of its
-/// projects among it, which is nobody else's business.
+/// Makes our own folder, if it does not exist. Only its owner may read it: the queue in it holds data of
+/// Label Studio, with tokens of its projects.
 fn make_private(own: &Path) -> io::Result<()> {
     if let Some(model_dir) = own.parent() {
         durable_fs::create_dirs(model_dir)?;
@@ -144,12 +144,12 @@ fn make_private(own: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(own) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && own.is_dir() => Ok(()),
         Err(error) => Err(error),
-        // A job that was answered must not be lost with the folder that its database lies in.
+        // A job that was accepted must not be lost with the folder of its database.
         Ok(()) => durable_fs::sync_parent(own),
     }
 }
 
-/// Decides about the jobs that ran when the server before ended.
+/// Settles the jobs that ran when the previous server ended.
 async fn recover(store: &JobStore, versions: &Arc<Versions>) -> Result<(), Obstacle> {
     for orphan in store.run(transitions::orphans).await? {
         let (versions, left) = (Arc::clone(versions), orphan.clone());
@@ -162,7 +162,7 @@ async fn recover(store: &JobStore, versions: &Arc<Versions>) -> Result<(), Obsta
         let is_published = looked.await.map_err(io::Error::other)??;
         let (id, project) = (orphan.id, orphan.project.clone());
         store.run(move |db| transitions::recover(db, &orphan, is_published)).await?;
-        info!(project, job = %id, is_published, "the server before ended while this job ran");
+        info!(project, job = %id, is_published, "the previous server ended while this job ran");
     }
     Ok(())
 }

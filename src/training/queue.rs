@@ -1,7 +1,7 @@
 //! The queue as requests and the runner see it.
 //!
-//! The jobs themselves lie in [`crate::store::jobs`]; here is who owns them, the one that runs, and
-//! the news that something changed. Jobs run one at a time.
+//! The jobs themselves lie in [`crate::store::jobs`]; this file keeps the ownership of the folder and the
+//! running job, and notifies those that follow a job of changes. Jobs run one at a time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,24 +26,24 @@ use crate::workers::output::job::JobOutput;
 /// How long a request waits while another server still owns the model folder.
 const HANDOVER: Duration = Duration::from_secs(10);
 
-/// How long a question waits while the class is still being imported.
+/// How long a query waits while the class is still being imported.
 const KNOWN_SOON: Duration = Duration::from_secs(1);
 
 /// Whether this server may train.
 #[derive(Debug, Clone)]
 pub enum Ownership {
-    /// The class is still being imported, and with it MODEL_DIR unknown.
+    /// The class is still being imported, so MODEL_DIR is not known.
     Pending,
-    /// Another server owns the model folder; its pid as far as it is known.
+    /// Another server owns the model folder; its pid, if known.
     Held(Option<u32>),
     /// The folder cannot be used, for this reason.
     Unusable(String),
     Owner(Arc<JobStore>),
-    /// The server stops.
+    /// The server is stopping.
     Ended,
 }
 
-/// Why the queue did not do what it was asked.
+/// Why the queue could not serve a request.
 #[derive(Debug, Error)]
 pub enum QueueError {
     #[error("another server{} owns the model folder; this one only predicts", of_pid(*.0))]
@@ -70,12 +70,12 @@ fn of_pid(pid: Option<u32>) -> String {
     pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
 }
 
-/// What is asked for.
+/// A request for a training.
 #[derive(Debug)]
 pub struct Request {
     pub project: String,
     pub label_config: Option<String>,
-    /// The action of a webhook event; none for /train.
+    /// Action of the webhook event; none for /train.
     pub action: Option<String>,
     /// The body of the HTTP request, unparsed.
     pub payload: Bytes,
@@ -90,7 +90,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Resolves when somebody wants the job cancelled.
+    /// Resolves when the cancellation of the job is requested.
     pub async fn cancelled(&self) {
         let _ = self.cancel.subscribe().wait_for(|cancel| *cancel).await;
     }
@@ -126,7 +126,7 @@ impl Queue {
         self.ownership.send_replace(ownership);
     }
 
-    /// The job store, if this server owns it; waits while that is not known yet.
+    /// The job store, if this server owns it; waits until that is known.
     pub async fn store(&self) -> Result<Arc<JobStore>, QueueError> {
         let mut ownership = self.ownership.subscribe();
         let decided = |now: &Ownership| !matches!(now, Ownership::Pending);
@@ -139,16 +139,16 @@ impl Queue {
         }
     }
 
-    /// The job store for something new, for which the server before may still have to end.
+    /// The job store for a new job; waits for the previous server to end.
     async fn store_soon(&self) -> Result<Arc<JobStore>, QueueError> {
         let mut ownership = self.ownership.subscribe();
         let handed = |now: &Ownership| !matches!(now, Ownership::Pending | Ownership::Held(_));
-        // Whatever the wait brought, `store` says how it stands.
+        // `store` returns the state after the wait.
         let _ = timeout(HANDOVER, ownership.wait_for(handed)).await;
         self.store().await
     }
 
-    /// Queues a job, or adds to one that waits. What is answered is on the disk.
+    /// Queues a job, or merges the request into one that waits. The job is on the disk when this returns.
     pub async fn add(
         &self,
         request: Request,
@@ -179,15 +179,15 @@ impl Queue {
         Ok(queued)
     }
 
-    /// Takes the next job, if one waits; it runs from then on.
+    /// Claims the next job, if one waits; it runs from then on.
     pub async fn next(&self, store: &JobStore) -> Result<Option<(Claimed, Arc<Running>)>, DbError> {
         let Some(job) = store.run(transitions::claim).await? else { return Ok(None) };
         let output = Arc::new(JobOutput::new(job.id, job.project.clone()));
         let running = Arc::new(Running { output, cancel: watch::channel(false).0 });
         self.running.send_replace(Some(Arc::clone(&running)));
         self.changed(self.len());
-        // It may have been cancelled before anybody could be told. From here on the job is ours: what
-        // cannot be read now must not keep it from being run.
+        // It may have been cancelled before `running` was set. The job is claimed, so it must be run even
+        // if this cannot be read.
         let id = job.id;
         if let Ok(JobLookup::Job(job)) = store.run(move |db| read::job(db, id)).await {
             running.cancel.send_replace(job.cancel_requested);
@@ -195,29 +195,29 @@ impl Queue {
         Ok(Some((job, running)))
     }
 
-    /// The running job ended, and so many are left.
+    /// Records that the running job ended and that `open` jobs wait.
     pub fn done(&self, open: u64) {
         self.running.send_replace(None);
         self.changed(open);
     }
 
-    /// Says that something changed, and how many jobs wait or run.
+    /// Notifies of a change, and updates the number of jobs that wait or run.
     pub fn changed(&self, open: u64) {
         self.open.store(open, Ordering::Relaxed);
         self.changes.send_modify(|number| *number += 1);
     }
 
-    /// Learns of every change.
+    /// A receiver that is notified of every change.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
-    /// The job that runs, for those who want to follow it.
+    /// The running job, for requests that follow it.
     pub fn running(&self) -> watch::Receiver<Option<Arc<Running>>> {
         self.running.subscribe()
     }
 
-    /// A job as it stands, with what it has reported a moment ago.
+    /// The present state of a job, with its newest progress.
     pub async fn job(&self, id: JobId) -> Result<Job, QueueError> {
         let found = self.store().await?.run(move |db| read::job(db, id)).await?;
         match found {
@@ -243,7 +243,7 @@ impl Queue {
         Ok(self.store().await?.run(move |db| read::log(db, id)).await?)
     }
 
-    /// Cancels a job that waits, or asks the one that runs to end.
+    /// Cancels a job that waits, or requests the end of the one that runs.
     pub async fn cancel(&self, id: JobId) -> Result<Job, QueueError> {
         let store = self.store().await?;
         let (met, open) =
@@ -258,13 +258,13 @@ impl Queue {
                 }
             }
             Cancel::TooLate(state) => return Err(QueueError::TooLate { id, state }),
-            // `job` says whether it ever was there.
+            // `job` tells an id that never existed from one that is no longer kept.
             Cancel::Unknown => {}
         }
         self.job(id).await
     }
 
-    /// The job once it has ended, or as it stands after `wait`.
+    /// The job once it has ended, or its state after `wait`.
     pub async fn ended(&self, id: JobId, wait: Duration) -> Result<Job, QueueError> {
         let mut changes = self.changes.subscribe();
         let mut ownership = self.ownership.subscribe();
@@ -282,7 +282,7 @@ impl Queue {
         }
     }
 
-    /// The job of a project that runs or waits next.
+    /// The running job of a project, or else the next one.
     pub async fn of_project(&self, project: &str) -> Option<JobId> {
         let store = timeout(KNOWN_SOON, self.store()).await.ok()?.ok()?;
         let project = project.to_owned();
@@ -296,7 +296,7 @@ impl Queue {
         store.run(move |db| read::project_key(db, &id)).await.ok().flatten()
     }
 
-    /// Jobs that wait or run.
+    /// Number of jobs that wait or run.
     pub fn len(&self) -> u64 {
         self.open.load(Ordering::Relaxed)
     }

@@ -1,5 +1,5 @@
-//! What a running job says, kept while it runs: log and progress go to the job store every two
-//! seconds, progress to the server's log now and then.
+//! Reports of a running job: its log and progress go to the job store every two seconds, its progress to
+//! the server's log every ten.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::wire::record::FitProgress;
 use crate::workers::output::job::JobOutput;
 
 const NOTE_PAUSE: Duration = Duration::from_secs(2);
-/// Between two lines of progress in the log.
+/// Time between two lines of progress in the log.
 const LOG_PAUSE: Duration = Duration::from_secs(10);
 
 /// Follows a job until it is dropped.
@@ -34,7 +34,7 @@ impl Drop for Reporter {
     }
 }
 
-/// The last output and progress of a job, as the store takes them.
+/// The end of the output of a job and its progress, in the form of the store.
 pub(super) fn last_words(output: &JobOutput) -> (Option<String>, Vec<u8>) {
     let progress = output.latest_progress();
     (progress.and_then(|progress| serde_json::to_string(&progress).ok()), output.tail())
@@ -48,7 +48,7 @@ async fn keep_notes(store: Arc<JobStore>, id: JobId, epoch: u32, output: Arc<Job
         let said = last_words(&output);
         if said != noted {
             noted = said.clone();
-            // The next round tries again, and the end of the job writes it all.
+            // The next round tries again, and the end of the job writes everything.
             let _ = store
                 .run(move |db| transitions::note(db, id, epoch, said.0.as_deref(), &said.1))
                 .await;
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_said() {
+    fn unknown_fields_are_left_out() {
         let of = |fraction: Option<f64>, message: Option<&str>, metrics: serde_json::Value| {
             let message = message.map(str::to_owned);
             in_words(&FitProgress {
@@ -128,9 +128,9 @@ mod tests {
         assert_eq!(log, b"epoch 1\n");
     }
 
-    /// The clock stands still but for the waits.
+    /// The clock stands still except during waits.
     #[test]
-    fn what_a_job_says_is_noted_while_it_runs_and_by_nobody_afterwards() {
+    fn reports_of_a_job_are_stored_while_it_runs_and_not_afterwards() {
         run_in_time(|| async {
             tokio::time::pause();
             let dir = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 //! Runs training jobs, one at a time.
 //!
-//! In: jobs of [`super::queue`]. Each is claimed, fitted, published and settled. Out: a version that is served
-//! from then on, or a failed job that says why; then the version before stays.
+//! In: jobs of [`super::queue`]. Each is claimed, fitted, published and settled. Out: a version that is
+//! served from then on, or a failed job with the reason; then the version before stays.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,24 +27,24 @@ use crate::store::jobs::{Claimed, read};
 use crate::wire::protocol::{Configure, FitJob};
 use crate::workers::process::Launch;
 
-/// Between two attempts to write down how a job ended, while the disk refuses.
+/// Time between two attempts to record the end of a job while the disk refuses writes.
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a server that stops waits for a job store that another process holds up.
+/// How long a server that stops waits for a job store that another process has locked.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 
-/// What the user chose that concerns training.
+/// The options for training.
 #[derive(Debug, Clone, Copy)]
 pub struct TrainingOptions {
-    /// How long another server may take to let go of the model folder.
+    /// How long another server may take to release the model folder.
     pub lock_wait: Duration,
-    /// How long the training worker stays after a job.
+    /// How long the training worker is kept after a job.
     pub linger: Duration,
     /// How long a running job may go on when the server stops.
     pub drain: Duration,
-    /// Number of versions of a project that are kept; all if none is said.
+    /// Maximum number of versions of a project that are kept; none for all.
     pub keep_versions: Option<usize>,
-    /// `fit` runs inside the worker that predicts.
+    /// Whether `fit` runs inside the worker that predicts.
     pub in_worker: bool,
 }
 
@@ -58,8 +58,8 @@ struct Runner<T> {
     options: TrainingOptions,
 }
 
-/// Becomes the owner of the model folder and runs jobs until `stop`. Fails only if another server
-/// does not let go of the folder.
+/// Becomes the owner of the model folder and runs jobs until `stop`. Fails only if another server does not
+/// release the folder.
 pub async fn train(
     queue: Arc<Queue>,
     publisher: Arc<Publisher>,
@@ -85,8 +85,8 @@ pub async fn train(
 }
 
 impl<T: Trainer> Runner<T> {
-    /// Takes job after job until `stop`; the job that runs then may end within the drain time, or
-    /// goes back to the queue.
+    /// Runs jobs one by one until `stop`; the job that runs then may end within the drain time, or goes back
+    /// to the queue.
     async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut changes = self.queue.changes();
         while !is_stopping(&stop) {
@@ -99,7 +99,7 @@ impl<T: Trainer> Runner<T> {
                     () = stopped(&mut stop) => {}
                 },
                 Err(error) => {
-                    error!("the job store gives no job: {error}");
+                    error!("cannot take a job from the job store: {error}");
                     sleep(SETTLE_PAUSE).await;
                 }
             }
@@ -107,7 +107,7 @@ impl<T: Trainer> Runner<T> {
         self.trainer.kill().await;
     }
 
-    /// Takes a job that was claimed through `fit` and publishing, and settles how it ended.
+    /// Runs `fit` for a claimed job, publishes the result and records the outcome.
     async fn run_one(&mut self, job: Claimed, running: &Running, stop: &mut watch::Receiver<bool>) {
         let (began, project, id) = (Instant::now(), &job.project, job.id);
         info!(project, job = %id, merged = job.merged, attempt = job.attempts, "training begins");
@@ -132,8 +132,8 @@ impl<T: Trainer> Runner<T> {
         self.settle(&job, running, outcome, stop).await;
     }
 
-    /// Runs `fit`, unless the job is cancelled or the server stops meanwhile. A failure comes with the run,
-    /// if that had begun.
+    /// Runs `fit`, unless the job is cancelled or the server stops meanwhile. A failure contains the run, if
+    /// that had begun.
     async fn fit(
         &mut self,
         job: &Claimed,
@@ -166,7 +166,7 @@ impl<T: Trainer> Runner<T> {
         }
     }
 
-    /// Notes what a job starts from, if the class learns from it.
+    /// Begins the run of a job, if the class can be trained with it.
     async fn begin(&self, job: &Claimed) -> Result<TrainingRun, TrainingError> {
         let (class, _) = self.publisher.registry().class.imported().await?;
         let ignored = match &job.action {
@@ -212,7 +212,7 @@ impl<T: Trainer> Runner<T> {
         self.trainer.finish(&running.output, failure.is_none()).await;
     }
 
-    /// Makes what was trained the version that is served.
+    /// Makes the result the version that is served.
     async fn publish(
         &self,
         job: &Claimed,
@@ -235,7 +235,7 @@ impl<T: Trainer> Runner<T> {
         Ok(JobOutcome::Succeeded { version, error: problem })
     }
 
-    /// From here on the job is not cancelled any more.
+    /// Begins publishing: from here on the job cannot be cancelled.
     async fn begin_publishing(
         &self,
         job: &Claimed,
@@ -254,7 +254,7 @@ impl<T: Trainer> Runner<T> {
         Ok(())
     }
 
-    /// Writes down how a job ended, as long as the disk refuses.
+    /// Records the outcome of a job, and tries again as long as the disk refuses.
     async fn settle(
         &self,
         job: &Claimed,
@@ -276,7 +276,7 @@ impl<T: Trainer> Runner<T> {
                     failpoint::reached("job-settled");
                     return self.queue.done(open);
                 }
-                // The next server finds the job running, and decides about it.
+                // The next server finds the job running, and settles it.
                 Err(_) if is_stopping(stop) => return,
                 Err(error) => {
                     error!(job = %id, "the end of the job cannot be written down yet: {error}");
@@ -289,15 +289,18 @@ impl<T: Trainer> Runner<T> {
         }
     }
 
-    /// A fit that failed for want of room has perhaps taken the room.
+    /// Removes the files of a job if the disk is full: they may be the reason.
     async fn make_room(&self, job: &Claimed) {
         let (versions, job) = (Arc::clone(&self.owner.versions), job.clone());
-        let discarded =
-            tokio::task::spawn_blocking(move || match versions.discard(&job.project, job.id) {
+        let discarded = tokio::task::spawn_blocking(move || {
+            match versions.discard(&job.project, job.id) {
                 Ok(()) => warn!(job = %job.id, "the disk is full: what this job wrote was removed"),
-                Err(error) => warn!(job = %job.id, "the disk is full, and stays so: {error}"),
-            });
-        // Room may come from elsewhere.
+                Err(error) => {
+                    warn!(job = %job.id, "the disk is full; cannot remove this job's files: {error}")
+                }
+            }
+        });
+        // Another process may free space.
         let _ = discarded.await;
     }
 }
@@ -306,7 +309,7 @@ fn is_stopping(stop: &watch::Receiver<bool>) -> bool {
     *stop.borrow()
 }
 
-/// Resolves when the server stops and the job has had its time.
+/// Resolves when the server stops and the drain time of the job has passed.
 async fn drained(stop: &mut watch::Receiver<bool>, drain: Duration) {
     stopped(stop).await;
     sleep(drain).await;
@@ -320,7 +323,7 @@ fn tell(project: &str, id: JobId, outcome: &JobOutcome, began: Instant) {
             "succeeded"
         }
         JobOutcome::Succeeded { version: None, .. } => {
-            info!(project, job = %id, "fit made nothing new: the version stays");
+            info!(project, job = %id, "fit made no new version: the version before stays");
             "succeeded"
         }
         JobOutcome::Failed { error, traceback } => {
@@ -329,11 +332,11 @@ fn tell(project: &str, id: JobId, outcome: &JobOutcome, began: Instant) {
             "failed"
         }
         JobOutcome::Lost { error } => {
-            error!(project, job = %id, "training is given up: {error}");
+            error!(project, job = %id, "training failed and is not tried again: {error}");
             "lost"
         }
         JobOutcome::Retry { error } => {
-            warn!(project, job = %id, "training is tried again: {error}");
+            warn!(project, job = %id, "training failed and is tried again: {error}");
             return;
         }
         JobOutcome::Cancelled { error } => {
@@ -341,7 +344,7 @@ fn tell(project: &str, id: JobId, outcome: &JobOutcome, began: Instant) {
             "cancelled"
         }
         JobOutcome::Interrupted => {
-            info!(project, job = %id, "the server stops; the job goes back to the queue");
+            info!(project, job = %id, "the server is stopping; the job goes back to the queue");
             return;
         }
     };

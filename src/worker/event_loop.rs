@@ -2,7 +2,7 @@
 //!
 //! One Rust thread makes sure that the channel is read, another sends heartbeats; predictions run on threads
 //! of the interpreter, the import and training on its main thread. When the server is gone, the thread that
-//! reads the channel kills the whole process group at once, whatever the interpreter is doing.
+//! reads the channel kills the whole process group at once, even while the interpreter is busy.
 
 mod predict;
 mod reader;
@@ -86,7 +86,7 @@ impl WorkQueues {
     }
 }
 
-/// What all threads of a worker share.
+/// The state that all threads of a worker share.
 struct SharedState<H> {
     host: Arc<H>,
     queues: WorkQueues,

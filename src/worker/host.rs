@@ -23,7 +23,7 @@ pub struct PredictionBody {
     pub body: Vec<u8>,
     /// Number of tasks asked for.
     pub tasks: usize,
-    /// What was mended in it.
+    /// The corrections that were made in it.
     pub mended: Mended,
 }
 
@@ -32,7 +32,7 @@ pub struct PredictionBody {
 pub struct KnownModel {
     pub spec: ModelSpec,
     pub names: VersionNames,
-    /// What `fit` returned for this version, as JSON; empty if it was never trained.
+    /// The return value of `fit` for this version, as JSON; empty if it was never trained.
     pub train_output: Vec<u8>,
     /// The newest /setup request of the project.
     pub setup: Option<HttpRequest>,
@@ -83,7 +83,7 @@ pub trait ModelHost: Send + Sync + 'static {
     /// Calls `predict` of a loaded model with the tasks of an HTTP request.
     fn predict(&self, model: ModelId, request: &HttpRequest) -> Result<PredictionBody, ModelError>;
 
-    /// Whether `predict` can take the tasks of several requests, as far as is known.
+    /// Whether `predict` can take the tasks of several requests, as far as known.
     fn takes_batches(&self) -> bool;
 
     /// Calls `predict` once with the tasks of several requests, and splits the answer. None if they must be
@@ -94,15 +94,15 @@ pub trait ModelHost: Send + Sync + 'static {
         requests: &[&HttpRequest],
     ) -> Option<Vec<Result<PredictionBody, ModelError>>>;
 
-    /// Runs what answers `requests` on this thread, so that [`Self::cancel`] finds it. Returns its outcome,
-    /// and whether all of the requests were cancelled.
+    /// Runs the function that answers `requests` on this thread, so that [`Self::cancel`] finds it. Returns
+    /// its outcome, and whether all of the requests were cancelled.
     fn cancellable<T>(&self, requests: &[RequestId], run: impl FnOnce() -> T) -> (T, bool);
 
     /// Raises an exception in the thread that answers a request; false if none does. May wait for the
     /// interpreter.
     fn cancel(&self, request: RequestId) -> bool;
 
-    /// Calls `fit` and returns what it returned, as JSON.
+    /// Calls `fit` and returns its return value as JSON.
     fn fit(&self, model: ModelId, job: &FitJob, body: ReceivedBody) -> Result<Vec<u8>, ModelError>;
 
     /// Runs `wait`, which may block, without holding the interpreter.

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_consumer_that_waits_gets_what_comes() {
+    fn a_consumer_that_waits_gets_the_next_item() {
         in_time(|| {
             let queue = Arc::new(WorkQueue::default());
             let consumer = {

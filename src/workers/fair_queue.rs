@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_is_not_called() {
+    fn an_entry_that_left_is_not_called() {
         let mut queue = FairQueue::default();
         let first = queue.join("a", 1);
         queue.join("a", 2);

@@ -7,7 +7,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 /// Time limit for `nvidia-smi`, which answers within a second unless something is wrong with the card.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether a card has less memory free than processes of these pids hold on it, so that a second copy of
 /// their model would not fit beside the first.
@@ -44,7 +44,7 @@ async fn ask(query: &str) -> Option<String> {
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = timeout(PATIENCE, asked).await.ok()?.ok()?;
+    let output = timeout(TIMEOUT, asked).await.ok()?.ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
@@ -57,11 +57,11 @@ mod tests {
         let used = "41, 3000, GPU-a\n42, 9000, GPU-b\n99, 500, GPU-a\n";
         assert!(
             !is_too_full(&[41], used, "4000, GPU-a\n100, GPU-b\n"),
-            "the other card is not ours"
+            "the other card holds none of our processes"
         );
         assert!(is_too_full(&[41, 42], used, "4000, GPU-a\n100, GPU-b\n"));
         assert!(is_too_full(&[41], used, "2999, GPU-a\n"));
-        assert!(!is_too_full(&[7], used, "0, GPU-a\n"), "we hold nothing");
+        assert!(!is_too_full(&[7], used, "0, GPU-a\n"), "these processes hold no memory");
         assert!(!is_too_full(&[41], "[N/A]\n", "nonsense\n"));
     }
 }

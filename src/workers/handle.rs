@@ -1,4 +1,4 @@
-//! The server's handle of one worker: calls with answers, and what the worker said of itself.
+//! The server's handle of one worker: calls with answers, and the state that the worker reports.
 //!
 //! Every call has exactly one end: its answer, or [`WorkerError::Died`] when the process is gone.
 
@@ -32,7 +32,7 @@ pub enum WorkerError {
     Died { worker: String, pid: u32, reason: String },
     #[error("{}: {}", .0.class, .0.message)]
     Model(ModelError),
-    /// It was broken off: its client is gone or out of time.
+    /// The prediction was cancelled: its client is gone or out of time.
     #[error("the prediction was cancelled")]
     Cancelled,
     #[error("the request does not fit the channel to the worker: {0}")]
@@ -74,9 +74,9 @@ pub struct WorkerHandle {
     /// Models that have answered in this worker.
     predicted: Mutex<HashSet<ModelId>>,
     introducing: tokio::sync::Mutex<()>,
-    /// What the worker says of its own state.
+    /// The heartbeats of the worker.
     pub heartbeat: Heartbeat,
-    /// Number of calls that were broken off and do not end.
+    /// Number of calls that were cancelled and do not end.
     hung: AtomicUsize,
     /// Number of predictions that it has answered.
     answered: AtomicU64,
@@ -181,7 +181,7 @@ impl WorkerHandle {
         }
     }
 
-    /// Number of calls that were broken off and do not end.
+    /// Number of calls that were cancelled and do not end.
     pub fn hung(&self) -> usize {
         self.hung.load(Ordering::Relaxed)
     }

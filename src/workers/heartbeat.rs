@@ -1,11 +1,11 @@
-//! What a worker reports every second, by which a stuck one is recognised.
+//! The heartbeats of a worker, which it sends every second and by which a stuck one is recognised.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-/// How often heartbeats are looked for.
+/// Time between two checks for a heartbeat.
 pub(super) const TICK: Duration = Duration::from_secs(1);
 
 /// The newest heartbeat of one worker.

@@ -1,4 +1,4 @@
-//! Answers what workers ask about the keys of a project.
+//! Answers the key requests of workers.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! A model that workers load, and a request that they answer, as the server knows them.
+//! The server's view of a model that workers load, and of a request that they answer.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use crate::wire::shared_body::SharedBody;
 #[derive(Debug)]
 pub struct LoadableModel {
     pub spec: ModelSpec,
-    /// What `fit` returned when this version was made, as JSON; empty for an untrained model.
+    /// The return value of `fit` for this version, as JSON; empty for an untrained model.
     pub train_output: Bytes,
     /// The /setup request that user code may look at while an instance is made.
     pub setup: Option<Arc<ForwardedRequest>>,
     names: Mutex<VersionNames>,
 }
 
-/// A request over HTTP that is passed on to a worker as it came.
+/// An HTTP request that is passed on to a worker unchanged.
 #[derive(Debug, Clone)]
 pub struct ForwardedRequest {
     pub head: HttpHead,

@@ -1,8 +1,8 @@
 //! Worker processes that outlived their server.
 //!
-//! A worker ends by itself when its server is gone, but not at the same instant; what it still writes must
-//! not meet the next run of its job. So the next server kills it first. A process is identified by boot, pid
-//! and start time, which no other process has together.
+//! A worker ends by itself when its server is gone, but not at the same instant; its last writes must not
+//! disturb the next run of its job. So the next server kills it first. A process is identified by boot, pid
+//! and start time, which together are unique.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,9 +12,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::os::processes::{boot_id, start_time};
 
 /// How long a killed process may take to disappear.
-const GONE: Duration = Duration::from_secs(5);
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Identifies a running process for [`kill`]; none where the system does not tell (only Linux does).
+/// Identifies a running process for [`kill`]; none on systems that cannot do so (only Linux can).
 pub fn identify(pid: u32) -> Option<String> {
     Some(format!("{}/{pid}/{}", boot_id()?, start_time(pid)?))
 }
@@ -30,7 +30,7 @@ pub fn kill(worker: &str) {
     tracing::warn!(pid, "a training worker of the server before still runs and is ended");
     // It may end by itself at this moment, which is what is wanted.
     let _ = kill_process_group(group, Signal::KILL);
-    let deadline = Instant::now() + GONE;
+    let deadline = Instant::now() + KILL_TIMEOUT;
     while runs() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(10));
     }

@@ -1,4 +1,4 @@
-//! Logs what user code prints.
+//! Logs the output of user code.
 //!
 //! In: the stdout and stderr pipes of a worker. Text that Python code writes comes as [`record`]s from the
 //! streams that `src/python` puts in place of `sys.stdout` and `sys.stderr`; other output (C libraries,
@@ -111,7 +111,7 @@ impl LogWindow {
         true
     }
 
-    /// Begins a new window, saying what was left out in this one.
+    /// Begins a new window; logs the number of lines left out in this one.
     fn end(&mut self, origin: &OutputOrigin) {
         if self.skipped > 0 {
             let (worker, skipped) = (origin.worker.as_str(), self.skipped);

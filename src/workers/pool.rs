@@ -1,8 +1,8 @@
-//! The workers that are ready, and which request gets which of them next.
+//! The workers that are ready, and the choice of the request that gets one next.
 //!
-//! A worker takes a limited number of calls at once. A request that finds none free waits in a bounded queue:
-//! interactive requests, where a person waits, before batch ones, projects in turn within each. Dropping the
-//! future gives the place in the queue up.
+//! A worker takes a limited number of calls at once. A request that finds no worker free waits in a bounded
+//! queue: interactive requests, where a person waits, before batch ones, projects in turn within each.
+//! Dropping the future gives up the place in the queue.
 
 mod seats;
 
@@ -18,7 +18,7 @@ use crate::workers::fair_queue::{QueueBounds, QueueFull, Ticket};
 use crate::workers::handle::WorkerHandle;
 
 /// How often a worker that left is checked for calls that do not end.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const DRAIN_CHECK: Duration = Duration::from_secs(1);
 
 /// How urgent a prediction is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Priority {
     Batch,
 }
 
-/// What a worker slot is doing, for /health and the log.
+/// The state of a worker slot, for /health and the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SlotState {
     Starting,
@@ -86,7 +86,7 @@ impl Permit {
     }
 }
 
-/// A place in the queue; dropping it gives the place up.
+/// A place in the queue; dropping it gives up the place.
 struct QueueSpot<'a> {
     pool: &'a Pool,
     priority: Priority,
@@ -210,8 +210,8 @@ impl Pool {
             if !self.state().leaving.iter().any(is_used) {
                 return;
             }
-            // A call that turns out not to end notifies nobody.
-            let _ = timeout(LOOK_AGAIN, changed).await;
+            // A call that turns out not to end does not notify this task.
+            let _ = timeout(DRAIN_CHECK, changed).await;
         }
     }
 

@@ -1,4 +1,4 @@
-//! One worker process: spawning it with its channel, and ending it with all its children.
+//! One worker process: spawns it with its channel, and ends it with all its children.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -41,7 +41,7 @@ pub struct Launch {
 pub struct WorkerProcess {
     child: Child,
     group: Pid,
-    /// The mark of its descendants, whatever group they are in.
+    /// The mark of its descendants, which they have in any process group.
     mark: OsString,
     /// The thread that ends them.
     ending: Option<JoinHandle<()>>,

@@ -1,4 +1,4 @@
-//! Starting worker processes: spawn, hello, import.
+//! Starts worker processes: spawn, hello, import.
 //!
 //! In: how a process is launched and configured. Out: a process that has imported its class, with a handle
 //! to call it, or the reason why there is none.
@@ -65,7 +65,7 @@ pub async fn start_worker(
     Ok(StartedWorker { process, worker })
 }
 
-/// What every model worker is started with.
+/// The launch and configuration of every model worker.
 #[derive(Debug, Clone)]
 pub(super) struct WorkerTemplate {
     pub(super) launch: Launch,

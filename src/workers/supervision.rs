@@ -35,7 +35,7 @@ use spares::Spares;
 pub type PrepareWorker =
     Arc<dyn Fn(Arc<WorkerHandle>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
-/// What is known about the user's class.
+/// Whether the user's class is known.
 #[derive(Debug, Clone, Default)]
 pub enum ClassState {
     /// No worker has imported it yet.
@@ -56,7 +56,7 @@ pub enum RolloutOrder {
 }
 
 impl RolloutOrder {
-    /// Whether the workers of these pids must go first.
+    /// Whether the workers of these pids must end first.
     pub async fn stops_first(self, pids: &[u32]) -> bool {
         match self {
             Self::StartFirst => false,

@@ -1,4 +1,4 @@
-//! A run of `fit` of API v1: what it returns is the version, in a folder of the job.
+//! A run of `fit` of API v1: its return value is the version, in a folder of the job.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -73,7 +73,7 @@ impl V1Run {
     }
 }
 
-/// Makes the folder of a job and writes down what it starts from.
+/// Makes the folder of a job and writes its input there.
 fn make_folder(versions: &Versions, job: &Claimed) -> Result<PathBuf, PublishingError> {
     let Some(action) = &job.action else {
         let fields: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(&job.payload)?;

@@ -1,9 +1,9 @@
-//! A run of `fit` of API v2: what it changed is found out by looking before and after.
+//! A run of `fit` of API v2: its changes are found by comparing files and keys before and after.
 //!
 //! Such a model keeps what it learned in keys and files of its own, which its workers see at once. The
-//! version is switched all the same only when its models are loaded, so until then the name that was
-//! served before stays, and predictions carry it. What changed only in keys is seen by new instances;
-//! files, and what `fit` returned, need new processes.
+//! version is nevertheless switched only when its models are loaded; until then predictions carry the name
+//! that was served before. New instances see changed keys; changed files, and the return value of `fit`,
+//! need new processes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,28 +46,28 @@ pub struct V2Run {
     began: Instant,
 }
 
-/// What `fit` did.
+/// The changes and the result of `fit`.
 #[derive(Debug)]
 struct FitReport {
-    /// What it returned, as JSON.
+    /// The return value, as JSON.
     result: Bytes,
-    /// Files below MODEL_DIR that it changed, if it changed any.
+    /// Files below MODEL_DIR that it changed, if any.
     files: Option<Vec<String>>,
     took: Duration,
-    /// It ran inside the worker that predicts, whose globals are as it left them.
+    /// Whether it ran inside the worker that predicts, whose globals are then up to date.
     in_worker: bool,
 }
 
-/// What lies ahead after `fit`.
+/// How the publication goes on after `fit`.
 enum Staging<'a> {
     /// It changed nothing, so there is no new version.
     Unchanged,
-    /// The version before stays, for this reason.
+    /// The version before stays served, for this reason.
     Refused(String),
     Staged(Box<StagedVersion<'a>>),
 }
 
-/// A version that is loaded, and serves no request yet.
+/// A version that is loaded and not served yet.
 struct StagedVersion<'a> {
     switching: MutexGuard<'a, ()>,
     report: FitReport,
@@ -78,7 +78,7 @@ struct StagedVersion<'a> {
     gate: Option<GateGuard>,
 }
 
-/// A version that is served, though not yet by all workers.
+/// A version that is served, but not yet by all workers.
 struct PartlyServed<'a> {
     _switching: MutexGuard<'a, ()>,
     followers: Option<Followers>,
@@ -106,7 +106,7 @@ impl V2Run {
         })
     }
 
-    /// Gives the model its name back, since nothing came of the training.
+    /// Gives the model its name back, since the training made no version.
     pub(super) async fn abandon(&self, publisher: &Publisher) {
         self.prior.restore(&publisher.registry).await;
     }
@@ -133,7 +133,7 @@ impl V2Run {
         let served = self.serve(publisher, staged).await?;
         tokio::select! {
             () = served.finish(publisher) => {}
-            // The next server starts all of them anew.
+            // The next server starts all of them from the new files.
             () = stopped(stop) => {}
         }
         Ok(Publication { version: Some(self.id.into()), problem: None })
@@ -149,7 +149,7 @@ impl V2Run {
         })
     }
 
-    /// Loads what `fit` did, if it did anything. Nothing is served otherwise than before.
+    /// Loads the changes of `fit`, if there are any. Requests are still served by the version before.
     async fn stage<'a>(
         &self,
         publisher: &'a Publisher,
@@ -182,7 +182,7 @@ impl V2Run {
                 gate,
             }))),
             Err(reason) => {
-                warn!(project, job = %self.id, "not served, the version before stays: {reason}");
+                warn!(project, job = %self.id, "trained, but the version before stays served: {reason}");
                 self.abandon(publisher).await;
                 models.entry(project, |known| known.refuse(self.id.into(), reason.clone()));
                 Ok(Staging::Refused(reason))
@@ -190,8 +190,8 @@ impl V2Run {
         }
     }
 
-    /// Serves a version that is loaded. Once begun it must go on to its end: the version is on the
-    /// disk before it is served.
+    /// Serves a version that is loaded. Must not be dropped halfway: the version is on the disk before it is
+    /// served.
     async fn serve<'a>(
         &self,
         publisher: &'a Publisher,
@@ -229,7 +229,7 @@ impl V2Run {
         Ok(PartlyServed { _switching: switching, followers })
     }
 
-    /// Writes down what made the version; how the model calls it, and how it is served.
+    /// Writes the record of the version; returns the model's own name for it, and the served name.
     async fn record(
         &self,
         publisher: &Publisher,
@@ -237,7 +237,7 @@ impl V2Run {
         keys: Vec<String>,
     ) -> Result<(String, String), ServingError> {
         let (project, registry) = (self.project.as_str(), &publisher.registry);
-        // Only now: making an instance may have named it.
+        // Not earlier: the constructor may have named it.
         let own = registry.own_name(project).await?.unwrap_or_else(|| UNNAMED.into());
         let served = registry.models.known(project, |known| known.next_name(&own, self.id.into()));
         let served = served.unwrap_or_else(|| own.clone());
@@ -261,7 +261,7 @@ impl V2Run {
 }
 
 impl PartlyServed<'_> {
-    /// Renews the workers that made room for the first one of the version.
+    /// Renews the workers that ended to make room for the first one of the version.
     async fn finish(self, publisher: &Publisher) {
         if let Some(followers) = self.followers {
             publisher.renewer.follow(followers).await;
@@ -269,7 +269,7 @@ impl PartlyServed<'_> {
     }
 }
 
-/// Makes a model that was loaded before its version had a name mark predictions with it.
+/// Tells workers the name of a version whose model was loaded before it had one.
 async fn rename(
     next: Option<&ServedModel>,
     own: &str,
@@ -283,7 +283,7 @@ async fn rename(
     }
 }
 
-/// Whether `fit` returned nothing to speak of.
+/// Whether `fit` returned an empty value.
 fn is_empty(result: &[u8]) -> bool {
     matches!(result.trim_ascii(), b"" | b"null" | b"{}" | b"[]" | b"\"\"")
 }

@@ -1,5 +1,5 @@
-//! What is known of one project: its newest /setup, its version and how that is called, and the models
-//! that workers are asked to hold.
+//! The state of one project: its newest /setup, its version and the names of that, and the models that
+//! workers hold for it.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::store::versions::Version;
 use crate::wire::protocol::{LabelStudioConnection, VersionNames};
 use crate::workers::model::ForwardedRequest;
 
-/// What /setup says of a project.
+/// The fields of a /setup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setup {
     pub label_config: Option<String>,
@@ -20,7 +20,7 @@ pub struct Setup {
     pub extra_params: Value,
 }
 
-/// What is known of the versions of a project.
+/// Whether the version of a project is known, and which it is.
 #[derive(Debug, Default)]
 enum Trained {
     /// The model folder was not read yet.
@@ -30,24 +30,24 @@ enum Trained {
     Newest(Version),
 }
 
-/// What is known of one project.
+/// The state of one project.
 #[derive(Debug, Default)]
 pub struct ProjectModels {
     setup: Option<Setup>,
     /// The request that brought it.
     pub(super) request: Option<Arc<ForwardedRequest>>,
     trained: Trained,
-    /// API v2: how the model names its version.
+    /// API v2: the names that the model gives its version.
     names: Option<ProjectNames>,
     /// Most recently used first.
     pub(super) models: Vec<Arc<ServedModel>>,
     pub(super) refused: Option<(VersionId, String)>,
-    /// The extra parameters of /setup are where its models look for them.
+    /// Whether the extra parameters of /setup are stored where its models look for them.
     has_params: bool,
 }
 
 impl ProjectModels {
-    /// Keeps a /setup and the request that brought it; true if it says what the one before said.
+    /// Keeps a /setup and the request that brought it; true if it equals the one before.
     pub fn set_up(&mut self, setup: Setup, request: Option<ForwardedRequest>) -> bool {
         let known = self.setup.as_ref() == Some(&setup);
         self.setup = Some(setup);
@@ -59,12 +59,12 @@ impl ProjectModels {
         self.setup.is_some()
     }
 
-    /// Whether these extra parameters are where its models look for them.
+    /// Whether these extra parameters are stored where its models look for them.
     pub fn has_params(&self, params: &Value) -> bool {
         self.has_params && self.setup.as_ref().is_some_and(|setup| setup.extra_params == *params)
     }
 
-    /// Notes whether they are.
+    /// Records whether they are.
     pub fn note_params(&mut self, has_params: bool) {
         self.has_params = has_params;
     }
@@ -73,8 +73,8 @@ impl ProjectModels {
         !matches!(self.trained, Trained::Unread)
     }
 
-    /// Notes what the model folder holds, and for API v2 what the version is called, unless
-    /// training was faster.
+    /// Sets the version that was read from the model folder and, for API v2, its name, unless a training has
+    /// set a newer one meanwhile.
     pub fn set_version_once(&mut self, version: Option<Version>, names: Option<ProjectNames>) {
         if !self.knows_version() {
             self.trained = version.map_or(Trained::Never, Trained::Newest);
@@ -109,7 +109,7 @@ impl ProjectModels {
         }
     }
 
-    /// How predictions of a version are marked: API v1 by its number.
+    /// The model version that predictions of a version carry: for API v1 its number.
     pub(super) fn names_of(&self, version: Option<&Version>) -> VersionNames {
         match &self.names {
             Some(names) => names.current(),
@@ -120,7 +120,7 @@ impl ProjectModels {
         }
     }
 
-    /// What tells a model of a version from another.
+    /// The identity of a model of a version.
     pub(super) fn origin(&self, version: Option<&Version>) -> Origin {
         let params = self.setup.as_ref().map(|setup| &setup.extra_params);
         Origin {
@@ -129,7 +129,7 @@ impl ProjectModels {
         }
     }
 
-    /// The model that is as a request wants it; the most recently used one from then on.
+    /// The model that matches a request; it counts as most recently used from then on.
     pub(super) fn find(&mut self, label_config: Option<&str>) -> Option<Arc<ServedModel>> {
         let (connection, origin) = (self.connection(), self.origin(self.version()));
         let position = self.models.iter().position(|model| {
@@ -142,7 +142,7 @@ impl ProjectModels {
         self.models.first().map(Arc::clone)
     }
 
-    /// From now on `version` is served; returns the models of older versions.
+    /// Serves `version` from now on; returns the models of older versions.
     pub fn switch(
         &mut self,
         version: Version,
@@ -153,8 +153,8 @@ impl ProjectModels {
         self.replace_models(next)
     }
 
-    /// From now on a version of API v2 is served, which the model calls `own`; returns the models
-    /// of older versions.
+    /// Serves a version of API v2 from now on, which the model calls `own`; returns the models of older
+    /// versions.
     pub fn switch_named(
         &mut self,
         version: Version,
@@ -198,20 +198,20 @@ impl ProjectModels {
         self.refused = Some((version, reason));
     }
 
-    /// Keeps the name that is served while a training decides about the next one.
+    /// Keeps the served name until the training has decided about the next one.
     pub fn pin_name(&mut self) {
         if let Some(names) = &mut self.names {
             names.pin();
         }
     }
 
-    /// Nothing came of it: whatever the model calls its version counts again. Returns the models that
-    /// are called otherwise now.
+    /// Serves the model's own name again, since the training made no version. Returns the models whose
+    /// served name changes.
     pub fn unpin_name(&mut self) -> Vec<Arc<ServedModel>> {
         self.change_names(ProjectNames::unpin)
     }
 
-    /// The model calls its version otherwise. Returns the models that are called otherwise now.
+    /// Records that the model renamed its version. Returns the models whose served name changes.
     pub(super) fn note_own_name(&mut self, own: &str) -> Vec<Arc<ServedModel>> {
         self.change_names(|names| names.note_own(own))
     }
@@ -223,7 +223,7 @@ impl ProjectModels {
         self.models.iter().filter(|model| model.model.rename(now.clone())).map(Arc::clone).collect()
     }
 
-    /// The name for a version that a training made, `own` being what the model calls it.
+    /// The name for a version that a training made and that the model calls `own`.
     pub fn next_name(&self, own: &str, id: VersionId) -> Option<String> {
         self.names.as_ref().map(|names| names.next(own, id))
     }

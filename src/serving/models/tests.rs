@@ -196,7 +196,7 @@ fn a_new_worker_loads_nothing_of_a_project_that_is_held_back() {
 fn the_key_of_a_webhook_is_that_of_the_newest_setup_and_of_no_other_request() {
     let models = Models::new(100);
     models.resolve("2.9", None);
-    assert_eq!(models.project_key("2"), None, "nobody has set it up");
+    assert_eq!(models.project_key("2"), None, "no /setup has named it");
     for key in ["2.3", "2.5", "2.4", "2"] {
         models.entry(key, |known| known.set_up(setup("<View/>", "a"), None));
     }

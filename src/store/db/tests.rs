@@ -1,4 +1,4 @@
-//! Transactions that share a commit, and what a broken, full or busy file makes of them.
+//! Transactions that share a commit, and how they end when the file is broken, full or locked.
 
 use super::*;
 use crate::testing::run_in_time;
@@ -14,7 +14,7 @@ async fn count(db: &Db) -> i64 {
     db.run(|tx| tx.query_row("SELECT count(*) FROM n", [], |row| row.get(0))).await.unwrap()
 }
 
-/// Inserts numbers, many at a time; how many were answered well.
+/// Inserts numbers, many at a time; returns how many of the calls succeeded.
 async fn insert(
     db: &Arc<Db>,
     numbers: i64,
@@ -57,7 +57,7 @@ fn where_the_whole_transaction_is_given_up_nobody_of_the_batch_is_told_otherwise
     run_in_time(|| async {
         let dir = tempfile::tempdir().unwrap();
         let db = Arc::new(counter(dir.path()));
-        // As a full disk makes it.
+        // As SQLite does on a full disk.
         let give_up = |tx: &Connection, number| {
             if number % 10 == 3 { tx.execute_batch("ROLLBACK") } else { Ok(()) }
         };
@@ -67,7 +67,7 @@ fn where_the_whole_transaction_is_given_up_nobody_of_the_batch_is_told_otherwise
 }
 
 #[test]
-fn what_was_answered_is_there_after_reopening() {
+fn a_committed_row_is_there_after_reopening() {
     run_in_time(|| async {
         let dir = tempfile::tempdir().unwrap();
         let db = counter(dir.path());
@@ -94,7 +94,7 @@ fn a_damaged_file_is_set_aside() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_was_answered_is_on_the_disk() {
+fn a_committed_row_is_on_the_disk() {
     run_in_time(|| async {
         let dir = tempfile::tempdir().unwrap();
         let db = counter(dir.path());
@@ -111,7 +111,7 @@ fn what_was_answered_is_on_the_disk() {
 }
 
 #[test]
-fn errors_are_told_apart_by_what_helps() {
+fn errors_are_told_apart_by_their_remedy() {
     run_in_time(|| async {
         let dir = tempfile::tempdir().unwrap();
         let db = counter(dir.path());
@@ -170,7 +170,7 @@ fn a_database_in_memory_is_prepared_too() {
 }
 
 #[test]
-fn what_is_damaged_is_set_aside_with_its_log_and_what_is_not_stays() {
+fn a_damaged_file_is_set_aside_with_its_log_and_a_sound_one_stays() {
     let dir = tempfile::tempdir().unwrap();
     let files = ["state.db", "state.db-wal", "state.db-shm"];
     for file in files {

@@ -7,10 +7,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::ids::JobId;
 
-/// Label Studio keeps the webhooks of deleted backends, so one event may come several times.
+/// Time within which identical events count as one, in milliseconds: Label Studio keeps the webhooks of
+/// deleted backends, so one event may come several times.
 const SAME_EVENT_MS: i64 = 10_000;
 
-/// What becomes of webhook events while others wait.
+/// How webhook events are queued while others wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
     /// Waiting events of a project become one job with the newest payload: the model learns from
@@ -20,27 +21,27 @@ pub enum Policy {
     All,
 }
 
-/// A job to be.
+/// A job to enqueue.
 #[derive(Debug, Clone)]
 pub struct NewJob {
     pub project: String,
     pub label_config: Option<String>,
-    /// The action of a webhook event; none for /train.
+    /// Action of the webhook event; none for /train.
     pub action: Option<String>,
     pub payload: Bytes,
     pub policy: Policy,
-    /// The newest job folder of the project; ids go on from there.
+    /// The newest job folder of the project; new ids are greater.
     pub newest_folder: JobId,
     /// Milliseconds since 1970.
     pub now: i64,
 }
 
-/// Where a request went.
+/// The job of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Queued {
-    /// The job that stands for the request.
+    /// The id of that job.
     pub id: JobId,
-    /// It was there already.
+    /// Whether it existed already.
     pub merged: bool,
 }
 
@@ -74,7 +75,7 @@ fn put_payload(connection: &Connection, id: JobId, body: &[u8]) -> rusqlite::Res
     Ok(())
 }
 
-/// Gives the payload to the event of the project that waits, if one does.
+/// Replaces the payload of the waiting event of the project, if there is one.
 fn merge(connection: &Connection, job: &NewJob, hash: i64) -> rusqlite::Result<Option<JobId>> {
     let standing: Option<JobId> = connection
         .prepare_cached(
@@ -94,8 +95,7 @@ fn merge(connection: &Connection, job: &NewJob, hash: i64) -> rusqlite::Result<O
     Ok(standing)
 }
 
-/// The job of an identical event that came shortly before, unless it has ended in vain: then somebody
-/// tries again.
+/// The job of an identical event that came shortly before, unless that failed or was cancelled.
 fn same_event(connection: &Connection, job: &NewJob, hash: i64) -> rusqlite::Result<Option<JobId>> {
     connection
         .prepare_cached(

@@ -1,4 +1,4 @@
-//! Looking at jobs.
+//! Queries jobs.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -8,11 +8,11 @@ use crate::ids::JobId;
 const COLUMNS: &str = "id, project, action, state, epoch, merged, attempts, created_at,
     enqueued_at, started_at, ended_at, version, error, traceback, progress, cancel_requested";
 
-/// What is known of an id.
+/// The result of a look-up by id.
 #[derive(Debug, Clone, PartialEq)]
 pub enum JobLookup {
     Job(Box<Job>),
-    /// There was such a job; it is no longer kept.
+    /// The job existed, but is no longer kept.
     Gone,
     Unknown,
 }
@@ -44,7 +44,7 @@ pub fn list(
         .collect()
 }
 
-/// The last output of a job that has been kept.
+/// The end of the output of a job.
 pub fn log(connection: &Connection, id: JobId) -> rusqlite::Result<Vec<u8>> {
     let log: Option<Option<Vec<u8>>> = connection
         .query_row("SELECT log FROM jobs WHERE id = ?1", [id], |row| row.get(0))
@@ -52,7 +52,7 @@ pub fn log(connection: &Connection, id: JobId) -> rusqlite::Result<Vec<u8>> {
     Ok(log.flatten().unwrap_or_default())
 }
 
-/// The job of a project that runs, or else the next one.
+/// The running job of a project, or else the next one.
 pub fn active(connection: &Connection, project: &str) -> rusqlite::Result<Option<JobId>> {
     connection
         .prepare_cached(
@@ -64,7 +64,7 @@ pub fn active(connection: &Connection, project: &str) -> rusqlite::Result<Option
         .optional()
 }
 
-/// Jobs that wait or run.
+/// Number of jobs that wait or run.
 pub fn open_jobs(connection: &Connection) -> rusqlite::Result<u64> {
     connection
         .prepare_cached(

@@ -1,4 +1,4 @@
-//! The tables, and bringing older ones up to date.
+//! The tables, and the migration of older ones.
 
 use rusqlite::Connection;
 

@@ -107,7 +107,7 @@ fn an_event_that_failed_can_be_sent_again_at_once() {
 }
 
 #[test]
-fn what_is_to_be_cancelled_does_not_go_back_to_the_queue() {
+fn a_job_with_a_cancel_request_does_not_go_back_to_the_queue() {
     for outcome in [JobOutcome::Interrupted, JobOutcome::Retry { error: "died".into() }] {
         let db = store();
         let id = enqueue(&db, &event("a", "1")).unwrap().id;
@@ -148,7 +148,7 @@ fn ids_grow_whatever_the_clock_and_the_folders_say() {
 }
 
 #[test]
-fn whoever_was_overtaken_changes_nothing() {
+fn a_run_that_was_overtaken_changes_nothing() {
     let db = store();
     let id = enqueue(&db, &event("a", "1")).unwrap().id;
     let old = claim(&db).unwrap().unwrap();
@@ -190,7 +190,7 @@ fn a_cancelled_job_is_not_published() {
 }
 
 #[test]
-fn what_a_killed_server_left_is_decided_once() {
+fn orphans_of_a_killed_server_are_settled_once() {
     let db = store();
     let ids: Vec<_> =
         ["p", "q", "r"].iter().map(|p| enqueue(&db, &tasks(p, "1")).unwrap().id).collect();
@@ -248,7 +248,7 @@ fn a_project_is_found_by_its_id() {
     assert_eq!(project_key(&db, "%").unwrap(), None);
 }
 
-/// What may happen to the queue.
+/// An operation on the queue.
 #[derive(Debug, Clone)]
 enum Step {
     Event(u8),
@@ -275,8 +275,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever happens, each job is published at most once, never after it was cancelled, and every
-    /// job that was accepted waits, runs, or has ended with a reason.
+    /// After any sequence of operations, each job is published at most once, never after it was cancelled,
+    /// and every job that was accepted waits, runs, or has ended with a reason.
     #[test]
     fn nothing_is_lost_and_nothing_is_published_twice(
         steps in proptest::collection::vec(step(), 1..60)

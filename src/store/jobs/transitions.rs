@@ -1,22 +1,21 @@
-//! Moving jobs on.
+//! Changes the state of jobs.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Claimed, JobState, now};
 use crate::ids::{JobId, VersionId};
 
-/// Ended jobs that are kept to be asked about.
+/// Maximum number of ended jobs that are kept for queries.
 const JOBS_KEPT: i64 = 1_000;
-/// Freed pages that are given back to the disk after a job.
+/// Maximum number of freed pages that are given back to the disk after a job.
 const PAGES_FREED: u32 = 16_384;
-/// A job that was running so many times when its server was killed is not begun again: perhaps it
-/// is the reason.
-const MOST_INTERRUPTIONS: u32 = 10;
+/// Maximum number of server deaths during a job: after that it is not run again, since it may be their cause.
+const MAX_INTERRUPTIONS: u32 = 10;
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum JobOutcome {
-    /// With the version that it made, and why that is not served, if so.
+    /// With the version that it made, and the reason if that is not served.
     Succeeded {
         version: Option<VersionId>,
         error: Option<String>,
@@ -40,14 +39,14 @@ pub enum JobOutcome {
     },
 }
 
-/// What a request to cancel met.
+/// The effect of a request to cancel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancel {
-    /// It waited, and is cancelled now.
+    /// The job waited, and is cancelled now.
     Done,
-    /// It runs; its runner is to be told.
+    /// It runs; its runner must be told.
     Running,
-    /// It is being published, or has ended.
+    /// It is being published or has ended, so nothing changes.
     TooLate(JobState),
     Unknown,
 }
@@ -59,12 +58,12 @@ pub struct Orphan {
     pub project: String,
     pub state: JobState,
     pub epoch: u32,
-    /// Its worker process, as `workers::orphan_process` wrote it down.
+    /// Its worker process, as `workers::orphan_process` identifies it.
     pub worker: Option<String>,
     interruptions: u32,
 }
 
-/// Takes the next job: of the project whose turn is longest ago, the oldest.
+/// Claims the next job: the oldest of the project whose last turn is longest ago.
 pub fn claim(connection: &Connection) -> rusqlite::Result<Option<Claimed>> {
     let claimed = connection
         .prepare_cached(
@@ -100,7 +99,7 @@ pub fn claim(connection: &Connection) -> rusqlite::Result<Option<Claimed>> {
     Ok(claimed)
 }
 
-/// Notes which process runs a job, to find it again after a crash of the server.
+/// Records which process runs a job, so that the next server finds it after a crash.
 pub fn set_worker(
     connection: &Connection,
     id: JobId,
@@ -114,7 +113,8 @@ pub fn set_worker(
     Ok(rows > 0)
 }
 
-/// From here on the job cannot be cancelled. False if it was, or if another run overtook this one.
+/// Begins publishing, after which the job cannot be cancelled. False if it was cancelled, or if another
+/// run overtook this one.
 pub fn begin_publishing(connection: &Connection, id: JobId, epoch: u32) -> rusqlite::Result<bool> {
     let rows = connection.execute(
         "UPDATE jobs SET state = 'publishing'
@@ -124,7 +124,7 @@ pub fn begin_publishing(connection: &Connection, id: JobId, epoch: u32) -> rusql
     Ok(rows > 0)
 }
 
-/// Keeps what a running job has said so far.
+/// Stores the progress and the output of a running job so far.
 pub fn note(
     connection: &Connection,
     id: JobId,
@@ -138,8 +138,8 @@ pub fn note(
     Ok(rows > 0)
 }
 
-/// Ends a run. What was to be cancelled does not go back to the queue. False if another run
-/// overtook this one.
+/// Ends a run. A job with a cancel request does not go back to the queue. False if another run overtook
+/// this one.
 pub fn settle(
     connection: &Connection,
     id: JobId,
@@ -207,7 +207,7 @@ pub fn cancel(connection: &Connection, id: JobId) -> rusqlite::Result<Cancel> {
     Ok(state.map_or(Cancel::Unknown, |name| Cancel::TooLate(JobState::parse(&name))))
 }
 
-/// The jobs that a server which is gone left behind.
+/// The jobs that were running when their server ended.
 pub fn orphans(connection: &Connection) -> rusqlite::Result<Vec<Orphan>> {
     let read = |row: &Row<'_>| {
         Ok(Orphan {
@@ -228,8 +228,8 @@ pub fn orphans(connection: &Connection) -> rusqlite::Result<Vec<Orphan>> {
         .collect()
 }
 
-/// Decides about an orphan: what was published stays so, what was cancelled is; the rest is run
-/// again, but not for ever.
+/// Settles an orphan: if it was published it has succeeded, if its cancellation was requested it is
+/// cancelled; otherwise it is run again, up to a limit.
 pub fn recover(
     connection: &Connection,
     orphan: &Orphan,
@@ -237,7 +237,7 @@ pub fn recover(
 ) -> rusqlite::Result<()> {
     let outcome = if is_published {
         JobOutcome::Succeeded { version: Some(orphan.id.into()), error: None }
-    } else if orphan.interruptions >= MOST_INTERRUPTIONS {
+    } else if orphan.interruptions >= MAX_INTERRUPTIONS {
         let times = orphan.interruptions + 1;
         JobOutcome::Lost {
             error: format!("the server was killed {times} times while this job ran"),
@@ -253,7 +253,7 @@ pub fn recover(
     Ok(())
 }
 
-/// Removes the payloads of ended jobs and the oldest of these, and gives freed space back.
+/// Removes the payloads of ended jobs and the oldest ended jobs, and gives freed space back to the disk.
 fn tidy(connection: &Connection) -> rusqlite::Result<()> {
     connection
         .prepare_cached(

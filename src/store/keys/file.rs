@@ -1,4 +1,4 @@
-//! The same file in processes without a server, each of which opens it itself.
+//! Reads and writes the same file in processes without a server, each of which opens it itself.
 //!
 //! A connection of SQLite must not be used or closed on the other side of a fork. So a process closes all
 //! connections before it forks, and parent and child open new ones when they next need them.
@@ -17,8 +17,8 @@ use crate::store::db::{BUSY, DbError};
 
 type Connections = BTreeMap<PathBuf, Connection>;
 
-/// The connections of this process. A mutex of the standard library, which a child of a fork can unlock too,
-/// whatever other threads of the parent wait for.
+/// The connections of this process. A mutex of the standard library, since a child of a fork can unlock it
+/// even if other threads of the parent were waiting for it.
 static OPEN: Mutex<Connections> = Mutex::new(BTreeMap::new());
 
 thread_local! {
@@ -80,7 +80,7 @@ impl KeyFile {
 
     fn connect(&self) -> rusqlite::Result<Connection> {
         if let Some(folder) = self.path.parent() {
-            // The reason of a failure shows when the file is opened.
+            // If this fails, opening the file fails with the reason.
             let _ = fs::create_dir_all(folder);
         }
         let connection = Connection::open(&self.path)?;

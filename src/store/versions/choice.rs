@@ -1,8 +1,8 @@
-//! Serving another version than the newest: going back.
+//! Serves an older version than the newest one.
 //!
-//! The choice is a file of its own, `MODEL_DIR/.label-studio-ml/active/<project>.json`, and it holds
-//! until a newer version than those known then is published. So publishing is one rename, and there
-//! is no second record that could contradict the folders.
+//! The choice is a file of its own, `MODEL_DIR/.label-studio-ml/active/<project>.json`, and is valid until a
+//! newer version is published than those that existed then. So publishing is one rename, and no second
+//! record can contradict the folders.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::store::{durable_fs, project_dir};
 #[derive(Serialize, Deserialize)]
 struct Choice {
     version: VersionId,
-    /// The newest version when this was chosen.
+    /// The newest version at the time of the choice.
     instead_of: VersionId,
 }
 
@@ -34,7 +34,7 @@ impl Versions {
         durable_fs::write_atomic(&staging, &path, &json).map_err(at(&path))
     }
 
-    /// The version that was chosen, if that still holds now that `newest` is the newest one.
+    /// The version that was chosen, if the choice is still valid now that `newest` is the newest one.
     pub(super) fn chosen(&self, project: &str, newest: VersionId) -> Option<VersionId> {
         let path = self.choice_path(project).ok()?;
         let choice: Choice = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
@@ -43,7 +43,7 @@ impl Versions {
 
     fn choice_path(&self, project: &str) -> Result<PathBuf, StoreError> {
         let name = match project_dir::name(project)? {
-            // No other key gives this name.
+            // No other key has this name.
             name if name.is_empty() => "%".to_owned(),
             name => name,
         };

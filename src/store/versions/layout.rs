@@ -1,8 +1,8 @@
-//! What the folders of jobs hold: ours, and those of the original, which are read as they are.
+//! Reads the folders of jobs: ours, and those of the original as they are.
 //!
-//! The original's `/train` wrote the same layout as we; its webhook jobs wrote
-//! `MODEL_DIR/<version>/job_result.json` with the bare result of `fit`, for whichever project
-//! `event.json` names.
+//! The original's `/train` wrote the same layout as this server; its webhook jobs wrote
+//! `MODEL_DIR/<version>/job_result.json` with the bare result of `fit`, for the project that `event.json`
+//! names.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub(super) const RESULT: &str = "job_result.json";
 pub(super) const EVENT: &str = "event.json";
 pub(super) const TASKS: &str = "train_data.json";
 pub(super) const TASKS_INFO: &str = "train_data_info.json";
-/// In the folder of a version that no worker could load: why.
+/// In the folder of a version that no worker could load: the reason.
 pub(super) const REFUSED: &str = "refused.txt";
 
 /// In the folder of a version that no worker has loaded so far.
@@ -49,7 +49,7 @@ struct StoredEventProject {
     id: Option<u64>,
 }
 
-/// What `event.json` holds: an action of a webhook, the job, and what is kept of the payload.
+/// The content of `event.json`: the action of a webhook, the job, and the parts of the payload that are kept.
 pub(super) fn event_json(
     event: &str,
     job_id: &str,
@@ -69,7 +69,7 @@ pub(super) fn is_published(dir: &Path) -> bool {
     dir.join(RESULT).is_file()
 }
 
-/// Whether a file in a job's folder is what the job started from.
+/// Whether a file in a job's folder is input of the job.
 pub(super) fn is_input(path: &Path) -> bool {
     [EVENT, TASKS, TASKS_INFO].iter().any(|name| path.ends_with(name))
 }
@@ -82,17 +82,17 @@ pub(super) fn is_proven(dir: &Path) -> bool {
     !dir.join(UNPROVEN).exists()
 }
 
-/// Folders of jobs, finished or not. A folder whose name is a number may also be a project's, or
-/// nobody's: one of a job holds what the job started from, or what it made.
+/// Folders of jobs, finished or not. A folder whose name is a number may also be a project's, or unrelated:
+/// one of a job holds the input or the result of the job.
 pub(super) fn job_folders(dir: &Path) -> Vec<VersionId> {
-    // A folder that is not there, or cannot be read, holds no jobs.
+    // A folder that does not exist, or cannot be read, holds no jobs.
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     let mut ids: Vec<VersionId> = Vec::new();
     for entry in entries.flatten() {
         let name = entry.file_name();
         let digits = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
         let id = digits.and_then(|name| name.parse().ok());
-        // Later than this no job can follow.
+        // After a greater id no job could follow.
         let Some(id) = id.filter(|id: &VersionId| id.0 < i64::MAX.cast_unsigned()) else {
             continue;
         };
@@ -103,9 +103,9 @@ pub(super) fn job_folders(dir: &Path) -> Vec<VersionId> {
     ids
 }
 
-/// Whether a folder directly below MODEL_DIR is this project's. Webhook jobs of the original all lie
-/// there: `event.json` names the project, or nobody does and the result is everybody's. Jobs of
-/// ours lie there only for requests without a project, and are nobody else's.
+/// Whether a folder directly below MODEL_DIR is this project's. All webhook jobs of the original lie there:
+/// `event.json` names the project; if it does not, the result is for all projects. Jobs of this server lie
+/// there only for requests without a project, and are for those alone.
 pub(super) fn belongs_to(dir: &Path, project: &str) -> bool {
     let Ok(event) = fs::read(dir.join(EVENT)) else { return false };
     let id = serde_json::from_slice::<StoredEvent>(&event)
@@ -117,7 +117,7 @@ pub(super) fn belongs_to(dir: &Path, project: &str) -> bool {
     }
 }
 
-/// The `train_output` in a result that was wrapped: by `/train` of the original, and by us.
+/// The `train_output` in a result that `/train` of the original, or this server, has wrapped.
 fn unwrap(result: &[u8]) -> Option<Bytes> {
     match serde_json::from_slice(result).ok()? {
         StoredResult { train_output, workdir: Some(_), version: Some(_) } => {

@@ -1,4 +1,4 @@
-//! Removing old versions.
+//! Removes old versions.
 
 use std::fs;
 use std::io;
@@ -8,8 +8,8 @@ use super::{StoreError, Versions, at};
 use crate::ids::VersionId;
 
 impl Versions {
-    /// Removes all versions of a project but the newest `keep` and the one that is
-    /// `served`, with the folders of older jobs that made none. What the original stored for several projects stays.
+    /// Removes all versions of a project except the newest `keep` and the one that is `served`, and the
+    /// folders of older jobs that made none. Versions that the original stored for several projects stay.
     ///
     /// Returns the versions that were removed, newest first.
     pub fn prune(
@@ -29,7 +29,7 @@ impl Versions {
                 continue;
             }
             let dir = own.join(id.to_string());
-            // Without its result the folder is no version, whatever becomes of the rest.
+            // Without its result the folder is not a version, even if the rest cannot be removed.
             match fs::remove_file(dir.join(RESULT)) {
                 Ok(()) => removed.push(id),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}

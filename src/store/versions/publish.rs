@@ -1,8 +1,8 @@
-//! Making a job's folder a version.
+//! Makes a job's folder a version.
 //!
 //! `job_result.json` is staged, synced and renamed into place after everything else in the folder
-//! has reached the disk, so a kill or a full disk at any moment leaves the old version the newest
-//! one. The folder itself is not moved: `fit` got its path and may have put it into what it returned.
+//! has reached the disk, so after a kill or a full disk at any moment the old version is still the newest
+//! one. The folder itself is not moved: `fit` got its path and may have put it into its return value.
 
 use std::fs;
 use std::io;
@@ -31,9 +31,9 @@ struct PublishedResult<'a> {
 }
 
 impl Versions {
-    /// Removes what a killed server left half-written. Only for the owner of the model folder.
+    /// Removes files that a killed server left half-written. Only for the owner of the model folder.
     pub fn sweep(&self) {
-        // What cannot be removed does no harm: it is never read.
+        // A file that cannot be removed does no harm: it is never read.
         let _ = fs::remove_dir_all(self.staging());
     }
 
@@ -60,7 +60,7 @@ impl Versions {
         fs::write(&unproven, "no worker has loaded this version yet\n").map_err(at(&unproven))?;
         durable_fs::sync_tree(&dir).map_err(at(&dir))?;
         durable_fs::sync_parent(&dir).map_err(at(&dir))?;
-        // The folder of a project may be as new as that of its first job.
+        // With the first job, the folder of the project may be new, too.
         let project_dir = self.project_dir(project)?;
         if project_dir != self.model_dir {
             durable_fs::sync_parent(&project_dir).map_err(at(&project_dir))?;
@@ -69,7 +69,7 @@ impl Versions {
         let (staging, target) = (self.staging(), dir.join(RESULT));
         fs::create_dir_all(&staging).map_err(at(&staging))?;
         if let Err(error) = durable_fs::write_atomic(&staging, &target, &result) {
-            // In place, but perhaps not yet on the disk: readers see it, so it counts.
+            // In place, but it may not be on the disk yet: readers see it, so it counts.
             if !layout::is_published(&dir) {
                 return Err(at(&target)(error));
             }
@@ -79,7 +79,7 @@ impl Versions {
         Ok(Version { id: id.into(), train_output: train_output.clone(), is_proven: false })
     }
 
-    /// Removes what `fit` wrote in a job that made no version; what the job started from stays.
+    /// Removes the files that `fit` wrote in a job that made no version; the input of the job stays.
     pub fn discard(&self, project: &str, id: JobId) -> Result<(), StoreError> {
         let dir = self.project_dir(project)?.join(id.to_string());
         for entry in fs::read_dir(&dir).map_err(at(&dir))? {
@@ -95,22 +95,22 @@ impl Versions {
         Ok(())
     }
 
-    /// Notes that a version was loaded, so that no failure of a later load speaks against it.
+    /// Records that a version was loaded, so that a later failure to load it does not reject it.
     pub fn mark_proven(&self, project: &str, id: VersionId) -> Result<(), StoreError> {
         remove(&self.in_folder(project, id, UNPROVEN)?)
     }
 
-    /// Notes that a version cannot be loaded, so that it is not served after a restart either.
+    /// Records that a version cannot be loaded, so that it is not served after a restart either.
     pub fn refuse(&self, project: &str, id: VersionId, reason: &str) {
         let noted = self
             .in_folder(project, id, REFUSED)
             .and_then(|path| fs::write(&path, reason).map_err(at(&path)));
         if let Err(error) = noted {
-            tracing::warn!(project, version = %id, "the refusal could not be noted: {error}");
+            tracing::warn!(project, version = %id, "cannot record that this version was refused: {error}");
         }
     }
 
-    /// Forgets a refusal: the version could be loaded after all.
+    /// Removes a refusal: the version was loaded after all.
     pub(super) fn accept(&self, project: &str, id: VersionId) -> Result<(), StoreError> {
         remove(&self.in_folder(project, id, REFUSED)?)
     }

@@ -1,7 +1,7 @@
 //! Versions of models of API v2.
 //!
-//! Such a model writes over its own files and keys, so a version is no folder but a record of what
-//! made it: `MODEL_DIR/.label-studio-ml/versions/<project>/<id>.json`. The newest one counts.
+//! Such a model overwrites its own files and keys, so a version is not a folder but a record of the training
+//! that made it: `MODEL_DIR/.label-studio-ml/versions/<project>/<id>.json`. The newest one counts.
 
 use std::fs;
 use std::io;
@@ -14,40 +14,40 @@ use super::{StoreError, Versions, at};
 use crate::ids::{JobId, VersionId};
 use crate::store::{durable_fs, project_dir};
 
-/// Our folder for trainings that run.
+/// Our folder for running trainings.
 const BEGUN: &str = "training";
 
-/// What made a version.
+/// The training that made a version, and the names of the version.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
     pub id: VersionId,
-    /// What the model called its version when this was written.
+    /// The model's own name for the version when this was written.
     pub own: String,
-    /// What /setup tells and predictions carry while the model calls it so.
+    /// The name in /setup and predictions as long as the model keeps its own name.
     pub served: String,
     pub event: String,
-    /// What `fit` returned.
+    /// The return value of `fit`.
     pub result: Box<RawValue>,
     /// Keys that `fit` set.
     pub keys: Vec<String>,
-    /// Paths below MODEL_DIR that `fit` wrote or removed, as far as they were looked at.
+    /// Paths below MODEL_DIR that `fit` wrote or removed, as far as they were scanned.
     pub files: Vec<String>,
-    /// Seconds that the training took.
+    /// Duration of the training in seconds.
     pub time: f64,
 }
 
-/// A training that began, as it is found when the server ended before it did.
+/// A training that has begun; the next server finds it if this one ends first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begun {
     pub project: String,
     pub id: JobId,
-    /// What the model called its version before.
+    /// The model's own name for its version before.
     pub own: Option<String>,
 }
 
 impl Versions {
-    /// Notes how the model calls its version before a training, which may call it otherwise. A kill of
-    /// the server cannot lose it; a power cut may, and then the training is done again all the same.
+    /// Writes down the model's own name for its version before a training, which may rename it. The note
+    /// survives a kill of the server, but maybe not a power cut; the training is repeated in either case.
     pub fn begin_training(&self, begun: &Begun) -> Result<(), StoreError> {
         let path = self.begun_path(&begun.project)?;
         let dir = path.parent().unwrap_or(&path);
@@ -57,7 +57,7 @@ impl Versions {
         fs::rename(&draft, &path).map_err(at(&path))
     }
 
-    /// The training is over, one way or the other.
+    /// Removes the note: the training has ended.
     pub fn end_training(&self, project: &str) -> Result<(), StoreError> {
         let path = self.begun_path(project)?;
         match fs::remove_file(&path) {
@@ -104,7 +104,7 @@ impl Versions {
         Ok(None)
     }
 
-    /// A record of a project.
+    /// One record of a project.
     pub fn record(&self, project: &str, id: VersionId) -> Result<Option<Record>, StoreError> {
         let path = self.records_dir(project)?.join(format!("{id}.json"));
         match fs::read(&path) {
@@ -117,7 +117,7 @@ impl Versions {
     /// Ids of a project's records, newest first.
     pub fn record_ids(&self, project: &str) -> Result<Vec<VersionId>, StoreError> {
         let dir = self.records_dir(project)?;
-        // Nothing was recorded yet.
+        // No version was recorded yet.
         let entries = fs::read_dir(&dir).into_iter().flatten().flatten();
         let mut ids: Vec<VersionId> = entries
             .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".json")?.parse().ok())

@@ -72,7 +72,7 @@ fn files_are_where_users_of_the_original_look_for_them() {
 }
 
 #[test]
-fn a_job_that_did_not_end_well_is_no_version() {
+fn a_job_that_did_not_succeed_is_not_a_version() {
     let (_dir, versions) = store();
     let done = train(&versions, PROJECT, r#"{"n":1}"#);
     let tasks = raw("[]");
@@ -143,7 +143,7 @@ fn a_hostile_project_key_stays_below_the_model_folder() {
 }
 
 #[test]
-fn what_a_killed_server_left_in_staging_is_swept() {
+fn files_of_a_killed_server_in_staging_are_swept() {
     let (dir, versions) = store();
     fs::create_dir_all(versions.staging()).unwrap();
     fs::write(versions.staging().join("half"), b"{").unwrap();
@@ -173,7 +173,7 @@ fn folders_of_projects_are_no_versions() {
 }
 
 #[test]
-fn what_was_trained_without_a_project_is_nobody_elses() {
+fn a_version_without_a_project_is_not_another_projects() {
     let (_dir, versions) = store();
     let event = raw(r#"{"project":{"id":null}}"#);
     let id = next_id(&versions, "");
@@ -222,7 +222,7 @@ fn a_refused_version_that_is_chosen_is_no_longer_refused() {
 }
 
 #[test]
-fn what_a_failed_fit_wrote_can_be_discarded() {
+fn files_of_a_failed_fit_can_be_discarded() {
     let (_dir, versions) = store();
     let tasks = raw("[]");
     let dir = versions.begin(PROJECT, JobId(7), &Input::Tasks { json: &tasks, count: 0 }).unwrap();

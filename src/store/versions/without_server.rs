@@ -25,8 +25,8 @@ impl Versions {
         Ok(JobId(now.as_secs().max(next)))
     }
 
-    /// Makes the folder of a new job, of which no other process makes one too. It lies in the folder of
-    /// the project or, if `shared`, directly below MODEL_DIR like webhook jobs of the original.
+    /// Makes the folder of a new job, whose number no other process gets. It lies in the folder of the
+    /// project or, if `shared`, directly below MODEL_DIR like webhook jobs of the original.
     pub fn claim(&self, project: &str, shared: bool) -> Result<(JobId, PathBuf), StoreError> {
         let parent = if shared { self.model_dir.clone() } else { self.project_dir(project)? };
         fs::create_dir_all(&parent).map_err(at(&parent))?;
@@ -62,8 +62,8 @@ pub fn write_event(
     fs::write(&path, layout::event_json(event, job_id, data)?).map_err(at(&path))
 }
 
-/// Makes the folder of a job a version by the file `name` with its result, which appears whole. Every
-/// later start finds the version. If it may be lost should the machine stop now, returns the reason.
+/// Makes the folder of a job a version by the file `name` with its result, which appears whole. Every later
+/// start finds the version. Returns a reason if a crash of the machine could still lose it.
 pub fn publish_result(
     dir: &Path,
     name: &str,

@@ -1,4 +1,4 @@
-//! What requests and the runner see of the queue.
+//! The queue as requests and the runner see it.
 
 use super::*;
 use crate::store::jobs::transitions::{JobOutcome, settle};
@@ -26,7 +26,7 @@ fn event(api: ApiVersion) -> Request {
 }
 
 #[test]
-fn who_waits_for_a_job_learns_of_its_end() {
+fn a_request_that_waits_for_a_job_learns_of_its_end() {
     run_in_time(|| async {
         let (_dir, queue, store, versions) = queue();
         let id = queue.add(event(V1), &versions).await.unwrap().id;
@@ -58,7 +58,7 @@ fn the_running_job_is_told_that_it_is_cancelled() {
 }
 
 #[test]
-fn what_becomes_of_waiting_events_is_up_to_the_api() {
+fn the_api_decides_whether_waiting_events_are_merged() {
     run_in_time(|| async {
         let (_dir, queue, _store, versions) = queue();
         let payload = |body: &'static str, api| Request {
@@ -73,7 +73,7 @@ fn what_becomes_of_waiting_events_is_up_to_the_api() {
 }
 
 #[test]
-fn whoever_is_not_the_owner_says_why() {
+fn a_server_that_is_not_the_owner_says_why() {
     run_in_time(|| async {
         let queue = Queue::new(None);
         queue.set_ownership(Ownership::Held(Some(42)));
@@ -90,7 +90,7 @@ fn failed() -> JobOutcome {
 }
 
 #[test]
-fn a_job_gets_what_the_request_brought() {
+fn a_job_gets_the_fields_of_the_request() {
     run_in_time(|| async {
         let (_dir, queue, store, versions) = queue();
         let request = Request {
@@ -122,7 +122,7 @@ fn ids_go_on_from_the_folders_of_the_project() {
 }
 
 #[test]
-fn what_the_user_says_of_waiting_events_goes_before_the_api() {
+fn the_option_for_waiting_events_overrides_the_api() {
     run_in_time(|| async {
         for (policy, merged) in [
             (None, [true, false]),
@@ -188,7 +188,7 @@ fn a_cancelled_run_of_another_job_is_not_the_one_that_runs_now() {
         let other = Request { project: "3.1".into(), ..event(V2) };
         let second = queue.add(other, &versions).await.unwrap().id;
         let (_, running) = queue.next(&store).await.unwrap().unwrap();
-        // Another runner has begun the second one, as far as the store knows.
+        // In the store, another runner has begun the second one.
         store.run(transitions::claim).await.unwrap();
         assert!(queue.cancel(second).await.unwrap().cancel_requested);
         assert!(timeout(Duration::from_millis(50), running.cancelled()).await.is_err());
@@ -196,7 +196,7 @@ fn a_cancelled_run_of_another_job_is_not_the_one_that_runs_now() {
 }
 
 #[test]
-fn the_job_that_runs_is_shown_with_what_it_said_a_moment_ago() {
+fn the_running_job_is_shown_with_its_newest_progress() {
     run_in_time(|| async {
         let (_dir, queue, store, versions) = queue();
         let id = queue.add(event(V1), &versions).await.unwrap().id;
@@ -278,7 +278,7 @@ fn a_request_waits_for_another_server_only_so_long() {
             "another server owns the model folder; this one only predicts"
         );
         assert_eq!(began.elapsed().as_secs(), 10);
-        // A folder that cannot be written does not become one by waiting.
+        // Waiting does not make a folder writable.
         queue.set_ownership(Ownership::Unusable("disk full".into()));
         let began = Instant::now();
         assert!(matches!(queue.add(event(V1), &versions).await, Err(QueueError::Unusable(_))));
@@ -289,7 +289,7 @@ fn a_request_waits_for_another_server_only_so_long() {
 }
 
 #[test]
-fn whoever_waits_for_a_job_goes_when_the_server_does() {
+fn a_request_that_waits_for_a_job_ends_when_the_server_stops() {
     run_in_time(|| async {
         let (_dir, queue, _store, versions) = queue();
         let id = queue.add(event(V1), &versions).await.unwrap().id;

@@ -1,4 +1,4 @@
-//! What becomes of a job.
+//! The run of a job, from the queue to its outcome.
 
 mod bench;
 mod edges;
@@ -31,7 +31,7 @@ fn cancelled_while_it_runs(
 }
 
 #[test]
-fn what_fit_returned_becomes_the_version_that_is_served() {
+fn the_return_value_of_fit_becomes_the_version_that_is_served() {
     run_in_time(|| async {
         let mut runs = Bench::new(V1).await.run_returning(OPTIONS, r#"{"n": 1}"#);
         let job = runs.train().await;
@@ -77,7 +77,7 @@ fn of_a_webhook_only_a_dict_is_kept_and_of_train_everything() {
 }
 
 #[test]
-fn a_job_without_what_it_trains_on_fails_and_nothing_is_run() {
+fn a_job_without_data_fails_and_nothing_is_run() {
     run_in_time(|| async {
         let runs = Bench::new(V1).await.run_returning(OPTIONS, "{}");
         for (body, missing) in [("{}", "missing field `annotations`"), ("[]", "expected a map")] {
@@ -200,7 +200,7 @@ fn a_job_that_was_cancelled_before_it_could_be_published_is_not() {
             let bench = Bench::new(api).await;
             let store = Arc::clone(&bench.store);
             let options = TrainingOptions { in_worker: api == V2, ..OPTIONS };
-            // Nobody tells the runner in time.
+            // The runner learns of it too late.
             let runs = bench.run(options, move |job, _| {
                 let cancelled = cancelled_while_it_runs(&store, &job);
                 async move {
@@ -324,7 +324,7 @@ fn a_job_may_end_within_the_drain_time_and_none_is_begun_after_it() {
 }
 
 #[test]
-fn a_training_worker_that_has_nothing_to_do_goes_after_a_while() {
+fn an_idle_training_worker_ends_after_a_while() {
     run_in_time(|| async {
         let options = TrainingOptions { linger: Duration::from_millis(20), ..OPTIONS };
         let mut runs = Bench::new(V1).await.run_returning(options, "{}");

@@ -1,7 +1,7 @@
 //! Training inside the worker that predicts, for models that keep everything in memory.
 //!
-//! There is one such worker, so what `fit` leaves in its globals is what predictions see. It shares the
-//! interpreter with them, and ends with it where it cannot be ended otherwise.
+//! There is one such worker, so predictions see the globals that `fit` changed. `fit` shares the interpreter
+//! with predictions; if it does not end by itself, the worker is ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::workers::orphan_process;
 use crate::workers::output::job::JobOutput;
 use crate::workers::pool::Pool;
 
-/// Between two looks for a worker.
+/// Time between two checks for a worker.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The worker that predicts, as one that trains.
@@ -76,8 +76,8 @@ impl Trainer for InWorkerTrainer {
         }
     }
 
-    /// Raises `KeyboardInterrupt` in `fit`; a worker that does not end it is ended, and with it the
-    /// predictions that run.
+    /// Raises `KeyboardInterrupt` in `fit`. If `fit` does not end, the worker is ended, with the
+    /// predictions that run in it.
     async fn interrupt(&mut self, output: &JobOutput) {
         let Some(worker) = &self.running else { return };
         signal(worker, Signal::INT, false);

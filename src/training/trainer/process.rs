@@ -1,7 +1,7 @@
-//! `fit` in a training worker: a process that runs one job at a time, at low priority.
+//! Runs `fit` in a training worker: a process that runs one job at a time, at low priority.
 //!
-//! It stays for a while after a job, so that the next one need not import the script again, and ends
-//! when none comes: GPU memory comes back. After anything but a clean end it is replaced.
+//! It is kept for a while after a job, so that the next one does not import the script again, and then ends
+//! to free GPU memory. After a job that did not end cleanly it is replaced.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +22,9 @@ use crate::workers::output::job::{CurrentJob, JobOutput};
 use crate::workers::process::{Launch, WorkerProcess};
 use crate::workers::start::start_worker;
 
-/// How long a training worker may give no sign of life before it counts as lost: whatever `fit` does,
-/// its process sends one every second.
-const SILENCE: Duration = Duration::from_secs(60);
+/// How long a training worker may send no heartbeat before it counts as lost: whatever `fit` does, its
+/// process sends one every second.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a worker may take to end after its last job.
 const END_GRACE: Duration = Duration::from_secs(30);
 
@@ -39,7 +39,7 @@ pub(in crate::training) struct ProcessTrainer {
 }
 
 impl ProcessTrainer {
-    /// `configure` is that of the model workers; training workers differ in their role.
+    /// `configure` is that of the model workers; training workers differ only in their role.
     pub(in crate::training) fn new(
         launch: Launch,
         configure: Configure,
@@ -68,7 +68,7 @@ impl Trainer for ProcessTrainer {
         if let Some((process, _)) = &self.live {
             return Ok(orphan_process::identify(process.pid));
         }
-        // A folder for all: the class decided where it is when it was first imported.
+        // All workers use one folder: the class chose it when it was first imported.
         let model_dir = Some(class.model_dir.clone());
         let configure = Configure { model_dir, ..self.configure.clone() };
         let origin = OutputOrigin { worker: "train".into(), job: self.job.clone() };
@@ -89,16 +89,16 @@ impl Trainer for ProcessTrainer {
         let fitted = worker.fit(&model.model, job, body);
         tokio::pin!(fitted);
         let output = tokio::select! {
-            // An answer that is there counts, whatever became of its worker afterwards.
+            // An answer that has arrived counts, even if its worker ended afterwards.
             biased;
             output = &mut fitted => output.map_err(TrainingError::from),
             () = worker.closed() => Err(TrainingError::Died(process.end(LAST_WORDS).await)),
-            () = worker.heartbeat.silent_for(SILENCE) => {
+            () = worker.heartbeat.silent_for(HEARTBEAT_TIMEOUT) => {
                 process.end(Duration::ZERO).await;
-                let seconds = SILENCE.as_secs();
+                let seconds = HEARTBEAT_TIMEOUT.as_secs();
                 Err(TrainingError::Died(format!("gave no sign of life for {seconds} s and was ended")))
             }
-            // The answer may still be on its way; what was answered counts.
+            // The answer may still be on its way, and counts.
             end = process.wait() => match timeout(LAST_WORDS, &mut fitted).await {
                 Ok(output) => output.map_err(TrainingError::from),
                 Err(_) => Err(TrainingError::Died(end)),

@@ -59,7 +59,7 @@ pub(super) fn predict_loop<H: ModelHost>(shared: &Arc<SharedState<H>>, load: Opt
     scheduler.leave(thread);
 }
 
-/// What a thread does next. While there is no work it may be the one that reads the channel.
+/// The next step of a thread. While there is no work it may be the one that reads the channel.
 fn next<H: ModelHost>(
     shared: &Arc<SharedState<H>>,
     thread: PredictThreadId,
@@ -99,7 +99,7 @@ fn predict<H: ModelHost>(
             });
         let answers: Option<Vec<_>> = match made {
             Ok(Some(answers)) => Some(answers),
-            // They were all cancelled, or no thread can answer them.
+            // All were cancelled, or no thread can answer them.
             Err(error) if is_cancelled || !shared.queues.predict.is_held(model) => {
                 Some(calls.iter().map(|_| Err(error.clone())).collect())
             }

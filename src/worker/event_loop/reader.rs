@@ -1,4 +1,4 @@
-//! Reads messages of the server, and passes each to the thread that acts on it.
+//! Reads messages of the server, and passes each to the thread that handles it.
 //!
 //! The fallback reader does this, on a thread of its own, unless a prediction thread has nothing else to do
 //! and reads (see [`crate::worker::scheduler`]). When the server is gone, the thread that reads kills the
@@ -28,7 +28,7 @@ use crate::worker::scheduler::{PredictThreadId, STALL_CHECK};
 const CANCEL_ATTEMPTS: u32 = 20;
 const CANCEL_PAUSE: Duration = Duration::from_millis(50);
 
-/// The reading end of the channel, and what serves it.
+/// The reading end of the channel, and the parts that handle its messages.
 pub(super) struct ChannelInput {
     /// Locked by the thread whose turn it is to read.
     reader: Mutex<ChannelReader>,
@@ -70,7 +70,7 @@ fn read_all<H: ModelHost>(shared: &Arc<SharedState<H>>) -> Result<(), FrameError
     }
 }
 
-/// Reads what comes next, on a prediction thread. Returns early if the thread is called back, and at `until`.
+/// Reads messages on a prediction thread. Returns early if the thread is called back, and at `until`.
 pub(super) fn read_next<H: ModelHost>(
     shared: &Arc<SharedState<H>>,
     by: PredictThreadId,
@@ -92,7 +92,7 @@ pub(super) fn read_next<H: ModelHost>(
     }
 }
 
-/// Acts on a message; `by` is the prediction thread that read it, which looks for work next.
+/// Handles a message; `by` is the prediction thread that read it, which looks for work next.
 fn take<H: ModelHost>(
     shared: &Arc<SharedState<H>>,
     message: ToWorker,

@@ -43,13 +43,13 @@ impl<T> Scheduler<T> {
         }
     }
 
-    /// Whether another thread will read; called by the fallback reader once it has read what there was.
+    /// Whether another thread will read; called by the fallback reader once the channel is empty.
     pub fn hand_over_reading(&self) -> bool {
         let mut state = self.lock();
-        let somebody_comes = !(state.running.is_empty() && state.waiting.is_empty());
+        let is_thread_coming = !(state.running.is_empty() && state.waiting.is_empty());
         let hands = state.wakeup.is_some()
             && state.are_short()
-            && somebody_comes
+            && is_thread_coming
             && state.election.expecting == 0;
         if hands {
             state.election.by = ReaderRole::Nobody;
@@ -108,7 +108,7 @@ impl<T> SchedulerState<T> {
         reads
     }
 
-    /// Calls back whichever thread reads.
+    /// Calls back the thread that reads, if there is one.
     pub(super) fn ring_anybody(&self) {
         if let ReaderRole::Thread(thread) = self.election.by {
             self.ring(thread);
@@ -143,7 +143,7 @@ mod tests {
         scheduler.begin_making(M1);
         scheduler.made(thread, M1, NOW);
         scheduler.push(M1, "first", None);
-        assert!(!scheduler.hand_over_reading(), "nobody knows yet how long calls take");
+        assert!(!scheduler.hand_over_reading(), "the length of calls is not known yet");
         assert_eq!(scheduler.next(thread, SOON), item(M1, "first"));
         scheduler.done(thread);
         scheduler.push(M1, "second", None);

@@ -1,4 +1,4 @@
-//! What waits, what runs and which threads sleep; and who is woken for what.
+//! The items that wait and run, the threads that sleep, and the choice of the thread that an item wakes.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub(super) struct WaitingItem<T> {
     pub(super) item: T,
 }
 
-/// What a thread runs.
+/// The item that a thread runs.
 #[derive(Debug)]
 pub(super) struct RunningCall {
     pub(super) thread: PredictThreadId,

@@ -1,4 +1,4 @@
-//! Which thread takes which request. A test that would wait for ever fails instead.
+//! The choice of the thread that takes a request. A test that would wait for ever fails instead.
 
 mod crowd;
 
@@ -117,7 +117,7 @@ fn forgotten_models_are_dropped_where_they_are_held() {
 }
 
 #[test]
-fn one_instance_is_no_surplus() {
+fn one_instance_is_not_surplus() {
     in_time(|| {
         let scheduler = Scheduler::<()>::new(true);
         let (a, b) = (scheduler.register(), scheduler.register());
@@ -134,7 +134,7 @@ fn one_instance_is_no_surplus() {
 }
 
 #[test]
-fn what_waits_is_done_before_the_end() {
+fn waiting_items_are_done_before_the_end() {
     in_time(|| {
         let scheduler = Arc::new(Scheduler::new(false));
         let a = scheduler.register();
@@ -183,7 +183,7 @@ fn patience_begins_when_the_first_instance_stands() {
 }
 
 #[test]
-fn whoever_is_called_away_leaves_the_watch_to_another() {
+fn a_thread_that_is_called_away_leaves_the_watch_to_another() {
     in_time(|| {
         let scheduler = Arc::new(Scheduler::new(true));
         let (busy, first, second) =
@@ -209,7 +209,7 @@ fn whoever_is_called_away_leaves_the_watch_to_another() {
 }
 
 #[test]
-fn who_takes_the_first_request_makes_the_instance_for_all() {
+fn the_thread_that_takes_the_first_request_makes_the_instance_for_all() {
     in_time(|| {
         let scheduler = Scheduler::new(true);
         let (a, b) = (scheduler.register(), scheduler.register());
@@ -224,7 +224,7 @@ fn who_takes_the_first_request_makes_the_instance_for_all() {
 }
 
 #[test]
-fn whoever_sleeps_while_the_last_is_taken_learns_of_the_end() {
+fn a_thread_that_sleeps_while_the_last_item_is_taken_learns_of_the_end() {
     in_time(|| {
         let scheduler = Arc::new(Scheduler::new(true));
         let (busy, other) = (scheduler.register(), scheduler.register());
@@ -255,7 +255,7 @@ fn at_work(by_thread: bool) -> (Scheduler<&'static str>, PredictThreadId) {
 }
 
 #[test]
-fn whoever_is_soon_done_is_waited_for() {
+fn an_item_waits_for_a_thread_that_is_soon_done() {
     in_time(|| {
         let (scheduler, a) = at_work(false);
         let mut state = scheduler.lock();
@@ -278,10 +278,10 @@ fn whoever_is_soon_done_is_waited_for() {
 }
 
 #[test]
-fn what_waits_in_vain_is_given_to_others() {
+fn an_item_that_waits_in_vain_is_given_to_other_threads() {
     in_time(|| {
         let (scheduler, _) = at_work(false);
-        // As long as the clock says that it has only just begun.
+        // By the clock, the running item has only just begun, throughout the test.
         scheduler.lock().running[0].since += Duration::from_secs(3600);
         let scheduler = Arc::new(scheduler);
         let b = scheduler.register();
@@ -292,10 +292,10 @@ fn what_waits_in_vain_is_given_to_others() {
         block_until(|| !scheduler.lock().idle.is_empty());
         scheduler.push(M1, "second", None);
         assert!(scheduler.any_waits());
-        // Something was begun since the last look, which there was none of.
+        // The first check only counts the items that were begun so far.
         scheduler.wake_stalled();
         thread::sleep(Duration::from_millis(20));
-        assert!(!other.is_finished(), "nobody was woken for it");
+        assert!(!other.is_finished(), "no thread was woken for it");
         scheduler.wake_stalled();
         assert_eq!(other.join().unwrap(), item(M1, "second"));
         assert!(!scheduler.any_waits());

@@ -1,4 +1,4 @@
-//! Predictions: asking a worker for one, and breaking it off.
+//! Asks a worker for a prediction, and cancels it.
 
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -12,11 +12,11 @@ use crate::wire::protocol::{FromWorker, ModelError, ModelErrorKind, RequestId, T
 use crate::workers::handle::{WorkerAnswer, WorkerError, WorkerHandle};
 use crate::workers::model::{ForwardedRequest, LoadableModel};
 
-/// How long a prediction may take to end after it was broken off; code in C does not notice.
+/// How long a prediction may take to end after it was cancelled; code in C does not notice.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
 /// Maximum number of times that a prediction is asked for again because its model was unloaded meanwhile.
-const ASK_AGAIN: usize = 256;
+const MAX_RETRIES: usize = 256;
 
 /// How a prediction that was asked for is interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +38,12 @@ pub trait Interruptions: Send {
 pub struct PredictionReply {
     pub body: Bytes,
     pub tasks: usize,
-    /// What the worker mended in it while writing it.
+    /// The corrections that the worker made while writing it.
     pub mended: Mended,
 }
 
 impl WorkerHandle {
-    /// Predicts. A call that was broken off keeps its thread until the model, or the process, ends it.
+    /// Predicts. A call that was cancelled keeps its thread until the model, or the process, ends it.
     pub async fn predict(
         &self,
         model: &LoadableModel,
@@ -54,7 +54,7 @@ impl WorkerHandle {
         let mut asked = self.ask_predict(model, force_reload, http.clone(), interruptions).await;
         // When versions are switched, the model may be unloaded between its introduction and its use; each
         // other request for it that ends after the switch may unload it again.
-        for _ in 0..ASK_AGAIN {
+        for _ in 0..MAX_RETRIES {
             let Err(WorkerError::Model(ModelError { kind: ModelErrorKind::Unloaded, .. })) = asked
             else {
                 break;

@@ -1,4 +1,4 @@
-//! The seats of the workers in the pool, and which of them is taken next.
+//! The seats of the workers in the pool, and the choice of the one that is taken next.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Who gets a worker, and when.
+//! Which request gets a worker, and when.
 
 mod crowd;
 
@@ -168,7 +168,7 @@ fn projects_are_spread_over_the_workers_and_stay_when_another_one_goes() {
 }
 
 #[test]
-fn whoever_asks_after_a_replacement_gets_a_new_worker() {
+fn a_request_after_a_replacement_gets_a_new_worker() {
     run_in_time(|| async {
         let pool = Pool::new(2, WorkerCapacity::of_threads(1), BOUNDS);
         pool.add(0, worker(1, true));
@@ -215,12 +215,12 @@ fn the_line_is_bounded_and_a_place_that_was_given_up_is_free_again() {
     });
 }
 
-/// Who asks, for which project.
+/// The priority of a request, and its project.
 type Asked = (Priority, &'static str);
 type Waits = &'static [Asked];
 
 #[test]
-fn whoever_waits_counts_against_the_bounds_whatever_the_priority() {
+fn waiting_requests_of_any_priority_count_against_the_bounds() {
     use Priority::{Batch, Interactive};
     let total = Err(QueueFull::Total(3));
     let per_project = Err(QueueFull::Project(2));
@@ -305,7 +305,7 @@ fn a_worker_that_leaves_ends_its_calls_and_gets_no_other() {
         drop(first);
         assert!(timeout(Duration::from_millis(20), &mut unused).await.is_err(), "one still runs");
         drop(second);
-        // At once, and not when it is next looked.
+        // At once, and not at the next check.
         tokio::time::pause();
         let began = tokio::time::Instant::now();
         unused.await;
@@ -333,7 +333,7 @@ fn nobody_waits_for_the_calls_of_a_worker_that_is_gone() {
 }
 
 #[test]
-fn whoever_waits_gets_one_of_the_new_workers() {
+fn a_waiting_request_gets_one_of_the_new_workers() {
     run_in_time(|| async {
         let pool = Pool::new(1, WorkerCapacity::of_threads(1), BOUNDS);
         pool.add(0, worker(1, true));
@@ -353,7 +353,7 @@ fn whoever_waits_gets_one_of_the_new_workers() {
 }
 
 #[test]
-fn there_is_no_hope_once_every_slot_has_failed() {
+fn the_pool_has_failed_only_once_every_slot_has() {
     let failed = |reason: &str| SlotState::Failed { reason: reason.into() };
     let died = || SlotState::Died { reason: "died".into() };
     let cases = [

@@ -1,4 +1,4 @@
-//! How long to wait before another worker is started.
+//! The delay before another worker is started.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// Longest delay while workers become ready and then die: some requests may kill them, and others wait.
 const LONGEST_OF_READY: Duration = Duration::from_secs(1);
 /// A worker that served for this long did not die of its start.
-const GROWN_UP: Duration = Duration::from_secs(10);
+const STABLE_AFTER: Duration = Duration::from_secs(10);
 /// Number of workers in a row that end before they are ready, after which the script counts as broken.
-const BREAKS_AT: u32 = 5;
+const MAX_FAILED_STARTS: u32 = 5;
 
 /// The life of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) enum WorkerLife {
     Served(Duration),
 }
 
-/// What happened to the workers of a slot, and how long it waits for the next one.
+/// The fate of the workers of a slot, and the delay before the next one.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     never_ready: u32,
@@ -33,7 +33,7 @@ impl Backoff {
             WorkerLife::NeverReady => self.never_ready += 1,
             WorkerLife::Served(time) => {
                 self.never_ready = 0;
-                self.died_young = if time >= GROWN_UP { 0 } else { self.died_young + 1 };
+                self.died_young = if time >= STABLE_AFTER { 0 } else { self.died_young + 1 };
             }
         }
     }
@@ -52,7 +52,7 @@ impl Backoff {
 
     /// Whether requests should get an error rather than wait.
     pub(super) fn is_broken(&self) -> bool {
-        self.never_ready >= BREAKS_AT
+        self.never_ready >= MAX_FAILED_STARTS
     }
 }
 
@@ -86,6 +86,6 @@ mod tests {
         let young = WorkerLife::Served(Duration::from_secs(1));
         assert_eq!(delays(&mut backoff, young, 7), [0, 100, 200, 400, 800, 1000, 1000]);
         assert!(!backoff.is_broken());
-        assert_eq!(delays(&mut backoff, WorkerLife::Served(GROWN_UP), 1), [0]);
+        assert_eq!(delays(&mut backoff, WorkerLife::Served(STABLE_AFTER), 1), [0]);
     }
 }

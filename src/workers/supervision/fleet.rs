@@ -11,7 +11,7 @@ use crate::workers::start::{StartError, StartedWorker, WorkerTemplate};
 use crate::workers::supervision::slot::SlotOrder;
 use crate::workers::supervision::spares::Spares;
 
-/// What model workers are started with, and the way to their slots.
+/// Starts model workers, and passes orders to their slots.
 #[derive(Debug)]
 pub struct Fleet {
     pub(super) template: WorkerTemplate,
@@ -30,7 +30,7 @@ impl Fleet {
         self.template.start((slot + 1).to_string()).await
     }
 
-    /// Replaces the spare workers: what they have imported is out of date.
+    /// Replaces the spare workers: the modules that they have imported are out of date.
     pub fn renew_spares(&self) {
         self.spares.renew();
     }

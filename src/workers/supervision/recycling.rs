@@ -1,7 +1,7 @@
-//! When a worker that serves is replaced, or killed.
+//! Decides when a worker that serves is replaced or killed.
 //!
-//! A worker is alive while its process runs, sends heartbeats, and its interpreter lets other threads in. If
-//! only the process runs it is stuck and cannot answer any more, so it is killed. One that has reached a
+//! A worker is healthy while its process runs, sends heartbeats, and its interpreter lets other threads in.
+//! If only the process runs it is stuck and cannot answer any more, so it is killed. One that has reached a
 //! limit of use is replaced.
 
 use std::hash::{BuildHasher, RandomState};
@@ -99,7 +99,7 @@ fn jitter(incarnation: Incarnation) -> f64 {
     JITTER * f64::from(u32::try_from(hash).unwrap_or_default()) / 1000.0
 }
 
-/// What is judged.
+/// The measurements by which a worker is judged.
 #[derive(Debug, Clone, Copy, Default)]
 struct WorkerVitals {
     silent: Duration,
@@ -142,7 +142,7 @@ impl WorkerLimits {
         }
         let mib = |bytes: u64| bytes >> 20;
         if let (Some(most), Some(memory)) = (self.memory, seen.memory) {
-            // Whatever it is doing: it takes the memory of the machine from the others.
+            // Even while it works: it takes the memory of the machine from the others.
             if memory > most.saturating_add(most / 2) {
                 let reason = format!(
                     "grew to {} MiB, over 1.5 × {} MiB (--max-worker-rss), and was ended",
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(judged(&fine), None);
         let worst =
             WorkerVitals { silent: seconds(99), hung: 1, answered: 100, ..WorkerVitals::default() };
-        assert!(judged(&worst).unwrap().starts_with("kill"), "what helps nobody goes first");
+        assert!(judged(&worst).unwrap().starts_with("kill"), "the most urgent reason comes first");
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! The life of one slot: a worker, and those that take its place.
+//! The life of one slot: a worker, and its successors.
 //!
-//! In: orders of the [fleet](super::fleet), and what happens to the worker. Out: workers in the pool. Which
-//! phase follows which is decided in [`phase`]; this file waits for what happens, and does what follows.
+//! In: orders of the [fleet](super::fleet), and events of the worker. Out: workers in the pool. [`phase`]
+//! decides which phase follows which; this file waits for events, and carries out the actions.
 
 mod orders;
 mod phase;
@@ -30,14 +30,14 @@ use crate::workers::supervision::{ClassState, PrepareWorker, SupervisionPolicy, 
 const CLOSED_GRACE: Duration = Duration::from_millis(500);
 /// How long a call may still run on a worker that was replaced.
 const LONGEST_CALL: Duration = Duration::from_secs(3600);
-/// The same while nobody serves in its place: as long as Label Studio waits for predictions.
+/// The same while no worker serves in its place: as long as Label Studio waits for predictions.
 const LONGEST_VACATING: Duration = Duration::from_secs(100);
-/// Time before another successor is tried, after one that did not start.
+/// Time before another successor is started, after one that did not start.
 const SUCCESSOR_PAUSE: Duration = Duration::from_secs(60);
 
 type Worker = Box<StartedWorker>;
 
-/// One slot and all that it needs.
+/// One slot, with the parts that it uses.
 pub(super) struct WorkerSlot {
     pub(super) number: usize,
     pub(super) template: WorkerTemplate,
@@ -106,7 +106,7 @@ impl WorkerSlot {
         self.pool.set_slot(self.number, SlotState::Stopped);
     }
 
-    /// Waits for what happens next. May be dropped and called again.
+    /// Waits for the next event. May be dropped and called again.
     async fn next_event(
         &mut self,
         phase: &mut SlotPhase<Worker>,
@@ -217,7 +217,7 @@ impl WorkerSlot {
         }
     }
 
-    /// Tells the pool, the back-off and whoever ordered it that a phase has begun.
+    /// Tells the pool, the back-off and the task that ordered it that a phase has begun.
     fn enter(&mut self, phase: &SlotPhase<Worker>, lives: &mut Lives) {
         match phase {
             SlotPhase::BackingOff if *self.stop.borrow() => {}
@@ -229,7 +229,7 @@ impl WorkerSlot {
                 }
             }
             SlotPhase::Starting => lives.begin(),
-            // What became of the worker before may have been noted meanwhile.
+            // The end of the worker before may have been recorded meanwhile.
             SlotPhase::Serving(started) => {
                 let pid = started.worker.pid;
                 self.pool.set_slot(self.number, SlotState::Ready { pid });
@@ -285,7 +285,7 @@ impl WorkerSlot {
     }
 }
 
-/// What a worker does in its phase, beside dying.
+/// The events of a worker in its phase, other than its death.
 enum Change {
     Event(SlotEvent<Worker>),
     /// It is to be killed, for this reason.
@@ -321,7 +321,7 @@ async fn until_change(
     }
 }
 
-/// Waits until a worker that serves is to go.
+/// Waits until a worker that serves must go.
 async fn until_recycled(worker: &WorkerHandle, limits: &WorkerLimits) -> Change {
     let (event, reason) = match recycling::watch(worker, limits).await {
         Recycle::Kill(reason) => return Change::Kill(reason),

@@ -1,4 +1,4 @@
-//! Spare workers, which have imported the script and take the place of one that died.
+//! Spare workers, which have imported the script and replace one that died.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::workers::start::{StartedWorker, WorkerTemplate};
 use crate::workers::supervision::backoff::{Backoff, WorkerLife};
 use crate::workers::supervision::{ClassState, PrepareWorker};
 
-/// How often spares are checked for dead ones.
-const LOOK: Duration = Duration::from_secs(5);
+/// Time between two checks for dead spares.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Workers that get no calls yet.
 pub(super) struct Spares {
@@ -50,7 +50,7 @@ impl Spares {
         taken
     }
 
-    /// Ends all spares and starts others: what they have imported is out of date.
+    /// Ends all spares and starts others: the modules that they have imported are out of date.
     pub(super) fn renew(&self) {
         self.end();
         self.taken.notify_one();
@@ -75,7 +75,7 @@ impl Spares {
         loop {
             self.idle().retain(|spare| !spare.worker.is_closed());
             if self.idle().len() >= self.wanted {
-                let _ = timeout(LOOK, self.taken.notified()).await;
+                let _ = timeout(CHECK_INTERVAL, self.taken.notified()).await;
                 continue;
             }
             match self.template.start("spare".into()).await {

@@ -1,5 +1,5 @@
-//! What becomes of a training of API v2: which version there is, what it is called, and what is
-//! given back where nothing came of it.
+//! How a training of API v2 ends: with which version, under which name, and what is undone if it made no
+//! version.
 
 use std::fs;
 
@@ -21,12 +21,12 @@ fn report(result: &'static str) -> FitReport {
         result: Bytes::from_static(result.as_bytes()),
         files: None,
         took: Duration::from_millis(1500),
-        // New processes are none of this test.
+        // This test starts no processes.
         in_worker: true,
     }
 }
 
-/// What user code asks for in a worker that trains, or in another.
+/// An operation on keys by user code, in a worker that trains or in another.
 async fn ask(
     stage: &PublishingStage,
     trains: bool,
@@ -82,7 +82,7 @@ async fn begun() -> (PublishingStage, V2Run) {
     (stage, run)
 }
 
-/// Goes through with what a training did; what is served then, and the record of it.
+/// Publishes the result of a training; returns the name that is served then, and its record.
 async fn serve(stage: &PublishingStage, run: &V2Run, report: FitReport) -> Option<Record> {
     let staging = run.stage(&stage.publisher, report).await.unwrap();
     let Staging::Staged(staged) = staging else { return None };
@@ -112,7 +112,7 @@ fn a_training_that_returned_nothing_and_changed_nothing_makes_no_version() {
 }
 
 #[test]
-fn a_version_is_recorded_with_what_made_it() {
+fn a_version_is_recorded_with_the_changes_that_made_it() {
     run_in_time(|| async {
         let (stage, run) = begun().await;
         assert_eq!(versions(&stage).interrupted_trainings().len(), 1, "it has begun");
@@ -129,9 +129,9 @@ fn a_version_is_recorded_with_what_made_it() {
 }
 
 #[test]
-fn what_the_training_itself_changed_of_the_keys_of_its_project_counts() {
+fn only_keys_that_the_training_changed_in_its_project_count() {
     run_in_time(|| async {
-        // Nothing of this is a change that the training made.
+        // None of these changes was made by the training.
         let (stage, run) = begun().await;
         ask(&stage, false, KeyOperation::Set, "of_a_prediction", "1").await;
         for key in ["label_config", "parsed_label_config", "extra_params"] {
@@ -320,7 +320,7 @@ fn workers_that_hold_the_model_are_told_how_predictions_are_marked() {
             served: served.into(),
             own: own.iter().map(|&own| own.to_owned()).collect(),
         };
-        // What it was told last.
+        // The name that it was told last.
         let is_told = |expected: VersionNames| {
             let heard = Arc::clone(&heard);
             until(move || {
@@ -349,7 +349,7 @@ fn workers_that_hold_the_model_are_told_how_predictions_are_marked() {
 }
 
 #[test]
-fn what_models_keep_is_told_to_those_who_ask_for_it() {
+fn workers_get_the_keys_that_models_keep() {
     run_in_time(|| async {
         let stage = PublishingStage::new(class(V2));
         let keeper = stage.publisher.key_keeper(false);

@@ -1,4 +1,4 @@
-//! Which version the models of a project have, and how it is called.
+//! The version of a project's models, and its name.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::serving::version_names::ProjectNames;
 use crate::store::versions::Version;
 
 #[test]
-fn a_model_that_names_its_version_renames_what_is_served() {
+fn a_model_that_names_its_version_renames_the_served_version() {
     let models = Models::new(100);
     models.entry(KEY, |known| {
         known.set_version_once(None, Some(ProjectNames::new("0.0.1".into(), None)));
@@ -54,13 +54,13 @@ fn a_broken_config_does_not_decide_about_a_new_version() {
         let next = models.prepare_switch(KEY, &version(7), &trained.model.spec).unwrap();
         next.model.spec.label_config.clone().unwrap()
     };
-    assert_eq!(config(&models), "<View/>", "what it was trained with");
+    assert_eq!(config(&models), "<View/>", "that of the training");
     models.resolve(KEY, Some("<View></View>")).0.set_loaded();
-    assert_eq!(config(&models), "<View></View>", "what was served last");
+    assert_eq!(config(&models), "<View></View>", "that of the last request");
 }
 
 #[test]
-fn what_is_no_longer_kept_is_retired() {
+fn a_model_that_is_no_longer_kept_is_retired() {
     let models = Models::new(100);
     let (old, _) = models.resolve(KEY, None);
     assert!(!old.is_retired());
@@ -69,7 +69,7 @@ fn what_is_no_longer_kept_is_retired() {
 }
 
 #[test]
-fn what_makes_room_may_still_answer_for_its_version() {
+fn a_model_that_makes_room_may_still_answer_for_its_version() {
     let models = Models::new(1);
     let (old, _) = models.resolve(KEY, None);
     let (_, surplus) = models.resolve("22.1795430965", None);
@@ -180,7 +180,7 @@ fn a_version_without_a_model_in_use_is_found_by_the_next_request() {
 }
 
 #[test]
-fn what_was_tried_is_one_version() {
+fn only_the_version_that_was_loaded_is_proven() {
     let models = Models::new(100);
     let unproven = |id| Version { is_proven: false, ..version(id) };
     models.entry(KEY, |known| known.set_version_once(Some(unproven(7)), None));

@@ -1,8 +1,8 @@
-//! The job store beside a model of it in memory: whatever happens, in whatever order, both know the
-//! same jobs in the same states.
+//! Compares the job store with a model of it in memory: after any sequence of operations, both know the same
+//! jobs in the same states.
 //!
 //! The store is a real file, which is closed and opened again like that of a server that was killed.
-//! Runs that were overtaken go on trying, as a worker does that outlives its server.
+//! Runs that were overtaken go on trying, like a worker that outlives its server.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,7 +18,7 @@ use super::reference::{End, MOST_DEATHS, Model, Run, outcome};
 use super::*;
 
 const START: i64 = 1_795_431_326_000;
-/// What may happen.
+/// A step of a test.
 #[derive(Debug, Clone)]
 enum Step {
     Enqueue {
@@ -47,7 +47,7 @@ enum Step {
         job: usize,
     },
     Kill,
-    /// The clock goes on, or steps back.
+    /// The clock advances, or steps back.
     Clock(i32),
 }
 
@@ -77,7 +77,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A store, its model, and everybody who ever ran a job of it.
+/// A store, its model, and all runs of its jobs so far.
 struct Pair {
     runtime: tokio::runtime::Runtime,
     dir: tempfile::TempDir,
@@ -110,7 +110,7 @@ impl Pair {
         self.runtime.block_on(self.store.run(work)).unwrap()
     }
 
-    /// The run that a step is about, if there is one.
+    /// The run that a step concerns, if there is one.
     fn of(&self, run: usize) -> Option<Run> {
         (!self.runs.is_empty()).then(|| self.runs[self.runs.len() - 1 - run % self.runs.len()])
     }
@@ -118,7 +118,7 @@ impl Pair {
     fn take(&mut self, step: &Step) -> TestCaseResult {
         match *step {
             Step::Enqueue { project, action, body, config, every, folder } => {
-                // Now and then somebody puts a newer folder there by hand.
+                // Sometimes a user puts a newer folder there by hand.
                 if folder == 3 {
                     self.model.newest_folder = JobId(self.last_id.0 + 2);
                 }
@@ -172,7 +172,7 @@ impl Pair {
                     (claimed.epoch, claimed.attempts, claimed.merged),
                     (known.epoch, known.attempts, known.merged)
                 );
-                prop_assert!(claimed.attempts <= MOST_DEATHS, "tried once more, and no further");
+                prop_assert!(claimed.attempts <= MOST_DEATHS, "run more often than allowed");
                 let run = Run { id, epoch: claimed.epoch, attempts: claimed.attempts };
                 self.runs.push(run);
             }
@@ -199,7 +199,7 @@ impl Pair {
 
     fn end(&mut self, run: usize, how: End) -> TestCaseResult {
         let Some(run) = self.of(run) else { return Ok(()) };
-        // Nobody takes back what is in place.
+        // A version that is in place is not removed.
         let is_published = self.model.published.contains(&run.id);
         let how = if is_published { End::Returned } else { how };
         let ended = outcome(how, &run, is_published);
@@ -253,7 +253,7 @@ impl Pair {
         Ok(())
     }
 
-    /// The store knows what the model knows.
+    /// Checks that the store and the model agree.
     fn compare(&self) -> TestCaseResult {
         let jobs = self.run(|db| list(db, None, 1_000));
         let Model { jobs: known, published, .. } = &self.model;
@@ -277,7 +277,7 @@ impl Pair {
             if job.state.is_ended() && job.state != JobState::Succeeded {
                 prop_assert!(job.error.is_some() && job.version.is_none(), "{:?}", job);
             }
-            // Whoever succeeded with a version published it, and nobody else did.
+            // Exactly the runs that succeeded with a version have published one.
             if job.state.is_ended() {
                 prop_assert_eq!(job.version.is_some(), published.contains(id));
             }

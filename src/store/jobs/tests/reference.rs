@@ -1,4 +1,4 @@
-//! For unit tests: what the job store is to know, in memory, written as plainly as it can be.
+//! For unit tests: a model of the job store in memory, as simple as possible.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -6,11 +6,11 @@ use super::super::enqueue::{NewJob, Policy};
 use super::super::transitions::JobOutcome;
 use super::*;
 
-/// Time in milliseconds within which the same event is taken for one.
+/// Time within which identical events count as one, in milliseconds.
 const SAME_EVENT: i64 = 10_000;
-/// Runs that may die before a job is given up; what the training side decides by.
+/// Maximum number of runs of a job that may die; [`crate::training`] applies the same limit.
 pub(super) const MOST_DEATHS: u32 = 2;
-/// Kills of the server before a job is given up.
+/// Maximum number of kills of the server before a job is given up.
 const MOST_KILLS: u32 = 11;
 
 /// How a run ends.
@@ -56,7 +56,7 @@ impl Known {
     }
 }
 
-/// A run that was begun; it may have been overtaken since.
+/// A run that has begun; it may have been overtaken since.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Run {
     pub(super) id: JobId,
@@ -70,7 +70,7 @@ pub(super) struct Model {
     pub(super) claims: usize,
     pub(super) now: i64,
     pub(super) newest_folder: JobId,
-    /// Jobs whose result was renamed into place: versions.
+    /// Jobs whose result was renamed into place and is a version.
     pub(super) published: BTreeSet<JobId>,
 }
 
@@ -160,7 +160,7 @@ impl Model {
             }
             End::Drained => {
                 known.attempts -= 1;
-                // What was cancelled meanwhile has ended, and its last run counts.
+                // A job that was cancelled meanwhile has ended, and its last run counts.
                 known.attempts += u32::from(known.cancel_requested);
                 known.goes_back();
             }

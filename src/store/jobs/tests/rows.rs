@@ -1,4 +1,4 @@
-//! What the rows of jobs say: which events are one, what a run leaves behind, what is listed.
+//! The rows of jobs: which events are merged, which columns a run changes, which jobs are listed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -30,7 +30,7 @@ fn a_merged_event_trains_with_everything_that_came_with_the_newest_one() {
     let claimed = claim(&db).unwrap().unwrap();
     assert_eq!(claimed.label_config, newer.label_config);
     assert_eq!((claimed.action, claimed.payload), (newer.action, newer.payload));
-    // No config is news too: that of the first event is out of date.
+    // An event without a config counts as newer, too: the config of the first one is out of date.
     let id = enqueue(&db, &newer_of("b", Some("<View/>"))).unwrap().id;
     enqueue(&db, &newer_of("b", None)).unwrap();
     assert_eq!(claim(&db).unwrap().map(|job| (job.id, job.label_config)), Some((id, None)));
@@ -122,7 +122,7 @@ fn jobs_are_listed_newest_first_for_all_or_for_one_project() {
 }
 
 #[test]
-fn a_row_says_what_became_of_a_job_and_a_new_run_begins_with_a_clean_one() {
+fn a_row_keeps_the_outcome_of_a_job_and_a_new_run_clears_it() {
     let db = store();
     let id = enqueue(&db, &event("a", "1")).unwrap().id;
     let run = claim(&db).unwrap().unwrap();
@@ -199,9 +199,9 @@ fn tables_are_made_once_and_those_of_a_later_server_are_left_alone() {
     }
 }
 
-/// The clock stands still but for the waits.
+/// The clock stands still except during waits.
 #[test]
-fn what_another_process_holds_up_is_tried_again_and_nothing_else() {
+fn only_a_write_that_a_lock_delays_is_tried_again() {
     run_in_time(|| async {
         tokio::time::pause();
         let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What is on the disk when a version counts, and what counts although the disk fails.
+//! Which files are on the disk when a version counts, and which versions count although the disk fails.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ fn a_version_counts_only_once_everything_in_it_is_on_the_disk() {
 }
 
 #[test]
-fn nothing_is_published_where_the_disk_does_not_take_what_fit_wrote() {
+fn nothing_is_published_if_the_files_of_fit_cannot_be_synced() {
     for broken in ["1.pt", "checkpoints", UNPROVEN, PROJECT, "models"] {
         let (dir, versions, _folder) = trained(PROJECT);
         let watch = Watch::over(dir.path());
@@ -72,7 +72,7 @@ fn nothing_is_published_where_the_disk_does_not_take_what_fit_wrote() {
 }
 
 #[test]
-fn a_result_that_the_disk_does_not_take_is_no_version() {
+fn a_result_that_cannot_be_synced_is_not_a_version() {
     let (dir, versions, _folder) = trained(PROJECT);
     let watch = Watch::over(dir.path());
     watch.break_when(|synced| synced.path.to_string_lossy().contains("/staging/"));
@@ -81,7 +81,7 @@ fn a_result_that_the_disk_does_not_take_is_no_version() {
 }
 
 #[test]
-fn what_readers_see_counts_though_it_may_not_be_on_the_disk_yet() {
+fn a_version_that_readers_see_counts_though_it_may_not_be_on_the_disk_yet() {
     let (dir, versions, _folder) = trained(PROJECT);
     let watch = Watch::over(dir.path());
     watch.break_when(|synced| synced.names.iter().any(|name| name == RESULT));

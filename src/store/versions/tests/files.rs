@@ -1,4 +1,4 @@
-//! Edges of what is a version and whose it is, what is removed, and what is kept from others.
+//! Edge cases: which folders are versions and of which project, which are removed, and file modes.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -56,7 +56,7 @@ fn webhook_jobs_of_the_original_belong_to_the_project_of_their_event() {
     let cases = [
         (Some(r#"{"data":{"project":{"id":7}}}"#), "{}", &["7.1", "7"][..]),
         (Some(r#"{"data":{"project":{"id":7}}}"#), wrapped, &["7.1", "7"]),
-        // Nobody is named: everybody's, if it is the original's at all.
+        // No project is named: for all projects, if it is the original's at all.
         (Some(r#"{"data":{}}"#), "{}", &["7.1", "7", "77.1"]),
         (Some(r#"{"data":{"project":{}}}"#), "{}", &["7.1", "7", "77.1"]),
         (Some("{}"), wrapped, &[]),
@@ -113,7 +113,7 @@ fn only_folders_with_digits_for_a_name_and_a_file_of_a_job_are_those_of_jobs() {
 }
 
 #[test]
-fn ids_go_on_from_records_too_and_from_what_was_there_when_it_was_first_asked() {
+fn ids_go_on_from_records_too_and_from_the_folders_of_the_first_scan() {
     let (dir, versions) = folder(&[("7.1/5/event.json", "{}")]);
     versions.write_record("7.1", &record(9)).unwrap();
     assert_eq!(versions.newest_folder("7.1").unwrap(), JobId(9));
@@ -153,7 +153,7 @@ fn projects_are_known_by_folders_with_jobs_and_by_records() {
 }
 
 #[test]
-fn what_label_studio_sent_is_for_the_owner_alone_and_results_for_everybody() {
+fn only_the_owner_reads_data_of_label_studio_and_everybody_reads_results() {
     let (_dir, versions) = folder(&[]);
     let data =
         RawValue::from_string(r#"{"action":"X","project":{"id":2},"b":[1.50]}"#.into()).unwrap();
@@ -173,7 +173,7 @@ fn what_label_studio_sent_is_for_the_owner_alone_and_results_for_everybody() {
 }
 
 #[test]
-fn a_result_that_is_no_json_is_not_published() {
+fn a_result_that_is_not_json_is_not_published() {
     let (_dir, versions) = folder(&[("7.1/5/event.json", "{}")]);
     let published = versions.publish("7.1", JobId(5), &Bytes::from_static(b"{"), Duration::ZERO);
     assert!(matches!(published, Err(StoreError::Json(_))));
@@ -181,7 +181,7 @@ fn a_result_that_is_no_json_is_not_published() {
 }
 
 #[test]
-fn what_is_served_is_the_chosen_version_or_one_before_it() {
+fn the_served_version_is_the_chosen_one_or_one_before_it() {
     let files: Vec<String> = (1..=4).map(|id| format!("7.1/{id}/job_result.json")).collect();
     let files: Vec<_> = files.iter().map(|path| (path.as_str(), "{}")).collect();
     let (dir, versions) = folder(&files);
@@ -200,7 +200,7 @@ fn what_is_served_is_the_chosen_version_or_one_before_it() {
 }
 
 #[test]
-fn the_choice_of_requests_without_a_project_is_no_other_projects() {
+fn the_choice_of_requests_without_a_project_is_not_another_projects() {
     let (_dir, versions) =
         folder(&[("1/event.json", "{}"), ("1/job_result.json", "{}"), ("2/job_result.json", "{}")]);
     versions.choose("", VersionId(1)).unwrap();
@@ -223,7 +223,7 @@ fn refusals_concern_one_version_and_choosing_it_takes_them_back() {
 }
 
 #[test]
-fn pruning_keeps_the_newest_and_what_is_not_the_projects_own() {
+fn pruning_keeps_the_newest_and_folders_that_are_not_the_projects_own() {
     let (dir, versions) = folder(&[
         ("7.1/1/job_result.json", "{}"),
         ("7.1/2/event.json", "{}"),

@@ -1,4 +1,4 @@
-//! A server that trains, with the real queue, model folder and serving layer: only `fit` is made up.
+//! A server that trains, with the real queue, model folder and serving layer: only `fit` is scripted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,7 +146,7 @@ impl Runs {
         self.told.lock().clone()
     }
 
-    /// What the trainer was told, but for the beginnings of runs.
+    /// The calls that the trainer got, except for the beginnings of runs.
     pub(super) fn told_of_ends(&self) -> Vec<Told> {
         let mut told = self.told();
         told.retain(|told| !matches!(told, Told::PrepareWorker | Told::Fit { .. }));
@@ -161,7 +161,7 @@ impl Runs {
         self.bench.stage.dir.path().join(PROJECT).join(id.to_string())
     }
 
-    /// Versions that are there, of either API, newest first.
+    /// The versions that exist, of either API, newest first.
     pub(super) fn versions(&self) -> Vec<VersionId> {
         let mut versions = self.bench.versions.list(PROJECT).unwrap();
         versions.extend(self.bench.versions.record_ids(PROJECT).unwrap());

@@ -12,7 +12,7 @@ use crate::testing::{run_in_time, until};
 use crate::wire::protocol::ModelErrorKind;
 use crate::workers::handle::WorkerError;
 
-/// Leaves no room for another page in the job store, or makes some again.
+/// Limits the job store to its present size, or lifts the limit.
 async fn limit_pages(store: &JobStore, pages: u32) {
     let limit = move |db: &rusqlite::Connection| {
         db.pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, u32>(0))
@@ -29,7 +29,7 @@ async fn at_a_full_disk(fitted: fn() -> Fitted) -> (Runs, JobId, PathBuf) {
         async move {
             fs::write(job.workdir.join("model.pt"), "weights").unwrap();
             limit_pages(&store, 1).await;
-            // What it says from here on has no place in the store.
+            // Its further reports do not fit into the store.
             output.line(&"x".repeat(60_000));
             fitted()
         }

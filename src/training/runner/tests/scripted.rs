@@ -1,5 +1,5 @@
-//! For unit tests of the runner: a trainer that starts no process. `fit` is a closure of the test, and
-//! what else the trainer is told is noted.
+//! For unit tests of the runner: a trainer that starts no process. `fit` is a closure of the test, and the
+//! other calls are recorded.
 
 use std::fmt;
 use std::future::Future;
@@ -18,10 +18,10 @@ use crate::wire::protocol::{ClassInfo, FitJob};
 use crate::workers::output::job::JobOutput;
 
 type Fitted = Pin<Box<dyn Future<Output = Result<Bytes, TrainingError>> + Send>>;
-/// What a run of `fit` does.
+/// The script of a run of `fit`.
 pub(super) type Fit = Box<dyn Fn(FitJob, Arc<JobOutput>) -> Fitted + Send + Sync>;
 
-/// What a trainer was told.
+/// The calls that a trainer got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Told {
     PrepareWorker,

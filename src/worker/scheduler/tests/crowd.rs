@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Time limit; milliseconds of work become seconds only if a thread sleeps in vain.
 const HANGS: Duration = Duration::from_secs(20);
 
-/// What comes from the server.
+/// A message of the server.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Push(u8),
@@ -53,7 +53,7 @@ struct Channel {
     read: AtomicUsize,
 }
 
-/// What `Step::Push` and `Step::Forget` are on the channel, before the model; and the end of all work.
+/// The first bytes of `Step::Push` and `Step::Forget` on the channel, and that of the end of all work.
 const PUSH: u8 = 0;
 const FORGET: u8 = 1;
 const CLOSE: u8 = 2;
@@ -109,7 +109,7 @@ fn read_as_fallback(scheduler: &Scheduler<usize>, channel: &Channel) {
     }
 }
 
-/// A predict thread, as `event_loop` runs it. Says what it ran.
+/// A prediction thread, as `event_loop` runs it. Returns the requests that it ran.
 fn take_work(
     scheduler: &Scheduler<usize>,
     channel: &Channel,

@@ -1,5 +1,5 @@
-//! Who wants a worker, gets one, gives up or is done, and workers that come and go, in any order:
-//! nobody waits while a worker is free, and whoever gave up keeps none.
+//! Requests that wait, get a worker, give up or are done, and workers that come and go, in any order: no
+//! request waits while a worker is free, and one that gave up keeps none.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -15,16 +15,16 @@ const THREADS: usize = 2;
 const SLOTS: usize = 3;
 const BOUNDS: QueueBounds = QueueBounds { total: 6, per_project: 4 };
 
-/// What may happen.
+/// A step of a test.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Ask {
         is_person: bool,
         project: u8,
     },
-    /// Somebody who waits, or has just been given a worker, hangs up.
+    /// The client of a request that waits, or has just been given a worker, hangs up.
     GiveUp(usize),
-    /// All who wait look whether it is their turn.
+    /// All waiting requests are polled.
     Look,
     Done(usize),
     Add {
@@ -120,7 +120,7 @@ impl Crowd {
                 Poll::Pending => self.asking.push(asking),
             }
         }
-        // Now everybody knows who has a worker.
+        // Now every request that was given a worker has it.
         prop_assert_eq!(self.pool.waiting(), self.asking.len());
         let workers = self.pool.workers();
         let is_ready = |permit: &&Permit| {

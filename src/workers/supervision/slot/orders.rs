@@ -1,4 +1,4 @@
-//! What a slot is ordered to do with its worker.
+//! Orders to a slot.
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -12,7 +12,7 @@ pub(in crate::workers::supervision) enum SlotOrder {
     Adopt(Box<StartedWorker>),
     /// End the worker when it is unused, say so, and wait for another one.
     Vacate(oneshot::Sender<()>),
-    /// Start a worker of your own.
+    /// Start a worker again.
     Restart,
 }
 
@@ -20,7 +20,7 @@ pub(in crate::workers::supervision) enum SlotOrder {
 #[derive(Debug)]
 pub(in crate::workers::supervision) struct SlotOrders {
     queue: mpsc::UnboundedReceiver<SlotOrder>,
-    /// Who waits for the slot to be empty.
+    /// The task that waits for the slot to be empty.
     vacating: Option<oneshot::Sender<()>>,
 }
 
@@ -39,7 +39,7 @@ impl SlotOrders {
                 SlotEvent::Vacate
             }
             Some(SlotOrder::Restart) => SlotEvent::Restart,
-            // Nobody can give one any more.
+            // The fleet is gone, so there are no more orders.
             None => std::future::pending().await,
         }
     }

@@ -1,6 +1,7 @@
-//! The phases of a worker slot, and what leads from one to the next. Nothing here waits or touches a process.
+//! The phases of a worker slot, and the events that lead from one to the next. Nothing here waits or touches
+//! a process.
 
-/// What a slot is doing. `W` is a worker.
+/// The phase of a slot. `W` is a worker.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SlotPhase<W> {
     /// The worker is gone; another one starts when the back-off says so.
@@ -23,7 +24,7 @@ pub(super) enum SlotPhase<W> {
     Stopped,
 }
 
-/// What can happen to a slot.
+/// An event of a slot.
 #[derive(Debug)]
 pub(super) enum SlotEvent<W> {
     BackedOff,
@@ -54,7 +55,7 @@ pub(super) enum SlotEvent<W> {
     Stop,
 }
 
-/// What is to be done on the way to the next phase.
+/// An action on the way to the next phase.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SlotAction<W> {
     /// Gives calls to the worker of the next phase.
@@ -68,8 +69,8 @@ pub(super) enum SlotAction<W> {
 }
 
 impl<W> SlotPhase<W> {
-    /// The next phase, and what is to be done for it in this order. What cannot happen in a phase changes
-    /// nothing.
+    /// The next phase, and the actions that lead to it, in order. An event that cannot happen in a phase
+    /// changes nothing.
     pub(super) fn step(self, event: SlotEvent<W>) -> (Self, Vec<SlotAction<W>>) {
         use SlotAction::{Admit, Bury, LetFinish, ShutDown};
         match (self, event) {
@@ -99,7 +100,7 @@ impl<W> SlotPhase<W> {
                 Self::Replacing(worker) | Self::Retiring(worker),
                 SlotEvent::SuccessorPrepared(next),
             ) => (Self::Serving(next), vec![Admit, LetFinish(worker)]),
-            // It serves on, and is looked at anew.
+            // It goes on serving, and is judged again.
             (Self::Replacing(worker), SlotEvent::NoSuccessor) => {
                 (Self::Serving(worker), Vec::new())
             }
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_happen_changes_nothing() {
+    fn an_event_that_cannot_happen_changes_nothing() {
         let events = || {
             [Event::BackedOff, Event::Started(2), Event::Prepared, Event::Drained, Event::Restart]
         };
