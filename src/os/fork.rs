@@ -16,7 +16,7 @@ pub fn around_forks(before: extern "C" fn(), after: extern "C" fn()) -> io::Resu
 }
 
 /// Locks a mutex of the standard library, which user code may fork. Its whole state is in itself, while
-/// parking_lot keeps a table of all waiting threads, which a child would inherit locked. A panic of another
+/// `parking_lot` keeps a table of all waiting threads, which a child would inherit locked. A panic of another
 /// thread does not count: what the mutex guards is whole after every step.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

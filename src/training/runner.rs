@@ -296,7 +296,7 @@ impl<T: Trainer> Runner<T> {
             match versions.discard(&job.project, job.id) {
                 Ok(()) => warn!(job = %job.id, "the disk is full: what this job wrote was removed"),
                 Err(error) => {
-                    warn!(job = %job.id, "the disk is full; cannot remove this job's files: {error}")
+                    warn!(job = %job.id, "the disk is full; cannot remove this job's files: {error}");
                 }
             }
         });
