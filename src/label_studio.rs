@@ -7,6 +7,7 @@ mod address;
 pub mod backends;
 mod client;
 pub mod error;
+pub mod ids;
 pub mod media;
 pub mod predictions;
 pub mod projects;

@@ -28,6 +28,7 @@ use super::start::DEFAULT_PORT;
 use super::values::whole;
 use super::{password, terminal};
 use crate::label_studio::LabelStudio;
+use crate::label_studio::ids::ProjectId;
 use crate::project::find::{self, FindError};
 use crate::wire::protocol::ClassInfo;
 use crate::workers::process::Launch;
@@ -75,8 +76,8 @@ pub(super) struct DoctorArgs {
     #[arg(long, env = "LABEL_STUDIO_API_KEY", value_name = "TOKEN", hide_env_values = true, help_heading = LABEL_STUDIO)]
     api_key: Option<String>,
     /// Project of Label Studio whose ML backends, webhooks and files are checked
-    #[arg(long, value_name = "ID", value_parser = whole::<u64>(0..=u64::MAX), help_heading = LABEL_STUDIO)]
-    project: Option<u64>,
+    #[arg(long, value_name = "ID", value_parser = whole::<ProjectId>(0..=u64::MAX), help_heading = LABEL_STUDIO)]
+    project: Option<ProjectId>,
     /// Create and complete the webhooks of the project
     #[arg(long, requires = "project", help_heading = LABEL_STUDIO)]
     fix: bool,
@@ -229,7 +230,7 @@ impl Doctor<'_> {
         &self,
         report: &mut DoctorReport,
         studio: &LabelStudio,
-        id: u64,
+        id: ProjectId,
         server: &ServerAtPort,
         class: Option<&ClassInfo>,
     ) {

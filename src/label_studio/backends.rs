@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::ids::{BackendId, ProjectId};
 use super::projects::missing_project;
 use super::{LabelStudio, LabelStudioError};
 
@@ -14,7 +15,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Backend {
-    pub id: u64,
+    pub id: BackendId,
     pub url: String,
     #[serde(default)]
     pub title: String,
@@ -57,7 +58,7 @@ impl Backend {
 impl LabelStudio {
     /// The ML backends of a project, in the order in which they were added. Label Studio asks each for
     /// /health and /setup before it answers.
-    pub async fn backends(&self, project: u64) -> Result<Vec<Backend>, LabelStudioError> {
+    pub async fn backends(&self, project: ProjectId) -> Result<Vec<Backend>, LabelStudioError> {
         let id = project.to_string();
         let answer: Result<Vec<Backend>, _> =
             self.get_within(TIMEOUT, "/api/ml/", &[("project", &id)]).await;
@@ -68,7 +69,10 @@ impl LabelStudio {
 
     /// Why Label Studio cannot use an ML backend, in Label Studio's words; none if it can. It stores the
     /// reason only where /setup failed, so this call makes it ask the backend for its versions.
-    pub async fn backend_failure(&self, backend: u64) -> Result<Option<String>, LabelStudioError> {
+    pub async fn backend_failure(
+        &self,
+        backend: BackendId,
+    ) -> Result<Option<String>, LabelStudioError> {
         let path = format!("/api/ml/{backend}/versions");
         let answer: Result<IgnoredAny, _> = self.get_within(TIMEOUT, &path, &[]).await;
         match answer {

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
+use super::ids::UserId;
 use super::response::read;
 use super::token::{AccessToken, ApiKey, SecretToken, TokenKind, header};
 use super::{LabelStudioError, address, tls};
@@ -53,7 +54,7 @@ pub struct LabelStudio {
 /// The owner of the API key.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct User {
-    pub id: u64,
+    pub id: UserId,
     #[serde(default)]
     pub email: String,
     #[serde(default)]

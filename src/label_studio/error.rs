@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use reqwest::StatusCode;
 use thiserror::Error;
 
+use super::ids::ProjectId;
+
 #[derive(Debug, Error)]
 pub enum LabelStudioError {
     #[error(
@@ -74,7 +76,7 @@ pub enum LabelStudioError {
         "there is no project {0} in the organisation of the API key: \
          correct the number, or use the key of a member"
     )]
-    NoProject(u64),
+    NoProject(ProjectId),
     #[error("Label Studio answered {status} to {what}: {detail}")]
     Status { status: StatusCode, what: String, detail: String },
     #[error("Label Studio's answer to {what} cannot be read: {reason}")]
@@ -178,7 +180,7 @@ mod tests {
             detail: String::new(),
         };
         assert!(status(400).is_refusal() && status(404).is_refusal());
-        assert!(LabelStudioError::NoProject(1).is_refusal());
+        assert!(LabelStudioError::NoProject(ProjectId(1)).is_refusal());
         // A gateway gives up while Label Studio may still store the change.
         assert!(![408, 500, 502, 503, 504].into_iter().any(|code| status(code).is_refusal()));
         assert!(!LabelStudioError::Timeout { url: "http://a".into() }.is_refusal());

@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::ids::{ProjectId, TaskId};
 use super::projects::missing_project;
 use super::query::{all_of, id_above, version_contains};
 use super::tasks::TaskList;
@@ -25,7 +26,7 @@ const MAX_LIST: usize = 500;
 /// One prediction to import. Label Studio wants `score` between 0 and 1, or null.
 #[derive(Debug, Clone, Serialize)]
 pub struct NewPrediction {
-    pub task: u64,
+    pub task: TaskId,
     pub result: Box<RawValue>,
     pub score: Option<f64>,
     pub model_version: String,
@@ -38,14 +39,14 @@ struct ImportAnswer {
 
 #[derive(Deserialize)]
 struct ListedTask {
-    id: u64,
+    id: TaskId,
     #[serde(default)]
     predictions_model_versions: String,
 }
 
 #[derive(Deserialize)]
 struct FullTask {
-    id: u64,
+    id: TaskId,
     #[serde(default)]
     predictions: Vec<PredictionVersion>,
 }
@@ -62,7 +63,7 @@ impl LabelStudio {
     /// score is not between 0 and 1. It adds a prediction even if the task has the same one already.
     pub async fn import_predictions(
         &self,
-        project: u64,
+        project: ProjectId,
         predictions: &[NewPrediction],
     ) -> Result<u64, LabelStudioError> {
         let path = format!("/api/projects/{project}/import/predictions");
@@ -73,9 +74,9 @@ impl LabelStudio {
     /// The ids of tasks with predictions of exactly this model version, with the number of these.
     pub async fn prediction_counts(
         &self,
-        project: u64,
+        project: ProjectId,
         model_version: &str,
-    ) -> Result<BTreeMap<u64, u64>, LabelStudioError> {
+    ) -> Result<BTreeMap<TaskId, u64>, LabelStudioError> {
         let versions = self.model_versions(project).await?;
         let total = versions.get(model_version).copied().unwrap_or_default();
         // Predictions without a version are counted as "null" too.
@@ -95,12 +96,12 @@ impl LabelStudio {
     /// The ids of tasks whose version list contains this version. A list that was cut off may hide it.
     async fn tasks_listing(
         &self,
-        project: u64,
+        project: ProjectId,
         version: &str,
-    ) -> Result<Vec<u64>, LabelStudioError> {
+    ) -> Result<Vec<TaskId>, LabelStudioError> {
         let mut found = Vec::new();
         let fields = [("include", "id,predictions_model_versions"), ("page_size", LISTS_PAGE)];
-        let mut last = 0;
+        let mut last = TaskId(0);
         loop {
             let page: Vec<ListedTask> =
                 self.tasks_with_version(project, version, last, &fields).await?;
@@ -114,12 +115,12 @@ impl LabelStudio {
     /// Counts the predictions of this version in each task.
     async fn count_by_task(
         &self,
-        project: u64,
+        project: ProjectId,
         version: &str,
-    ) -> Result<BTreeMap<u64, u64>, LabelStudioError> {
+    ) -> Result<BTreeMap<TaskId, u64>, LabelStudioError> {
         let mut counts = BTreeMap::new();
         let fields = [("include", "id,predictions"), ("fields", "all"), ("page_size", FULL_PAGE)];
-        let mut last = 0;
+        let mut last = TaskId(0);
         loop {
             let page: Vec<FullTask> =
                 self.tasks_with_version(project, version, last, &fields).await?;
@@ -139,9 +140,9 @@ impl LabelStudio {
     /// request never makes Label Studio fetch any.
     async fn tasks_with_version<T: serde::de::DeserializeOwned>(
         &self,
-        project: u64,
+        project: ProjectId,
         version: &str,
-        last: u64,
+        last: TaskId,
         fields: &[(&str, &str)],
     ) -> Result<Vec<T>, LabelStudioError> {
         let id = project.to_string();

@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
+use super::ids::ProjectId;
 use super::{LabelStudio, LabelStudioError};
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Project {
-    pub id: u64,
+    pub id: ProjectId,
     #[serde(default)]
     pub title: String,
     pub label_config: String,
@@ -40,7 +41,7 @@ impl Project {
 }
 
 impl LabelStudio {
-    pub async fn project(&self, id: u64) -> Result<Project, LabelStudioError> {
+    pub async fn project(&self, id: ProjectId) -> Result<Project, LabelStudioError> {
         let answer = self.get(&format!("/api/projects/{id}"), &[]).await;
         answer.map_err(|error| missing_project(error, id))
     }
@@ -48,7 +49,7 @@ impl LabelStudio {
     /// How many predictions of each model version a project has.
     pub async fn model_versions(
         &self,
-        project: u64,
+        project: ProjectId,
     ) -> Result<BTreeMap<String, u64>, LabelStudioError> {
         let path = format!("/api/projects/{project}/model-versions/");
         let answer = self.get(&path, &[]).await;
@@ -57,7 +58,7 @@ impl LabelStudio {
 }
 
 /// Label Studio answers 404 also for a project of another organisation.
-pub(super) fn missing_project(error: LabelStudioError, project: u64) -> LabelStudioError {
+pub(super) fn missing_project(error: LabelStudioError, project: ProjectId) -> LabelStudioError {
     match error {
         LabelStudioError::Status { status: StatusCode::NOT_FOUND, .. } => {
             LabelStudioError::NoProject(project)

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::ids::TaskId;
+
 /// Selects tasks with an id above this one.
-pub(super) fn id_above(id: u64) -> Value {
+pub(super) fn id_above(id: TaskId) -> Value {
     json!({"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": id})
 }
 

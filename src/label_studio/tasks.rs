@@ -6,6 +6,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::ids::TaskId;
 use super::projects::{Project, missing_project};
 use super::query::{all_of, id_above};
 use super::{LabelStudio, LabelStudioError};
@@ -22,7 +23,7 @@ pub enum TaskDetail {
 /// A task of a project, in the JSON of Label Studio.
 #[derive(Debug)]
 pub struct ProjectTask {
-    pub id: u64,
+    pub id: TaskId,
     pub json: Box<RawValue>,
 }
 
@@ -43,8 +44,8 @@ pub(super) struct TaskList<T> {
 }
 
 #[derive(Deserialize)]
-struct TaskId {
-    id: u64,
+struct TaskWithId {
+    id: TaskId,
 }
 
 /// The fields that Label Studio reads without annotations and predictions.
@@ -57,7 +58,7 @@ impl LabelStudio {
     pub async fn tasks(
         &self,
         project: &Project,
-        after_id: u64,
+        after_id: TaskId,
         size: u32,
         detail: TaskDetail,
     ) -> Result<TaskPage, LabelStudioError> {
@@ -82,7 +83,7 @@ impl LabelStudio {
             .await
             .map_err(|error| missing_project(error, project.id))?;
         let tasks = rows.tasks.into_iter().map(|json| {
-            let id = serde_json::from_str::<TaskId>(json.get()).map_err(|error| {
+            let id = serde_json::from_str::<TaskWithId>(json.get()).map_err(|error| {
                 LabelStudioError::Answer {
                     what: "GET /api/tasks/".into(),
                     reason: error.to_string(),
@@ -115,8 +116,8 @@ mod tests {
         let task = r#"{"id": 8, "data": {"n": 1.0, "b": 0}}"#;
         fake.on("/api/tasks/", &[(200, &format!(r#"{{"total": 3, "tasks": [{task}]}}"#))]);
         let client = fake.connect().await.unwrap();
-        let page = client.tasks(&project(false), 7, 50, TaskDetail::Full).await.unwrap();
-        assert_eq!((page.remaining, page.tasks.len(), page.tasks[0].id), (3, 1, 8));
+        let page = client.tasks(&project(false), TaskId(7), 50, TaskDetail::Full).await.unwrap();
+        assert_eq!((page.remaining, page.tasks.len(), page.tasks[0].id), (3, 1, TaskId(8)));
         assert_eq!(page.tasks[0].json.get(), task);
         let asked = &fake.seen("/api/tasks/")[0].line;
         for part in ["%22value%22%3A7%7D", "page_size=50", "fields=all", "resolve_uri=false"] {
@@ -130,7 +131,7 @@ mod tests {
         fake.on("/api/tasks/", &[(200, r#"{"total": 0, "tasks": []}"#)]);
         let client = fake.connect().await.unwrap();
         for fetches in [false, true] {
-            client.tasks(&project(fetches), 0, 1, TaskDetail::Data).await.unwrap();
+            client.tasks(&project(fetches), TaskId(0), 1, TaskDetail::Data).await.unwrap();
         }
         let asked: Vec<bool> =
             fake.seen("/api/tasks/").iter().map(|seen| seen.line.contains("review=true")).collect();

@@ -6,15 +6,16 @@ use std::fmt;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
+use super::ids::{ProjectId, WebhookId};
 use super::projects::missing_project;
 use super::{LabelStudio, LabelStudioError};
 
 #[derive(Clone, Deserialize)]
 pub struct Webhook {
-    pub id: u64,
+    pub id: WebhookId,
     /// None for a webhook of the whole organisation.
     #[serde(default)]
-    pub project: Option<u64>,
+    pub project: Option<ProjectId>,
     pub url: String,
     #[serde(default)]
     pub send_payload: bool,
@@ -71,14 +72,14 @@ pub struct WebhookFields {
 
 #[derive(Serialize)]
 struct NewWebhook<'a> {
-    project: u64,
+    project: ProjectId,
     #[serde(flatten)]
     fields: &'a WebhookFields,
 }
 
 impl LabelStudio {
     /// The webhooks of a project, without those of the whole organisation.
-    pub async fn webhooks(&self, project: u64) -> Result<Vec<Webhook>, LabelStudioError> {
+    pub async fn webhooks(&self, project: ProjectId) -> Result<Vec<Webhook>, LabelStudioError> {
         let answer: Result<Vec<Webhook>, _> =
             self.get("/api/webhooks/", &[("project", &project.to_string())]).await;
         let mut webhooks = answer.map_err(|error| missing_project(error, project))?;
@@ -88,7 +89,7 @@ impl LabelStudio {
 
     pub async fn create_webhook(
         &self,
-        project: u64,
+        project: ProjectId,
         fields: &WebhookFields,
     ) -> Result<Webhook, LabelStudioError> {
         self.change(Method::POST, "/api/webhooks/", &NewWebhook { project, fields }).await
@@ -96,7 +97,7 @@ impl LabelStudio {
 
     pub async fn update_webhook(
         &self,
-        id: u64,
+        id: WebhookId,
         fields: &WebhookFields,
     ) -> Result<Webhook, LabelStudioError> {
         self.change(Method::PATCH, &format!("/api/webhooks/{id}/"), fields).await

@@ -97,8 +97,17 @@ pub(super) fn publish_result(
 
 /// Notes that no instance can be made of a version, so that it is not served.
 #[pyfunction]
-pub(super) fn refuse_version(model_dir: PathBuf, project: &str, version: u64, reason: &str) {
-    Versions::open(&model_dir).refuse(project, VersionId(version), reason);
+pub(super) fn refuse_version(
+    model_dir: PathBuf,
+    project: &str,
+    #[pyo3(from_py_with = version_id)] version: VersionId,
+    reason: &str,
+) {
+    Versions::open(&model_dir).refuse(project, version, reason);
+}
+
+fn version_id(number: &Bound<'_, PyAny>) -> PyResult<VersionId> {
+    number.extract().map(VersionId)
 }
 
 /// When a job began, and when it left its result; None if it did not.

@@ -15,6 +15,7 @@ use tokio::io::AsyncRead;
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
+use crate::ids::JobId;
 use crate::wire::record::{self, OutputKind, OutputRecord};
 use job::{CurrentJob, JobOutput};
 use lines::{Lines, OutputPiece};
@@ -71,12 +72,13 @@ fn take(line: &str, job: Option<&JobOutput>, window: &mut LogWindow, origin: &Ou
         }
     }
     if window.admit(origin) {
-        let id = job.map(|job| job.id.0);
+        let id = job.map(|job| job.id);
         emit(level, text, &origin.worker, project.or(job.map(|job| job.project.as_str())), id);
     }
 }
 
-fn emit(level: OutputKind, text: &str, worker: &str, project: Option<&str>, job: Option<u64>) {
+fn emit(level: OutputKind, text: &str, worker: &str, project: Option<&str>, job: Option<JobId>) {
+    let job = job.map(|job| job.0);
     match level {
         OutputKind::Debug => debug!(target: "model", worker, project, job, "{text}"),
         OutputKind::Info => info!(target: "model", worker, project, job, "{text}"),
@@ -126,7 +128,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::ids::JobId;
 
     fn origin() -> OutputOrigin {
         OutputOrigin { worker: "train".into(), job: CurrentJob::default() }

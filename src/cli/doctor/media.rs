@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::report::CheckGroup;
 use crate::label_studio::LabelStudio;
+use crate::label_studio::ids::TaskId;
 use crate::label_studio::media::FilePrefix;
 use crate::label_studio::projects::Project;
 use crate::label_studio::tasks::TaskDetail;
@@ -33,7 +34,7 @@ struct TaskWithData {
 }
 
 pub(super) async fn check(group: &mut CheckGroup, studio: &LabelStudio, project: &Project) {
-    let page = match studio.tasks(project, 0, 1, TaskDetail::Data).await {
+    let page = match studio.tasks(project, TaskId(0), 1, TaskDetail::Data).await {
         Ok(page) => page,
         Err(error) => {
             group.failed(&error);
@@ -103,7 +104,7 @@ fn kind(text: &str) -> Option<FileKind> {
 }
 
 /// Where Label Studio serves a file, as `get_local_path` asks for it.
-fn target(kind: FileKind, file: &str, task: u64) -> String {
+fn target(kind: FileKind, file: &str, task: TaskId) -> String {
     match kind {
         FileKind::Storage => format!("/tasks/{task}/resolve/?fileuri={}", URL_SAFE.encode(file)),
         FileKind::Upload if file.trim_start_matches('/').starts_with("upload/") => {
@@ -208,10 +209,13 @@ mod tests {
     #[test]
     fn label_studio_is_asked_the_way_models_ask_it() {
         assert_eq!(
-            target(FileKind::Storage, "s3://b/ü", 7),
+            target(FileKind::Storage, "s3://b/ü", TaskId(7)),
             "/tasks/7/resolve/?fileuri=czM6Ly9iL8O8"
         );
-        assert_eq!(target(FileKind::Upload, "upload/1/a.png", 7), "/data/upload/1/a.png");
-        assert_eq!(target(FileKind::Upload, "/data/upload/1/a.png", 7), "/data/upload/1/a.png");
+        assert_eq!(target(FileKind::Upload, "upload/1/a.png", TaskId(7)), "/data/upload/1/a.png");
+        assert_eq!(
+            target(FileKind::Upload, "/data/upload/1/a.png", TaskId(7)),
+            "/data/upload/1/a.png"
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! Checks the way to Label Studio: its address, the token, the project.
 
 use super::report::CheckGroup;
+use crate::label_studio::ids::ProjectId;
 use crate::label_studio::projects::Project;
 use crate::label_studio::{LabelStudio, RequestPolicy};
 
@@ -50,7 +51,7 @@ pub(super) async fn connect(
 pub(super) async fn project(
     group: &mut CheckGroup,
     studio: &LabelStudio,
-    id: u64,
+    id: ProjectId,
 ) -> Option<Project> {
     match studio.project(id).await {
         Ok(project) => {

@@ -10,6 +10,7 @@ use super::probe::{ProbeResult, Prober};
 use super::report::CheckGroup;
 use super::server::ServerAtPort;
 use crate::cli::addresses::Surroundings;
+use crate::label_studio::ids::ProjectId;
 use crate::label_studio::webhooks::{Webhook, WebhookFields};
 use crate::label_studio::{LabelStudio, LabelStudioError};
 use crate::wire::protocol::ClassInfo;
@@ -29,7 +30,7 @@ const AUTHORIZATION: &str = "Authorization";
 /// What the checks of webhooks need.
 pub(super) struct WebhookContext<'a> {
     pub(super) studio: &'a LabelStudio,
-    pub(super) project: u64,
+    pub(super) project: ProjectId,
     pub(super) connected: &'a [ConnectedBackend],
     pub(super) server: &'a ServerAtPort,
     pub(super) surroundings: &'a Surroundings,

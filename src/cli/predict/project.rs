@@ -19,6 +19,7 @@ use super::progress::PredictProgress;
 use super::{PredictArgs, Tally, stop};
 use crate::cli::note;
 use crate::cli::signals::Signals;
+use crate::label_studio::ids::{ProjectId, TaskId};
 use crate::label_studio::predictions::NewPrediction;
 use crate::label_studio::projects::Project;
 use crate::label_studio::tasks::{ProjectTask, TaskDetail};
@@ -43,8 +44,8 @@ const LONGEST_SETTLING: Duration = Duration::from_secs(60);
 const MAX_IMPORTS: u32 = 3;
 
 pub(super) async fn predict(args: &PredictArgs, id: &str, launch: &Launch) -> Result<Tally> {
-    let number = id.split('.').next().unwrap_or_default().parse();
-    let id: u64 =
+    let number = id.split('.').next().unwrap_or_default().parse().map(ProjectId);
+    let id =
         number.with_context(|| format!("--project takes the number of a project, not `{id}`"))?;
     let (Some(url), Some(api_key)) = (&args.label_studio_url, &args.api_key) else {
         bail!(
@@ -155,12 +156,12 @@ struct ProjectRun<'a> {
     version: String,
     progress: PredictProgress,
     /// Number of predictions of this version that each task had at the last look.
-    there: BTreeMap<u64, u64>,
+    there: BTreeMap<TaskId, u64>,
     looked: Instant,
     /// No import of an earlier run can still be running.
     has_settled: bool,
     /// Number of predictions that this run sent for each task.
-    sent: BTreeMap<u64, u64>,
+    sent: BTreeMap<TaskId, u64>,
     /// Remarks that were printed.
     printed: HashSet<&'static str>,
 }
@@ -174,7 +175,7 @@ impl ProjectRun<'_> {
             self.progress.note(&format!("{tasks} tasks already have predictions of this version"));
         }
         let mut waiting = Unsent::default();
-        let mut last = 0;
+        let mut last = TaskId(0);
         while !interrupted.load(Ordering::Relaxed) {
             let page =
                 self.label_studio.tasks(self.project, last, self.page, TaskDetail::Full).await?;
@@ -183,7 +184,7 @@ impl ProjectRun<'_> {
             let (todo, done): (Vec<ProjectTask>, Vec<ProjectTask>) =
                 page.tasks.into_iter().partition(|task| !self.there.contains_key(&task.id));
             self.progress.skipped(done.len());
-            let ids: Vec<u64> = todo.iter().map(|task| task.id).collect();
+            let ids: Vec<TaskId> = todo.iter().map(|task| task.id).collect();
             let tasks: Vec<Box<RawValue>> = todo.into_iter().map(|task| task.json).collect();
             // The model predicts while Label Studio stores the predictions before.
             let predictor = self.predictor.clone();
@@ -222,7 +223,7 @@ impl ProjectRun<'_> {
     /// Counts the outcomes of tasks; returns the predictions to import.
     fn note_outcomes(
         &mut self,
-        outcomes: impl Iterator<Item = (u64, TaskOutcome)>,
+        outcomes: impl Iterator<Item = (TaskId, TaskOutcome)>,
     ) -> Vec<NewPrediction> {
         let mut predictions = Vec::new();
         for (task, outcome) in outcomes {
@@ -240,7 +241,7 @@ impl ProjectRun<'_> {
     }
 
     /// Gives a prediction the version of the run, by which the next run will find it.
-    fn new_prediction(&mut self, task: u64, prediction: TaskPrediction) -> NewPrediction {
+    fn new_prediction(&mut self, task: TaskId, prediction: TaskPrediction) -> NewPrediction {
         let TaskPrediction { result, score, model_version } = prediction;
         let own = model_version.and_then(|own| serde_json::from_str::<String>(own.get()).ok());
         if own.is_some_and(|own| own != self.version) {

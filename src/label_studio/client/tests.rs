@@ -1,6 +1,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
+use super::super::ids::ProjectId;
 use super::super::testing::FakeLabelStudio;
 use super::super::token::tests::jwt;
 use super::*;
@@ -137,7 +138,7 @@ async fn a_request_that_changes_something_is_sent_once() {
     let fake = FakeLabelStudio::new().await;
     let connected = LabelStudio::connect(&fake.url, "k").await.unwrap();
     fake.on("/api/projects/1/import/predictions", &[(502, "")]);
-    connected.import_predictions(1, &[]).await.unwrap_err();
+    connected.import_predictions(ProjectId(1), &[]).await.unwrap_err();
     assert_eq!(fake.seen("/import/predictions").len(), 1);
 }
 

@@ -3,6 +3,7 @@ use serde_json::json;
 use super::super::testing::FakeLabelStudio;
 use super::*;
 
+const PROJECT: ProjectId = ProjectId(1);
 const VERSIONS: &str = "/api/projects/1/model-versions/";
 
 #[test]
@@ -47,8 +48,8 @@ async fn no_task_is_read_for_a_version_without_predictions() {
     let fake = FakeLabelStudio::new().await;
     fake.on(VERSIONS, &[(200, r#"{"v1": 0, "v2": 3, "null": 0}"#)]);
     let client = fake.connect().await.unwrap();
-    assert!(client.prediction_counts(1, "v1").await.unwrap().is_empty());
-    assert!(client.prediction_counts(1, "v3").await.unwrap().is_empty());
+    assert!(client.prediction_counts(PROJECT, "v1").await.unwrap().is_empty());
+    assert!(client.prediction_counts(PROJECT, "v3").await.unwrap().is_empty());
     assert!(fake.seen("/api/tasks").is_empty());
 }
 
@@ -59,8 +60,8 @@ async fn one_prediction_each_is_found_in_version_lists() {
     let page = lists_page(&[(3, "v1,v10"), (5, "v10"), (8, "v1")]);
     fake.on("/api/tasks/", &[(200, &page), (200, r#"{"tasks": []}"#)]);
     let client = fake.connect().await.unwrap();
-    let counts = client.prediction_counts(1, "v1").await.unwrap();
-    assert_eq!(counts, BTreeMap::from([(3, 1), (8, 1)]));
+    let counts = client.prediction_counts(PROJECT, "v1").await.unwrap();
+    assert_eq!(counts, BTreeMap::from([(TaskId(3), 1), (TaskId(8), 1)]));
     let asked = fake.seen("/api/tasks/");
     assert_eq!(asked.len(), 2);
     assert!(asked[1].line.contains("%22value%22%3A8%7D"), "{}", asked[1].line);
@@ -76,8 +77,8 @@ async fn two_predictions_of_one_task_are_counted() {
     let end = r#"{"tasks": []}"#;
     fake.on("/api/tasks/", &[(200, &lists), (200, end), (200, &predictions), (200, end)]);
     let client = fake.connect().await.unwrap();
-    let counts = client.prediction_counts(1, "v1").await.unwrap();
-    assert_eq!(counts, BTreeMap::from([(3, 1), (8, 2)]));
+    let counts = client.prediction_counts(PROJECT, "v1").await.unwrap();
+    assert_eq!(counts, BTreeMap::from([(TaskId(3), 1), (TaskId(8), 2)]));
 }
 
 #[tokio::test]
@@ -87,19 +88,23 @@ async fn a_version_with_a_comma_makes_it_read_predictions() {
     let predictions = predictions_page(&[(3, &["a,v1"]), (8, &["v1"])]);
     fake.on("/api/tasks/", &[(200, &predictions), (200, r#"{"tasks": []}"#)]);
     let client = fake.connect().await.unwrap();
-    assert_eq!(client.prediction_counts(1, "v1").await.unwrap(), BTreeMap::from([(8, 1)]));
+    assert_eq!(
+        client.prediction_counts(PROJECT, "v1").await.unwrap(),
+        BTreeMap::from([(TaskId(8), 1)])
+    );
 }
 
 #[tokio::test]
 async fn every_call_reports_an_unknown_project() {
     let fake = FakeLabelStudio::new().await;
     let client = fake.connect().await.unwrap();
+    let missing = ProjectId(7);
     let sentence = "there is no project 7 in the organisation of the API key";
     for error in [
-        client.project(7).await.unwrap_err(),
-        client.prediction_counts(7, "v").await.unwrap_err(),
-        client.import_predictions(7, &[]).await.unwrap_err(),
-        client.backends(7).await.unwrap_err(),
+        client.project(missing).await.unwrap_err(),
+        client.prediction_counts(missing, "v").await.unwrap_err(),
+        client.import_predictions(missing, &[]).await.unwrap_err(),
+        client.backends(missing).await.unwrap_err(),
     ] {
         assert!(error.to_string().contains(sentence), "{error}");
     }
