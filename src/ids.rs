@@ -1,6 +1,7 @@
-//! Ids of jobs and versions. Users of the original know the numbers from folders; they also stand in the
-//! job store and in HTTP answers.
+//! Ids of jobs and versions, and keys of projects. Users of the original know the numbers from folders; they
+//! also stand in the job store and in HTTP answers.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
@@ -68,3 +69,89 @@ macro_rules! number {
 
 number!(JobId);
 number!(VersionId);
+
+/// Name of a project as Label Studio sends it to ML backends, `{id}.{created_at as unix time}`. Other clients
+/// may send any text; empty: no project.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProjectKey(String);
+
+impl ProjectKey {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The id of the project as user code of API v2 knows it: without its time of creation.
+    pub fn id(&self) -> &str {
+        self.0.split('.').next().unwrap_or_default()
+    }
+}
+
+/// As that of the text: messages quote keys with it.
+impl fmt::Debug for ProjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for ProjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl From<String> for ProjectKey {
+    fn from(key: String) -> Self {
+        Self(key)
+    }
+}
+
+impl From<&str> for ProjectKey {
+    fn from(key: &str) -> Self {
+        Self(key.to_owned())
+    }
+}
+
+impl AsRef<str> for ProjectKey {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for ProjectKey {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl ToSql for ProjectKey {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.0.to_sql()
+    }
+}
+
+impl FromSql for ProjectKey {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        String::column_result(value).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_key_is_written_as_the_text_that_it_is() {
+        let key = ProjectKey::from("2.17\"");
+        assert_eq!(serde_json::to_string(&key).unwrap(), r#""2.17\"""#);
+        assert_eq!(serde_json::from_str::<ProjectKey>(r#""2.17\"""#).unwrap(), key);
+        assert_eq!(format!("{key} {key:?}"), r#"2.17" "2.17\"""#);
+    }
+
+    #[test]
+    fn the_id_of_a_project_ends_before_the_first_dot() {
+        for (key, id) in [("2.17", "2"), ("2", "2"), ("a.b.c", "a"), (".17", ""), ("", "")] {
+            assert_eq!(ProjectKey::from(key).id(), id, "{key}");
+        }
+    }
+}

@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use prior_name::PriorName;
 use renewal::Renewer;
 
-use crate::ids::VersionId;
+use crate::ids::{ProjectKey, VersionId};
 use crate::serving::ServingError;
 use crate::serving::error::on_disk;
 use crate::serving::keys::{Keeper, KeyWatch};
@@ -87,7 +87,7 @@ impl Publisher {
     }
 
     /// Serves another version that is there, until the next one is published.
-    pub async fn activate(&self, project: &str, id: VersionId) -> Result<(), ServingError> {
+    pub async fn activate(&self, project: &ProjectKey, id: VersionId) -> Result<(), ServingError> {
         let (class, versions) = self.registry.class.ready().await?;
         if class.api != ApiVersion::V1 {
             return Err(ServingError::NoWayBack);
@@ -149,7 +149,7 @@ impl Publisher {
     }
 
     /// Removes all versions of a project but the newest `keep` and the one that is served.
-    pub async fn prune(&self, project: &str, keep: usize) {
+    pub async fn prune(&self, project: &ProjectKey, keep: usize) {
         let Ok((_, versions)) = self.registry.class.ready().await else { return };
         let name = project.to_owned();
         let served = self.registry.models.served_version(project);
@@ -160,8 +160,10 @@ impl Publisher {
         });
         match pruned.await {
             Ok(removed) if removed.is_empty() => {}
-            Ok(removed) => info!(project, "removed old versions: {removed:?}"),
-            Err(error) => warn!(project, "old versions could not be removed: {error}"),
+            Ok(removed) => info!(project = project.as_str(), "removed old versions: {removed:?}"),
+            Err(error) => {
+                warn!(project = project.as_str(), "old versions could not be removed: {error}");
+            }
         }
     }
 
@@ -169,7 +171,7 @@ impl Publisher {
     /// worker can load it, the old one stays and the reason is kept for /health.
     async fn switch(
         &self,
-        project: &str,
+        project: &ProjectKey,
         version: Version,
         trained: &ServedModel,
     ) -> Result<(), String> {
@@ -182,7 +184,7 @@ impl Publisher {
             }
             Err(reason) => {
                 warn!(
-                    project,
+                    project = project.as_str(),
                     version = %id,
                     "this version cannot be loaded, the one before stays: {reason}"
                 );
@@ -192,7 +194,12 @@ impl Publisher {
         }
     }
 
-    async fn take_over(&self, project: &str, version: Version, next: Option<Arc<ServedModel>>) {
+    async fn take_over(
+        &self,
+        project: &ProjectKey,
+        version: Version,
+        next: Option<Arc<ServedModel>>,
+    ) {
         let id = version.id;
         let switch = |known: &mut ProjectModels| known.switch(version, next.clone());
         let old = self.registry.models.entry(project, switch);
@@ -200,13 +207,13 @@ impl Publisher {
         if let Some(next) = next {
             self.registry.note_proven(&next);
         }
-        info!(project, version = %id, "this version is served now");
+        info!(project = project.as_str(), version = %id, "this version is served now");
     }
 
     /// The successor of the model in use, loaded; none if no model is in use.
     async fn load_next(
         &self,
-        project: &str,
+        project: &ProjectKey,
         version: &Version,
         trained: &ServedModel,
     ) -> Result<Option<Arc<ServedModel>>, String> {
@@ -222,7 +229,7 @@ impl Publisher {
 
     /// Loads a new version; why it cannot be served, if it cannot. A version whose constructor raises
     /// is not served after a restart either.
-    async fn try_load(&self, project: &str, next: &Arc<ServedModel>) -> Result<(), String> {
+    async fn try_load(&self, project: &ProjectKey, next: &Arc<ServedModel>) -> Result<(), String> {
         next.begin_load();
         let in_time =
             timeout(SWITCH_TIMEOUT, self.registry.workers.load(next, false)).await.is_ok();

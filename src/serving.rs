@@ -33,7 +33,7 @@ use predict::Predictor;
 pub use predict::{PredictAnswer, PredictRequest};
 use registry::Registry;
 
-use crate::ids::VersionId;
+use crate::ids::{ProjectKey, VersionId};
 use crate::store::versions::Versions;
 use crate::wire::protocol::ClassInfo;
 use crate::workers::model::ForwardedRequest;
@@ -74,7 +74,7 @@ impl Serving {
     /// the version that is served.
     pub async fn setup(
         &self,
-        project: &str,
+        project: &ProjectKey,
         setup: Setup,
         request: ForwardedRequest,
         force_reload: bool,
@@ -114,22 +114,22 @@ impl Serving {
     }
 
     /// The version that is served for a project; none while nothing is known of it.
-    pub fn version(&self, project: &str) -> Option<String> {
+    pub fn version(&self, project: &ProjectKey) -> Option<String> {
         self.registry.models.served_version(project)
     }
 
     /// Versions that were published and could not be loaded: project, version, reason.
-    pub fn refused(&self) -> Vec<(String, VersionId, String)> {
+    pub fn refused(&self) -> Vec<(ProjectKey, VersionId, String)> {
         self.registry.models.refused()
     }
 
     /// Projects seen since the start.
-    pub fn projects(&self) -> Vec<String> {
+    pub fn projects(&self) -> Vec<ProjectKey> {
         self.registry.models.projects()
     }
 
     /// The project key of /setup and /predict for the id that a webhook names.
-    pub fn project_key(&self, id: &str) -> Option<String> {
+    pub fn project_key(&self, id: &str) -> Option<ProjectKey> {
         self.registry.models.project_key(id)
     }
 }

@@ -10,11 +10,12 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::model_stack::{ModelStack, StackOptions};
+use crate::ids::ProjectKey;
 use crate::serving::deadlines::Deadlines;
 use crate::serving::diagnostics::Mistake;
 use crate::serving::models::Setup;
 use crate::serving::{PredictAnswer, PredictRequest, ServingError};
-use crate::wire::protocol::{ClassInfo, Configure, HttpHead, LabelStudioConnection, project_id};
+use crate::wire::protocol::{ClassInfo, Configure, HttpHead, LabelStudioConnection};
 use crate::workers::fair_queue::QueueBounds;
 use crate::workers::model::ForwardedRequest;
 use crate::workers::pool::{Pool, Priority, WorkerCapacity};
@@ -37,7 +38,7 @@ pub(super) struct Offline {
 /// A project whose model is loaded.
 #[derive(Debug, Clone)]
 pub(super) struct Opened {
-    pub(super) project: String,
+    pub(super) project: ProjectKey,
     pub(super) label_config: Option<String>,
     /// The version that predictions carry.
     pub(super) version: String,
@@ -76,16 +77,15 @@ impl Offline {
 
     /// The key of the project that `asked` names by its key or id. If nothing is asked for: the only trained
     /// project, or an empty key where there is none or several.
-    pub(super) async fn project_key(&self, asked: Option<&str>) -> Result<String> {
+    pub(super) async fn project_key(&self, asked: Option<&str>) -> Result<ProjectKey> {
         let (_, versions) = self.stack.serving.imported().await?;
         let trained = tokio::task::spawn_blocking(move || versions.projects()).await?;
         match asked {
-            Some(key) if key.contains('.') => Ok(key.to_owned()),
+            Some(key) if key.contains('.') => Ok(key.into()),
             Some(id) => {
-                let mut same: Vec<_> =
-                    trained.into_iter().filter(|key| project_id(key) == id).collect();
+                let mut same: Vec<_> = trained.into_iter().filter(|key| key.id() == id).collect();
                 match same.len() {
-                    0 => Ok(id.to_owned()),
+                    0 => Ok(id.into()),
                     1 => Ok(same.remove(0)),
                     _ => {
                         bail!("several projects have the id {id}: give one of {}", same.join(", "))
@@ -94,7 +94,7 @@ impl Offline {
             }
             None => Ok(match trained.as_slice() {
                 [only] => only.clone(),
-                _ => String::new(),
+                _ => ProjectKey::default(),
             }),
         }
     }
@@ -102,7 +102,7 @@ impl Offline {
     /// Loads the model of a project, as /setup does.
     pub(super) async fn open(
         &self,
-        project: &str,
+        project: &ProjectKey,
         label_config: Option<String>,
         connection: LabelStudioConnection,
     ) -> Result<Opened> {
@@ -130,7 +130,7 @@ impl Offline {
         #[derive(serde::Serialize)]
         struct PredictBody<'a> {
             tasks: &'a [&'a RawValue],
-            project: &'a str,
+            project: &'a ProjectKey,
             label_config: Option<&'a str>,
             params: PredictParams,
         }

@@ -9,6 +9,7 @@ use super::extract::fields::Fields;
 use super::extract::prefer;
 use super::extract::query as extract_query;
 use super::routes::{jobs, predict};
+use crate::ids::ProjectKey;
 use crate::training::events::EventProject;
 use crate::workers::pool::Priority;
 
@@ -42,7 +43,7 @@ impl<'a> Scanned<'a> {
     }
 
     pub fn project(&self) -> Result<String, Refusal> {
-        Ok(self.0.project()?)
+        Ok(self.0.project()?.to_string())
     }
 
     pub fn text(&self, name: &str) -> Result<Option<String>, Refusal> {
@@ -70,7 +71,7 @@ impl<'a> Scanned<'a> {
     /// `known`; and its labelling config.
     pub fn event_project(&self, known: Option<String>) -> (String, Option<String>) {
         let event = EventProject::read(self.0.get("project"));
-        (event.key(known), event.label_config)
+        (event.key(known.map(ProjectKey::from)).to_string(), event.label_config)
     }
 
     /// The id that `/job_status` asks for.

@@ -5,19 +5,18 @@
 
 use tracing::warn;
 
-use crate::ids::JobId;
+use crate::ids::{JobId, ProjectKey};
 use crate::serving::ServingError;
 use crate::serving::error::on_disk;
 use crate::serving::models::ProjectModels;
 use crate::serving::registry::Registry;
 use crate::serving::version_names::{UNNAMED, VERSION_KEY};
 use crate::store::versions::Begun;
-use crate::wire::protocol::project_id;
 
 /// The name that the model of a project gave its version before a training.
 #[derive(Debug)]
 pub(super) struct PriorName {
-    project: String,
+    project: ProjectKey,
     own: Option<String>,
 }
 
@@ -30,7 +29,7 @@ impl PriorName {
     /// Writes the name down, and keeps serving it.
     pub(super) async fn hold(
         registry: &Registry,
-        project: &str,
+        project: &ProjectKey,
         id: JobId,
     ) -> Result<Self, ServingError> {
         let own = registry.own_name(project).await?;
@@ -43,9 +42,9 @@ impl PriorName {
 
     /// Undoes the rename of a training that made no version.
     pub(super) async fn restore(&self, registry: &Registry) {
-        let project = self.project.as_str();
+        let project = &self.project;
         if let Err(error) = self.restore_own(registry).await {
-            warn!(project, "cannot restore the name of the version: {error}");
+            warn!(project = project.as_str(), "cannot restore the name of the version: {error}");
         }
         let renamed = registry.models.known(project, ProjectModels::unpin_name);
         registry.workers.rename(&renamed).await;
@@ -54,7 +53,7 @@ impl PriorName {
 
     async fn restore_own(&self, registry: &Registry) -> Result<(), ServingError> {
         let store = registry.class.key_store().await?;
-        let id = project_id(&self.project);
+        let id = self.project.id();
         match &self.own {
             Some(own) => store.set(id, VERSION_KEY, own.clone()).await?,
             None => store.delete(id, VERSION_KEY).await?,
@@ -69,7 +68,7 @@ impl PriorName {
         let project = self.project.clone();
         if let Err(error) = on_disk(move || versions.end_training(&project)).await {
             warn!(
-                project = self.project,
+                project = self.project.as_str(),
                 "cannot remove the record of the running training: {error}"
             );
         }

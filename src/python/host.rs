@@ -161,7 +161,7 @@ impl ModelHost for PythonHost {
             let user_class = self.user_class()?;
             let slot = self.instances.slot(model)?;
             let instance = user_class.instance(py, &slot, http)?;
-            let _scope = logs::enter(&slot.model.spec.project);
+            let _scope = logs::enter(slot.model.spec.project.as_str());
             let data = json_in::object(py, &http.body)?;
             let bad = |error: PyErr| model_error(py, &error, ModelErrorKind::Request);
             let tasks = required(&data, "tasks").map_err(bad)?;
@@ -193,7 +193,7 @@ impl ModelHost for PythonHost {
             let user_class = self.user_class()?;
             let slot = self.instances.slot(model)?;
             let instance = user_class.instance(py, &slot, first)?;
-            let _scope = logs::enter(&slot.model.spec.project);
+            let _scope = logs::enter(slot.model.spec.project.as_str());
             let predict = |tasks: &_, params: &_| {
                 let results = flask_request::around(py, Some(first), || {
                     user_class.predict(instance.bind(py), tasks, params)
@@ -234,7 +234,7 @@ impl ModelHost for PythonHost {
             } else {
                 user_class.construct(py, &slot, Some(&http))?
             };
-            let _scope = logs::enter(&slot.model.spec.project);
+            let _scope = logs::enter(slot.model.spec.project.as_str());
             let _fitting = progress::fitting();
             let data = json_in::object(py, &http.body)?;
             let output = flask_request::around(py, Some(&http), || {

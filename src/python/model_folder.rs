@@ -12,7 +12,7 @@ use pyo3::types::{PyAny, PyList};
 use serde_json::value::RawValue;
 
 use super::{json_out, warnings};
-use crate::ids::VersionId;
+use crate::ids::{ProjectKey, VersionId};
 use crate::store::lock::{self, Lock, Sharing};
 use crate::store::versions::{self, StoreError, Versions};
 
@@ -25,9 +25,9 @@ pub(super) fn list_versions(
     project: &str,
     as_served: bool,
 ) -> PyResult<Vec<(u64, PathBuf)>> {
-    let versions = Versions::open(&model_dir);
+    let (versions, project) = (Versions::open(&model_dir), ProjectKey::from(project));
     let found =
-        if as_served { versions.served_folders(project) } else { versions.folders(project) };
+        if as_served { versions.served_folders(&project) } else { versions.folders(&project) };
     let found = found.map_err(raised)?;
     Ok(found.into_iter().map(|(id, folder)| (id.0, folder)).collect())
 }
@@ -35,7 +35,7 @@ pub(super) fn list_versions(
 /// An unused number for a job: the time in seconds, or more.
 #[pyfunction]
 pub(super) fn next_job(model_dir: PathBuf, project: &str) -> PyResult<u64> {
-    Versions::open(&model_dir).next_id(project).map(|id| id.0).map_err(raised)
+    Versions::open(&model_dir).next_id(&project.into()).map(|id| id.0).map_err(raised)
 }
 
 /// Makes the folder of a new job, directly below MODEL_DIR if `shared`. Returns its number and path.
@@ -47,7 +47,7 @@ pub(super) fn claim_job(
     shared: bool,
 ) -> PyResult<(u64, PathBuf)> {
     Versions::open(&model_dir)
-        .claim(project, shared)
+        .claim(&project.into(), shared)
         .map(|(id, folder)| (id.0, folder))
         .map_err(raised)
 }
@@ -97,17 +97,8 @@ pub(super) fn publish_result(
 
 /// Notes that no instance can be made of a version, so that it is not served.
 #[pyfunction]
-pub(super) fn refuse_version(
-    model_dir: PathBuf,
-    project: &str,
-    #[pyo3(from_py_with = version_id)] version: VersionId,
-    reason: &str,
-) {
-    Versions::open(&model_dir).refuse(project, version, reason);
-}
-
-fn version_id(number: &Bound<'_, PyAny>) -> PyResult<VersionId> {
-    number.extract().map(VersionId)
+pub(super) fn refuse_version(model_dir: PathBuf, project: &str, version: u64, reason: &str) {
+    Versions::open(&model_dir).refuse(&project.into(), VersionId(version), reason);
 }
 
 /// When a job began, and when it left its result; None if it did not.

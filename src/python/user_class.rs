@@ -33,7 +33,7 @@ impl UserClass {
         request: Option<&HttpRequest>,
     ) -> Result<Py<PyAny>, ModelError> {
         let model = &slot.model;
-        let _scope = logs::enter(&model.spec.project);
+        let _scope = logs::enter(model.spec.project.as_str());
         let setup = model.setup.as_ref().filter(|_| !self.fresh);
         let made = flask_request::around(py, setup.or(request), || {
             let kwargs = self.kwargs(py, model)?;
@@ -90,7 +90,7 @@ impl UserClass {
                 kwargs.set_item("access_token", &connection.access_token)?;
             }
         } else {
-            kwargs.set_item("project_id", spec.project_id())?;
+            kwargs.set_item("project_id", spec.project.id())?;
             kwargs.set_item("label_config", spec.label_config.as_deref())?;
         }
         if let Some(accepts) = &self.accepts {

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use serde::{Serialize, Serializer};
 use tracing::warn;
 
+use crate::ids::ProjectKey;
 use crate::labelling::check::{Cause, Checked, Finding};
 
 /// Maximum number of different mistakes that are kept; by then the author has enough to go on.
@@ -24,7 +25,7 @@ pub struct Diagnostics {
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Key {
-    project: String,
+    project: ProjectKey,
     cause: Cause,
     subject: String,
 }
@@ -32,7 +33,7 @@ struct Key {
 /// One mistake of the model of a project.
 #[derive(Debug, Clone, Serialize)]
 pub struct Mistake {
-    pub project: String,
+    pub project: ProjectKey,
     pub cause: Cause,
     /// One sentence about the newest place, with how Label Studio treats it.
     pub message: String,
@@ -55,7 +56,7 @@ fn to_milliseconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::
 
 impl Diagnostics {
     /// Records the findings of the check of an answer.
-    pub fn note(&self, project: &str, checked: &Checked) {
+    pub fn note(&self, project: &ProjectKey, checked: &Checked) {
         self.answers.fetch_add(1, Ordering::Relaxed);
         if checked.total == 0 {
             return;
@@ -76,7 +77,7 @@ impl Diagnostics {
                 mistake.path.clone_from(&finding.path);
             } else if known.len() < MAX_MISTAKES {
                 let mistake = Mistake::new(project, finding, now);
-                warn!(project, "{}", mistake.message);
+                warn!(project = project.as_str(), "{}", mistake.message);
                 known.insert(key, mistake);
             }
         }
@@ -94,7 +95,7 @@ impl Diagnostics {
 }
 
 impl Mistake {
-    fn new(project: &str, finding: &Finding, now: Timestamp) -> Self {
+    fn new(project: &ProjectKey, finding: &Finding, now: Timestamp) -> Self {
         Self {
             project: project.to_owned(),
             cause: finding.cause,
@@ -138,14 +139,16 @@ mod tests {
     fn a_mistake_is_one_entry_however_often_it_is_made() {
         let diagnostics = Diagnostics::default();
         let findings = vec![finding("results[0]", "box"), finding("results[1]", "box")];
-        diagnostics.note("1.2", &Checked { findings, total: 2 });
-        diagnostics
-            .note("1.2", &Checked { findings: vec![finding("results[7]", "box")], total: 1 });
-        diagnostics
-            .note("1.2", &Checked { findings: vec![finding("results[0]", "kind")], total: 1 });
-        diagnostics
-            .note("3.4", &Checked { findings: vec![finding("results[0]", "box")], total: 1 });
-        diagnostics.note("1.2", &Checked::default());
+        diagnostics.note(&"1.2".into(), &Checked { findings, total: 2 });
+        for (project, path, subject) in [
+            ("1.2", "results[7]", "box"),
+            ("1.2", "results[0]", "kind"),
+            ("3.4", "results[0]", "box"),
+        ] {
+            let findings = vec![finding(path, subject)];
+            diagnostics.note(&project.into(), &Checked { findings, total: 1 });
+        }
+        diagnostics.note(&"1.2".into(), &Checked::default());
         let seen: Vec<_> = diagnostics
             .mistakes()
             .into_iter()
@@ -158,7 +161,7 @@ mod tests {
         ];
         assert_eq!(
             seen,
-            expected.map(|(p, c, path, n)| (p.to_owned(), c.to_owned(), path.to_owned(), n))
+            expected.map(|(p, c, path, n)| (p.into(), c.to_owned(), path.to_owned(), n))
         );
         assert_eq!(diagnostics.answers(), (5, 4));
     }

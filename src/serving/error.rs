@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::ids::VersionId;
+use crate::ids::{ProjectKey, VersionId};
 use crate::store::db::DbError;
 use crate::store::versions::StoreError;
 use crate::wire::frame::FrameError;
@@ -31,12 +31,12 @@ pub enum ServingError {
     Stopping,
     /// `try_fetch` was false and no model of the project is in use.
     #[error("no model is loaded for project {0:?}, and `try_fetch` is false")]
-    NoModel(String),
+    NoModel(ProjectKey),
     /// The constructor ended several workers in a row.
     #[error(
         "loading the model of project {0:?} has ended its worker again and again; it is not tried any more until /setup changes or asks for a reload"
     )]
-    CrashLooping(String),
+    CrashLooping(ProjectKey),
     /// The worker died with the request.
     #[error("worker {worker} (pid {pid}) {reason}")]
     Died { worker: String, pid: u32, reason: String },
@@ -46,7 +46,7 @@ pub enum ServingError {
     #[error("the request does not fit the channel to the worker: {0}")]
     Frame(FrameError),
     #[error("project {project:?} has no version {version}")]
-    NoVersion { project: String, version: VersionId },
+    NoVersion { project: ProjectKey, version: VersionId },
     #[error("version {version} cannot be loaded: {reason}")]
     Unloadable { version: VersionId, reason: String },
     /// Models of API v2 overwrite what they trained before.

@@ -90,7 +90,7 @@ pub async fn load_on(worker: &WorkerHandle, model: &ServedModel, renew: bool) {
         }
         Err(WorkerError::Model(error)) => {
             warn!(
-                project = model.model.spec.project,
+                project = model.model.spec.project.as_str(),
                 version = model.model.spec.version,
                 "the model cannot be loaded: {}: {}",
                 error.class,

@@ -17,9 +17,9 @@ pub use project::{ProjectModels, Setup};
 
 use super::served_model::ServedModel;
 use super::version_gate::VersionGate;
-use crate::ids::VersionId;
+use crate::ids::{ProjectKey, VersionId};
 use crate::store::versions::Version;
-use crate::wire::protocol::{ModelId, ModelSpec, project_id};
+use crate::wire::protocol::{ModelId, ModelSpec};
 
 /// Maximum number of instances of one project that are kept.
 const INSTANCES_PER_PROJECT: usize = 4;
@@ -27,7 +27,7 @@ const INSTANCES_PER_PROJECT: usize = 4;
 /// All projects seen since the start.
 #[derive(Debug)]
 pub struct Models {
-    projects: Mutex<HashMap<String, ProjectModels>>,
+    projects: Mutex<HashMap<ProjectKey, ProjectModels>>,
     ids: AtomicU64,
     uses: AtomicU64,
     /// Maximum number of instances of all projects that are kept.
@@ -42,12 +42,16 @@ impl Models {
     }
 
     /// Reads or changes the entry of a project, which is made if there is none.
-    pub fn entry<T>(&self, key: &str, change: impl FnOnce(&mut ProjectModels) -> T) -> T {
+    pub fn entry<T>(&self, key: &ProjectKey, change: impl FnOnce(&mut ProjectModels) -> T) -> T {
         change(self.projects.lock().entry(key.to_owned()).or_default())
     }
 
     /// Reads or changes the entry of a project, if there is one.
-    pub fn known<T: Default>(&self, key: &str, look: impl FnOnce(&mut ProjectModels) -> T) -> T {
+    pub fn known<T: Default>(
+        &self,
+        key: &ProjectKey,
+        look: impl FnOnce(&mut ProjectModels) -> T,
+    ) -> T {
         self.projects.lock().get_mut(key).map(look).unwrap_or_default()
     }
 
@@ -55,7 +59,7 @@ impl Models {
     /// a labelling config means that of the newest /setup, else the one that was used last.
     pub fn resolve(
         &self,
-        key: &str,
+        key: &ProjectKey,
         label_config: Option<&str>,
     ) -> (Arc<ServedModel>, Vec<Arc<ServedModel>>) {
         let mut projects = self.projects.lock();
@@ -92,7 +96,7 @@ impl Models {
     /// it was trained with: a request with a broken config must not decide.
     pub fn prepare_switch(
         &self,
-        key: &str,
+        key: &ProjectKey,
         version: &Version,
         trained: &ModelSpec,
     ) -> Option<Arc<ServedModel>> {
@@ -110,12 +114,12 @@ impl Models {
     /// name changes.
     pub fn note_own_name(&self, id: &str, own: &str) -> Vec<Arc<ServedModel>> {
         let mut projects = self.projects.lock();
-        let of_id = projects.iter_mut().filter(|(key, _)| project_id(key) == id);
+        let of_id = projects.iter_mut().filter(|(key, _)| key.id() == id);
         of_id.flat_map(|(_, project)| project.note_own_name(own)).collect()
     }
 
     /// Versions that cannot be loaded: project, version, reason.
-    pub fn refused(&self) -> Vec<(String, VersionId, String)> {
+    pub fn refused(&self) -> Vec<(ProjectKey, VersionId, String)> {
         let projects = self.projects.lock();
         let refused = projects.iter().filter_map(|(key, project)| {
             let (version, reason) = project.refused.as_ref()?;
@@ -124,19 +128,20 @@ impl Models {
         refused.collect()
     }
 
-    pub fn served_version(&self, project: &str) -> Option<String> {
+    pub fn served_version(&self, project: &ProjectKey) -> Option<String> {
         self.known(project, |known| known.served_version())
     }
 
-    pub fn projects(&self) -> Vec<String> {
+    pub fn projects(&self) -> Vec<ProjectKey> {
         self.projects.lock().keys().cloned().collect()
     }
 
     /// The key `{id}.{created_at}` under which Label Studio set up the project with this id.
-    pub fn project_key(&self, id: &str) -> Option<String> {
+    pub fn project_key(&self, id: &str) -> Option<ProjectKey> {
         let projects = self.projects.lock();
         let keys = projects.iter().filter(|(key, project)| {
-            project.is_set_up() && key.split_once('.').is_some_and(|(known, _)| known == id)
+            project.is_set_up()
+                && key.as_str().split_once('.').is_some_and(|(known, _)| known == id)
         });
         keys.map(|(key, _)| key.clone()).max()
     }
@@ -161,7 +166,7 @@ impl Models {
 
 /// Removes and returns the least recently used models, until at most `most` are left.
 fn longest_unused(
-    projects: &mut HashMap<String, ProjectModels>,
+    projects: &mut HashMap<ProjectKey, ProjectModels>,
     most: usize,
 ) -> Vec<Arc<ServedModel>> {
     let mut uses: Vec<u64> =

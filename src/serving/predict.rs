@@ -11,6 +11,7 @@ use super::diagnostics::Diagnostics;
 use super::error::{MAX_REJECTED, ServingError};
 use super::registry::Registry;
 use super::served_model::{Load, ServedModel};
+use crate::ids::ProjectKey;
 use crate::labelling::check::{AnswerContext, Checked, check};
 use crate::workers::handle::{PredictionReply, WorkerError};
 use crate::workers::model::ForwardedRequest;
@@ -19,7 +20,7 @@ use crate::workers::pool::{Permit, Priority};
 /// One request for predictions.
 #[derive(Debug)]
 pub struct PredictRequest {
-    pub project: String,
+    pub project: ProjectKey,
     /// The labelling config that came with the request; without one, that of /setup is used.
     pub label_config: Option<String>,
     pub priority: Priority,

@@ -15,9 +15,10 @@ use super::models::{Models, ProjectModels};
 use super::served_class::ServedClass;
 use super::served_model::ServedModel;
 use super::version_names::{ProjectNames, UNNAMED, VERSION_KEY};
+use crate::ids::ProjectKey;
 use crate::store::versions::{Version, Versions};
 use crate::wire::api_version::ApiVersion;
-use crate::wire::protocol::{ModelError, ModelErrorKind, project_id};
+use crate::wire::protocol::{ModelError, ModelErrorKind};
 use crate::workers::pool::Pool;
 use crate::workers::supervision::ClassState;
 
@@ -37,7 +38,7 @@ impl Registry {
     /// The model that answers for a project now, and from which a training starts.
     pub async fn resolve(
         &self,
-        project: &str,
+        project: &ProjectKey,
         label_config: Option<&str>,
     ) -> Result<Arc<ServedModel>, ServingError> {
         let (class, versions) = self.class.ready().await?;
@@ -62,7 +63,7 @@ impl Registry {
     /// The newest version of a project of API v2, and the names of its versions.
     async fn read_names(
         &self,
-        project: &str,
+        project: &ProjectKey,
         versions: Arc<Versions>,
     ) -> Result<(Option<Version>, ProjectNames), ServingError> {
         let own = self.own_name(project).await?.unwrap_or_else(|| UNNAMED.into());
@@ -74,8 +75,8 @@ impl Registry {
     }
 
     /// The name that the model of a project gives its version, if it has named it.
-    pub async fn own_name(&self, project: &str) -> Result<Option<String>, ServingError> {
-        Ok(self.class.key_store().await?.get(project_id(project), VERSION_KEY).await?)
+    pub async fn own_name(&self, project: &ProjectKey) -> Result<Option<String>, ServingError> {
+        Ok(self.class.key_store().await?.get(project.id(), VERSION_KEY).await?)
     }
 
     /// Tells workers that a model renamed its version, before a prediction carries the name.
@@ -99,9 +100,9 @@ impl Registry {
         let (Some(id), Ok((_, versions))) = (model.reject(), self.class.ready().await) else {
             return false;
         };
-        let project = model.model.spec.project.as_str();
+        let project = &model.model.spec.project;
         warn!(
-            project,
+            project = project.as_str(),
             version = %id,
             "this version cannot be loaded, another one is served: {reason}"
         );
@@ -126,7 +127,11 @@ impl Registry {
         if let Some(versions) = self.class.versions_now() {
             tokio::task::spawn_blocking(move || {
                 if let Err(error) = versions.mark_proven(&project, id) {
-                    warn!(project, version = %id, "cannot record that the version was loaded: {error}");
+                    warn!(
+                        project = project.as_str(),
+                        version = %id,
+                        "cannot record that the version was loaded: {error}"
+                    );
                 }
             });
         }

@@ -12,8 +12,8 @@ use super::keys::EXTRA_PARAMS_KEY;
 use super::models::Setup;
 use super::registry::Registry;
 use super::served_model::{Load, ServedModel};
+use crate::ids::ProjectKey;
 use crate::wire::api_version::ApiVersion;
-use crate::wire::protocol::project_id;
 use crate::workers::model::ForwardedRequest;
 
 /// The version that /setup returns before the class is known. Label Studio asks again before it predicts.
@@ -24,7 +24,7 @@ const UNKNOWN_VERSION: &str = "INITIAL";
 /// the background. Returns the model version that is served.
 pub(super) async fn set_up(
     registry: &Arc<Registry>,
-    project: &str,
+    project: &ProjectKey,
     setup: Setup,
     request: ForwardedRequest,
     force_reload: bool,
@@ -68,7 +68,10 @@ pub(super) async fn set_up(
             Some(Load::Failed(error)) => return Err(ServingError::Model(error)),
             Some(_) => return Ok(version()),
             None => {
-                info!(project, "/setup answered before the model was loaded; loading goes on");
+                info!(
+                    project = project.as_str(),
+                    "/setup answered before the model was loaded; loading goes on"
+                );
                 return Ok(version());
             }
         }
@@ -79,14 +82,14 @@ pub(super) async fn set_up(
 /// Keeps the extra parameters of a project where models of API v2 look for them.
 async fn keep_extra_params(
     registry: &Registry,
-    project: &str,
+    project: &ProjectKey,
     extra_params: &Value,
 ) -> Result<bool, ServingError> {
     let Some(text) = as_text(extra_params) else { return Ok(true) };
     let (class, _) = registry.class.imported().await?;
     if class.api == ApiVersion::V2 {
         let store = registry.class.key_store().await?;
-        store.set(project_id(project), EXTRA_PARAMS_KEY, text).await?;
+        store.set(project.id(), EXTRA_PARAMS_KEY, text).await?;
     }
     Ok(true)
 }

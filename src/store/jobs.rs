@@ -16,7 +16,7 @@ use bytes::Bytes;
 use tokio::time::sleep;
 
 use super::db::{Db, DbError};
-use crate::ids::{JobId, VersionId};
+use crate::ids::{JobId, ProjectKey, VersionId};
 
 /// Time between two attempts at a write that must succeed.
 const PATIENCE_PAUSE: Duration = Duration::from_secs(1);
@@ -73,7 +73,7 @@ impl JobState {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
     pub id: JobId,
-    pub project: String,
+    pub project: ProjectKey,
     /// Action of the webhook event; none for a job of /train.
     pub action: Option<String>,
     pub state: JobState,
@@ -99,7 +99,7 @@ pub struct Job {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claimed {
     pub id: JobId,
-    pub project: String,
+    pub project: ProjectKey,
     pub label_config: Option<String>,
     pub action: Option<String>,
     /// The body of the HTTP request, unparsed.

@@ -6,6 +6,7 @@
 
 use std::fmt::Write;
 
+use crate::ids::ProjectKey;
 use thiserror::Error;
 
 /// Maximum length of a folder name in bytes; file systems allow 255.
@@ -16,9 +17,10 @@ const MAX_LENGTH: usize = 200;
 pub struct TooLong(usize);
 
 /// The folder of `project` below MODEL_DIR; for no project empty, so MODEL_DIR itself.
-pub fn name(project: &str) -> Result<String, TooLong> {
-    let mut name = String::with_capacity(project.len());
-    for (position, byte) in project.bytes().enumerate() {
+pub fn name(project: &ProjectKey) -> Result<String, TooLong> {
+    let key = project.as_str();
+    let mut name = String::with_capacity(key.len());
+    for (position, byte) in key.bytes().enumerate() {
         let plain = byte.is_ascii_alphanumeric()
             || matches!(byte, b'_' | b'-')
             || (byte == b'.' && position > 0);
@@ -30,7 +32,7 @@ pub fn name(project: &str) -> Result<String, TooLong> {
         }
     }
     if name.len() > MAX_LENGTH {
-        return Err(TooLong(project.len()));
+        return Err(TooLong(key.len()));
     }
     Ok(name)
 }
@@ -44,23 +46,23 @@ mod tests {
     #[test]
     fn keys_of_label_studio_stay_as_they_are() {
         for key in ["2.1795430965", "7", "", "my_project-1"] {
-            assert_eq!(name(key).unwrap(), key);
+            assert_eq!(name(&key.into()).unwrap(), key);
         }
     }
 
     #[test]
     fn a_key_is_never_a_path() {
-        assert_eq!(name("../../etc/x").unwrap(), "%2E.%2F..%2Fetc%2Fx");
-        assert_eq!(name("..").unwrap(), "%2E.");
-        assert_eq!(name(".staging").unwrap(), "%2Estaging");
-        assert_eq!(name("/etc").unwrap(), "%2Fetc");
-        assert!(name(&"x".repeat(201)).is_err());
+        assert_eq!(name(&"../../etc/x".into()).unwrap(), "%2E.%2F..%2Fetc%2Fx");
+        assert_eq!(name(&"..".into()).unwrap(), "%2E.");
+        assert_eq!(name(&".staging".into()).unwrap(), "%2Estaging");
+        assert_eq!(name(&"/etc".into()).unwrap(), "%2Fetc");
+        assert!(name(&"x".repeat(201).into()).is_err());
     }
 
     proptest! {
         #[test]
         fn a_name_is_one_plain_component(key in any::<String>()) {
-            if let Ok(name) = name(&key) {
+            if let Ok(name) = name(&key.as_str().into()) {
                 prop_assert!(!name.contains('/') && !name.starts_with('.') && !name.contains('\0'));
                 prop_assert_eq!(name.is_empty(), key.is_empty());
             }
@@ -68,7 +70,7 @@ mod tests {
 
         #[test]
         fn different_keys_have_different_names(a in ".{0,20}", b in ".{0,20}") {
-            prop_assert_eq!(a == b, name(&a) == name(&b));
+            prop_assert_eq!(a == b, name(&a.as_str().into()) == name(&b.as_str().into()));
         }
     }
 }

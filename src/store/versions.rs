@@ -27,7 +27,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::project_dir::{self, TooLong};
-use crate::ids::{JobId, VersionId};
+use crate::ids::{JobId, ProjectKey, VersionId};
 use layout::{EVENT, TASKS, TASKS_INFO};
 pub use record::{Begun, Record};
 pub use without_server::{job_times, publish_result, write_event, write_tasks};
@@ -88,7 +88,7 @@ pub enum Input<'a> {
 pub struct Versions {
     model_dir: PathBuf,
     /// The newest job folder of each project, as it was when it was first asked for.
-    newest_folders: Mutex<HashMap<String, JobId>>,
+    newest_folders: Mutex<HashMap<ProjectKey, JobId>>,
 }
 
 impl Versions {
@@ -107,36 +107,36 @@ impl Versions {
     }
 
     /// Keys of the projects that have folders here.
-    pub fn projects(&self) -> Vec<String> {
+    pub fn projects(&self) -> Vec<ProjectKey> {
         let folders = |dir: &Path| {
             // A folder that does not exist, or cannot be read, holds none.
             let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-            let names: Vec<String> =
-                entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-            names
+            let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+            names.map(ProjectKey::from).collect::<Vec<_>>()
         };
-        let has_versions = |name: &String| {
+        let has_versions = |key: &ProjectKey| {
+            let name = key.as_str();
             let is_key = !name.starts_with('.') && !name.contains('%');
             is_key
                 && (!layout::job_folders(&self.model_dir.join(name)).is_empty()
-                    || self.record_ids(name).is_ok_and(|ids| !ids.is_empty()))
+                    || self.record_ids(key).is_ok_and(|ids| !ids.is_empty()))
         };
-        let mut names = folders(&self.model_dir);
-        names.extend(folders(&self.own_dir().join("versions")));
-        names.retain(has_versions);
-        names.sort();
-        names.dedup();
-        names
+        let mut keys = folders(&self.model_dir);
+        keys.extend(folders(&self.own_dir().join("versions")));
+        keys.retain(has_versions);
+        keys.sort();
+        keys.dedup();
+        keys
     }
 
     /// Ids of the versions of a project that can be served, newest first.
-    pub fn list(&self, project: &str) -> Result<Vec<VersionId>, StoreError> {
+    pub fn list(&self, project: &ProjectKey) -> Result<Vec<VersionId>, StoreError> {
         Ok(self.folders(project)?.into_iter().map(|(id, _)| id).collect())
     }
 
     /// The version of a project to serve: the chosen one, else the newest one; if its result cannot be read,
     /// the one before.
-    pub fn current(&self, project: &str) -> Result<Option<Version>, StoreError> {
+    pub fn current(&self, project: &ProjectKey) -> Result<Option<Version>, StoreError> {
         for (id, dir) in self.served_folders(project)? {
             match layout::read_result(&dir) {
                 Ok(train_output) => {
@@ -145,7 +145,7 @@ impl Versions {
                 }
                 Err(error) => {
                     tracing::error!(
-                        project,
+                        project = project.as_str(),
                         version = %id,
                         "this version cannot be read, an older one is served: {error}"
                     );
@@ -156,14 +156,14 @@ impl Versions {
     }
 
     /// A version of a project, even one that was refused.
-    pub fn find(&self, project: &str, id: VersionId) -> Result<Option<Version>, StoreError> {
+    pub fn find(&self, project: &ProjectKey, id: VersionId) -> Result<Option<Version>, StoreError> {
         let Some(dir) = self.folder(project, id)? else { return Ok(None) };
         let train_output = layout::read_result(&dir)?;
         Ok(Some(Version { id, train_output, is_proven: layout::is_proven(&dir) }))
     }
 
     /// Whether a job has made its version.
-    pub fn is_published(&self, project: &str, id: VersionId) -> Result<bool, StoreError> {
+    pub fn is_published(&self, project: &ProjectKey, id: VersionId) -> Result<bool, StoreError> {
         Ok(layout::is_published(&self.project_dir(project)?.join(id.to_string()))
             || self.record(project, id)?.is_some())
     }
@@ -171,7 +171,7 @@ impl Versions {
     /// The whole `job_result.json` of a version; none if the version is gone.
     pub fn result(
         &self,
-        project: &str,
+        project: &ProjectKey,
         id: VersionId,
     ) -> Result<Option<Box<RawValue>>, StoreError> {
         match self.folder(project, id)? {
@@ -181,7 +181,7 @@ impl Versions {
     }
 
     /// The newest job folder of a project, finished or not: ids of new jobs are greater.
-    pub fn newest_folder(&self, project: &str) -> Result<JobId, StoreError> {
+    pub fn newest_folder(&self, project: &ProjectKey) -> Result<JobId, StoreError> {
         let mut known = self.newest_folders.lock();
         if let Some(newest) = known.get(project) {
             return Ok(*newest);
@@ -196,7 +196,7 @@ impl Versions {
     /// Makes the folder of a job, with its input; removes what an earlier run of the job left there.
     pub fn begin(
         &self,
-        project: &str,
+        project: &ProjectKey,
         id: JobId,
         input: &Input<'_>,
     ) -> Result<PathBuf, StoreError> {
@@ -220,19 +220,22 @@ impl Versions {
         Ok(dir)
     }
 
-    fn project_dir(&self, project: &str) -> Result<PathBuf, StoreError> {
+    fn project_dir(&self, project: &ProjectKey) -> Result<PathBuf, StoreError> {
         Ok(self.model_dir.join(project_dir::name(project)?))
     }
 
     /// Folders that are versions of `project` and were not refused, newest first.
-    pub fn folders(&self, project: &str) -> Result<Vec<(VersionId, PathBuf)>, StoreError> {
+    pub fn folders(&self, project: &ProjectKey) -> Result<Vec<(VersionId, PathBuf)>, StoreError> {
         let mut folders = self.all_folders(project)?;
         folders.retain(|(_, dir)| !layout::is_refused(dir));
         Ok(folders)
     }
 
     /// The same from the version to serve on, without newer ones if the user went back to an older one.
-    pub fn served_folders(&self, project: &str) -> Result<Vec<(VersionId, PathBuf)>, StoreError> {
+    pub fn served_folders(
+        &self,
+        project: &ProjectKey,
+    ) -> Result<Vec<(VersionId, PathBuf)>, StoreError> {
         let mut folders = self.folders(project)?;
         let newest = folders.first().map(|(id, _)| *id);
         if let Some(chosen) = newest.and_then(|newest| self.chosen(project, newest)) {
@@ -241,13 +244,13 @@ impl Versions {
         Ok(folders)
     }
 
-    fn folder(&self, project: &str, id: VersionId) -> Result<Option<PathBuf>, StoreError> {
+    fn folder(&self, project: &ProjectKey, id: VersionId) -> Result<Option<PathBuf>, StoreError> {
         let folders = self.all_folders(project)?;
         Ok(folders.into_iter().find(|(found, _)| *found == id).map(|(_, dir)| dir))
     }
 
     /// Folders that are versions of `project`, newest first.
-    fn all_folders(&self, project: &str) -> Result<Vec<(VersionId, PathBuf)>, StoreError> {
+    fn all_folders(&self, project: &ProjectKey) -> Result<Vec<(VersionId, PathBuf)>, StoreError> {
         let own = self.project_dir(project)?;
         let mut folders: Vec<_> = layout::job_folders(&own)
             .into_iter()

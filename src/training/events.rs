@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::ids::ProjectKey;
 use crate::wire::protocol::ClassInfo;
 
 #[derive(Debug, Deserialize)]
@@ -55,10 +56,10 @@ impl EventProject {
 
     /// The key by which /setup and /predict know the project. `known` is the key to use for an id that came
     /// without its time of creation.
-    pub fn key(&self, known: Option<String>) -> String {
+    pub fn key(&self, known: Option<ProjectKey>) -> ProjectKey {
         match self.created {
-            Some(created) => format!("{}.{created}", self.id),
-            None => known.unwrap_or_else(|| self.id.clone()),
+            Some(created) => format!("{}.{created}", self.id).into(),
+            None => known.unwrap_or_else(|| self.id.as_str().into()),
         }
     }
 }
@@ -95,17 +96,17 @@ mod tests {
         let event = project(
             r#"{"id": 23, "created_at": "2026-11-23T11:09:48.123456Z", "label_config": "<View/>", "title": "t"}"#,
         );
-        assert_eq!(event.key(None), "23.1795432188");
+        assert_eq!(event.key(None), "23.1795432188".into());
         assert_eq!(event.label_config.as_deref(), Some("<View/>"));
         let offset = project(r#"{"id": 23, "created_at": "2026-11-23T12:09:48+01:00"}"#);
-        assert_eq!(offset.key(None), "23.1795432188");
+        assert_eq!(offset.key(None), "23.1795432188".into());
     }
 
     #[test]
     fn an_id_alone_is_joined_to_the_known_key() {
         let event = project(r#"{"id": 23}"#);
-        assert_eq!(event.key(Some("23.1795432188".into())), "23.1795432188");
-        assert_eq!(event.key(None), "23");
+        assert_eq!(event.key(Some("23.1795432188".into())), "23.1795432188".into());
+        assert_eq!(event.key(None), "23".into());
         let odd = project(r#"{"id": "23", "created_at": 7, "label_config": {}}"#);
         assert_eq!((odd.key(None).as_str(), odd.label_config), ("23", None));
     }
@@ -113,9 +114,9 @@ mod tests {
     #[test]
     fn other_shapes_name_no_project() {
         for json in ["23", "null", "\"23\"", "[]", "{}", r#"{"id": null}"#] {
-            assert_eq!(project(json).key(None), "", "{json}");
+            assert_eq!(project(json).key(None), "".into(), "{json}");
         }
-        assert_eq!(EventProject::read(None).key(None), "");
+        assert_eq!(EventProject::read(None).key(None), "".into());
     }
 
     #[test]
@@ -160,7 +161,7 @@ mod tests {
         let event = project(r#"{"id": 23, "created_at": "1970-01-01T00:00:07Z"}"#);
         assert_eq!(
             event.key(Some("23.9".into())),
-            "23.7",
+            "23.7".into(),
             "its own time goes before what is known"
         );
     }

@@ -162,7 +162,12 @@ async fn recover(store: &JobStore, versions: &Arc<Versions>) -> Result<(), Obsta
         let is_published = looked.await.map_err(io::Error::other)??;
         let (id, project) = (orphan.id, orphan.project.clone());
         store.run(move |db| transitions::recover(db, &orphan, is_published)).await?;
-        info!(project, job = %id, is_published, "the previous server ended while this job ran");
+        info!(
+            project = project.as_str(),
+            job = %id,
+            is_published,
+            "the previous server ended while this job ran"
+        );
     }
     Ok(())
 }

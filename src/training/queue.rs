@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::failpoint;
-use crate::ids::JobId;
+use crate::ids::{JobId, ProjectKey};
 use crate::store::db::DbError;
 use crate::store::jobs::enqueue::{NewJob, Policy, Queued, enqueue};
 use crate::store::jobs::read::{self, JobLookup};
@@ -73,7 +73,7 @@ fn of_pid(pid: Option<u32>) -> String {
 /// A request for a training.
 #[derive(Debug)]
 pub struct Request {
-    pub project: String,
+    pub project: ProjectKey,
     pub label_config: Option<String>,
     /// Action of the webhook event; none for /train.
     pub action: Option<String>,
@@ -228,9 +228,13 @@ impl Queue {
     }
 
     /// Jobs, newest first.
-    pub async fn jobs(&self, project: Option<String>, limit: u32) -> Result<Vec<Job>, QueueError> {
+    pub async fn jobs(
+        &self,
+        project: Option<ProjectKey>,
+        limit: u32,
+    ) -> Result<Vec<Job>, QueueError> {
         let store = self.store().await?;
-        let jobs = store.run(move |db| read::list(db, project.as_deref(), limit)).await?;
+        let jobs = store.run(move |db| read::list(db, project.as_ref(), limit)).await?;
         Ok(jobs.into_iter().map(|job| self.with_news(job)).collect())
     }
 
@@ -283,14 +287,14 @@ impl Queue {
     }
 
     /// The running job of a project, or else the next one.
-    pub async fn of_project(&self, project: &str) -> Option<JobId> {
+    pub async fn of_project(&self, project: &ProjectKey) -> Option<JobId> {
         let store = timeout(KNOWN_SOON, self.store()).await.ok()?.ok()?;
         let project = project.to_owned();
         store.run(move |db| read::active(db, &project)).await.ok().flatten()
     }
 
     /// The key `{id}.{created_at}` under which a project with this id was trained last.
-    pub async fn project_key(&self, id: &str) -> Option<String> {
+    pub async fn project_key(&self, id: &str) -> Option<ProjectKey> {
         let Ownership::Owner(store) = self.ownership() else { return None };
         let id = id.to_owned();
         store.run(move |db| read::project_key(db, &id)).await.ok().flatten()

@@ -58,7 +58,7 @@ async fn keep_notes(store: Arc<JobStore>, id: JobId, epoch: u32, output: Arc<Job
             .as_ref()
             .is_none_or(|(when, last)| when.elapsed() >= LOG_PAUSE && *last != progress);
         if due {
-            info!(project = output.project, job = %id, "training {}", in_words(&progress));
+            info!(project = output.project.as_str(), job = %id, "training {}", in_words(&progress));
             logged = Some((Instant::now(), progress));
         }
     }

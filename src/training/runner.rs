@@ -19,7 +19,7 @@ use super::trainer::Trainer;
 use super::trainer::in_worker::InWorkerTrainer;
 use super::trainer::process::ProcessTrainer;
 use crate::failpoint;
-use crate::ids::JobId;
+use crate::ids::{JobId, ProjectKey};
 use crate::publishing::training_run::{Fitted, Publication, TrainingRun};
 use crate::publishing::{Publisher, stopped};
 use crate::store::jobs::transitions::{self, JobOutcome};
@@ -110,7 +110,13 @@ impl<T: Trainer> Runner<T> {
     /// Runs `fit` for a claimed job, publishes the result and records the outcome.
     async fn run_one(&mut self, job: Claimed, running: &Running, stop: &mut watch::Receiver<bool>) {
         let (began, project, id) = (Instant::now(), &job.project, job.id);
-        info!(project, job = %id, merged = job.merged, attempt = job.attempts, "training begins");
+        info!(
+            project = project.as_str(),
+            job = %id,
+            merged = job.merged,
+            attempt = job.attempts,
+            "training begins"
+        );
         failpoint::reached("job-claimed");
         let reporter = Reporter::follow(&self.owner.store, &job, &running.output);
         let fitted = self.fit(&job, running, stop).await;
@@ -315,7 +321,8 @@ async fn drained(stop: &mut watch::Receiver<bool>, drain: Duration) {
     sleep(drain).await;
 }
 
-fn tell(project: &str, id: JobId, outcome: &JobOutcome, began: Instant) {
+fn tell(project: &ProjectKey, id: JobId, outcome: &JobOutcome, began: Instant) {
+    let project = project.as_str();
     let seconds = began.elapsed().as_secs_f64();
     let state = match outcome {
         JobOutcome::Succeeded { version: Some(_), .. } => {

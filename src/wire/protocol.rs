@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::api_version::ApiVersion;
+use crate::ids::ProjectKey;
 use crate::labelling::check::Mended;
 
 /// Version of this protocol; a worker says it in `hello`.
@@ -225,25 +226,12 @@ pub enum ImportFailureKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelSpec {
     pub id: ModelId,
-    /// Project key as Label Studio sends it, `{id}.{created_at as unix time}`; empty: no project.
-    pub project: String,
+    pub project: ProjectKey,
     pub label_config: Option<String>,
     /// Digits, or `INITIAL` for a model that was never trained.
     pub version: String,
     /// Address and token of Label Studio, known once /setup was called.
     pub connection: Option<LabelStudioConnection>,
-}
-
-impl ModelSpec {
-    /// The id of the project as user code of API v2 knows it: without its time of creation.
-    pub fn project_id(&self) -> &str {
-        project_id(&self.project)
-    }
-}
-
-/// The id in the key of a project.
-pub fn project_id(key: &str) -> &str {
-    key.split('.').next().unwrap_or_default()
 }
 
 /// How predictions of a model are marked.

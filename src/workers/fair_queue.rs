@@ -3,6 +3,7 @@
 //! A project with a thousand requests delays another one's single request by one prediction, not by a
 //! thousand.
 
+use crate::ids::ProjectKey;
 use std::collections::VecDeque;
 
 /// Number of an entry in the queue.
@@ -26,7 +27,7 @@ pub enum QueueFull {
 #[derive(Debug)]
 pub(super) struct FairQueue<T> {
     /// The project whose turn it is comes first; none is empty.
-    projects: VecDeque<(String, VecDeque<(Ticket, T)>)>,
+    projects: VecDeque<(ProjectKey, VecDeque<(Ticket, T)>)>,
     next: Ticket,
     length: usize,
 }
@@ -38,7 +39,7 @@ impl<T> Default for FairQueue<T> {
 }
 
 impl<T> FairQueue<T> {
-    pub(super) fn join(&mut self, project: &str, who: T) -> Ticket {
+    pub(super) fn join(&mut self, project: &ProjectKey, who: T) -> Ticket {
         self.next += 1;
         self.length += 1;
         let waiting = (self.next, who);
@@ -50,7 +51,7 @@ impl<T> FairQueue<T> {
     }
 
     /// Removes an entry; does nothing if its turn has come already.
-    pub(super) fn leave(&mut self, project: &str, ticket: Ticket) {
+    pub(super) fn leave(&mut self, project: &ProjectKey, ticket: Ticket) {
         let Some(index) = self.projects.iter().position(|(name, _)| name == project) else {
             return;
         };
@@ -78,7 +79,7 @@ impl<T> FairQueue<T> {
         self.length
     }
 
-    pub(super) fn len_of(&self, project: &str) -> usize {
+    pub(super) fn len_of(&self, project: &ProjectKey) -> usize {
         let found = self.projects.iter().find(|(name, _)| name == project);
         found.map_or(0, |(_, queue)| queue.len())
     }
@@ -94,25 +95,25 @@ mod tests {
     fn projects_take_turns() {
         let mut queue = FairQueue::default();
         for who in ["a1", "a2", "a3", "b1", "c1", "b2"] {
-            queue.join(&who[..1], who);
+            queue.join(&who[..1].into(), who);
         }
         let order: Vec<_> = std::iter::from_fn(|| queue.next()).collect();
         assert_eq!(order, ["a1", "b1", "c1", "a2", "b2", "a3"]);
-        assert_eq!((queue.len(), queue.len_of("a")), (0, 0));
+        assert_eq!((queue.len(), queue.len_of(&"a".into())), (0, 0));
     }
 
     #[test]
     fn an_entry_that_left_is_not_called() {
         let mut queue = FairQueue::default();
-        let first = queue.join("a", 1);
-        queue.join("a", 2);
-        let only = queue.join("b", 3);
-        queue.leave("a", first);
-        queue.leave("b", only);
-        queue.leave("b", only);
-        assert_eq!((queue.len(), queue.len_of("a"), queue.len_of("b")), (1, 1, 0));
+        let first = queue.join(&"a".into(), 1);
+        queue.join(&"a".into(), 2);
+        let only = queue.join(&"b".into(), 3);
+        queue.leave(&"a".into(), first);
+        queue.leave(&"b".into(), only);
+        queue.leave(&"b".into(), only);
+        assert_eq!((queue.len(), queue.len_of(&"a".into()), queue.len_of(&"b".into())), (1, 1, 0));
         assert_eq!((queue.next(), queue.next()), (Some(2), None));
-        queue.leave("a", 2);
+        queue.leave(&"a".into(), 2);
         assert_eq!(queue.len(), 0);
     }
 
@@ -124,7 +125,7 @@ mod tests {
             let mut queue = FairQueue::default();
             let mut model: Vec<(u8, Ticket)> = Vec::new();
             for (project, step) in steps {
-                let name = project.to_string();
+                let name = project.to_string().into();
                 match step {
                     0 | 1 => {
                         let ticket = queue.join(&name, (project, 0));

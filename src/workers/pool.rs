@@ -14,6 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 use self::seats::{PoolState, Seat};
+use crate::ids::ProjectKey;
 use crate::workers::fair_queue::{QueueBounds, QueueFull, Ticket};
 use crate::workers::handle::WorkerHandle;
 
@@ -90,7 +91,7 @@ impl Permit {
 struct QueueSpot<'a> {
     pool: &'a Pool,
     priority: Priority,
-    project: &'a str,
+    project: &'a ProjectKey,
     ticket: Ticket,
 }
 
@@ -133,7 +134,7 @@ impl Pool {
     pub async fn acquire(
         self: &Arc<Self>,
         priority: Priority,
-        project: &str,
+        project: &ProjectKey,
     ) -> Result<Permit, QueueFull> {
         let (_place, turn) = {
             let mut state = self.state();

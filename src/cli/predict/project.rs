@@ -61,7 +61,7 @@ pub(super) async fn predict(args: &PredictArgs, id: &str, launch: &Launch) -> Re
             access_token: api_key.clone(),
         };
         let config = Some(project.label_config.clone());
-        let opened = offline.open(&project.key(), config, connection).await?;
+        let opened = offline.open(&project.key().into(), config, connection).await?;
         let version = opened.version.clone();
         note(&format!(
             "{}, model version {version}, project {id} {:?}, {} tasks",

@@ -16,6 +16,7 @@ use crate::cli::addresses::{Address, Surroundings, in_a_line};
 use crate::cli::{log, terminal};
 use crate::http::state::HttpOptions;
 use crate::http::webhook_token::WebhookToken;
+use crate::ids::ProjectKey;
 use crate::serving::Serving;
 
 /// Tells the user what to do once the server listens at `address`.
@@ -57,7 +58,7 @@ struct LoadedModel {
     seconds: f64,
     model_dir: String,
     /// Keys of projects with a trained version.
-    trained: Vec<String>,
+    trained: Vec<ProjectKey>,
 }
 
 struct NextSteps {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::http::error::{ApiError, ErrorCode};
+use crate::ids::ProjectKey;
 use crate::labelling::config::MAX_CONFIG_BYTES;
 
 /// The top-level fields of a request, unparsed. Of a key that occurs twice the last value counts,
@@ -33,13 +34,13 @@ impl<'a> Fields<'a> {
     }
 
     /// The project key: a string, an integer, or nothing, which is one default project.
-    pub(in crate::http) fn project(&self) -> Result<String, ApiError> {
+    pub(in crate::http) fn project(&self) -> Result<ProjectKey, ApiError> {
         let Some(raw) = self.get("project") else {
-            return Ok(String::new());
+            return Ok(ProjectKey::default());
         };
         match serde_json::from_str(raw.get()) {
-            Ok(Value::String(key)) => Ok(key),
-            Ok(Value::Number(key)) if !key.is_f64() => Ok(key.to_string()),
+            Ok(Value::String(key)) => Ok(key.into()),
+            Ok(Value::Number(key)) if !key.is_f64() => Ok(key.to_string().into()),
             _ => Err(ApiError::field("project", "must be a string or an integer")),
         }
     }
@@ -113,7 +114,7 @@ mod tests {
     }
 
     fn project(body: &str) -> Result<String, ApiError> {
-        Fields::read(body.as_bytes()).unwrap().project()
+        Ok(Fields::read(body.as_bytes()).unwrap().project()?.to_string())
     }
 
     #[test]

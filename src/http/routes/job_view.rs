@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::http::state::App;
+use crate::ids::ProjectKey;
 use crate::store::jobs::{Job, JobState};
 use crate::wire::api_version::ApiVersion;
 
@@ -12,7 +13,7 @@ use crate::wire::api_version::ApiVersion;
 #[derive(Serialize)]
 pub(in crate::http) struct JobView {
     job: String,
-    project: String,
+    project: ProjectKey,
     /// The webhook action; null for a job of /train.
     event: Option<String>,
     job_status: &'static str,

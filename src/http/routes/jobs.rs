@@ -16,7 +16,7 @@ use crate::http::extract::json_body::JsonBody;
 use crate::http::extract::path_name::PathName;
 use crate::http::extract::query::Query;
 use crate::http::state::App;
-use crate::ids::JobId;
+use crate::ids::{JobId, ProjectKey};
 use crate::training::queue::QueueError;
 
 /// Number of jobs that one answer lists, unless `?limit=` says otherwise.
@@ -59,7 +59,7 @@ pub(in crate::http) async fn list(
             .filter(|limit| (1..=MOST_LISTED).contains(limit))
             .ok_or_else(|| ApiError::field("limit", "must be a number from 1 to 1000"))?,
     };
-    let jobs = app.queue.jobs(query.remove("project"), limit).await?;
+    let jobs = app.queue.jobs(query.remove("project").map(ProjectKey::from), limit).await?;
     let mut listed = Vec::with_capacity(jobs.len());
     for job in jobs {
         listed.push(JobView::of(&app, job).await);

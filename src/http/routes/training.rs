@@ -18,6 +18,7 @@ use crate::http::extract::json_body::JsonBody;
 use crate::http::extract::prefer::{PREFERENCE_APPLIED, Prefer};
 use crate::http::extract::query::Query;
 use crate::http::state::App;
+use crate::ids::ProjectKey;
 use crate::labelling::config::{Dialect, parse};
 use crate::store::jobs::enqueue::Queued;
 use crate::training::events::{EventProject, cannot_learn, ignored_because};
@@ -175,7 +176,7 @@ pub(in crate::http) async fn is_training(
     State(app): State<App>,
     Query(mut query): Query,
 ) -> Json<TrainingState> {
-    let project = query.remove("project").unwrap_or_default();
+    let project = ProjectKey::from(query.remove("project").unwrap_or_default());
     let job = app.queue.of_project(&project).await;
     let model_version = app.serving.version(&project);
     let known = job.is_some() || model_version.is_some();

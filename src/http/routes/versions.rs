@@ -11,7 +11,7 @@ use crate::http::extract::json_body::JsonBody;
 use crate::http::extract::path_name::PathName;
 use crate::http::extract::query::Query;
 use crate::http::state::App;
-use crate::ids::VersionId;
+use crate::ids::{ProjectKey, VersionId};
 use crate::store::versions::StoreError;
 use crate::wire::api_version::ApiVersion;
 
@@ -27,7 +27,7 @@ pub(in crate::http) async fn of_all(
     Query(mut query): Query,
 ) -> Result<Json<VersionsAnswer>, ApiError> {
     let projects = match query.remove("project") {
-        Some(project) => vec![project],
+        Some(project) => vec![project.into()],
         None => app.serving.projects(),
     };
     answer(&app, projects).await
@@ -45,7 +45,7 @@ pub(in crate::http) async fn of_project(
     answer(&app, vec![project]).await
 }
 
-async fn answer(app: &App, projects: Vec<String>) -> Result<Json<VersionsAnswer>, ApiError> {
+async fn answer(app: &App, projects: Vec<ProjectKey>) -> Result<Json<VersionsAnswer>, ApiError> {
     let (class, _) = app.serving.ready().await?;
     let mut versions = Vec::new();
     for project in projects {
@@ -60,7 +60,7 @@ async fn answer(app: &App, projects: Vec<String>) -> Result<Json<VersionsAnswer>
 }
 
 /// Ids and names of the versions of a project.
-async fn list(app: &App, project: String) -> Result<Vec<(VersionId, String)>, ApiError> {
+async fn list(app: &App, project: ProjectKey) -> Result<Vec<(VersionId, String)>, ApiError> {
     let (class, versions) = app.serving.ready().await?;
     let listed = tokio::task::spawn_blocking(move || {
         if class.api == ApiVersion::V1 {
@@ -78,7 +78,7 @@ async fn list(app: &App, project: String) -> Result<Vec<(VersionId, String)>, Ap
 
 #[derive(Serialize)]
 pub(in crate::http) struct Activated {
-    project: String,
+    project: ProjectKey,
     model_version: String,
 }
 
@@ -94,7 +94,7 @@ pub(in crate::http) async fn activate(
         || ApiError::new(ErrorCode::UnknownVersion, format!("there is no version {version}"));
     let id: VersionId = version.parse().map_err(|_| unknown())?;
     let project = match query.remove("project") {
-        Some(project) => Some(project),
+        Some(project) => Some(project.into()),
         None => project_in_body(&app, request).await?,
     };
     // Only the owner of the model folder may change what is served after the next start.
@@ -107,7 +107,7 @@ pub(in crate::http) async fn activate(
     Ok(Json(Activated { project, model_version: version }))
 }
 
-async fn only_project_with(app: &App, id: VersionId) -> Result<Option<String>, ApiError> {
+async fn only_project_with(app: &App, id: VersionId) -> Result<Option<ProjectKey>, ApiError> {
     let mut having = Vec::new();
     for project in app.serving.projects() {
         if list(app, project.clone()).await?.iter().any(|(known, _)| *known == id) {
@@ -121,7 +121,7 @@ async fn only_project_with(app: &App, id: VersionId) -> Result<Option<String>, A
 }
 
 /// The project that the body names, if there is a body.
-async fn project_in_body(app: &App, request: Request) -> Result<Option<String>, ApiError> {
+async fn project_in_body(app: &App, request: Request) -> Result<Option<ProjectKey>, ApiError> {
     let body = <JsonBody as OptionalFromRequest<App>>::from_request(request, app).await?;
     let Some(body) = body else {
         return Ok(None);

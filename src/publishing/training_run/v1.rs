@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use super::Publication;
-use crate::ids::JobId;
+use crate::ids::{JobId, ProjectKey};
 use crate::publishing::{Publisher, PublishingError, stopped};
 use crate::serving::served_model::ServedModel;
 use crate::store::jobs::Claimed;
@@ -21,7 +21,7 @@ use crate::store::versions::{Input, Versions};
 /// A training of API v1 that has begun.
 #[derive(Debug)]
 pub struct V1Run {
-    project: String,
+    project: ProjectKey,
     id: JobId,
     pub(super) is_event: bool,
     pub(super) model: Arc<ServedModel>,

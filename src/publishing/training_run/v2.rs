@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 use super::{Fitted, Publication};
-use crate::ids::JobId;
+use crate::ids::{JobId, ProjectKey};
 use crate::publishing::prior_name::PriorName;
 use crate::publishing::renewal::{Followers, Renewal};
 use crate::publishing::{Publisher, PublishingError, stopped};
@@ -29,13 +29,13 @@ use crate::serving::version_names::UNNAMED;
 use crate::store::changes::Snapshot;
 use crate::store::jobs::Claimed;
 use crate::store::versions::{Record, Version};
-use crate::wire::protocol::{VersionNames, project_id};
+use crate::wire::protocol::VersionNames;
 use crate::workers::handle::WorkerHandle;
 
 /// A training of API v2 that has begun.
 #[derive(Debug)]
 pub struct V2Run {
-    project: String,
+    project: ProjectKey,
     id: JobId,
     event: String,
     pub(super) model: Arc<ServedModel>,
@@ -93,7 +93,7 @@ impl V2Run {
     ) -> Result<Self, PublishingError> {
         let files = snapshot(model_dir).await?;
         let prior = PriorName::hold(&publisher.registry, &job.project, job.id).await?;
-        publisher.key_watch.begin(project_id(&job.project));
+        publisher.key_watch.begin(job.project.id());
         Ok(Self {
             project: job.project.clone(),
             id: job.id,
@@ -155,7 +155,7 @@ impl V2Run {
         publisher: &'a Publisher,
         report: FitReport,
     ) -> Result<Staging<'a>, PublishingError> {
-        let (project, models) = (self.project.as_str(), &publisher.registry.models);
+        let (project, models) = (&self.project, &publisher.registry.models);
         let switching = publisher.switching.lock().await;
         let keys = publisher.key_watch.take();
         let is_empty = is_empty(&report.result);
@@ -182,7 +182,11 @@ impl V2Run {
                 gate,
             }))),
             Err(reason) => {
-                warn!(project, job = %self.id, "trained, but the version before stays served: {reason}");
+                warn!(
+                    project = project.as_str(),
+                    job = %self.id,
+                    "trained, but the version before stays served: {reason}"
+                );
                 self.abandon(publisher).await;
                 models.entry(project, |known| known.refuse(self.id.into(), reason.clone()));
                 Ok(Staging::Refused(reason))
@@ -197,7 +201,7 @@ impl V2Run {
         publisher: &'a Publisher,
         staged: StagedVersion<'a>,
     ) -> Result<PartlyServed<'a>, PublishingError> {
-        let (project, registry) = (self.project.as_str(), &publisher.registry);
+        let (project, registry) = (&self.project, &publisher.registry);
         let StagedVersion { switching, report, keys, version, next, renewal, gate } = staged;
         let (own, served) = match self.record(publisher, report, keys).await {
             Ok(names) => names,
@@ -225,7 +229,12 @@ impl V2Run {
         };
         drop(gate);
         self.prior.release(registry).await;
-        info!(project, job = %self.id, model_version = served, "this version is served now");
+        info!(
+            project = project.as_str(),
+            job = %self.id,
+            model_version = served,
+            "this version is served now"
+        );
         Ok(PartlyServed { _switching: switching, followers })
     }
 
@@ -236,7 +245,7 @@ impl V2Run {
         report: FitReport,
         keys: Vec<String>,
     ) -> Result<(String, String), ServingError> {
-        let (project, registry) = (self.project.as_str(), &publisher.registry);
+        let (project, registry) = (&self.project, &publisher.registry);
         // Not earlier: the constructor may have named it.
         let own = registry.own_name(project).await?.unwrap_or_else(|| UNNAMED.into());
         let served = registry.models.known(project, |known| known.next_name(&own, self.id.into()));

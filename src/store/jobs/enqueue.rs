@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::ids::JobId;
+use crate::ids::{JobId, ProjectKey};
 
 /// Time within which identical events count as one, in milliseconds: Label Studio keeps the webhooks of
 /// deleted backends, so one event may come several times.
@@ -24,7 +24,7 @@ pub enum Policy {
 /// A job to enqueue.
 #[derive(Debug, Clone)]
 pub struct NewJob {
-    pub project: String,
+    pub project: ProjectKey,
     pub label_config: Option<String>,
     /// Action of the webhook event; none for /train.
     pub action: Option<String>,

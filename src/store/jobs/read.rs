@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Job, JobState};
-use crate::ids::JobId;
+use crate::ids::{JobId, ProjectKey};
 
 const COLUMNS: &str = "id, project, action, state, epoch, merged, attempts, created_at,
     enqueued_at, started_at, ended_at, version, error, traceback, progress, cancel_requested";
@@ -32,7 +32,7 @@ pub fn job(connection: &Connection, id: JobId) -> rusqlite::Result<JobLookup> {
 /// Jobs, newest first; of all projects, or of one.
 pub fn list(
     connection: &Connection,
-    project: Option<&str>,
+    project: Option<&ProjectKey>,
     limit: u32,
 ) -> rusqlite::Result<Vec<Job>> {
     connection
@@ -53,7 +53,7 @@ pub fn log(connection: &Connection, id: JobId) -> rusqlite::Result<Vec<u8>> {
 }
 
 /// The running job of a project, or else the next one.
-pub fn active(connection: &Connection, project: &str) -> rusqlite::Result<Option<JobId>> {
+pub fn active(connection: &Connection, project: &ProjectKey) -> rusqlite::Result<Option<JobId>> {
     connection
         .prepare_cached(
             "SELECT id FROM jobs
@@ -74,7 +74,7 @@ pub fn open_jobs(connection: &Connection) -> rusqlite::Result<u64> {
 }
 
 /// The key `{id}.{created_at}` under which a project with this id was trained last.
-pub fn project_key(connection: &Connection, id: &str) -> rusqlite::Result<Option<String>> {
+pub fn project_key(connection: &Connection, id: &str) -> rusqlite::Result<Option<ProjectKey>> {
     connection
         .prepare_cached(
             "SELECT project FROM jobs WHERE substr(project, 1, length(?1) + 1) = ?1 || '.'

@@ -60,9 +60,9 @@ fn waiting_events_of_a_project_become_one_job_with_the_newest_payload() {
     let waiting = enqueue(&db, &event("a", "4")).unwrap();
     assert!(!waiting.merged);
     assert_eq!(enqueue(&db, &event("a", "5")).unwrap(), Queued { id: waiting.id, merged: true });
-    assert_eq!(active(&db, "a").unwrap(), Some(first.id));
+    assert_eq!(active(&db, &"a".into()).unwrap(), Some(first.id));
     assert!(settle(&db, first.id, claimed.epoch, &succeeded()).unwrap());
-    assert_eq!(active(&db, "a").unwrap(), Some(waiting.id));
+    assert_eq!(active(&db, &"a".into()).unwrap(), Some(waiting.id));
 }
 
 #[test]
@@ -236,14 +236,14 @@ fn old_jobs_go_and_it_is_known_that_they_were_there() {
     assert_eq!(job(&db, ids[4]).unwrap(), JobLookup::Gone);
     assert!(matches!(job(&db, ids[5]).unwrap(), JobLookup::Job(_)));
     assert_eq!(job(&db, JobId(7)).unwrap(), JobLookup::Unknown);
-    assert_eq!(list(&db, Some("a"), 3).unwrap()[0].id, ids[1_004]);
+    assert_eq!(list(&db, Some(&"a".into()), 3).unwrap()[0].id, ids[1_004]);
 }
 
 #[test]
 fn a_project_is_found_by_its_id() {
     let db = store();
     enqueue(&db, &tasks("2.1795430965", "1")).unwrap();
-    assert_eq!(project_key(&db, "2").unwrap().unwrap(), "2.1795430965");
+    assert_eq!(project_key(&db, "2").unwrap().unwrap(), "2.1795430965".into());
     assert_eq!(project_key(&db, "").unwrap(), None);
     assert_eq!(project_key(&db, "%").unwrap(), None);
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Claimed, JobState, now};
-use crate::ids::{JobId, VersionId};
+use crate::ids::{JobId, ProjectKey, VersionId};
 
 /// Maximum number of ended jobs that are kept for queries.
 const JOBS_KEPT: i64 = 1_000;
@@ -55,7 +55,7 @@ pub enum Cancel {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Orphan {
     pub id: JobId,
-    pub project: String,
+    pub project: ProjectKey,
     pub state: JobState,
     pub epoch: u32,
     /// Its worker process, as `workers::orphan_process` identifies it.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{StoreError, Versions, at};
-use crate::ids::VersionId;
+use crate::ids::{ProjectKey, VersionId};
 use crate::store::{durable_fs, project_dir};
 
 #[derive(Serialize, Deserialize)]
@@ -22,7 +22,7 @@ struct Choice {
 
 impl Versions {
     /// Serves `id` from now on, until the next version is published.
-    pub fn choose(&self, project: &str, id: VersionId) -> Result<(), StoreError> {
+    pub fn choose(&self, project: &ProjectKey, id: VersionId) -> Result<(), StoreError> {
         self.accept(project, id)?;
         let newest = self.list(project)?.first().copied().unwrap_or(id);
         let path = self.choice_path(project)?;
@@ -35,13 +35,13 @@ impl Versions {
     }
 
     /// The version that was chosen, if the choice is still valid now that `newest` is the newest one.
-    pub(super) fn chosen(&self, project: &str, newest: VersionId) -> Option<VersionId> {
+    pub(super) fn chosen(&self, project: &ProjectKey, newest: VersionId) -> Option<VersionId> {
         let path = self.choice_path(project).ok()?;
         let choice: Choice = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
         (newest <= choice.instead_of).then_some(choice.version)
     }
 
-    fn choice_path(&self, project: &str) -> Result<PathBuf, StoreError> {
+    fn choice_path(&self, project: &ProjectKey) -> Result<PathBuf, StoreError> {
         let name = match project_dir::name(project)? {
             // No other key has this name.
             name if name.is_empty() => "%".to_owned(),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{StoreError, at};
-use crate::ids::VersionId;
+use crate::ids::{ProjectKey, VersionId};
 
 pub(super) const RESULT: &str = "job_result.json";
 pub(super) const EVENT: &str = "event.json";
@@ -106,13 +106,13 @@ pub(super) fn job_folders(dir: &Path) -> Vec<VersionId> {
 /// Whether a folder directly below MODEL_DIR is this project's. All webhook jobs of the original lie there:
 /// `event.json` names the project; if it does not, the result is for all projects. Jobs of this server lie
 /// there only for requests without a project, and are for those alone.
-pub(super) fn belongs_to(dir: &Path, project: &str) -> bool {
+pub(super) fn belongs_to(dir: &Path, project: &ProjectKey) -> bool {
     let Ok(event) = fs::read(dir.join(EVENT)) else { return false };
     let id = serde_json::from_slice::<StoredEvent>(&event)
         .ok()
         .and_then(|event| event.data?.project?.id);
     match id {
-        Some(id) => project.split('.').next() == Some(id.to_string().as_str()),
+        Some(id) => project.id() == id.to_string(),
         None => fs::read(dir.join(RESULT)).is_ok_and(|result| unwrap(&result).is_none()),
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use super::layout::{self, RESULT};
 use super::{StoreError, Versions, at};
-use crate::ids::VersionId;
+use crate::ids::{ProjectKey, VersionId};
 
 impl Versions {
     /// Removes all versions of a project except the newest `keep` and the one that is `served`, and the
@@ -14,7 +14,7 @@ impl Versions {
     /// Returns the versions that were removed, newest first.
     pub fn prune(
         &self,
-        project: &str,
+        project: &ProjectKey,
         keep: usize,
         served: Option<VersionId>,
     ) -> Result<Vec<VersionId>, StoreError> {

@@ -16,14 +16,14 @@ use serde_json::value::RawValue;
 use super::layout::{self, REFUSED, RESULT, UNPROVEN};
 use super::{StoreError, Version, Versions, at};
 use crate::failpoint;
-use crate::ids::{JobId, VersionId};
+use crate::ids::{JobId, ProjectKey, VersionId};
 use crate::store::durable_fs;
 
 #[derive(Serialize)]
 struct PublishedResult<'a> {
     status: &'static str,
     train_output: &'a RawValue,
-    project: &'a str,
+    project: &'a ProjectKey,
     workdir: &'a Path,
     version: String,
     job_id: String,
@@ -40,7 +40,7 @@ impl Versions {
     /// Makes a job's folder a version. After this returns, every later start serves it.
     pub fn publish(
         &self,
-        project: &str,
+        project: &ProjectKey,
         id: JobId,
         train_output: &Bytes,
         took: Duration,
@@ -80,7 +80,7 @@ impl Versions {
     }
 
     /// Removes the files that `fit` wrote in a job that made no version; the input of the job stays.
-    pub fn discard(&self, project: &str, id: JobId) -> Result<(), StoreError> {
+    pub fn discard(&self, project: &ProjectKey, id: JobId) -> Result<(), StoreError> {
         let dir = self.project_dir(project)?.join(id.to_string());
         for entry in fs::read_dir(&dir).map_err(at(&dir))? {
             let entry = entry.map_err(at(&dir))?;
@@ -96,26 +96,35 @@ impl Versions {
     }
 
     /// Records that a version was loaded, so that a later failure to load it does not reject it.
-    pub fn mark_proven(&self, project: &str, id: VersionId) -> Result<(), StoreError> {
+    pub fn mark_proven(&self, project: &ProjectKey, id: VersionId) -> Result<(), StoreError> {
         remove(&self.in_folder(project, id, UNPROVEN)?)
     }
 
     /// Records that a version cannot be loaded, so that it is not served after a restart either.
-    pub fn refuse(&self, project: &str, id: VersionId, reason: &str) {
+    pub fn refuse(&self, project: &ProjectKey, id: VersionId, reason: &str) {
         let noted = self
             .in_folder(project, id, REFUSED)
             .and_then(|path| fs::write(&path, reason).map_err(at(&path)));
         if let Err(error) = noted {
-            tracing::warn!(project, version = %id, "cannot record that this version was refused: {error}");
+            tracing::warn!(
+                project = project.as_str(),
+                version = %id,
+                "cannot record that this version was refused: {error}"
+            );
         }
     }
 
     /// Removes a refusal: the version was loaded after all.
-    pub(super) fn accept(&self, project: &str, id: VersionId) -> Result<(), StoreError> {
+    pub(super) fn accept(&self, project: &ProjectKey, id: VersionId) -> Result<(), StoreError> {
         remove(&self.in_folder(project, id, REFUSED)?)
     }
 
-    fn in_folder(&self, project: &str, id: VersionId, name: &str) -> Result<PathBuf, StoreError> {
+    fn in_folder(
+        &self,
+        project: &ProjectKey,
+        id: VersionId,
+        name: &str,
+    ) -> Result<PathBuf, StoreError> {
         let own = self.project_dir(project)?.join(id.to_string());
         Ok(self.folder(project, id)?.unwrap_or(own).join(name))
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{StoreError, Versions, at};
-use crate::ids::{JobId, VersionId};
+use crate::ids::{JobId, ProjectKey, VersionId};
 use crate::store::{durable_fs, project_dir};
 
 /// Our folder for running trainings.
@@ -39,7 +39,7 @@ pub struct Record {
 /// A training that has begun; the next server finds it if this one ends first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begun {
-    pub project: String,
+    pub project: ProjectKey,
     pub id: JobId,
     /// The model's own name for its version before.
     pub own: Option<String>,
@@ -58,7 +58,7 @@ impl Versions {
     }
 
     /// Removes the note: the training has ended.
-    pub fn end_training(&self, project: &str) -> Result<(), StoreError> {
+    pub fn end_training(&self, project: &ProjectKey) -> Result<(), StoreError> {
         let path = self.begun_path(project)?;
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&path)(error)),
@@ -78,13 +78,13 @@ impl Versions {
         entries.filter_map(read).collect()
     }
 
-    fn begun_path(&self, project: &str) -> Result<PathBuf, StoreError> {
+    fn begun_path(&self, project: &ProjectKey) -> Result<PathBuf, StoreError> {
         let name = project_dir::name(project)?;
         Ok(self.own_dir().join(BEGUN).join(format!("{name}.json")))
     }
 
     /// Makes a record the newest one: all of it or, if killed, none.
-    pub fn write_record(&self, project: &str, record: &Record) -> Result<(), StoreError> {
+    pub fn write_record(&self, project: &ProjectKey, record: &Record) -> Result<(), StoreError> {
         let dir = self.records_dir(project)?;
         let staging = self.own_dir();
         durable_fs::create_dirs(&dir).map_err(at(&dir))?;
@@ -94,18 +94,24 @@ impl Versions {
     }
 
     /// The newest record of a project that can be read.
-    pub fn newest_record(&self, project: &str) -> Result<Option<Record>, StoreError> {
+    pub fn newest_record(&self, project: &ProjectKey) -> Result<Option<Record>, StoreError> {
         for id in self.record_ids(project)? {
             match self.record(project, id) {
                 Ok(record) => return Ok(record),
-                Err(error) => tracing::error!(project, version = %id, "record: {error}"),
+                Err(error) => {
+                    tracing::error!(project = project.as_str(), version = %id, "record: {error}");
+                }
             }
         }
         Ok(None)
     }
 
     /// One record of a project.
-    pub fn record(&self, project: &str, id: VersionId) -> Result<Option<Record>, StoreError> {
+    pub fn record(
+        &self,
+        project: &ProjectKey,
+        id: VersionId,
+    ) -> Result<Option<Record>, StoreError> {
         let path = self.records_dir(project)?.join(format!("{id}.json"));
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
@@ -115,7 +121,7 @@ impl Versions {
     }
 
     /// Ids of a project's records, newest first.
-    pub fn record_ids(&self, project: &str) -> Result<Vec<VersionId>, StoreError> {
+    pub fn record_ids(&self, project: &ProjectKey) -> Result<Vec<VersionId>, StoreError> {
         let dir = self.records_dir(project)?;
         // No version was recorded yet.
         let entries = fs::read_dir(&dir).into_iter().flatten().flatten();
@@ -127,7 +133,11 @@ impl Versions {
     }
 
     /// Removes all but the newest `keep` records of a project.
-    pub fn prune_records(&self, project: &str, keep: usize) -> Result<Vec<VersionId>, StoreError> {
+    pub fn prune_records(
+        &self,
+        project: &ProjectKey,
+        keep: usize,
+    ) -> Result<Vec<VersionId>, StoreError> {
         let old: Vec<VersionId> = self.record_ids(project)?.into_iter().skip(keep).collect();
         for id in &old {
             let path = self.records_dir(project)?.join(format!("{id}.json"));
@@ -136,7 +146,7 @@ impl Versions {
         Ok(old)
     }
 
-    fn records_dir(&self, project: &str) -> Result<PathBuf, StoreError> {
+    fn records_dir(&self, project: &ProjectKey) -> Result<PathBuf, StoreError> {
         let name = project_dir::name(project)?;
         // The default project has a name of its own here: other keys never begin with a dot.
         let name = if name.is_empty() { ".default".to_owned() } else { name };
@@ -165,17 +175,17 @@ mod tests {
     fn the_newest_record_that_can_be_read_counts() {
         let dir = tempfile::tempdir().unwrap();
         let versions = Versions::open(dir.path());
-        assert!(versions.newest_record("7.1").unwrap().is_none());
+        assert!(versions.newest_record(&"7.1".into()).unwrap().is_none());
         for id in [5, 12, 9] {
-            versions.write_record("7.1", &record(VersionId(id))).unwrap();
+            versions.write_record(&"7.1".into(), &record(VersionId(id))).unwrap();
         }
-        assert_eq!(versions.record_ids("7.1").unwrap(), [12, 9, 5].map(VersionId));
-        let newest = versions.newest_record("7.1").unwrap().unwrap();
+        assert_eq!(versions.record_ids(&"7.1".into()).unwrap(), [12, 9, 5].map(VersionId));
+        let newest = versions.newest_record(&"7.1".into()).unwrap().unwrap();
         assert_eq!((newest.id, newest.result.get()), (VersionId(12), "{\"b\":1,\"a\":2}"));
         fs::write(dir.path().join(".label-studio-ml/versions/7.1/12.json"), "{").unwrap();
-        assert_eq!(versions.newest_record("7.1").unwrap().unwrap().id, VersionId(9));
-        assert!(versions.newest_record("8.1").unwrap().is_none());
-        assert_eq!(versions.prune_records("7.1", 1).unwrap(), [9, 5].map(VersionId));
+        assert_eq!(versions.newest_record(&"7.1".into()).unwrap().unwrap().id, VersionId(9));
+        assert!(versions.newest_record(&"8.1".into()).unwrap().is_none());
+        assert_eq!(versions.prune_records(&"7.1".into(), 1).unwrap(), [9, 5].map(VersionId));
     }
 
     #[test]
@@ -186,11 +196,11 @@ mod tests {
         let begun = Begun { project: "7.1".into(), id: JobId(5), own: Some("0.0.1".into()) };
         versions.begin_training(&begun).unwrap();
         assert_eq!(versions.interrupted_trainings(), std::slice::from_ref(&begun));
-        versions.write_record("7.1", &record(VersionId(5))).unwrap();
+        versions.write_record(&"7.1".into(), &record(VersionId(5))).unwrap();
         assert!(versions.interrupted_trainings().is_empty(), "it made its version");
         versions.begin_training(&Begun { id: JobId(6), ..begun }).unwrap();
-        versions.end_training("7.1").unwrap();
-        versions.end_training("7.1").unwrap();
+        versions.end_training(&"7.1".into()).unwrap();
+        versions.end_training(&"7.1".into()).unwrap();
         assert!(versions.interrupted_trainings().is_empty());
     }
 
@@ -198,7 +208,7 @@ mod tests {
     fn requests_without_a_project_have_records_too() {
         let dir = tempfile::tempdir().unwrap();
         let versions = Versions::open(dir.path());
-        versions.write_record("", &record(VersionId(5))).unwrap();
-        assert_eq!(versions.record_ids("").unwrap(), [5].map(VersionId));
+        versions.write_record(&"".into(), &record(VersionId(5))).unwrap();
+        assert_eq!(versions.record_ids(&"".into()).unwrap(), [5].map(VersionId));
     }
 }

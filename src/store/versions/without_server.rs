@@ -11,13 +11,13 @@ use serde_json::value::RawValue;
 use super::layout::{self, EVENT, RESULT, TASKS, TASKS_INFO};
 use super::{StoreError, Versions, at};
 use crate::failpoint;
-use crate::ids::JobId;
+use crate::ids::{JobId, ProjectKey};
 use crate::store::durable_fs;
 
 impl Versions {
     /// The number of the next job: the time in seconds, or the number after the newest job if that is
     /// greater.
-    pub fn next_id(&self, project: &str) -> Result<JobId, StoreError> {
+    pub fn next_id(&self, project: &ProjectKey) -> Result<JobId, StoreError> {
         let shared = layout::job_folders(&self.model_dir);
         let own = layout::job_folders(&self.project_dir(project)?);
         let next = shared.into_iter().chain(own).max().map_or(0, |newest| newest.0 + 1);
@@ -27,7 +27,11 @@ impl Versions {
 
     /// Makes the folder of a new job, whose number no other process gets. It lies in the folder of the
     /// project or, if `shared`, directly below MODEL_DIR like webhook jobs of the original.
-    pub fn claim(&self, project: &str, shared: bool) -> Result<(JobId, PathBuf), StoreError> {
+    pub fn claim(
+        &self,
+        project: &ProjectKey,
+        shared: bool,
+    ) -> Result<(JobId, PathBuf), StoreError> {
         let parent = if shared { self.model_dir.clone() } else { self.project_dir(project)? };
         fs::create_dir_all(&parent).map_err(at(&parent))?;
         let mut id = self.next_id(project)?;

@@ -81,7 +81,7 @@ fn a_server_that_is_not_the_owner_says_why() {
         assert_eq!(said, "another server (pid 42) owns the model folder; this one only predicts");
         queue.set_ownership(Ownership::Unusable("disk full".into()));
         assert_eq!(queue.job(JobId(1)).await.unwrap_err().to_string(), "no training: disk full");
-        assert_eq!(queue.of_project("2.17").await, None);
+        assert_eq!(queue.of_project(&"2.17".into()).await, None);
     });
 }
 
@@ -135,7 +135,7 @@ fn the_option_for_waiting_events_overrides_the_api() {
             queue.set_ownership(Ownership::Owner(store));
             for (api, merged) in [V1, V2].into_iter().zip(merged) {
                 let of = |body: &'static str| Request {
-                    project: u8::from(api).to_string(),
+                    project: u8::from(api).to_string().into(),
                     payload: Bytes::from_static(body.as_bytes()),
                     ..event(api)
                 };
@@ -239,9 +239,9 @@ fn jobs_are_listed_for_one_project_up_to_a_limit() {
         assert_eq!(queue.jobs(None, 2).await.unwrap().len(), 2);
         assert_eq!(queue.jobs(Some("1.1".into()), 9).await.unwrap().len(), 2);
         assert_eq!(queue.jobs(Some("3.3".into()), 9).await.unwrap().len(), 0);
-        assert_eq!(queue.project_key("2").await.as_deref(), Some("2.2"));
-        assert!(queue.of_project("2.2").await.is_some());
-        assert_eq!(queue.of_project("3.3").await, None);
+        assert_eq!(queue.project_key("2").await, Some("2.2".into()));
+        assert!(queue.of_project(&"2.2".into()).await.is_some());
+        assert_eq!(queue.of_project(&"3.3".into()).await, None);
         queue.set_ownership(Ownership::Held(None));
         assert_eq!(queue.project_key("2").await, None);
     });
@@ -284,7 +284,11 @@ fn a_request_waits_for_another_server_only_so_long() {
         assert!(matches!(queue.add(event(V1), &versions).await, Err(QueueError::Unusable(_))));
         assert!(began.elapsed() < Duration::from_secs(1));
         queue.set_ownership(Ownership::Pending);
-        assert_eq!(queue.of_project("2.17").await, None, "nobody waits for the import here");
+        assert_eq!(
+            queue.of_project(&"2.17".into()).await,
+            None,
+            "nobody waits for the import here"
+        );
     });
 }
 

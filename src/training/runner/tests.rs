@@ -40,7 +40,7 @@ fn the_return_value_of_fit_becomes_the_version_that_is_served() {
             (JobState::Succeeded, Some(job.id.into()), None)
         );
         assert_eq!(runs.served(), Some(job.id.to_string()));
-        let version = runs.bench.versions.current(PROJECT).unwrap().unwrap();
+        let version = runs.bench.versions.current(&PROJECT).unwrap().unwrap();
         assert_eq!(
             (version.id, &version.train_output[..]),
             (job.id.into(), br#"{"n": 1}"#.as_slice())

@@ -7,7 +7,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::ids::JobId;
+use crate::ids::{JobId, ProjectKey};
 use crate::wire::record::FitProgress;
 
 /// Maximum number of bytes of output that are kept of a job.
@@ -33,7 +33,7 @@ impl CurrentJob {
 #[derive(Debug)]
 pub struct JobOutput {
     pub id: JobId,
-    pub project: String,
+    pub project: ProjectKey,
     said: Mutex<Said>,
     /// Grows with every progress report.
     reports: watch::Sender<u64>,
@@ -47,7 +47,7 @@ struct Said {
 }
 
 impl JobOutput {
-    pub fn new(id: JobId, project: String) -> Self {
+    pub fn new(id: JobId, project: ProjectKey) -> Self {
         let (reports, streams_ended) = (watch::channel(0).0, watch::channel(0).0);
         Self { id, project, said: Mutex::default(), reports, streams_ended }
     }
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_long_log_is_kept_in_whole_lines() {
-        let job = JobOutput::new(JobId(7), String::new());
+        let job = JobOutput::new(JobId(7), ProjectKey::default());
         for number in 0..20_000 {
             job.line(&format!("line {number}"));
         }
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn both_streams_must_have_ended() {
         run_in_time(|| async {
-            let job = JobOutput::new(JobId(7), String::new());
+            let job = JobOutput::new(JobId(7), ProjectKey::default());
             job.fit_ended("6");
             job.fit_ended("7");
             assert_eq!(*job.streams_ended.borrow(), 1);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::ids::ProjectKey;
 use crate::workers::fair_queue::{FairQueue, QueueBounds, QueueFull};
 use crate::workers::handle::WorkerHandle;
 use crate::workers::pool::{Permit, Priority, SlotState};
@@ -56,7 +57,7 @@ impl PoolState {
         self.interactive.len() + self.batch.len()
     }
 
-    pub(super) fn full(&self, bounds: QueueBounds, project: &str) -> Option<QueueFull> {
+    pub(super) fn full(&self, bounds: QueueBounds, project: &ProjectKey) -> Option<QueueFull> {
         if self.waiting() >= bounds.total {
             return Some(QueueFull::Total(bounds.total));
         }
@@ -69,7 +70,7 @@ impl PoolState {
     }
 
     /// Rendezvous hashing: each project has its own order of the workers, stable when one goes.
-    pub(super) fn preferred(&self, project: &str) -> Option<usize> {
+    pub(super) fn preferred(&self, project: &ProjectKey) -> Option<usize> {
         let weight = |seat: &Seat| {
             let mut hasher = DefaultHasher::new();
             (project, seat.slot).hash(&mut hasher);

@@ -44,12 +44,12 @@ fn calls_spread_over_workers_and_are_bounded() {
         let pool = Pool::new(2, WorkerCapacity::of_threads(1), BOUNDS);
         pool.add(0, worker(1, true));
         pool.add(1, worker(2, true));
-        let first = pool.acquire(Priority::Batch, "p").await.unwrap();
-        let second = pool.acquire(Priority::Batch, "p").await.unwrap();
+        let first = pool.acquire(Priority::Batch, &"p".into()).await.unwrap();
+        let second = pool.acquire(Priority::Batch, &"p".into()).await.unwrap();
         assert_ne!(first.worker().incarnation, second.worker().incarnation);
-        must_wait(pool.acquire(Priority::Batch, "p")).await;
+        must_wait(pool.acquire(Priority::Batch, &"p".into())).await;
         drop(first);
-        let third = pool.acquire(Priority::Batch, "p").await.unwrap();
+        let third = pool.acquire(Priority::Batch, &"p".into()).await.unwrap();
         assert_eq!(third.worker().incarnation, Incarnation(1));
         assert_eq!(pool.in_flight(), 2);
     });
@@ -64,7 +64,7 @@ fn a_person_goes_before_a_batch() {
         for (name, priority) in [("batch", Priority::Batch), ("person", Priority::Interactive)] {
             let (pool, order) = (Arc::clone(&pool), Arc::clone(&order));
             waiting.push(tokio::spawn(async move {
-                let _permit = pool.acquire(priority, "p").await;
+                let _permit = pool.acquire(priority, &"p".into()).await;
                 order.lock().push(name);
             }));
             tokio::task::yield_now().await;
@@ -82,9 +82,9 @@ fn a_person_goes_before_a_batch() {
 fn a_place_in_line_that_was_given_up_costs_nobody_anything() {
     run_in_time(|| async {
         let pool = Pool::new(1, WorkerCapacity::of_threads(1), BOUNDS);
-        must_wait(pool.acquire(Priority::Interactive, "p")).await;
+        must_wait(pool.acquire(Priority::Interactive, &"p".into())).await;
         pool.add(0, worker(1, true));
-        let _permit = timeout(Duration::from_secs(5), pool.acquire(Priority::Batch, "p"))
+        let _permit = timeout(Duration::from_secs(5), pool.acquire(Priority::Batch, &"p".into()))
             .await
             .unwrap()
             .unwrap();
@@ -97,8 +97,8 @@ fn a_class_that_is_not_thread_safe_is_called_once_at_a_time() {
     run_in_time(|| async {
         let pool = Pool::new(1, WorkerCapacity::of_threads(8), BOUNDS);
         pool.add(0, worker(1, false));
-        let _permit = pool.acquire(Priority::Batch, "p").await.unwrap();
-        must_wait(pool.acquire(Priority::Batch, "p")).await;
+        let _permit = pool.acquire(Priority::Batch, &"p".into()).await.unwrap();
+        must_wait(pool.acquire(Priority::Batch, &"p".into())).await;
     });
 }
 
@@ -108,13 +108,13 @@ fn a_removed_worker_gets_no_calls() {
         let pool = Pool::new(1, WorkerCapacity::of_threads(1), BOUNDS);
         let gone = worker(1, true);
         pool.add(0, Arc::clone(&gone));
-        let permit = pool.acquire(Priority::Batch, "p").await.unwrap();
+        let permit = pool.acquire(Priority::Batch, &"p".into()).await.unwrap();
         pool.remove(0, &gone, SlotState::Starting);
         drop(permit);
-        must_wait(pool.acquire(Priority::Batch, "p")).await;
+        must_wait(pool.acquire(Priority::Batch, &"p".into())).await;
         pool.add(0, worker(2, true));
         assert_eq!(
-            pool.acquire(Priority::Batch, "p").await.unwrap().worker().incarnation,
+            pool.acquire(Priority::Batch, &"p".into()).await.unwrap().worker().incarnation,
             Incarnation(2)
         );
     });
@@ -129,13 +129,14 @@ fn a_project_stays_with_its_worker() {
             pool.add(slot, worker(incarnation, true));
         }
         let chosen = pool
-            .acquire(Priority::Interactive, "12.1795430965")
+            .acquire(Priority::Interactive, &"12.1795430965".into())
             .await
             .unwrap()
             .worker()
             .incarnation;
         for _ in 0..20 {
-            let permit = pool.acquire(Priority::Interactive, "12.1795430965").await.unwrap();
+            let permit =
+                pool.acquire(Priority::Interactive, &"12.1795430965".into()).await.unwrap();
             assert_eq!(permit.worker().incarnation, chosen);
         }
     });
@@ -149,7 +150,8 @@ fn projects_are_spread_over_the_workers_and_stay_when_another_one_goes() {
         for (slot, worker) in workers.iter().enumerate() {
             pool.add(slot, Arc::clone(worker));
         }
-        let projects: Vec<String> = (0..60).map(|number| format!("{number}.17")).collect();
+        let projects: Vec<ProjectKey> =
+            (0..60).map(|number| format!("{number}.17").into()).collect();
         let mut chosen = Vec::new();
         for project in &projects {
             let permit = pool.acquire(Priority::Interactive, project).await.unwrap();
@@ -173,12 +175,12 @@ fn a_request_after_a_replacement_gets_a_new_worker() {
         let pool = Pool::new(2, WorkerCapacity::of_threads(1), BOUNDS);
         pool.add(0, worker(1, true));
         pool.add(1, worker(2, true));
-        let before = pool.acquire(Priority::Batch, "p").await.unwrap();
+        let before = pool.acquire(Priority::Batch, &"p".into()).await.unwrap();
         let old = Arc::clone(before.worker());
         let mut switched = false;
         pool.replace_all(&[(0, worker(3, true)), (1, worker(4, true))], || switched = true);
         assert!(switched);
-        let after = pool.acquire(Priority::Batch, "p").await.unwrap();
+        let after = pool.acquire(Priority::Batch, &"p".into()).await.unwrap();
         assert!(after.worker().incarnation.0 > 2);
         let mut unused = Box::pin(pool.unused(&old));
         assert!(
@@ -196,11 +198,14 @@ fn the_line_is_bounded_and_a_place_that_was_given_up_is_free_again() {
         let pool = Pool::new(1, WorkerCapacity::of_threads(1), BOUNDS);
         let wait = |project: &'static str| {
             let pool = Arc::clone(&pool);
-            tokio::spawn(async move { pool.acquire(Priority::Batch, project).await.map(drop) })
+            tokio::spawn(
+                async move { pool.acquire(Priority::Batch, &project.into()).await.map(drop) },
+            )
         };
         let waiting = [wait("a"), wait("a"), wait("b")];
         until(|| pool.waiting() == 3).await;
-        let refused = |project| pool.acquire(Priority::Interactive, project);
+        let refused =
+            async |project: &str| pool.acquire(Priority::Interactive, &project.into()).await;
         assert_eq!(refused("c").await.unwrap_err(), QueueFull::Total(3));
         waiting[2].abort();
         until(|| pool.waiting() < 3).await;
@@ -241,12 +246,14 @@ fn waiting_requests_of_any_priority_count_against_the_bounds() {
             let pool = Pool::new(1, WorkerCapacity::of_threads(1), BOUNDS);
             let mut line = Vec::new();
             for &(priority, project) in waiting {
-                let mut asking = Box::pin(pool.acquire(priority, project));
+                let pool = &pool;
+                let mut asking =
+                    Box::pin(async move { pool.acquire(priority, &project.into()).await });
                 assert!(timeout(Duration::ZERO, &mut asking).await.is_err());
                 line.push(asking);
             }
             assert_eq!(pool.waiting(), waiting.len());
-            let asked = timeout(Duration::ZERO, pool.acquire(priority, project)).await;
+            let asked = timeout(Duration::ZERO, pool.acquire(priority, &project.into())).await;
             match expected {
                 Ok(()) => assert!(asked.is_err(), "{waiting:?}: it waits"),
                 Err(full) => assert_eq!(asked.unwrap().unwrap_err(), full, "{waiting:?}"),
@@ -263,10 +270,10 @@ fn a_worker_has_as_many_calls_as_it_has_places() {
             pool.add(0, worker(1, thread_safe));
             let mut permits = Vec::new();
             for _ in 0..places {
-                permits.push(pool.acquire(Priority::Batch, "p").await.unwrap());
+                permits.push(pool.acquire(Priority::Batch, &"p".into()).await.unwrap());
             }
             assert_eq!(pool.in_flight(), places);
-            must_wait(pool.acquire(Priority::Batch, "p")).await;
+            must_wait(pool.acquire(Priority::Batch, &"p".into())).await;
         }
     });
 }
@@ -278,13 +285,13 @@ fn a_person_whose_worker_is_busy_gets_another_and_a_batch_the_least_busy() {
         pool.add(0, worker(1, true));
         pool.add(1, worker(2, true));
         let of = |permit: &Permit| permit.worker().incarnation;
-        let first = pool.acquire(Priority::Interactive, "p").await.unwrap();
-        let second = pool.acquire(Priority::Interactive, "p").await.unwrap();
+        let first = pool.acquire(Priority::Interactive, &"p".into()).await.unwrap();
+        let second = pool.acquire(Priority::Interactive, &"p".into()).await.unwrap();
         assert_eq!(of(&first), of(&second), "it has a thread free");
-        let third = pool.acquire(Priority::Interactive, "p").await.unwrap();
+        let third = pool.acquire(Priority::Interactive, &"p".into()).await.unwrap();
         assert_ne!(of(&third), of(&first));
         drop((first, second));
-        let batch = pool.acquire(Priority::Batch, "p").await.unwrap();
+        let batch = pool.acquire(Priority::Batch, &"p".into()).await.unwrap();
         assert_ne!(of(&batch), of(&third));
     });
 }
@@ -295,12 +302,12 @@ fn a_worker_that_leaves_ends_its_calls_and_gets_no_other() {
         let pool = Pool::new(1, WorkerCapacity::of_threads(2), BOUNDS);
         let (leaving, idle) = (worker(1, true), worker(2, true));
         pool.add(0, Arc::clone(&leaving));
-        let permits = [(); 2].map(|()| pool.acquire(Priority::Batch, "p"));
-        let [first, second] = permits;
+        let project = "p".into();
+        let [first, second] = [(); 2].map(|()| pool.acquire(Priority::Batch, &project));
         let (first, second) = (first.await.unwrap(), second.await.unwrap());
         pool.leave(&leaving);
         assert_eq!((pool.workers().len(), pool.in_flight()), (0, 0));
-        must_wait(pool.acquire(Priority::Batch, "p")).await;
+        must_wait(pool.acquire(Priority::Batch, &"p".into())).await;
         let mut unused = Box::pin(pool.unused(&leaving));
         drop(first);
         assert!(timeout(Duration::from_millis(20), &mut unused).await.is_err(), "one still runs");
@@ -323,7 +330,7 @@ fn nobody_waits_for_the_calls_of_a_worker_that_is_gone() {
         let pool = Pool::new(1, WorkerCapacity::of_threads(1), BOUNDS);
         let gone = worker(1, true);
         pool.add(0, Arc::clone(&gone));
-        let _permit = pool.acquire(Priority::Batch, "p").await.unwrap();
+        let _permit = pool.acquire(Priority::Batch, &"p".into()).await.unwrap();
         pool.leave(&gone);
         let died = SlotState::Died { reason: "died".into() };
         pool.remove(0, &gone, died.clone());
@@ -337,11 +344,11 @@ fn a_waiting_request_gets_one_of_the_new_workers() {
     run_in_time(|| async {
         let pool = Pool::new(1, WorkerCapacity::of_threads(1), BOUNDS);
         pool.add(0, worker(1, true));
-        let _before = pool.acquire(Priority::Batch, "p").await.unwrap();
+        let _before = pool.acquire(Priority::Batch, &"p".into()).await.unwrap();
         let waiting = {
             let pool = Arc::clone(&pool);
             tokio::spawn(async move {
-                pool.acquire(Priority::Batch, "p").await.unwrap().worker().incarnation.0
+                pool.acquire(Priority::Batch, &"p".into()).await.unwrap().worker().incarnation.0
             })
         };
         until(|| pool.waiting() == 1).await;

@@ -2,6 +2,7 @@
 //! version.
 
 use std::fs;
+use std::sync::LazyLock;
 
 use super::*;
 use crate::ids::VersionId;
@@ -14,7 +15,7 @@ use crate::wire::api_version::ApiVersion::{V1, V2};
 use crate::wire::keys::KeyRequest;
 use crate::wire::protocol::{KeyOperation, KeyOutcome, ModelErrorKind, ToWorker};
 
-const KEY: &str = "2.1795430965";
+static KEY: LazyLock<ProjectKey> = LazyLock::new(|| "2.1795430965".into());
 
 fn report(result: &'static str) -> FitReport {
     FitReport {
@@ -45,11 +46,11 @@ async fn set(stage: &PublishingStage, key: &str, value: &str) {
 }
 
 async fn own_name(stage: &PublishingStage) -> Option<String> {
-    stage.publisher.registry.own_name(KEY).await.unwrap()
+    stage.publisher.registry.own_name(&KEY).await.unwrap()
 }
 
 fn served(stage: &PublishingStage) -> Option<String> {
-    stage.serving.version(KEY)
+    stage.serving.version(&KEY)
 }
 
 fn versions(stage: &PublishingStage) -> Versions {
@@ -57,14 +58,14 @@ fn versions(stage: &PublishingStage) -> Versions {
 }
 
 async fn model_of(stage: &PublishingStage) -> Arc<ServedModel> {
-    stage.publisher.registry.resolve(KEY, Some("<View/>")).await.unwrap()
+    stage.publisher.registry.resolve(&KEY, Some("<View/>")).await.unwrap()
 }
 
 async fn begin(stage: &PublishingStage, model: &Arc<ServedModel>, id: u64) -> V2Run {
     let job = Claimed {
         id: JobId(id),
         epoch: 1,
-        project: KEY.into(),
+        project: KEY.clone(),
         label_config: None,
         action: Some("ANNOTATION_CREATED".into()),
         payload: Bytes::new(),
@@ -87,10 +88,10 @@ async fn serve(stage: &PublishingStage, run: &V2Run, report: FitReport) -> Optio
     let staging = run.stage(&stage.publisher, report).await.unwrap();
     let Staging::Staged(staged) = staging else { return None };
     run.serve(&stage.publisher, *staged).await.unwrap().finish(&stage.publisher).await;
-    let begun = stage.dir.path().join(format!(".label-studio-ml/training/{KEY}.json"));
+    let begun = stage.dir.path().join(format!(".label-studio-ml/training/{}.json", *KEY));
     assert!(!begun.exists(), "the training is over");
-    assert!(!stage.publisher.registry.models.gate.is_closed(KEY));
-    versions(stage).newest_record(KEY).unwrap()
+    assert!(!stage.publisher.registry.models.gate.is_closed(&KEY));
+    versions(stage).newest_record(&KEY).unwrap()
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn a_training_that_returned_nothing_and_changed_nothing_makes_no_version() {
             assert!(serve(&stage, &run, report(result)).await.is_none(), "{result:?}");
             assert_eq!(served(&stage).as_deref(), Some(UNNAMED));
             assert!(versions(&stage).interrupted_trainings().is_empty(), "{result:?}");
-            assert!(versions(&stage).newest_record(KEY).unwrap().is_none());
+            assert!(versions(&stage).newest_record(&KEY).unwrap().is_none());
         }
         for result in ["0", "false", "[0]", "{\"a\":1}", "\"a\""] {
             let (stage, run) = begun().await;
@@ -184,7 +185,7 @@ fn predictions_carry_the_name_before_until_the_version_is_served() {
         let record = serve(&stage, &run, report("null")).await.unwrap();
         assert_eq!((record.own.as_str(), record.served.as_str()), ("0.0.2", "0.0.2"));
         assert_eq!(served(&stage).as_deref(), Some("0.0.2"));
-        let (next, _) = stage.publisher.registry.models.resolve(KEY, Some("<View/>"));
+        let (next, _) = stage.publisher.registry.models.resolve(&KEY, Some("<View/>"));
         assert_eq!(next.model.names().own, ["0.0.2"]);
         assert!(!Arc::ptr_eq(&next, &run.model));
     });
@@ -207,9 +208,9 @@ fn a_version_that_cannot_be_loaded_gives_its_name_back() {
             assert_eq!(reason, "KeyError: 'x'");
             assert_eq!(own_name(&stage).await.as_deref(), name_before);
             assert_eq!(served(&stage).as_deref(), Some(name_before.unwrap_or(UNNAMED)));
-            assert_eq!(stage.serving.refused(), [(KEY.to_owned(), VersionId(17), reason)]);
+            assert_eq!(stage.serving.refused(), [(KEY.clone(), VersionId(17), reason)]);
             assert!(versions(&stage).interrupted_trainings().is_empty());
-            assert!(versions(&stage).newest_record(KEY).unwrap().is_none());
+            assert!(versions(&stage).newest_record(&KEY).unwrap().is_none());
             assert!(!model.is_replaced(), "the version before stays");
             // A worker that loaded it late is to forget it.
             let told = heard.lock().clone();
@@ -241,7 +242,7 @@ fn the_name_of_a_training_that_a_killed_server_left_is_taken_back() {
     run_in_time(|| async {
         for (api, left) in [(V1, Some("0.0.2")), (V2, Some("mine"))] {
             let stage = PublishingStage::new(class(api));
-            let begun = Begun { project: KEY.into(), id: JobId(17), own: Some("mine".into()) };
+            let begun = Begun { project: KEY.clone(), id: JobId(17), own: Some("mine".into()) };
             versions(&stage).begin_training(&begun).unwrap();
             let keys = stage.publisher.registry.class.key_store().await.unwrap();
             keys.set("2", VERSION_KEY, "0.0.2".into()).await.unwrap();
@@ -261,15 +262,15 @@ fn a_project_whose_files_changed_is_held_back_until_the_version_is_served() {
             let report = FitReport { files, ..report("1") };
             let staging = run.stage(&stage.publisher, report).await.unwrap();
             let Staging::Staged(staged) = staging else { panic!("there is a version") };
-            assert_eq!(stage.publisher.registry.models.gate.is_closed(KEY), is_held_back);
+            assert_eq!(stage.publisher.registry.models.gate.is_closed(&KEY), is_held_back);
             assert!(
-                versions(&stage).newest_record(KEY).unwrap().is_none(),
+                versions(&stage).newest_record(&KEY).unwrap().is_none(),
                 "nothing is served yet"
             );
             assert_eq!(served(&stage).as_deref(), Some(UNNAMED));
             drop(run.serve(&stage.publisher, *staged).await.unwrap());
-            assert!(!stage.publisher.registry.models.gate.is_closed(KEY));
-            assert_eq!(versions(&stage).record_ids(KEY).unwrap(), [VersionId(17)]);
+            assert!(!stage.publisher.registry.models.gate.is_closed(&KEY));
+            assert_eq!(versions(&stage).record_ids(&KEY).unwrap(), [VersionId(17)]);
         }
     });
 }
@@ -298,9 +299,9 @@ fn after_a_restart_the_newest_record_says_what_is_served() {
         let (stage, run) = begun().await;
         serve(&stage, &run, report("1")).await.unwrap();
         let stage_again = PublishingStage::new(class(V2));
-        let record = versions(&stage).newest_record(KEY).unwrap().unwrap();
-        versions(&stage_again).write_record(KEY, &record).unwrap();
-        let model = stage_again.publisher.registry.resolve(KEY, None).await.unwrap();
+        let record = versions(&stage).newest_record(&KEY).unwrap().unwrap();
+        versions(&stage_again).write_record(&KEY, &record).unwrap();
+        let model = stage_again.publisher.registry.resolve(&KEY, None).await.unwrap();
         assert_eq!(model.origin.version, Some(VersionId(17)));
         assert_eq!(model.model.names().served, "0.0.1+17");
         // The model itself has named its version since.

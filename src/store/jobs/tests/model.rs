@@ -123,7 +123,7 @@ impl Pair {
                     self.model.newest_folder = JobId(self.last_id.0 + 2);
                 }
                 let job = NewJob {
-                    project: project.to_string(),
+                    project: project.to_string().into(),
                     label_config: config.map(|config| format!("<View id='{config}'/>")),
                     action: action.map(|action| action.to_string()),
                     payload: Bytes::from(vec![body]),
@@ -285,12 +285,12 @@ impl Pair {
         let open = known.values().filter(|known| known.is_open()).count();
         prop_assert_eq!(self.run(open_jobs), u64::try_from(open).unwrap());
         for project in ["0", "1", "2"] {
-            let of_project = known.iter().filter(|(_, known)| known.project == project);
+            let of_project = known.iter().filter(|(_, known)| known.project == project.into());
             let first = of_project
                 .filter(|(_, known)| known.is_open())
                 .map(|(id, known)| (known.state == JobState::Queued, *id))
                 .min();
-            let active = self.run(move |db| active(db, project));
+            let active = self.run(move |db| active(db, &project.into()));
             prop_assert_eq!(active, first.map(|(_, id)| id));
         }
         Ok(())

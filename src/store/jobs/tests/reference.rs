@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::super::enqueue::{NewJob, Policy};
 use super::super::transitions::JobOutcome;
 use super::*;
+use crate::ids::ProjectKey;
 
 /// Time within which identical events count as one, in milliseconds.
 const SAME_EVENT: i64 = 10_000;
@@ -26,7 +27,7 @@ pub(super) enum End {
 /// A job as the model knows it.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
-    pub(super) project: String,
+    pub(super) project: ProjectKey,
     pub(super) label_config: Option<String>,
     pub(super) action: Option<String>,
     pub(super) body: u8,
@@ -66,7 +67,7 @@ pub(super) struct Run {
 
 pub(super) struct Model {
     pub(super) jobs: BTreeMap<JobId, Known>,
-    pub(super) turns: HashMap<String, usize>,
+    pub(super) turns: HashMap<ProjectKey, usize>,
     pub(super) claims: usize,
     pub(super) now: i64,
     pub(super) newest_folder: JobId,

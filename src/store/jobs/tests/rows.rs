@@ -100,8 +100,8 @@ fn the_key_of_a_project_is_the_one_that_was_trained_last() {
     for project in ["2.7", "2.8", "22.9", "2"] {
         enqueue(&db, &tasks(project, "1")).unwrap();
     }
-    assert_eq!(project_key(&db, "2").unwrap().as_deref(), Some("2.8"));
-    assert_eq!(project_key(&db, "22").unwrap().as_deref(), Some("22.9"));
+    assert_eq!(project_key(&db, "2").unwrap(), Some("2.8".into()));
+    assert_eq!(project_key(&db, "22").unwrap(), Some("22.9".into()));
     assert_eq!(project_key(&db, "3").unwrap(), None);
 }
 
@@ -112,8 +112,13 @@ fn jobs_are_listed_newest_first_for_all_or_for_one_project() {
         .iter()
         .map(|project| enqueue(&db, &tasks(project, "1")).unwrap().id)
         .collect();
-    let listed = |project, limit| {
-        list(&db, project, limit).unwrap().into_iter().map(|job| job.id).collect::<Vec<_>>()
+    let listed = |project: Option<&str>, limit| {
+        let project = project.map(ProjectKey::from);
+        list(&db, project.as_ref(), limit)
+            .unwrap()
+            .into_iter()
+            .map(|job| job.id)
+            .collect::<Vec<_>>()
     };
     assert_eq!(listed(None, 9), [ids[2], ids[1], ids[0]]);
     assert_eq!(listed(None, 2), [ids[2], ids[1]]);

@@ -1,6 +1,6 @@
 //! A server that trains, with the real queue, model folder and serving layer: only `fit` is scripted.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::scripted::{ScriptedTrainer, Told};
-use crate::ids::{JobId, VersionId};
+use crate::ids::{JobId, ProjectKey, VersionId};
 use crate::publishing::testing::PublishingStage;
 use crate::serving::testing::{Heard, Loads, class};
 use crate::store::jobs::{Job, JobStore};
@@ -24,7 +24,7 @@ use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::{ClassInfo, FitJob};
 use crate::workers::output::job::JobOutput;
 
-pub(super) const PROJECT: &str = "2.1795430965";
+pub(super) static PROJECT: LazyLock<ProjectKey> = LazyLock::new(|| "2.1795430965".into());
 pub(super) const OPTIONS: TrainingOptions = TrainingOptions {
     lock_wait: Duration::ZERO,
     linger: Duration::from_secs(600),
@@ -103,7 +103,7 @@ impl Bench {
 impl Runs {
     pub(super) async fn add(&self, action: Option<&str>, body: &'static str) -> JobId {
         let request = Request {
-            project: PROJECT.into(),
+            project: PROJECT.clone(),
             label_config: Some("<View/>".into()),
             action: action.map(str::to_owned),
             payload: Bytes::from_static(body.as_bytes()),
@@ -154,17 +154,17 @@ impl Runs {
     }
 
     pub(super) fn served(&self) -> Option<String> {
-        self.bench.stage.serving.version(PROJECT)
+        self.bench.stage.serving.version(&PROJECT)
     }
 
     pub(super) fn folder(&self, id: JobId) -> std::path::PathBuf {
-        self.bench.stage.dir.path().join(PROJECT).join(id.to_string())
+        self.bench.stage.dir.path().join(PROJECT.as_str()).join(id.to_string())
     }
 
     /// The versions that exist, of either API, newest first.
     pub(super) fn versions(&self) -> Vec<VersionId> {
-        let mut versions = self.bench.versions.list(PROJECT).unwrap();
-        versions.extend(self.bench.versions.record_ids(PROJECT).unwrap());
+        let mut versions = self.bench.versions.list(&PROJECT).unwrap();
+        versions.extend(self.bench.versions.record_ids(&PROJECT).unwrap());
         versions
     }
 

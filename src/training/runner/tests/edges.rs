@@ -125,7 +125,7 @@ fn a_training_of_api_v2_is_served_under_a_new_name_and_old_records_go() {
             );
             assert_eq!(runs.served(), Some(format!("0.0.1+{id}")));
             assert_eq!(runs.versions(), [id.into()], "one is kept");
-            let record = runs.bench.versions.newest_record(PROJECT).unwrap().unwrap();
+            let record = runs.bench.versions.newest_record(&PROJECT).unwrap().unwrap();
             assert_eq!(record.files, ["model.pt"], "what it returned is kept though it is no dict");
             assert_eq!(
                 (record.event.as_str(), record.result.get()),
@@ -184,7 +184,7 @@ fn jobs_are_counted_by_how_they_end_and_only_when_they_do() {
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let counts = recorder.handle();
         metrics::with_local_recorder(&recorder, || {
-            tell(PROJECT, JobId(7), &outcome, Instant::now());
+            tell(&PROJECT, JobId(7), &outcome, Instant::now());
         });
         let counted = counts.render();
         let expected =

@@ -68,7 +68,9 @@ impl Crowd {
                 let pool = Arc::clone(&self.pool);
                 let priority = if is_person { Priority::Interactive } else { Priority::Batch };
                 let mut asking: Asking =
-                    Box::pin(async move { pool.acquire(priority, &project.to_string()).await });
+                    Box::pin(
+                        async move { pool.acquire(priority, &project.to_string().into()).await },
+                    );
                 match look(&mut asking) {
                     Poll::Ready(Ok(permit)) => self.permits.push(permit),
                     Poll::Ready(Err(_)) => {
