@@ -123,7 +123,7 @@ def test_a_file_that_is_no_database_is_no_obstacle(serve: Serve, tmp_path: Path)
     server = serve(TELLER, "--model-dir", str(models), "--workers", "2")
     tell(server, set={"key": "in memory"})
     assert seen_by_all(server, "key") == {"in memory"}
-    server.wait_logged("lasts only until the server ends")
+    server.wait_logged("last only until the server ends")
 
 
 FORKER = """

@@ -107,8 +107,13 @@ def test_a_further_instance_is_made_while_the_others_are_busy(serve: Serve) -> N
     assert all(one["own_thread"] for one in said)
 
 
+#: With several threads a request may meet the holder of its instance before it is idle again, and
+#: gets another one.
+ONE_THREAD = ("--threads", "1")
+
+
 def test_other_configs_and_parameters_have_instances_of_their_own(serve: Serve) -> None:
-    server = serve(TELLER)
+    server = serve(TELLER, *ONE_THREAD)
     other = CHOICES.replace("Negative", "Bad")
     first = server.first()["instance"]
     assert server.predict(config=other).json()["results"][0]["instance"] != first
@@ -117,7 +122,7 @@ def test_other_configs_and_parameters_have_instances_of_their_own(serve: Serve) 
 
 
 def test_so_many_instances_are_kept(serve: Serve) -> None:
-    server = serve(TELLER, "--max-instances", "2")
+    server = serve(TELLER, "--max-instances", "2", *ONE_THREAD)
 
     def instance(project: str) -> int:
         answer = server.predict(project=project)
