@@ -1,8 +1,8 @@
 //! How a training becomes the version that is served.
 //!
 //! In: what a run of `fit` made ([`training_run`]). Out: a version on the disk that answers from then on, or
-//! the version before, with the reason. What API v1 and API v2 have in common is here; [`training_run::v1`] and
-//! [`training_run::v2`] are the two ways to it. The version before answers until the new one is loaded.
+//! the version before, with the reason. What API v1 and API v2 have in common is here; [`training_run`] has the
+//! two ways to it. The version before answers until the new one is loaded.
 
 mod prior_name;
 mod renewal;
