@@ -112,12 +112,6 @@ impl From<&str> for ProjectKey {
     }
 }
 
-impl AsRef<str> for ProjectKey {
-    fn as_ref(&self) -> &str {
-        &self.0
-    }
-}
-
 impl Borrow<str> for ProjectKey {
     fn borrow(&self) -> &str {
         &self.0

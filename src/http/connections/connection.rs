@@ -36,7 +36,7 @@ const ENDING: [StatusCode; 3] =
     [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT, StatusCode::SERVICE_UNAVAILABLE];
 
 /// Why a connection ended.
-enum End {
+enum ConnectionEnd {
     Done(hyper::Result<()>),
     Timeout(Timeout),
     /// Another connection needs the room, or the server stops and this one has no request.
@@ -94,7 +94,7 @@ async fn drive<S>(
     connection: &mut http1::Connection<TokioIo<ReportingStream>, S>,
     state: &ConnectionState,
     limits: &ConnectionLimits,
-) -> End
+) -> ConnectionEnd
 where
     S: HyperService<Incoming, ResBody = AnswerBody, Error = Infallible>,
 {
@@ -109,14 +109,14 @@ where
             changed.set(state.changed.notified());
         }
         if state.is_closed() {
-            return Poll::Ready(End::Closed);
+            return Poll::Ready(ConnectionEnd::Closed);
         }
         if state.is_draining() && !is_draining {
             is_draining = true;
             Pin::new(&mut *connection).graceful_shutdown();
         }
         if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
-            return Poll::Ready(End::Done(result));
+            return Poll::Ready(ConnectionEnd::Done(result));
         }
         while let Some((deadline, timeout)) = state.deadline(limits) {
             if armed.is_none_or(|armed| deadline < armed) {
@@ -128,7 +128,7 @@ where
             }
             armed = None;
             if deadline <= Instant::now() {
-                return Poll::Ready(End::Timeout(timeout));
+                return Poll::Ready(ConnectionEnd::Timeout(timeout));
             }
         }
         Poll::Pending
@@ -136,14 +136,21 @@ where
     .await
 }
 
-async fn wind_up(stream: TcpStream, end: End, state: &ConnectionState, limits: &ConnectionLimits) {
+async fn wind_up(
+    stream: TcpStream,
+    end: ConnectionEnd,
+    state: &ConnectionState,
+    limits: &ConnectionLimits,
+) {
     match end {
-        End::Done(Err(error)) if state.has_suppressed() || error.is_parse_version_h2() => {
+        ConnectionEnd::Done(Err(error))
+            if state.has_suppressed() || error.is_parse_version_h2() =>
+        {
             let refused = refusal::of(&error, &state.take_head(), limits.header_size);
             tracing::debug!("a connection was refused: {}", refused.detail);
             answer(stream, &refusal::bytes(&refused)).await;
         }
-        End::Timeout(Timeout::Head) => {
+        ConnectionEnd::Timeout(Timeout::Head) => {
             let detail = format!(
                 "the head of the request did not come within {} s (--header-timeout)",
                 limits.header_timeout.as_secs_f64()
@@ -152,7 +159,7 @@ async fn wind_up(stream: TcpStream, end: End, state: &ConnectionState, limits: &
             let late = ApiError::new(ErrorCode::HeaderTimeout, detail);
             answer(stream, &refusal::bytes(&late)).await;
         }
-        End::Timeout(Timeout::Write) => {
+        ConnectionEnd::Timeout(Timeout::Write) => {
             let seconds = limits.write_timeout.as_secs_f64();
             tracing::warn!(
                 "a client took no byte of its answer for {seconds} s and was given up (--write-timeout)"
@@ -160,14 +167,16 @@ async fn wind_up(stream: TcpStream, end: End, state: &ConnectionState, limits: &
             // Else the system goes on sending what it holds.
             let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
         }
-        End::Done(Ok(())) if state.has_unread() => linger(stream).await,
-        End::Done(Err(error)) => {
+        ConnectionEnd::Done(Ok(())) if state.has_unread() => linger(stream).await,
+        ConnectionEnd::Done(Err(error)) => {
             tracing::debug!("connection: {error}");
             if state.has_unread() {
                 linger(stream).await;
             }
         }
-        End::Done(Ok(())) | End::Timeout(Timeout::Idle) | End::Closed => {}
+        ConnectionEnd::Done(Ok(()))
+        | ConnectionEnd::Timeout(Timeout::Idle)
+        | ConnectionEnd::Closed => {}
     }
 }
 

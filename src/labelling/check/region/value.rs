@@ -147,7 +147,7 @@ fn span(value: &JsonMembers<'_>, of_text: bool, report: &mut RegionReport<'_>) {
     let (start, end) = (read("start"), read("end"));
     for (key, path, given) in [("start", "value.start", start), ("end", "value.end", end)] {
         match given {
-            Some(End::Number(given)) if given < 0.0 => {
+            Some(SpanEnd::Number(given)) if given < 0.0 => {
                 report.add(Cause::OutOfRange, path, || format!("is {given}, the least is 0"));
             }
             Some(_) => {}
@@ -158,27 +158,27 @@ fn span(value: &JsonMembers<'_>, of_text: bool, report: &mut RegionReport<'_>) {
             }
         }
     }
-    if let (Some(End::Number(start)), Some(End::Number(end))) = (start, end) {
+    if let (Some(SpanEnd::Number(start)), Some(SpanEnd::Number(end))) = (start, end) {
         ordered(start, end, of_text, "value.end", report);
     }
 }
 
 /// Where a span begins or ends.
 #[derive(Clone, Copy)]
-enum End {
+enum SpanEnd {
     Number(f64),
     /// A time in a series whose times are texts.
     Text,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no text is that long")]
-fn read_end(found: &JsonValue<'_>, of_text: bool) -> Option<End> {
+fn read_end(found: &JsonValue<'_>, of_text: bool) -> Option<SpanEnd> {
     if of_text {
-        return whole(found).map(|number| End::Number(number as f64));
+        return whole(found).map(|number| SpanEnd::Number(number as f64));
     }
     match found {
-        JsonValue::Str(_) => Some(End::Text),
-        found => number(found).map(End::Number),
+        JsonValue::Str(_) => Some(SpanEnd::Text),
+        found => number(found).map(SpanEnd::Number),
     }
 }
 
