@@ -77,7 +77,7 @@ pub struct WorkerHandle {
     /// The heartbeats of the worker.
     pub heartbeat: Heartbeat,
     /// Number of calls that were cancelled and do not end.
-    hung: AtomicUsize,
+    stuck_calls: AtomicUsize,
     /// Number of predictions that it has answered.
     answered: AtomicU64,
     closed: watch::Sender<bool>,
@@ -105,7 +105,7 @@ impl WorkerHandle {
             predicted: Mutex::default(),
             introducing: tokio::sync::Mutex::default(),
             heartbeat: Heartbeat::default(),
-            hung: AtomicUsize::default(),
+            stuck_calls: AtomicUsize::default(),
             answered: AtomicU64::default(),
             closed: watch::channel(false).0,
         }
@@ -182,8 +182,8 @@ impl WorkerHandle {
     }
 
     /// Number of calls that were cancelled and do not end.
-    pub fn hung(&self) -> usize {
-        self.hung.load(Ordering::Relaxed)
+    pub fn stuck_calls(&self) -> usize {
+        self.stuck_calls.load(Ordering::Relaxed)
     }
 
     /// Number of predictions that it has answered.

@@ -206,7 +206,8 @@ impl Pool {
         loop {
             let changed = self.left.notified();
             let is_used = |seat: &Seat| {
-                seat.worker.incarnation == worker.incarnation && seat.in_flight > worker.hung()
+                seat.worker.incarnation == worker.incarnation
+                    && seat.in_flight > worker.stuck_calls()
             };
             if !self.state().leaving.iter().any(is_used) {
                 return;

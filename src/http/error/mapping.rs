@@ -84,7 +84,7 @@ impl From<StoreError> for ApiError {
     }
 }
 
-/// A panic is a mistake of ours: its words are for the log.
+/// A panic is a bug of the server; its message goes only to the log.
 impl From<JoinError> for ApiError {
     fn from(error: JoinError) -> Self {
         Self::new(ErrorCode::InternalError, "a thread of the server ended early")

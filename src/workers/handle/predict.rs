@@ -112,9 +112,9 @@ impl WorkerHandle {
         let end = if let Ok(end) = timeout(CANCEL_GRACE, answer.as_mut()).await {
             end
         } else {
-            self.hung.fetch_add(1, Ordering::Relaxed);
+            self.stuck_calls.fetch_add(1, Ordering::Relaxed);
             let end = answer.await;
-            self.hung.fetch_sub(1, Ordering::Relaxed);
+            self.stuck_calls.fetch_sub(1, Ordering::Relaxed);
             end
         };
         match end {

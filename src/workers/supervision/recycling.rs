@@ -82,7 +82,7 @@ async fn judge_until(
         let seen = WorkerVitals {
             silent: silence.tick(&worker.heartbeat),
             kept: if worker.heartbeat.is_loading() { Duration::ZERO } else { kept },
-            hung: worker.hung(),
+            stuck_calls: worker.stuck_calls(),
             answered: worker.answered(),
             age: began.elapsed(),
             memory,
@@ -104,7 +104,7 @@ fn jitter(incarnation: Incarnation) -> f64 {
 struct WorkerVitals {
     silent: Duration,
     kept: Duration,
-    hung: usize,
+    stuck_calls: usize,
     answered: u64,
     age: Duration,
     memory: Option<u64>,
@@ -157,7 +157,7 @@ impl WorkerLimits {
                 return Some(Recycle::Replace(reason));
             }
         }
-        if seen.hung > 0 {
+        if seen.stuck_calls > 0 {
             let reason = "runs a prediction that was cancelled and does not end".into();
             return Some(Recycle::DrainAndReplace(reason));
         }
@@ -214,7 +214,10 @@ mod tests {
                 WorkerVitals { memory: Some(101 << 20), ..WorkerVitals::default() },
                 "replace: holds 101 MiB",
             ),
-            (WorkerVitals { hung: 1, ..WorkerVitals::default() }, "drain: runs a prediction"),
+            (
+                WorkerVitals { stuck_calls: 1, ..WorkerVitals::default() },
+                "drain: runs a prediction",
+            ),
             (
                 WorkerVitals { answered: 100, ..WorkerVitals::default() },
                 "replace: answered 100 predictions",
@@ -235,8 +238,12 @@ mod tests {
             ..WorkerVitals::default()
         };
         assert_eq!(judged(&fine), None);
-        let worst =
-            WorkerVitals { silent: seconds(99), hung: 1, answered: 100, ..WorkerVitals::default() };
+        let worst = WorkerVitals {
+            silent: seconds(99),
+            stuck_calls: 1,
+            answered: 100,
+            ..WorkerVitals::default()
+        };
         assert!(judged(&worst).unwrap().starts_with("kill"), "the most urgent reason comes first");
     }
 

@@ -325,8 +325,8 @@ async fn until_change(
 async fn until_recycled(worker: &WorkerHandle, limits: &WorkerLimits) -> Change {
     let (event, reason) = match recycling::watch(worker, limits).await {
         Recycle::Kill(reason) => return Change::Kill(reason),
-        Recycle::Replace(reason) => (SlotEvent::Worn, reason),
-        Recycle::DrainAndReplace(reason) => (SlotEvent::Hung, reason),
+        Recycle::Replace(reason) => (SlotEvent::LimitReached, reason),
+        Recycle::DrainAndReplace(reason) => (SlotEvent::CallStuck, reason),
     };
     let (name, pid) = (&worker.name, worker.pid);
     warn!(worker = name, pid, "worker {reason}; another one takes its place");
@@ -365,7 +365,8 @@ async fn finish(
     if let Some(reason) = &stuck {
         warn!(worker = worker.name, pid = worker.pid, "a replaced worker {reason}");
     }
-    let grace = if stuck.is_some() || worker.hung() > 0 { Duration::ZERO } else { STOP_GRACE };
+    let grace =
+        if stuck.is_some() || worker.stuck_calls() > 0 { Duration::ZERO } else { STOP_GRACE };
     worker.shut_down().await;
     let reason = process.end(grace).await;
     worker.died(stuck.as_deref().unwrap_or(&reason));

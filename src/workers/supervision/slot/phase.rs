@@ -35,9 +35,9 @@ pub(super) enum SlotEvent<W> {
     /// The process of the worker ended, or was ended, for this reason.
     Died(String),
     /// The worker is to be replaced, and may serve meanwhile.
-    Worn,
+    LimitReached,
     /// The worker is to be replaced, and must not get calls meanwhile: some do not end.
-    Hung,
+    CallStuck,
     /// There is no room for a successor beside the worker.
     MustStopFirst,
     /// A successor has loaded models.
@@ -90,8 +90,10 @@ impl<W> SlotPhase<W> {
             (Self::Starting, SlotEvent::Started(worker)) => (Self::Preparing(worker), Vec::new()),
             (Self::Starting, SlotEvent::NotStarted) => (Self::BackingOff, Vec::new()),
             (Self::Preparing(worker), SlotEvent::Prepared) => (Self::Serving(worker), vec![Admit]),
-            (Self::Serving(worker), SlotEvent::Worn) => (Self::Replacing(worker), Vec::new()),
-            (Self::Serving(worker), SlotEvent::Hung) => (Self::Retiring(worker), Vec::new()),
+            (Self::Serving(worker), SlotEvent::LimitReached) => {
+                (Self::Replacing(worker), Vec::new())
+            }
+            (Self::Serving(worker), SlotEvent::CallStuck) => (Self::Retiring(worker), Vec::new()),
             (Self::Replacing(worker) | Self::Retiring(worker), SlotEvent::MustStopFirst)
             | (Self::Retiring(worker), SlotEvent::NoSuccessor) => {
                 (Self::Draining(worker), Vec::new())
@@ -170,8 +172,8 @@ mod tests {
             (Preparing(1), Event::Prepared, (Serving(1), vec![Admit])),
             (Preparing(1), died(), buried()),
             (Serving(1), died(), buried()),
-            (Serving(1), Event::Worn, (Replacing(1), vec![])),
-            (Serving(1), Event::Hung, (Retiring(1), vec![])),
+            (Serving(1), Event::LimitReached, (Replacing(1), vec![])),
+            (Serving(1), Event::CallStuck, (Retiring(1), vec![])),
             (Replacing(1), Event::MustStopFirst, (Draining(1), vec![])),
             (Replacing(1), Event::SuccessorPrepared(2), (Serving(2), vec![Admit, LetFinish(1)])),
             (Replacing(1), Event::NoSuccessor, (Serving(1), vec![])),
