@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::wire::protocol::{ClassInfo, ClassSource, Configure, WorkerRole};
 use crate::workers::output::OutputOrigin;
 use crate::workers::output::job::CurrentJob;
-use crate::workers::process::Launch;
+use crate::workers::process::{self, Launch};
 use crate::workers::start::{StartError, StartedWorker, start_worker};
 
 /// Imports what `source` names; returns the class in it. `who` names the process in the log.
@@ -32,6 +32,8 @@ pub(super) async fn inspect(
         fresh_instances: false,
         max_batch_size: 0,
         allow_hosts: None,
+        arguments: Vec::new(),
+        secrets: process::secrets(),
     };
     let origin = OutputOrigin { worker: who.into(), job: CurrentJob::default() };
     match start_worker(launch, configure, origin, None).await {

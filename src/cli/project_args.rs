@@ -9,6 +9,7 @@ use clap::{ArgAction, Args};
 use super::kwargs;
 use crate::project::find::{self, WSGI};
 use crate::wire::protocol::{ClassSource, Configure, WorkerRole};
+use crate::workers::process;
 
 #[derive(Debug, Args)]
 pub(super) struct ProjectArgs {
@@ -61,6 +62,8 @@ impl ProjectArgs {
             fresh_instances: false,
             max_batch_size: 0,
             allow_hosts: self.allow_hosts.clone(),
+            arguments: Vec::new(),
+            secrets: process::secrets(),
         })
     }
 }

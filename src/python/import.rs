@@ -309,6 +309,7 @@ fn finish(py: Python<'_>, configure: &Configure, found: &FoundClass<'_>) -> PyRe
             thread_safe,
             train_events,
             wants_every_event,
+            basic_auth: None,
             inspection,
         },
     })

@@ -129,6 +129,7 @@ mod tests {
             thread_safe: true,
             train_events: vec!["ANNOTATION_CREATED".into()],
             wants_every_event: false,
+            basic_auth: None,
             inspection: None,
         };
         assert_eq!(ignored_because("ANNOTATION_CREATED", &class), None);

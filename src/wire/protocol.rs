@@ -4,6 +4,7 @@
 //! wheel, so there is one version and no negotiation: a `hello` with another [`PROTOCOL`] is
 //! refused. Every message has a snapshot, so a change of the wire is a visible change.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -157,6 +158,42 @@ pub struct Configure {
     /// environment names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_hosts: Option<String>,
+    /// Options for the program itself: `sys.argv` without its first item.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
+    /// Variables that are in the environment during the import, and not afterwards.
+    #[serde(default, skip_serializing_if = "Secrets::is_empty")]
+    pub secrets: Secrets,
+}
+
+/// Variables of the environment whose values must not be shown.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secrets(pub BTreeMap<String, String>);
+
+impl Secrets {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// User and password that `_wsgi.py` gave to `init_app`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BasicAuth {
+    pub user: String,
+    pub password: String,
+}
+
+impl std::fmt::Debug for BasicAuth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BasicAuth")
+    }
 }
 
 /// What decides whether a request is answered together with others of its model.
@@ -183,6 +220,9 @@ pub struct ClassInfo {
     pub train_events: Vec<String>,
     /// The class overrides `process_event` and wants to see every action.
     pub wants_every_event: bool,
+    /// What every request must bring, if `_wsgi.py` says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basic_auth: Option<BasicAuth>,
     /// All model classes of the script and the files that it needs beside itself (`Inspect` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inspection: Option<Inspection>,

@@ -18,13 +18,21 @@ use tokio::time::timeout;
 
 use crate::os::descendants;
 use crate::os::signals;
+use crate::wire::protocol::Secrets;
 
 /// Descriptor number of the channel in a worker.
 const CHANNEL: i32 = 3;
 
-/// Secrets of the server in its environment. User code does not need them, and might print or send them.
+/// Secrets of the server in its environment. Processes that user code starts might print or send them, so a
+/// worker has them only while it imports the project, whose `_wsgi.py` may read them.
 const SECRETS: [&str; 3] =
     ["BASIC_AUTH_PASS", "ML_SERVER_BASIC_AUTH_PASS", "LABEL_STUDIO_ML_WEBHOOK_TOKEN"];
+
+/// The secrets in the environment of this process.
+pub fn secrets() -> Secrets {
+    let known = |name: &&str| std::env::var(name).ok().map(|value| ((*name).to_owned(), value));
+    Secrets(SECRETS.iter().filter_map(known).collect())
+}
 
 /// How worker processes are started: with the user's own interpreter.
 #[derive(Debug, Clone)]

@@ -43,6 +43,8 @@ fn messages_to_a_worker() {
             fresh_instances: true,
             max_batch_size: 64,
             allow_hosts: Some("*.example.com".into()),
+            arguments: vec!["--weights".into(), "best.pt".into()],
+            secrets: Secrets([("BASIC_AUTH_PASS".to_owned(), "secret".to_owned())].into()),
         }),
         ToWorker::Configure(Configure {
             role: WorkerRole::Train,
@@ -57,6 +59,8 @@ fn messages_to_a_worker() {
             fresh_instances: false,
             max_batch_size: 0,
             allow_hosts: None,
+            arguments: Vec::new(),
+            secrets: Secrets::default(),
         }),
         ToWorker::Load {
             request: Some(RequestId(1)),
@@ -130,6 +134,7 @@ fn messages_from_a_worker() {
             thread_safe: true,
             train_events: vec!["ANNOTATION_CREATED".into()],
             wants_every_event: false,
+            basic_auth: Some(BasicAuth { user: "user".into(), password: "secret".into() }),
             inspection: Some(Inspection { siblings: vec!["helpers.py".into()] }),
         }),
         FromWorker::ClassFailed(ImportFailure {
