@@ -1,8 +1,9 @@
 //! The HTTP side: connections come in, answers go out.
 //!
-//! A request goes from [`connections`] through [`router`] to its handler in `routes`, which takes out of it
-//! what it needs by `extract`. Errors become answers in `error` and `finish`.
+//! A request goes from [`connections`] through [`router`] and `admission` to its handler in `routes`, which
+//! takes out of it what it needs by `extract`, or through the user's app in a worker (`user_app`). Errors become answers in `error` and `finish`.
 
+mod admission;
 pub mod auth;
 pub mod connections;
 mod error;
@@ -14,8 +15,11 @@ mod normalize;
 pub mod request_metrics;
 pub mod router;
 mod routes;
+mod server_routes;
 pub mod state;
+mod user_app;
 pub mod webhook_token;
 
+pub use admission::rules::Access;
 pub use extract::body_budget::BodyBudget;
 pub use extract::body_limits::BodyLimits;

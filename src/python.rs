@@ -26,6 +26,8 @@ mod logs;
 mod model_folder;
 mod module;
 mod progress;
+mod server;
 mod streams;
+mod user_app;
 mod user_class;
 mod warnings;

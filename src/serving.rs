@@ -3,6 +3,7 @@
 //! [`registry`] knows the models in use and their workers; [`predict`] has a model answer, [`setup`] loads
 //! it ahead of the first prediction. Nothing here knows HTTP, nothing here runs Python.
 
+mod app;
 pub mod deadlines;
 pub mod diagnostics;
 pub mod error;
@@ -22,8 +23,10 @@ pub mod version_names;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
+use app::AppCaller;
 use deadlines::Deadlines;
 use diagnostics::Diagnostics;
 pub use error::ServingError;
@@ -32,10 +35,13 @@ use models::{Models, Setup};
 use predict::Predictor;
 pub use predict::{PredictAnswer, PredictRequest};
 use registry::Registry;
+pub use setup::UNKNOWN_VERSION;
 
 use crate::ids::{ProjectKey, VersionId};
 use crate::store::versions::Versions;
 use crate::wire::protocol::ClassInfo;
+use crate::wire::shared_body::SharedBody;
+use crate::wire::user_app::{AppAnswer, AppRequest};
 use crate::workers::model::ForwardedRequest;
 use crate::workers::pool::Pool;
 use crate::workers::supervision::ClassState;
@@ -45,6 +51,7 @@ use crate::workers::supervision::ClassState;
 pub struct Serving {
     registry: Arc<Registry>,
     predictor: Predictor,
+    app: AppCaller,
 }
 
 impl Serving {
@@ -55,7 +62,11 @@ impl Serving {
         deadlines: Deadlines,
     ) -> Self {
         let registry = Arc::new(Registry::new(pool, models, class));
-        Self { predictor: Predictor::new(Arc::clone(&registry), deadlines), registry }
+        Self {
+            predictor: Predictor::new(Arc::clone(&registry), deadlines),
+            app: AppCaller::new(Arc::clone(&registry), deadlines),
+            registry,
+        }
     }
 
     pub fn registry(&self) -> &Arc<Registry> {
@@ -68,6 +79,15 @@ impl Serving {
 
     pub async fn predict(&self, request: PredictRequest) -> Result<PredictAnswer, ServingError> {
         self.predictor.predict(request).await
+    }
+
+    /// Makes the user's app in a worker answer a request.
+    pub async fn ask_app(
+        &self,
+        asked: AppRequest,
+        body: SharedBody,
+    ) -> Result<(AppAnswer, Bytes), ServingError> {
+        self.app.ask(asked, body).await
     }
 
     /// Loads the model of a project ahead of the first prediction, waits for it at most `wait`, and returns
@@ -83,9 +103,10 @@ impl Serving {
         setup::set_up(&self.registry, project, setup, request, force_reload, wait).await
     }
 
-    /// Answers every prediction that still waits or runs with an error, and every later one.
+    /// Answers every request that still waits for a worker or runs there with an error, and every later one.
     pub fn end(&self) {
         self.predictor.end();
+        self.app.end();
     }
 
     /// What is wrong with predictions that were made.

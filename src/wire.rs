@@ -11,4 +11,5 @@ pub mod protocol;
 pub mod record;
 pub mod server_end;
 pub mod shared_body;
+pub mod user_app;
 pub mod worker_end;

@@ -16,6 +16,7 @@ pub mod orphan_process;
 pub mod output;
 pub mod pool;
 pub mod process;
+pub mod server_routes;
 pub mod start;
 pub mod supervision;
 

@@ -10,6 +10,7 @@ __all__ = [
     "KeyFile",
     "WithoutServer",
     "ask_key",
+    "ask_route",
     "claim_job",
     "detect_api_version",
     "is_cancelled",
@@ -65,6 +66,15 @@ def ask_key(ask: str, project: str, key: str, value: str | None) -> tuple[bool, 
     """Ask the server to `get`, `has`, `set` or `delete` a value of a project.
 
     Returns whether the server keeps values for this process, and what was found. Raises OSError.
+    """
+
+def ask_route(
+    method: str, target: str, headers: str, body: bytes | None
+) -> tuple[int, str | None, list[tuple[str, str]], bytes]:
+    """Ask the server for one of its routes; `headers` has one line `name: value` each.
+
+    Without `body` it is that of the request which the thread answers. Returns status, reason phrase,
+    headers and body. Raises OSError if the server cannot be asked, and ValueError outside of a worker.
     """
 
 def log_text(stream: int, text: str) -> None:

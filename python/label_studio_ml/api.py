@@ -11,7 +11,6 @@ the class.
 models of API v1. Both are made at their first use.
 """
 
-import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -54,21 +53,15 @@ class RecordedApp:
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(_app(), name, value)
 
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        return _app()(environ, start_response)
+
 
 def record_init_app() -> list[tuple[type, dict[str, Any]]]:
     """Make `init_app` record its calls from now on, in the returned list."""
     global _calls
     _calls = []
     return _calls
-
-
-def warn_of_other_app(app: Any) -> None:
-    """Warn that the server answers only its own routes, if the app of `_wsgi.py` is another one."""
-    if app is not None and not isinstance(app, RecordedApp):
-        logging.getLogger("label_studio_ml").warning(
-            "_wsgi.py wraps the app in one of its own, whose routes `label-studio-ml start` does not "
-            "serve; a WSGI server such as gunicorn does"
-        )
 
 
 def init_app(
@@ -110,35 +103,36 @@ def init_app(
 
 def health() -> Any:
     """GET / and /health."""
-    from label_studio_ml._inprocess import views
-
-    return views.health()
+    return _views().health()
 
 
 def metrics() -> Any:
     """GET /metrics."""
-    from label_studio_ml._inprocess import views
-
-    return views.metrics()
+    return _views().metrics()
 
 
 def _predict() -> Any:
-    from label_studio_ml._inprocess import views
-
-    return views.predict()
+    return _views().predict()
 
 
 def _setup() -> Any:
-    from label_studio_ml._inprocess import views
-
-    return views.setup()
+    return _views().setup()
 
 
 def webhook() -> Any:
     """POST /webhook."""
-    from label_studio_ml._inprocess import views
+    return _views().webhook()
 
-    return views.webhook()
+
+def _views() -> Any:
+    """The module with the views: in a worker they ask the server, elsewhere they call the class."""
+    if _native.is_hosted():
+        from label_studio_ml._worker import views
+
+        return views
+    from label_studio_ml._inprocess import views as in_process
+
+    return in_process
 
 
 def _app() -> Any:

@@ -3,7 +3,7 @@
 //! In: how workers are started and kept, and how long requests may wait. Out: a [`ModelStack`], which
 //! `predict` and `validate` ask themselves; `start` puts HTTP and training on top of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
 
@@ -14,6 +14,7 @@ use crate::serving::{Serving, prepare};
 use crate::wire::protocol::Configure;
 use crate::workers::pool::Pool;
 use crate::workers::process::Launch;
+use crate::workers::server_routes::{ServerRoutes, WorkerQuestions};
 use crate::workers::supervision::{ClassState, SupervisionPolicy, Supervisor};
 
 /// How a stack differs from command to command.
@@ -25,6 +26,8 @@ pub(super) struct StackOptions {
     pub(super) care: SupervisionPolicy,
     /// The workers that predict also run `fit`, so the keys that they set belong to a training.
     pub(super) fit_in_worker: bool,
+    /// The routes of the server, for user apps; set once there are some.
+    pub(super) routes: Arc<OnceLock<Arc<dyn ServerRoutes>>>,
 }
 
 /// The workers of one model and the serving of predictions by them.
@@ -39,7 +42,7 @@ pub(super) struct ModelStack {
 impl ModelStack {
     /// Starts the workers; returns at once.
     pub(super) fn start(options: StackOptions, configure: &Configure, launch: &Launch) -> Self {
-        let StackOptions { pool, max_models, deadlines, care, fit_in_worker } = options;
+        let StackOptions { pool, max_models, deadlines, care, fit_in_worker, routes } = options;
         let models = Arc::new(Models::new(max_models));
         let (found, class) = watch::channel(ClassState::Unknown);
         let serving = Arc::new(Serving::new(
@@ -49,9 +52,17 @@ impl ModelStack {
             deadlines,
         ));
         let publisher = Arc::new(Publisher::new(Arc::clone(serving.registry()), care.rollout));
-        let keeper = publisher.key_keeper(fit_in_worker);
-        let (supervisor, fleet) =
-            Supervisor::start(launch, configure, &keeper, &pool, &prepare(&models), &found, care);
+        let keys = publisher.key_keeper(fit_in_worker);
+        let questions = WorkerQuestions { keys, routes };
+        let (supervisor, fleet) = Supervisor::start(
+            launch,
+            configure,
+            &questions,
+            &pool,
+            &prepare(&models),
+            &found,
+            care,
+        );
         publisher.set_fleet(fleet);
         Self { serving, publisher, class, supervisor }
     }

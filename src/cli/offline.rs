@@ -59,6 +59,7 @@ impl Offline {
             deadlines: Deadlines { queue: NO_HURRY, abandoned: NO_HURRY, run: NO_HURRY },
             care: SupervisionPolicy::default(),
             fit_in_worker: false,
+            routes: Arc::default(),
         };
         let stack = ModelStack::start(options, configure, launch);
         match stack.serving.imported().await {

@@ -54,6 +54,11 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
+/// Whether a path needs no password.
+pub(super) fn is_open(path: &str) -> bool {
+    OPEN.contains(&path)
+}
+
 /// Refuses a request that does not bring what it must.
 pub(super) fn refusal(
     credentials: Option<&Credentials>,
@@ -75,7 +80,7 @@ fn missing(
 ) -> Option<ApiError> {
     let path = request.uri().path();
     let is_by_token = webhook_token::is_brought(request);
-    if OPEN.contains(&path) || (is_by_token && path == WEBHOOK) {
+    if is_open(path) || (is_by_token && path == WEBHOOK) {
         return None;
     }
     let given = request.headers().get(AUTHORIZATION);

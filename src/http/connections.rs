@@ -20,6 +20,7 @@ use tokio::time::{sleep, timeout};
 use self::registry::{ConnectionPermit, ConnectionRegistry, NoPermit};
 use super::error::{ApiError, ErrorCode};
 use super::router::HttpService;
+use super::user_app::Client;
 
 /// Pause after the system refused a connection, for instance for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -69,12 +70,12 @@ pub async fn serve(
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => match admit(&registry).await {
+                Ok((stream, client)) => match admit(&registry).await {
                     Some(permit) => {
                         let limits = Arc::clone(&limits);
                         let service = service.clone();
                         connections.spawn(connection::run(
-                            http.clone(), stream, service, permit, limits,
+                            http.clone(), stream, Client(client), service, permit, limits,
                         ));
                     }
                     None => refuse(stream, &refusals, limits.connections),

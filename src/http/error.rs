@@ -79,6 +79,11 @@ impl ApiError {
         Self::new(ErrorCode::UnknownPath, format!("no such path: {path}"))
     }
 
+    /// A request that waited for the import as long as a client would.
+    pub(super) fn still_importing() -> Self {
+        Self::new(ErrorCode::ModelNotReady, "the script is still being imported")
+    }
+
     /// Leaves the webhook token out of everything that may quote the request.
     pub(super) fn scrub(&mut self, token: &WebhookToken) {
         self.detail = token.scrub(&self.detail);

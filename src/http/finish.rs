@@ -52,7 +52,10 @@ pub(super) fn finish(
         response = describe(options, &request, response, &error);
     }
     let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::try_from(request.id) {
+    // One that passed through the user's app has its id.
+    if !headers.contains_key(REQUEST_ID)
+        && let Ok(id) = HeaderValue::try_from(request.id)
+    {
         headers.insert(REQUEST_ID, id);
     }
     // What a model or a log says must not run as a page.

@@ -1,19 +1,18 @@
 //! Which path leads where, and what every request passes on its way.
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{get, post};
 use tower_service::Service;
 
 use super::finish::{RequestSummary, finish};
-use super::request_metrics::RequestTimer;
 use super::routes::{
     diagnostics, fallback, health, jobs, metrics, predict, setup, training, versions,
 };
 use super::state::App;
-use super::{auth, normalize};
+use super::{admission, normalize};
 
 /// Answers requests.
 #[derive(Clone)]
@@ -60,22 +59,31 @@ fn routes(app: &App) -> Router {
         .route("/metrics", get(metrics::metrics))
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
-        .layer(from_fn_with_state(app.clone(), enter))
+        .layer(from_fn_with_state(app.clone(), admission::enter))
         .with_state(app.clone())
 }
 
-/// Lets a request through to its handler, or refuses it. One middleware for all that is to be done there:
-/// each costs as much as a whole route.
-async fn enter(State(app): State<App>, request: Request, next: Next) -> Response {
-    // Refusals count too.
-    let timer = RequestTimer::begin(&request);
-    let (credentials, token) = (&app.options.credentials, &app.options.webhook_token);
-    let refusal = normalize::refusal(&request)
-        .or_else(|| auth::refusal(credentials.as_ref(), token.as_ref(), &request));
-    let response = match refusal {
-        Some(refusal) => refusal,
-        None => next.run(request).await,
-    };
-    app.request_metrics.record(timer, response.status());
-    response
+#[cfg(test)]
+mod tests {
+    use super::super::routes::ROUTES;
+
+    /// The router cannot be asked for its routes, so they are read from its code.
+    #[test]
+    fn the_table_of_routes_is_that_of_the_router() {
+        let code = include_str!("router.rs");
+        let mut written = Vec::new();
+        for line in code.lines().filter_map(|line| line.trim().strip_prefix(".route(\"")) {
+            let (path, handlers) = line.split_once('"').unwrap();
+            for (method, call) in [("GET", "get("), ("POST", "post(")] {
+                if handlers.contains(&format!(" {call}")) || handlers.contains(&format!(".{call}"))
+                {
+                    written.push((method, path));
+                }
+            }
+        }
+        written.sort_unstable();
+        let mut table = ROUTES.to_vec();
+        table.sort_unstable();
+        assert_eq!(written, table);
+    }
 }

@@ -10,3 +10,26 @@ pub(super) mod predict;
 pub(super) mod setup;
 pub(super) mod training;
 pub(super) mod versions;
+
+/// The routes of the server and the methods that they answer.
+pub(super) const ROUTES: [(&str, &str); 19] = [
+    ("GET", "/"),
+    ("GET", "/health"),
+    ("GET", "/livez"),
+    ("GET", "/readyz"),
+    ("POST", "/setup"),
+    ("POST", "/predict"),
+    ("POST", "/train"),
+    ("POST", "/webhook"),
+    ("GET", "/is_training"),
+    ("GET", "/jobs"),
+    ("GET", "/jobs/{job}"),
+    ("GET", "/jobs/{job}/log"),
+    ("POST", "/jobs/{job}/cancel"),
+    ("POST", "/job_status"),
+    ("POST", "/versions/{version}/activate"),
+    ("GET", "/versions"),
+    ("POST", "/versions"),
+    ("GET", "/diagnostics"),
+    ("GET", "/metrics"),
+];

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use super::admission::rules::Access;
 use super::auth::Credentials;
 use super::extract::body_limits::BodyLimits;
 use super::request_metrics::RequestMetrics;
@@ -29,7 +30,7 @@ pub struct HttpOptions {
     pub body: BodyLimits,
     /// Longest time that /setup waits for a model to load.
     pub setup_wait: Duration,
-    /// User and password that every request must bring.
+    /// User and password that every request must bring, unless the program says others.
     pub credentials: Option<Credentials>,
     /// Stands for user and password in the address of the webhook.
     pub webhook_token: Option<WebhookToken>,
@@ -44,6 +45,8 @@ pub struct AppState {
     pub publisher: Arc<Publisher>,
     pub queue: Arc<Queue>,
     pub options: Arc<HttpOptions>,
+    /// Who may send requests, and where they go.
+    pub access: Access,
     pub metrics: PrometheusHandle,
     pub request_metrics: RequestMetrics,
     /// The server was asked to end.

@@ -14,7 +14,9 @@ use super::errors::{model_error, own_error};
 use super::import::{self, Imported};
 use super::instances::{Instances, thread_instance};
 use super::user_class::{UserClass, params, required};
-use super::{fit, flask_request, gc, json_in, json_out, keys, logs, progress, warnings};
+use super::{
+    fit, flask_request, gc, json_in, json_out, logs, progress, server, user_app, warnings,
+};
 use crate::os::fork::lock;
 use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::{
@@ -22,8 +24,9 @@ use crate::wire::protocol::{
     ModelErrorKind, ModelId, RequestId, VersionNames,
 };
 use crate::wire::shared_body::ReceivedBody;
-use crate::worker::host::{HttpRequest, KnownModel, ModelHost, PredictionBody};
-use crate::worker::key_client::KeyClient;
+use crate::wire::user_app::AppRequest;
+use crate::worker::host::{AppResponse, HttpRequest, KnownModel, ModelHost, PredictionBody};
+use crate::worker::server_client::ServerClient;
 
 /// The interpreter of a worker process.
 pub(super) struct PythonHost {
@@ -76,8 +79,8 @@ impl ModelHost for PythonHost {
         })
     }
 
-    fn keep_keys_with(&self, client: &Arc<KeyClient>) {
-        keys::keep_with(client);
+    fn ask_with(&self, client: &Arc<ServerClient>) {
+        server::ask_with(client);
     }
 
     fn import(&self, configure: &Configure) -> Result<ClassInfo, ImportFailure> {
@@ -220,6 +223,18 @@ impl ModelHost for PythonHost {
 
     fn cancel(&self, request: RequestId) -> bool {
         self.running.cancel(request)
+    }
+
+    fn answer_app(
+        &self,
+        asked: &AppRequest,
+        body: ReceivedBody,
+    ) -> Result<AppResponse, ModelError> {
+        attached(|py| {
+            let answered = user_app::answer(py, asked, &body);
+            self.end_forked_child(py);
+            answered.map_err(|error| model_error(py, &error, ModelErrorKind::App))
+        })
     }
 
     fn fit(&self, model: ModelId, job: &FitJob, body: ReceivedBody) -> Result<Vec<u8>, ModelError> {

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyType};
 use pythonize::pythonize;
 
-use super::{api_version, errors, warnings};
+use super::{api_version, errors, user_app, warnings};
 use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::{
     ClassInfo, ClassSource, Configure, ImportFailure, ImportFailureKind, Inspection, WorkerRole,
@@ -52,6 +52,8 @@ fn set_log_level(py: Python<'_>, configure: &Configure) -> PyResult<()> {
 
 struct FoundClass<'py> {
     class: Bound<'py, PyType>,
+    /// The WSGI app that the program serves; None if it makes none.
+    served: Bound<'py, PyAny>,
     /// What `_wsgi.py` passed to `init_app` besides the class.
     init_app: Bound<'py, PyDict>,
 }
@@ -179,7 +181,8 @@ fn from_script<'py>(
             }
         },
     };
-    Ok(FoundClass { class: found.1.clone(), init_app: PyDict::new(py) })
+    let served = py.None().into_bound(py);
+    Ok(FoundClass { class: found.1.clone(), served, init_app: PyDict::new(py) })
 }
 
 fn from_wsgi<'py>(py: Python<'py>, path: &Path) -> ImportResult<FoundClass<'py>> {
@@ -188,10 +191,6 @@ fn from_wsgi<'py>(py: Python<'py>, path: &Path) -> ImportResult<FoundClass<'py>>
         .and_then(|api| api.call_method0("record_init_app"))
         .map_err(|error| raised(py, &error))?;
     let module = execute(py, path, "_wsgi")?;
-    let app = module.getattr_opt("app").map_err(|error| raised(py, &error))?;
-    py.import("label_studio_ml.api")
-        .and_then(|api| api.call_method1("warn_of_other_app", (app,)))
-        .map_err(|error| raised(py, &error))?;
     let last = calls.call_method0("pop").map_err(|_| {
         let message = format!("{} does not call init_app(model_class=...)", path.display());
         failure(ImportFailureKind::NoClass, message)
@@ -201,7 +200,9 @@ fn from_wsgi<'py>(py: Python<'py>, path: &Path) -> ImportResult<FoundClass<'py>>
             let message = format!("{} does not pass a class to init_app", path.display());
             failure(ImportFailureKind::NoClass, message)
         })?;
-    Ok(FoundClass { class, init_app })
+    let served = module.getattr_opt("app").map_err(|error| raised(py, &error))?;
+    let served = served.unwrap_or_else(|| py.None().into_bound(py));
+    Ok(FoundClass { class, served, init_app })
 }
 
 /// Runs a file as the module `name`.
@@ -298,6 +299,10 @@ fn finish(py: Python<'_>, configure: &Configure, found: &FoundClass<'_>) -> PyRe
         Ok(flag) => flag.is_truthy()?,
         Err(_) => true,
     };
+    let app = match configure.role {
+        WorkerRole::Predict => user_app::describe(py, &found.served)?,
+        WorkerRole::Train | WorkerRole::Inspect => None,
+    };
     Ok(Imported {
         class: found.class.clone().unbind(),
         init_kwargs: init_kwargs.unbind(),
@@ -310,6 +315,7 @@ fn finish(py: Python<'_>, configure: &Configure, found: &FoundClass<'_>) -> PyRe
             train_events,
             wants_every_event,
             basic_auth: None,
+            app,
             inspection,
         },
     })

@@ -2,28 +2,13 @@
 //!
 //! Called by `label_studio_ml.cache.HostedCache`, which uses the file itself if the server keeps nothing.
 
-use std::sync::{Arc, OnceLock};
-
 use bytes::Bytes;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
+use super::server;
 use crate::wire::keys::KeyRequest;
 use crate::wire::protocol::{KeyOperation, KeyOutcome};
-use crate::worker::key_client::KeyClient;
-
-static CLIENT: OnceLock<Arc<KeyClient>> = OnceLock::new();
-
-/// Sets the client through which user code reaches the server; once in a process.
-pub(super) fn keep_with(client: &Arc<KeyClient>) {
-    let _ = CLIENT.set(Arc::clone(client));
-}
-
-/// Whether this process is a worker of a server.
-#[pyfunction]
-pub(super) fn is_hosted() -> bool {
-    CLIENT.get().is_some()
-}
 
 /// Asks the server to `get`, `set` or `delete` a value, or whether the project `has` one. Returns whether
 /// the server keeps values for this process, and what it found: the value, an empty text for `has`, or
@@ -47,10 +32,10 @@ pub(super) fn ask_key(
             )));
         }
     };
-    let Some(client) = CLIENT.get() else { return Ok((false, None)) };
+    let Some(client) = server::client() else { return Ok((false, None)) };
     let value = value.map(Bytes::from).unwrap_or_default();
     let question = KeyRequest { ask, project, key, value };
-    let answer = py.detach(|| client.ask(&question));
+    let answer = py.detach(|| client.ask_key(&question));
     match answer {
         None | Some((KeyOutcome::NotKept, _)) => Ok((false, None)),
         Some((KeyOutcome::Found, value)) => {

@@ -26,7 +26,7 @@ mod native {
     #[pymodule_export]
     use super::super::key_file::PythonKeyFile;
     #[pymodule_export]
-    use super::super::keys::{ask_key, is_hosted};
+    use super::super::keys::ask_key;
     #[pymodule_export]
     use super::super::label_config::parse_config;
     #[pymodule_export]
@@ -38,6 +38,10 @@ mod native {
     };
     #[pymodule_export]
     use super::super::progress::report_progress;
+    #[pymodule_export]
+    use super::super::server::is_hosted;
+    #[pymodule_export]
+    use super::super::user_app::ask_route;
     #[pymodule_export]
     use super::{main, worker_main};
 }

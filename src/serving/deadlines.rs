@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use super::error::ServingError;
-use crate::workers::handle::{Interruption, Interruptions, PredictionReply};
+use crate::workers::handle::{Interruption, Interruptions};
 
 /// The deadlines that the user chose.
 #[derive(Debug, Clone, Copy)]
@@ -23,20 +23,21 @@ pub struct Deadlines {
     pub run: Duration,
 }
 
-/// A client that waits for a prediction.
-pub(super) type Client = oneshot::Sender<Result<PredictionReply, ServingError>>;
+/// A client that waits for a `T`.
+pub(super) type Client<T> = oneshot::Sender<Result<T, ServingError>>;
 
-/// The deadlines of one prediction.
-pub(super) struct PredictionClock {
+/// The deadlines of one prediction, or of one request to the user's app.
+pub(super) struct CallClock<T> {
     deadlines: Deadlines,
     began: Instant,
-    stage: PredictionStage,
+    stage: CallStage,
     /// None once the client has its answer.
-    client: Option<Client>,
+    client: Option<Client<T>>,
+    too_long: fn(Duration) -> ServingError,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum PredictionStage {
+enum CallStage {
     /// It may wait in the worker to be batched, but must begin by then.
     Gathers(Instant),
     Runs,
@@ -45,20 +46,23 @@ enum PredictionStage {
 }
 
 impl Deadlines {
-    /// For a prediction that a worker gets now. Where it may have to wait there, the first clock has run
-    /// since `asked`.
-    pub(super) fn begin(self, client: Client, gathers: bool, asked: Instant) -> PredictionClock {
-        let stage = if gathers {
-            PredictionStage::Gathers(asked + self.queue)
-        } else {
-            PredictionStage::Runs
-        };
-        PredictionClock { deadlines: self, began: Instant::now(), stage, client: Some(client) }
+    /// For a call that a worker gets now. Where it may have to wait there, the first clock has run since
+    /// `asked`. `too_long` is the error of one that has run for as long as it may.
+    pub(super) fn begin<T>(
+        self,
+        client: Client<T>,
+        gathers: bool,
+        asked: Instant,
+        too_long: fn(Duration) -> ServingError,
+    ) -> CallClock<T> {
+        let stage = if gathers { CallStage::Gathers(asked + self.queue) } else { CallStage::Runs };
+        let (began, client) = (Instant::now(), Some(client));
+        CallClock { deadlines: self, began, stage, client, too_long }
     }
 }
 
-impl PredictionClock {
-    pub(super) fn answer(&mut self, answer: Result<PredictionReply, ServingError>) {
+impl<T> CallClock<T> {
+    pub(super) fn answer(&mut self, answer: Result<T, ServingError>) {
         if let Some(client) = self.client.take() {
             // A client that hung up does not need the answer.
             let _ = client.send(answer);
@@ -66,7 +70,7 @@ impl PredictionClock {
     }
 
     /// Resolves when the client is gone.
-    async fn gone(client: &mut Option<Client>) {
+    async fn gone(client: &mut Option<Client<T>>) {
         match client {
             Some(client) => client.closed().await,
             None => std::future::pending().await,
@@ -74,28 +78,28 @@ impl PredictionClock {
     }
 }
 
-impl Interruptions for PredictionClock {
+impl<T: Send> Interruptions for CallClock<T> {
     async fn next(&mut self) -> Interruption {
-        let Self { deadlines, began, stage, client } = self;
+        let Self { deadlines, began, stage, client, too_long } = self;
         let until = match *stage {
-            PredictionStage::Gathers(until) => until,
-            PredictionStage::Runs => *began + deadlines.run,
-            PredictionStage::Abandoned => *began + deadlines.abandoned.min(deadlines.run),
+            CallStage::Gathers(until) => until,
+            CallStage::Runs => *began + deadlines.run,
+            CallStage::Abandoned => *began + deadlines.abandoned.min(deadlines.run),
         };
         tokio::select! {
             () = sleep_until(until) => {
-                if let PredictionStage::Gathers(_) = *stage {
-                    *stage = PredictionStage::Runs;
+                if let CallStage::Gathers(_) = *stage {
+                    *stage = CallStage::Runs;
                     return Interruption::Withdraw;
                 }
             }
-            () = Self::gone(client), if *stage != PredictionStage::Abandoned => {
-                *stage = PredictionStage::Abandoned;
+            () = Self::gone(client), if *stage != CallStage::Abandoned => {
+                *stage = CallStage::Abandoned;
                 return Interruption::Withdraw;
             }
         }
         // The client gets its answer without waiting for the worker to cancel.
-        let too_long = ServingError::TooLong(deadlines.run);
+        let too_long = too_long(deadlines.run);
         self.answer(Err(too_long));
         Interruption::BreakOff
     }
@@ -117,9 +121,9 @@ mod tests {
     /// gathers, its request came two seconds earlier.
     async fn ends(gathers: bool, client: u64) -> Vec<(Interruption, u64)> {
         let began = Instant::now();
-        let (sender, receiver) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel::<Result<(), _>>();
         let asked = began.checked_sub(Duration::from_secs(2)).unwrap();
-        let mut waiting = DEADLINES.begin(sender, gathers, asked);
+        let mut waiting = DEADLINES.begin(sender, gathers, asked, ServingError::TooLong);
         tokio::spawn(async move {
             sleep_until(began + Duration::from_secs(client)).await;
             drop(receiver);

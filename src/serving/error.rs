@@ -27,6 +27,12 @@ pub enum ServingError {
     /// It ran for as long as a prediction may, and was cancelled.
     #[error("the prediction took longer than {} s (--predict-hard-timeout) and was cancelled", .0.as_secs_f64())]
     TooLong(Duration),
+    /// The user's app has answered for as long as it may, and was interrupted.
+    #[error(
+        "the app of _wsgi.py took longer than {} s (--predict-hard-timeout) and was interrupted",
+        .0.as_secs_f64()
+    )]
+    AppTooLong(Duration),
     #[error("the server is stopping")]
     Stopping,
     /// `try_fetch` was false and no model of the project is in use.

@@ -159,7 +159,8 @@ impl Predictor {
     ) -> oneshot::Receiver<Result<PredictionReply, ServingError>> {
         let (client, answer) = oneshot::channel();
         let (renew, http) = (request.force_reload, request.http.clone());
-        let mut waiting = self.deadlines.begin(client, http.batch.is_some(), asked);
+        let gathers = http.batch.is_some();
+        let mut waiting = self.deadlines.begin(client, gathers, asked, ServingError::TooLong);
         let queue = self.deadlines.queue;
         tokio::spawn(async move {
             let worker = permit.worker();

@@ -17,7 +17,7 @@ use crate::wire::api_version::ApiVersion;
 use crate::workers::model::ForwardedRequest;
 
 /// The version that /setup returns before the class is known. Label Studio asks again before it predicts.
-const UNKNOWN_VERSION: &str = "INITIAL";
+pub const UNKNOWN_VERSION: &str = "INITIAL";
 
 /// Keeps a /setup, loads the model before the first prediction and waits for it at most `wait`: Label
 /// Studio gives up on /setup after 3 s and then shows the backend as broken, so a slow load goes on in

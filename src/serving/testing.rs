@@ -50,6 +50,7 @@ pub(crate) fn class(api: ApiVersion) -> ClassInfo {
         train_events: vec!["ANNOTATION_CREATED".into()],
         wants_every_event: false,
         basic_auth: None,
+        app: None,
         inspection: None,
     }
 }

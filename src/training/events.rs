@@ -130,6 +130,7 @@ mod tests {
             train_events: vec!["ANNOTATION_CREATED".into()],
             wants_every_event: false,
             basic_auth: None,
+            app: None,
             inspection: None,
         };
         assert_eq!(ignored_because("ANNOTATION_CREATED", &class), None);

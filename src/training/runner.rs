@@ -26,6 +26,7 @@ use crate::store::jobs::transitions::{self, JobOutcome};
 use crate::store::jobs::{Claimed, read};
 use crate::wire::protocol::{Configure, FitJob};
 use crate::workers::process::Launch;
+use crate::workers::server_routes::WorkerQuestions;
 
 /// Time between two attempts to record the end of a job while the disk refuses writes.
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
@@ -77,7 +78,10 @@ pub async fn train(
         let trainer = InWorkerTrainer::new(Arc::clone(&publisher.registry().workers.pool));
         Runner { queue, publisher, owner, trainer, options }.run(stop).await;
     } else {
-        let trainer = ProcessTrainer::new(launch, configure, publisher.key_keeper(true));
+        // A process that trains answers no requests, and asks for no routes.
+        let questions =
+            WorkerQuestions { keys: publisher.key_keeper(true), routes: Arc::default() };
+        let trainer = ProcessTrainer::new(launch, configure, questions);
         Runner { queue, publisher, owner, trainer, options }.run(stop).await;
     }
     over.set_ownership(Ownership::Ended);

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::api_version::ApiVersion;
+use super::user_app::{AppAnswer, AppRequest, UserApp};
 use crate::ids::ProjectKey;
 use crate::labelling::check::Mended;
 
@@ -71,8 +72,12 @@ pub enum ToWorker {
     Withdraw { request: RequestId },
     /// Train; the body is the body of the HTTP request, unparsed.
     Fit { request: RequestId, model: ModelId, job: FitJob },
+    /// A request for the user's app; the body is its body.
+    AppRequest { request: RequestId, asked: AppRequest },
     /// Answer to `key`; the body is the value, if one was asked for.
     KeyAnswer { request: RequestId, outcome: KeyOutcome },
+    /// Answer to `route`; the body is its body.
+    RouteAnswer { request: RequestId, answer: AppAnswer },
     /// End, after what is running now.
     Shutdown,
 }
@@ -98,10 +103,20 @@ pub enum FromWorker {
     },
     /// Answer to `fit`; the body is what `fit` returned, as JSON.
     Fitted { request: RequestId },
+    /// Answer of the user's app; the body is its body.
+    AppAnswered { request: RequestId, answer: AppAnswer },
     /// Answer to any request that failed.
     Failed { request: RequestId, error: ModelError },
     /// User code reads or writes a key of its project; the body is the value.
     Key { request: RequestId, ask: KeyOperation, project: String, key: String },
+    /// A view of the user's app asks for a route of the server, on behalf of a request to the app; the body
+    /// is the body to send there, or absent with `same_body`: that of the request to the app.
+    Route {
+        request: RequestId,
+        on_behalf_of: Option<RequestId>,
+        asked: AppRequest,
+        same_body: bool,
+    },
     /// Sent every second. `interpreter_ms` is how long the last check waited for the interpreter; `loading`
     /// is whether instances are being made or trained, which may hold the interpreter for long.
     Heartbeat { interpreter_ms: u64, loading: bool },
@@ -223,6 +238,9 @@ pub struct ClassInfo {
     /// What every request must bring, if `_wsgi.py` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basic_auth: Option<BasicAuth>,
+    /// What was added to the app that `_wsgi.py` serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<UserApp>,
     /// All model classes of the script and the files that it needs beside itself (`Inspect` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inspection: Option<Inspection>,
@@ -260,6 +278,8 @@ pub enum ImportFailureKind {
     ForeignPackage,
     /// `--check` could not construct the class.
     CheckFailed,
+    /// What the program asks for cannot be done together with the options of the server.
+    Conflict,
 }
 
 /// Everything that an instance of a model is made from, except for its `train_output`.
@@ -394,6 +414,8 @@ pub enum ModelErrorKind {
     Unloaded,
     /// It was cancelled before it began.
     Cancelled,
+    /// The user's app raised, or its answer is not one.
+    App,
 }
 
 #[cfg(test)]

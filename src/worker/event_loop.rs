@@ -4,6 +4,7 @@
 //! of the interpreter, the import and training on its main thread. When the server is gone, the thread that
 //! reads the channel kills the whole process group at once, even while the interpreter is busy.
 
+mod app;
 mod predict;
 mod reader;
 
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use thiserror::Error;
 
+use self::app::AppQueue;
 use self::predict::predict_loop;
 use self::reader::ChannelInput;
 use crate::os::descendants::end_this_worker;
@@ -30,8 +32,8 @@ use crate::wire::protocol::{
 use crate::wire::shared_body::ReceivedBody;
 use crate::wire::worker_end::ChannelWriter;
 use crate::worker::host::{HttpRequest, ModelHost};
-use crate::worker::key_client::KeyClient;
 use crate::worker::scheduler::Scheduler;
+use crate::worker::server_client::ServerClient;
 use crate::worker::work_queue::WorkQueue;
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -76,6 +78,7 @@ struct WorkQueues {
     predict: Arc<Scheduler<PredictCall>>,
     load: WorkQueue<LoadCall>,
     fit: WorkQueue<FitCall>,
+    app: AppQueue,
 }
 
 impl WorkQueues {
@@ -83,6 +86,7 @@ impl WorkQueues {
         self.predict.close();
         self.load.close();
         self.fit.close();
+        self.app.close();
     }
 }
 
@@ -133,12 +137,12 @@ pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), EventLoo
 
     let (wakeup, queues) = (Arc::new(Wakeup::new()?), WorkQueues::default());
     queues.predict.allow_reading(Arc::clone(&wakeup));
-    let keys = Arc::new(KeyClient::new(Arc::clone(&writer), Arc::clone(&queues.predict) as _));
-    host.keep_keys_with(&keys);
+    let server = Arc::new(ServerClient::new(Arc::clone(&writer), Arc::clone(&queues.predict) as _));
+    host.ask_with(&server);
     let shared = Arc::new(SharedState {
         host: Arc::clone(host),
         queues,
-        incoming: ChannelInput::new(reader, wakeup, keys),
+        incoming: ChannelInput::new(reader, wakeup, server),
         writer: Arc::clone(&writer),
         max_batch_size: configure.max_batch_size,
         loading: AtomicUsize::default(),
@@ -155,17 +159,27 @@ pub fn run<H: ModelHost>(host: &Arc<H>, channel: OwnedFd) -> Result<(), EventLoo
         Ok(class) => {
             shared.queues.predict.keep_by_thread(host.keeps_by_thread());
             let most = if class.thread_safe { usize::MAX } else { 1 };
+            let predicts = configure.role == WorkerRole::Predict;
+            let has_app = predicts && class.app.is_some();
             writer.send(&FromWorker::ClassReady(class), &[])?;
             // A training worker has no threads that predict.
-            let threads = if configure.role == WorkerRole::Predict { configure.threads } else { 0 };
-            serve(&shared, threads.min(most))
+            let threads = if predicts { configure.threads } else { 0 };
+            serve(&shared, threads.min(most), has_app)
         }
     }
 }
 
 /// Runs the threads and returns when the queues are closed and all work is done.
-fn serve<H: ModelHost>(shared: &Arc<SharedState<H>>, threads: usize) -> Result<(), EventLoopError> {
+fn serve<H: ModelHost>(
+    shared: &Arc<SharedState<H>>,
+    threads: usize,
+    has_app: bool,
+) -> Result<(), EventLoopError> {
     let host = &shared.host;
+    if has_app {
+        let shared = Arc::clone(shared);
+        host.start_thread("app-threads", Box::new(move || app::start_threads(&shared)))?;
+    }
     host.start_thread("load", {
         let shared = Arc::clone(shared);
         Box::new(move || load_loop(&shared))
@@ -179,6 +193,7 @@ fn serve<H: ModelHost>(shared: &Arc<SharedState<H>>, threads: usize) -> Result<(
     }
     fit_loop(shared);
     host.wait(|| shared.queues.predict.wait_drained());
+    host.wait(|| shared.queues.app.wait_drained());
     Ok(())
 }
 

@@ -14,7 +14,8 @@ use crate::wire::protocol::{
     RequestId, VersionNames,
 };
 use crate::wire::shared_body::ReceivedBody;
-use crate::worker::key_client::KeyClient;
+use crate::wire::user_app::{AppAnswer, AppRequest};
+use crate::worker::server_client::ServerClient;
 
 /// A prediction as it goes to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,9 @@ pub struct PredictionBody {
     /// The corrections that were made in it.
     pub mended: Mended,
 }
+
+/// An answer of the user's app, and its body.
+pub type AppResponse = (AppAnswer, Vec<u8>);
 
 /// A model that the server has registered.
 #[derive(Debug)]
@@ -50,8 +54,8 @@ pub trait ModelHost: Send + Sync + 'static {
     /// Version of the interpreter, `3.11.7`.
     fn python_version(&self) -> String;
 
-    /// Sets the client through which user code reads and writes keys.
-    fn keep_keys_with(&self, keys: &Arc<KeyClient>);
+    /// Sets the client through which user code asks the server.
+    fn ask_with(&self, server: &Arc<ServerClient>);
 
     /// Imports the user's script and finds the class.
     fn import(&self, configure: &Configure) -> Result<ClassInfo, ImportFailure>;
@@ -101,6 +105,10 @@ pub trait ModelHost: Send + Sync + 'static {
     /// Raises an exception in the thread that answers a request; false if none does. May wait for the
     /// interpreter.
     fn cancel(&self, request: RequestId) -> bool;
+
+    /// Makes the user's app answer a request.
+    fn answer_app(&self, asked: &AppRequest, body: ReceivedBody)
+    -> Result<AppResponse, ModelError>;
 
     /// Calls `fit` and returns its return value as JSON.
     fn fit(&self, model: ModelId, job: &FitJob, body: ReceivedBody) -> Result<Vec<u8>, ModelError>;

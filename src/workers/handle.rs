@@ -2,10 +2,10 @@
 //!
 //! Every call has exactly one end: its answer, or [`WorkerError::Died`] when the process is gone.
 
+mod app;
 mod predict;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
@@ -21,9 +21,10 @@ use crate::wire::protocol::{
 };
 use crate::wire::server_end::{MessageReceiver, MessageSender};
 use crate::workers::heartbeat::Heartbeat;
-use crate::workers::key_keeper::{KeyKeeper, answer_key};
+use crate::workers::key_keeper::answer_key;
 use crate::workers::model::LoadableModel;
 use crate::workers::output::job::CurrentJob;
+use crate::workers::server_routes::{OpenAppRequests, RouteRequest, WorkerQuestions, answer_route};
 
 /// Why a worker gave no answer, or a bad one.
 #[derive(Debug, Error)]
@@ -66,8 +67,9 @@ pub struct WorkerHandle {
     /// The job whose output the worker's output is.
     pub job: CurrentJob,
     sender: MessageSender,
-    keeper: Option<Arc<dyn KeyKeeper>>,
+    questions: Option<WorkerQuestions>,
     calls: Mutex<Calls>,
+    app_requests: OpenAppRequests,
     /// Models that the worker knows, with the names that it was told last. A model is made known before any
     /// message that uses it is sent.
     known: Mutex<HashMap<ModelId, VersionNames>>,
@@ -90,7 +92,7 @@ impl WorkerHandle {
         pid: u32,
         class: ClassInfo,
         sender: MessageSender,
-        keeper: Option<Arc<dyn KeyKeeper>>,
+        questions: Option<WorkerQuestions>,
     ) -> Self {
         Self {
             incarnation,
@@ -99,8 +101,9 @@ impl WorkerHandle {
             class,
             job,
             sender,
-            keeper,
+            questions,
             calls: Mutex::default(),
+            app_requests: OpenAppRequests::default(),
             known: Mutex::default(),
             predicted: Mutex::default(),
             introducing: tokio::sync::Mutex::default(),
@@ -142,6 +145,7 @@ impl WorkerHandle {
             FromWorker::Loaded { request }
             | FromWorker::Predicted { request, .. }
             | FromWorker::Fitted { request }
+            | FromWorker::AppAnswered { request, .. }
             | FromWorker::Failed { request, .. } => *request,
             FromWorker::Heartbeat { interpreter_ms, loading } => {
                 return self.heartbeat.note(*interpreter_ms, *loading);
@@ -153,7 +157,18 @@ impl WorkerHandle {
                     key: key.clone(),
                     value: body,
                 };
-                return answer_key(&self.sender, self.keeper.as_ref(), *request, question);
+                let keeper = self.questions.as_ref().map(|questions| &questions.keys);
+                return answer_key(&self.sender, keeper, *request, question);
+            }
+            FromWorker::Route { request, on_behalf_of, asked, same_body } => {
+                let route = RouteRequest {
+                    request: *request,
+                    on_behalf_of: *on_behalf_of,
+                    asked: asked.clone(),
+                    body: (!same_body).then_some(body),
+                };
+                let questions = self.questions.as_ref();
+                return answer_route(&self.sender, questions, &self.app_requests, route);
             }
             FromWorker::Hello { .. } | FromWorker::ClassReady(_) | FromWorker::ClassFailed(_) => {
                 return;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
@@ -167,6 +168,7 @@ impl Pool {
             state.slots[slot] = SlotState::Ready { pid: seat.worker.pid };
             state.ready.push(seat);
         }
+        self.changed.notify_waiters();
         self.admit();
     }
 
@@ -188,6 +190,7 @@ impl Pool {
             }
             meanwhile();
         }
+        self.changed.notify_waiters();
         self.admit();
     }
 
@@ -238,6 +241,11 @@ impl Pool {
             SlotState::Starting | SlotState::Ready { .. } | SlotState::Stopped => return,
         };
         self.set_slot(slot, SlotState::Failed { reason });
+    }
+
+    /// Resolves when the state of a slot changes after this call.
+    pub fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 
     /// Waits until every slot has failed, and returns the reason.

@@ -15,10 +15,11 @@ use crate::wire::protocol::{ClassInfo, Configure, FromWorker, ImportFailure, PRO
 use crate::wire::server_end::{self, MessageReceiver, MessageSender};
 use crate::workers::STOP_GRACE;
 use crate::workers::handle::{Incarnation, WorkerHandle};
-use crate::workers::key_keeper::{KeyKeeper, answer_key};
+use crate::workers::key_keeper::answer_key;
 use crate::workers::output::job::CurrentJob;
 use crate::workers::output::{self, OutputOrigin};
 use crate::workers::process::{Launch, SpawnedWorker, WorkerProcess};
+use crate::workers::server_routes::{OpenAppRequests, RouteRequest, WorkerQuestions, answer_route};
 
 static INCARNATIONS: AtomicU64 = AtomicU64::new(1);
 
@@ -34,7 +35,7 @@ pub async fn start_worker(
     launch: &Launch,
     configure: Configure,
     origin: OutputOrigin,
-    keeper: Option<&Arc<dyn KeyKeeper>>,
+    questions: Option<&WorkerQuestions>,
 ) -> Result<StartedWorker, StartError> {
     let SpawnedWorker { mut process, channel, stdout, stderr } =
         launch.spawn().map_err(FrameError::from)?;
@@ -45,7 +46,7 @@ pub async fn start_worker(
         tokio::spawn(output::log(pipe, origin.clone()));
     }
     let (sender, mut receiver) = server_end::open(channel);
-    let greeted = greet(&sender, &mut receiver, configure, keeper).await;
+    let greeted = greet(&sender, &mut receiver, configure, questions).await;
     let class = match greeted {
         // The channel of a dead process is closed before its death is known.
         Err(StartError::Closed) => {
@@ -56,8 +57,14 @@ pub async fn start_worker(
     };
     let incarnation = Incarnation(INCARNATIONS.fetch_add(1, Ordering::Relaxed));
     let of = (origin.worker, origin.job);
-    let worker =
-        Arc::new(WorkerHandle::new(incarnation, of, process.pid, class, sender, keeper.cloned()));
+    let worker = Arc::new(WorkerHandle::new(
+        incarnation,
+        of,
+        process.pid,
+        class,
+        sender,
+        questions.cloned(),
+    ));
     tokio::spawn({
         let worker = Arc::clone(&worker);
         async move { worker.receive(receiver).await }
@@ -70,13 +77,13 @@ pub async fn start_worker(
 pub(super) struct WorkerTemplate {
     pub(super) launch: Launch,
     pub(super) configure: Configure,
-    pub(super) keeper: Arc<dyn KeyKeeper>,
+    pub(super) questions: WorkerQuestions,
 }
 
 impl WorkerTemplate {
     pub(super) async fn start(&self, name: String) -> Result<StartedWorker, StartError> {
         let origin = OutputOrigin { worker: name, job: CurrentJob::default() };
-        start_worker(&self.launch, self.configure.clone(), origin, Some(&self.keeper)).await
+        start_worker(&self.launch, self.configure.clone(), origin, Some(&self.questions)).await
     }
 }
 
@@ -100,7 +107,7 @@ async fn greet(
     sender: &MessageSender,
     receiver: &mut MessageReceiver,
     configure: Configure,
-    keeper: Option<&Arc<dyn KeyKeeper>>,
+    questions: Option<&WorkerQuestions>,
 ) -> Result<ClassInfo, StartError> {
     match receiver.receive().await? {
         Some((FromWorker::Hello { protocol: PROTOCOL, .. }, _)) => {}
@@ -115,7 +122,13 @@ async fn greet(
             Some((FromWorker::ClassReady(class), _)) => return Ok(class),
             Some((FromWorker::ClassFailed(failure), _)) => return Err(StartError::Import(failure)),
             Some((FromWorker::Key { request, ask, project, key }, value)) => {
+                let keeper = questions.map(|questions| &questions.keys);
                 answer_key(sender, keeper, request, KeyRequest { ask, project, key, value });
+            }
+            // The routes need the class, which is being imported.
+            Some((FromWorker::Route { request, on_behalf_of, asked, .. }, _)) => {
+                let route = RouteRequest { request, on_behalf_of, asked, body: None };
+                answer_route(sender, None, &OpenAppRequests::default(), route);
             }
             Some(_) => {}
             None => return Err(StartError::Closed),

@@ -22,9 +22,9 @@ use tokio::task::JoinHandle;
 use crate::wire::protocol::{ClassInfo, Configure, ImportFailure};
 use crate::workers::gpu;
 use crate::workers::handle::WorkerHandle;
-use crate::workers::key_keeper::KeyKeeper;
 use crate::workers::pool::Pool;
 use crate::workers::process::Launch;
+use crate::workers::server_routes::WorkerQuestions;
 use crate::workers::start::WorkerTemplate;
 pub use fleet::Fleet;
 pub use recycling::WorkerLimits;
@@ -91,7 +91,7 @@ impl Supervisor {
     pub fn start(
         launch: &Launch,
         configure: &Configure,
-        keeper: &Arc<dyn KeyKeeper>,
+        questions: &WorkerQuestions,
         pool: &Arc<Pool>,
         prepare: &PrepareWorker,
         class: &watch::Sender<ClassState>,
@@ -101,7 +101,7 @@ impl Supervisor {
         let template = WorkerTemplate {
             launch: launch.clone(),
             configure: configure.clone(),
-            keeper: Arc::clone(keeper),
+            questions: questions.clone(),
         };
         let loading = policy.loaded_spares.then(|| Arc::clone(prepare));
         let spares = Arc::new(Spares::new(template.clone(), policy.spares, loading));

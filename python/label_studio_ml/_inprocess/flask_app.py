@@ -11,7 +11,6 @@ from flask import Flask, Response, abort, request
 from flask.json.provider import DefaultJSONProvider
 
 from label_studio_ml import _native, api
-from label_studio_ml._inprocess import views
 
 logger = logging.getLogger("label_studio_ml.api")
 
@@ -37,17 +36,23 @@ def make() -> Flask:
     get, post = ["GET"], ["POST"]
     app.add_url_rule("/predict", "_predict", api._predict, methods=post)
     app.add_url_rule("/setup", "_setup", api._setup, methods=post)
-    app.add_url_rule("/train", "_train", views.train, methods=post)
+    app.add_url_rule("/train", "_train", api._views().train, methods=post)
     app.add_url_rule("/webhook", "webhook", api.webhook, methods=post)
-    app.add_url_rule("/is_training", "_is_training", views.is_training, methods=get)
+    app.add_url_rule("/is_training", "_is_training", api._views().is_training, methods=get)
     app.add_url_rule("/health", "health", api.health, methods=get)
     app.add_url_rule("/", "health", api.health, methods=get)
     app.add_url_rule("/metrics", "metrics", api.metrics, methods=get)
-    app.before_request(check_auth)
-    app.before_request(_check_api_version)
+    if not _native.is_hosted():
+        # In a worker the server does both.
+        app.before_request(check_auth)
+        app.before_request(_check_api_version)
     app.register_error_handler(FileNotFoundError, _not_found)
     app.register_error_handler(AssertionError, _failed)
     app.register_error_handler(IndexError, _failed)
+    if _native.is_hosted():
+        from label_studio_ml._worker import user_app
+
+        user_app.note_made(app)
     return app
 
 

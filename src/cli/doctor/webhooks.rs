@@ -293,6 +293,7 @@ mod tests {
             train_events: events.iter().map(|event| (*event).to_owned()).collect(),
             wants_every_event,
             basic_auth: None,
+            app: None,
             inspection: None,
         }
     }

@@ -1,8 +1,8 @@
 //! The server as a whole: HTTP and training on top of a model's workers, from the first request until
 //! everything has ended in order.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
@@ -16,6 +16,7 @@ use super::{StartArgs, next_steps};
 use crate::cli::model_stack::{ModelStack, StackOptions};
 use crate::cli::signals::Signals;
 use crate::cli::{listen, terminal};
+use crate::http::Access;
 use crate::http::connections::serve;
 use crate::http::request_metrics::{RequestMetrics, keep_up};
 use crate::http::router::HttpService;
@@ -25,6 +26,7 @@ use crate::training::queue::Queue;
 use crate::training::runner::train;
 use crate::wire::protocol::{Configure, ImportFailure};
 use crate::workers::process::Launch;
+use crate::workers::server_routes::ServerRoutes;
 use crate::workers::supervision::ClassState;
 
 /// Open files that the server needs besides connections: its own, and those of each worker.
@@ -81,18 +83,22 @@ impl RunningServer {
         // Before anything is counted.
         let metrics = PrometheusBuilder::new().install_recorder()?;
         let training_options = args.training.options();
+        let routes: Arc<OnceLock<Arc<dyn ServerRoutes>>> = Arc::default();
         let stack_options = StackOptions {
             pool: args.workers.pool(args.waiting.bounds()),
             max_models: args.workers.max_instances,
             deadlines: args.waiting.deadlines(),
             care: args.workers.care(&args.replacing),
             fit_in_worker: training_options.in_worker,
+            routes: Arc::clone(&routes),
         };
+
         let stack = ModelStack::start(stack_options, &configure, launch);
         let queue = Arc::new(Queue::new(args.training.policy()));
         let stopping = Arc::new(AtomicBool::new(false));
         let app = Arc::new(AppState {
             serving: Arc::clone(&stack.serving),
+            access: Access::new(Arc::clone(&stack.serving), options.credentials.clone()),
             publisher: Arc::clone(&stack.publisher),
             queue: Arc::clone(&queue),
             options,
@@ -108,9 +114,12 @@ impl RunningServer {
         let descriptors =
             DESCRIPTORS + DESCRIPTORS_A_WORKER * u64::from(args.workers.workers.number);
         let ending = Arc::clone(&stack.serving);
+        let service = HttpService::new(app);
+        // No worker has imported the program yet, so no view has asked.
+        let _ = routes.set(Arc::new(service.clone()));
         let http = serve(
             listener,
-            HttpService::new(app),
+            service,
             args.http_limits.connections(descriptors),
             async move {
                 let _ = stopped.wait_for(|stop| *stop).await;

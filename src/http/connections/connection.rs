@@ -26,6 +26,7 @@ use super::{ConnectionLimits, refusal};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::normalize::Ambiguous;
 use crate::http::router::HttpService;
+use crate::http::user_app::Client;
 
 /// Longest time in which the rest of a refused request is read. A client that still sends when the connection
 /// is closed sees a broken connection instead of the answer.
@@ -46,6 +47,7 @@ enum ConnectionEnd {
 pub(super) async fn run(
     http: http1::Builder,
     stream: TcpStream,
+    client: Client,
     service: HttpService,
     permit: ConnectionPermit,
     limits: Arc<ConnectionLimits>,
@@ -57,7 +59,8 @@ pub(super) async fn run(
     let state = &permit.state;
     let service = &service;
     let answering = service_fn(|request: Request<Incoming>| {
-        let request = begin(request, state);
+        let mut request = begin(request, state);
+        request.extensions_mut().insert(client);
         async move {
             let mut response = service.answer(request.map(axum::body::Body::new)).await;
             // The rest of such a body is not waited for: a next request would find the connection closed.

@@ -122,6 +122,10 @@ error_codes! {
     WorkerDied "worker_died" BAD_GATEWAY,
     /// Loading the model ended several workers in a row; it is tried again after a changed /setup
     ModelCrashLooping "model_crash_looping" INTERNAL_SERVER_ERROR,
+    /// The app of `_wsgi.py` raised, or gave no usable answer
+    AppFailed "app_failed" INTERNAL_SERVER_ERROR,
+    /// The app of `_wsgi.py` took longer than `--predict-hard-timeout` and was interrupted
+    AppTimeout "app_timeout" GATEWAY_TIMEOUT,
     /// The channel to the worker failed
     WorkerChannelFailed "worker_channel_failed" INTERNAL_SERVER_ERROR,
 

@@ -25,6 +25,7 @@ impl From<ServingError> for ApiError {
             ServingError::ProjectQueueFull(_) => ErrorCode::ProjectQueueFull,
             ServingError::Stopping => ErrorCode::ServerStopping,
             ServingError::TooLong(_) => ErrorCode::PredictTimeout,
+            ServingError::AppTooLong(_) => ErrorCode::AppTimeout,
             ServingError::NoModel(_) => ErrorCode::ModelNotLoaded,
             ServingError::NoVersion { .. } => ErrorCode::UnknownVersion,
             ServingError::Unloadable { .. } => ErrorCode::VersionNotLoadable,
@@ -100,6 +101,7 @@ impl From<ModelError> for ApiError {
             ModelErrorKind::Raised => (ErrorCode::ModelRaised, said),
             ModelErrorKind::Result => (ErrorCode::InvalidResult, said),
             ModelErrorKind::Unloaded => (ErrorCode::ModelUnloaded, said),
+            ModelErrorKind::App => (ErrorCode::AppFailed, said),
             ModelErrorKind::Cancelled => (ErrorCode::PredictCancelled, said),
             ModelErrorKind::Request => (ErrorCode::InvalidJson, said),
             ModelErrorKind::ConfigMissing => (

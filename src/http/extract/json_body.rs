@@ -40,8 +40,9 @@ impl FromRequest<App> for JsonBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        let payload = read(&app.options.body, &parts.headers, body).await?;
+        let (mut parts, body) = request.into_parts();
+        let was_read = parts.extensions.remove();
+        let payload = read_json(&app.options.body, &parts.headers, was_read, body).await?;
         Ok(Self { uri: parts.uri, headers: parts.headers, payload })
     }
 }
@@ -51,7 +52,8 @@ impl OptionalFromRequest<App> for JsonBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Option<Self>, ApiError> {
-        if request.body().is_end_stream() {
+        let was_read = request.extensions().get::<SharedBody>().map(|body| !body.is_empty());
+        if !was_read.unwrap_or(!request.body().is_end_stream()) {
             return Ok(None);
         }
         <Self as FromRequest<App>>::from_request(request, app).await.map(Some)
@@ -88,12 +90,27 @@ impl JsonBody {
     }
 }
 
-async fn read(
+/// Reads a body that must be JSON, unless it `was_read`.
+async fn read_json(
+    limits: &BodyLimits,
+    headers: &HeaderMap,
+    was_read: Option<SharedBody>,
+    body: Body,
+) -> Result<SharedBody, ApiError> {
+    require_json(headers)?;
+    match was_read {
+        Some(body) => Ok(body),
+        None => read(limits, headers, body).await,
+    }
+}
+
+/// Reads a body of any kind. What is read before a handler asks for it goes into the extensions of the
+/// request, as a [`SharedBody`].
+pub(in crate::http) async fn read(
     limits: &BodyLimits,
     headers: &HeaderMap,
     mut body: Body,
 ) -> Result<SharedBody, ApiError> {
-    require_json(headers)?;
     let announced: usize = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse().ok())

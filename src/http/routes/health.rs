@@ -64,7 +64,11 @@ pub(in crate::http) async fn readyz(State(app): State<App>, headers: HeaderMap) 
     if !stopping && ready(&app.serving.pool().slots()) > 0 {
         return Json(UP).into_response();
     }
-    let credentials = app.options.credentials.as_ref();
+    let rules = app.access.rules();
+    let credentials = match &rules {
+        Some(rules) => rules.credentials.as_ref(),
+        None => app.options.credentials.as_ref(),
+    };
     let mut problems = Vec::new();
     if credentials.is_none_or(|credentials| credentials.are_in(headers.get(AUTHORIZATION))) {
         let why = if stopping { "the server is stopping" } else { "no worker is ready" };
@@ -73,6 +77,19 @@ pub(in crate::http) async fn readyz(State(app): State<App>, headers: HeaderMap) 
     }
     let code = ErrorCode::NotReady;
     let body = Json(Probe { status: "DOWN", error_code: Some(code), problems });
+    (code.status(), [(RETRY_AFTER, "1")], body).into_response()
+}
+
+/// Whether the server lives, or is ready, and nothing else: for a client of whom the user's app did not say
+/// in time whether it may know more.
+pub(in crate::http) fn bare(app: &App, path: &str) -> Response {
+    let is_ready =
+        || !app.stopping.load(Ordering::Relaxed) && ready(&app.serving.pool().slots()) > 0;
+    if path != "/readyz" || is_ready() {
+        return Json(UP).into_response();
+    }
+    let code = ErrorCode::NotReady;
+    let body = Json(Probe { status: "DOWN", error_code: Some(code), problems: Vec::new() });
     (code.status(), [(RETRY_AFTER, "1")], body).into_response()
 }
 

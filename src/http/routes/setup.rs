@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::http::error::ApiError;
 use crate::http::extract::json_body::JsonBody;
 use crate::http::state::App;
+use crate::serving::UNKNOWN_VERSION;
 use crate::serving::models::Setup;
 use crate::wire::protocol::LabelStudioConnection;
 
@@ -15,6 +16,13 @@ use crate::wire::protocol::LabelStudioConnection;
 pub(in crate::http) struct SetupAnswer {
     /// Never null: Label Studio refuses predictions without a version.
     model_version: String,
+}
+
+impl SetupAnswer {
+    /// The answer while the script is being imported. Label Studio asks again before it predicts.
+    pub(in crate::http) fn unknown() -> Self {
+        Self { model_version: UNKNOWN_VERSION.to_owned() }
+    }
 }
 
 pub(in crate::http) async fn setup(

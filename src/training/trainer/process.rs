@@ -15,11 +15,11 @@ use crate::serving::served_model::ServedModel;
 use crate::training::error::TrainingError;
 use crate::wire::protocol::{ClassInfo, Configure, FitJob, WorkerRole};
 use crate::workers::handle::WorkerHandle;
-use crate::workers::key_keeper::KeyKeeper;
 use crate::workers::orphan_process;
 use crate::workers::output::OutputOrigin;
 use crate::workers::output::job::{CurrentJob, JobOutput};
 use crate::workers::process::{Launch, WorkerProcess};
+use crate::workers::server_routes::WorkerQuestions;
 use crate::workers::start::start_worker;
 
 /// How long a training worker may send no heartbeat before it counts as lost: whatever `fit` does, its
@@ -33,7 +33,7 @@ const END_GRACE: Duration = Duration::from_secs(30);
 pub(in crate::training) struct ProcessTrainer {
     launch: Launch,
     configure: Configure,
-    keeper: Arc<dyn KeyKeeper>,
+    questions: WorkerQuestions,
     live: Option<(WorkerProcess, Arc<WorkerHandle>)>,
     job: CurrentJob,
 }
@@ -43,11 +43,11 @@ impl ProcessTrainer {
     pub(in crate::training) fn new(
         launch: Launch,
         configure: Configure,
-        keeper: Arc<dyn KeyKeeper>,
+        questions: WorkerQuestions,
     ) -> Self {
         let configure =
             Configure { role: WorkerRole::Train, threads: 1, check: false, ..configure };
-        Self { launch, configure, keeper, live: None, job: CurrentJob::default() }
+        Self { launch, configure, questions, live: None, job: CurrentJob::default() }
     }
 }
 
@@ -72,7 +72,7 @@ impl Trainer for ProcessTrainer {
         let model_dir = Some(class.model_dir.clone());
         let configure = Configure { model_dir, ..self.configure.clone() };
         let origin = OutputOrigin { worker: "train".into(), job: self.job.clone() };
-        let started = start_worker(&self.launch, configure, origin, Some(&self.keeper)).await?;
+        let started = start_worker(&self.launch, configure, origin, Some(&self.questions)).await?;
         let live = (started.process, started.worker);
         Ok(orphan_process::identify(self.live.insert(live).0.pid))
     }

@@ -27,6 +27,10 @@ fn head(target: &str) -> HttpHead {
     HttpHead { target: target.into(), headers: "authorization: Token secret\n".into() }
 }
 
+fn app_request(client: Option<&str>) -> AppRequest {
+    AppRequest { method: "POST".into(), head: head("/predict"), client: client.map(Into::into) }
+}
+
 #[test]
 fn messages_to_a_worker() {
     let messages = [
@@ -113,6 +117,15 @@ fn messages_to_a_worker() {
             request: RequestId(5),
             outcome: KeyOutcome::Failed("disk full".into()),
         },
+        ToWorker::AppRequest { request: RequestId(4), asked: app_request(Some("192.0.2.1")) },
+        ToWorker::RouteAnswer {
+            request: RequestId(6),
+            answer: AppAnswer {
+                status: 400,
+                reason: Some("`tasks` is missing".into()),
+                headers: vec![("content-type".into(), "application/json".into())],
+            },
+        },
         ToWorker::Shutdown,
     ];
     insta::assert_json_snapshot!("to_worker", messages);
@@ -135,6 +148,12 @@ fn messages_from_a_worker() {
             train_events: vec!["ANNOTATION_CREATED".into()],
             wants_every_event: false,
             basic_auth: Some(BasicAuth { user: "user".into(), password: "secret".into() }),
+            app: Some(UserApp {
+                sees_all: true,
+                replaced: vec!["POST /predict".into()],
+                is_wrapped: false,
+                summary: "a before_request hook".into(),
+            }),
             inspection: Some(Inspection { siblings: vec!["helpers.py".into()] }),
         }),
         FromWorker::ClassFailed(ImportFailure {
@@ -170,6 +189,16 @@ fn messages_from_a_worker() {
             key: "prompt".into(),
         },
         FromWorker::Heartbeat { interpreter_ms: 0, loading: false },
+        FromWorker::AppAnswered {
+            request: RequestId(4),
+            answer: AppAnswer { status: 204, reason: None, headers: Vec::new() },
+        },
+        FromWorker::Route {
+            request: RequestId(6),
+            on_behalf_of: Some(RequestId(4)),
+            asked: app_request(None),
+            same_body: true,
+        },
     ];
     insta::assert_json_snapshot!("from_worker", messages);
     for message in messages {
@@ -180,7 +209,14 @@ fn messages_from_a_worker() {
 
 #[test]
 fn a_token_is_not_printed() {
-    for printed in [format!("{:?}", spec()), format!("{:?}", head("/predict"))] {
+    let secrets = Secrets([("BASIC_AUTH_PASS".to_owned(), "secret".to_owned())].into());
+    let password = BasicAuth { user: "user".into(), password: "secret".into() };
+    for printed in [
+        format!("{:?}", spec()),
+        format!("{:?}", head("/predict")),
+        format!("{:?}", app_request(None)),
+        format!("{secrets:?} {password:?}"),
+    ] {
         assert!(!printed.contains("secret"), "{printed}");
     }
 }

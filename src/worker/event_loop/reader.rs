@@ -17,12 +17,13 @@ use crate::wire::frame::FrameError;
 use crate::wire::protocol::{FromWorker, ModelError, ModelErrorKind, RequestId, ToWorker};
 use crate::wire::shared_body::ReceivedBody;
 use crate::wire::worker_end::ChannelReader;
+use crate::worker::event_loop::app::{self, AppCall};
 use crate::worker::event_loop::{
     FitCall, LoadCall, PredictCall, SharedState, fail, own_error, reply,
 };
 use crate::worker::host::{HttpRequest, KnownModel, ModelHost};
-use crate::worker::key_client::KeyClient;
 use crate::worker::scheduler::{PredictThreadId, STALL_CHECK};
+use crate::worker::server_client::{ServerClient, ServerReply};
 
 /// Number of attempts to cancel a request, which may be between the queue and its thread.
 const CANCEL_ATTEMPTS: u32 = 20;
@@ -33,12 +34,16 @@ pub(super) struct ChannelInput {
     /// Locked by the thread whose turn it is to read.
     reader: Mutex<ChannelReader>,
     wakeup: Arc<Wakeup>,
-    keys: Arc<KeyClient>,
+    server: Arc<ServerClient>,
 }
 
 impl ChannelInput {
-    pub(super) fn new(reader: ChannelReader, wakeup: Arc<Wakeup>, keys: Arc<KeyClient>) -> Self {
-        Self { reader: Mutex::new(reader), wakeup, keys }
+    pub(super) fn new(
+        reader: ChannelReader,
+        wakeup: Arc<Wakeup>,
+        server: Arc<ServerClient>,
+    ) -> Self {
+        Self { reader: Mutex::new(reader), wakeup, server }
     }
 }
 
@@ -102,7 +107,15 @@ fn take<H: ModelHost>(
     let SharedState { host, queues, .. } = &**shared;
     match message {
         ToWorker::KeyAnswer { request, outcome } => {
-            shared.incoming.keys.take(request, (outcome, body.into_vec().into()));
+            let answer = ServerReply::Key((outcome, body.into_vec().into()));
+            shared.incoming.server.take(request, answer);
+        }
+        ToWorker::RouteAnswer { request, answer } => {
+            let answer = ServerReply::Route(answer, body.into_vec().into());
+            shared.incoming.server.take(request, answer);
+        }
+        ToWorker::AppRequest { request, asked } => {
+            queues.app.push(AppCall { request, asked, body });
         }
         ToWorker::Load { request, model, renew, names, train_output, setup } => {
             let id = model.id;
@@ -148,7 +161,7 @@ fn take<H: ModelHost>(
     }
 }
 
-/// Cancels a prediction that has not begun; false if there is none.
+/// Cancels a call that has not begun; false if there is none.
 fn withdraw<H>(shared: &SharedState<H>, request: RequestId) -> bool {
     let found = shared.queues.predict.withdraw(|waiting| waiting.request == request).is_some();
     if found {
@@ -157,7 +170,7 @@ fn withdraw<H>(shared: &SharedState<H>, request: RequestId) -> bool {
         let error = ModelError { kind, ..own_error("PredictionCancelled", message) };
         fail(&shared.writer, request, error);
     }
-    found
+    found || app::withdraw(shared, request)
 }
 
 /// Cancels a prediction on a thread of its own, since the interpreter may be busy.

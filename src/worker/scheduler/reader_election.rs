@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use crate::worker::key_client::Attention;
 use crate::worker::scheduler::state::{ReaderRole, SchedulerState};
 use crate::worker::scheduler::{PredictThreadId, Scheduler};
+use crate::worker::server_client::Attention;
 
 /// Time after which the fallback reader takes over, and a prediction that no thread took counts as stalled.
 pub const STALL_CHECK: Duration = Duration::from_millis(1);

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::labelling::check::Mended;
 use crate::wire::protocol::{FromWorker, ModelError, ModelErrorKind, RequestId, ToWorker};
-use crate::workers::handle::{WorkerAnswer, WorkerError, WorkerHandle};
+use crate::workers::handle::{AnswerReceiver, WorkerAnswer, WorkerError, WorkerHandle};
 use crate::workers::model::{ForwardedRequest, LoadableModel};
 
 /// How long a prediction may take to end after it was cancelled; code in C does not notice.
@@ -85,6 +85,16 @@ impl WorkerHandle {
         let model = model.spec.id;
         let message = ToWorker::Predict { request, model, force_reload, http, batch };
         self.sender.send(&message, body).await?;
+        self.interruptible(request, answer, interruptions).await
+    }
+
+    /// Waits for the answer to a call, and interrupts the call as it is told to.
+    pub(super) async fn interruptible(
+        &self,
+        request: RequestId,
+        answer: AnswerReceiver,
+        interruptions: &mut impl Interruptions,
+    ) -> Result<WorkerAnswer, WorkerError> {
         let answer = self.answer(answer);
         tokio::pin!(answer);
         loop {
@@ -93,6 +103,7 @@ impl WorkerHandle {
                 interruption = interruptions.next() => match interruption {
                     // Sending fails only if the worker is gone, which ends the call.
                     Interruption::Withdraw => {
+                        self.app_requests.abandon(request);
                         let _ = self.sender.send(&ToWorker::Withdraw { request }, Bytes::new()).await;
                     }
                     Interruption::BreakOff => return self.break_off(request, answer).await,
@@ -107,6 +118,7 @@ impl WorkerHandle {
         request: RequestId,
         mut answer: Pin<&mut impl Future<Output = Result<WorkerAnswer, WorkerError>>>,
     ) -> Result<WorkerAnswer, WorkerError> {
+        self.app_requests.abandon(request);
         // Sending fails only if the worker is gone, which ends the call.
         let _ = self.sender.send(&ToWorker::Cancel { request }, Bytes::new()).await;
         let end = if let Ok(end) = timeout(CANCEL_GRACE, answer.as_mut()).await {

@@ -27,6 +27,7 @@ pub(super) fn worker(incarnation: u64, thread_safe: bool) -> Arc<WorkerHandle> {
         train_events: Vec::new(),
         wants_every_event: false,
         basic_auth: None,
+        app: None,
         inspection: None,
     };
     let of = (incarnation.to_string(), CurrentJob::default());

@@ -224,7 +224,18 @@ proptest! {
 async fn what_does_not_say_that_it_is_json_is_not_read() {
     let limits = limits(10, 10);
     let (body, asked) = pieces(&[2], true);
-    let refused = read(&limits, &headers("text/plain"), body).await.unwrap_err();
+    let refused = read_json(&limits, &headers("text/plain"), None, body).await.unwrap_err();
     assert_eq!(refused.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert_eq!(asked.load(Ordering::Relaxed), 0);
+    let was_read = Some(SharedBody::from(b"{}".to_vec()));
+    let refused = read_json(&limits, &headers("text/plain"), was_read, Body::empty()).await;
+    assert_eq!(refused.unwrap_err().status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test]
+async fn what_was_read_before_is_the_body() {
+    let was_read = Some(SharedBody::from(b"{}".to_vec()));
+    let json = headers("application/json");
+    let body = read_json(&limits(10, 10), &json, was_read, Body::empty()).await.unwrap();
+    assert_eq!(*body, *b"{}");
 }
