@@ -24,7 +24,7 @@ use crate::wire::protocol::{
     ModelErrorKind, ModelId, RequestId, VersionNames,
 };
 use crate::wire::shared_body::ReceivedBody;
-use crate::wire::user_app::AppRequest;
+use crate::wire::user_app::{AppRequest, UserApp};
 use crate::worker::host::{AppResponse, HttpRequest, KnownModel, ModelHost, PredictionBody};
 use crate::worker::server_client::ServerClient;
 
@@ -86,6 +86,7 @@ impl ModelHost for PythonHost {
     fn import(&self, configure: &Configure) -> Result<ClassInfo, ImportFailure> {
         Python::attach(|py| {
             let Imported { class, init_kwargs, info } = import::import(py, configure)?;
+            refuse_batches_of(configure, info.app.as_ref())?;
             if configure.check {
                 class.bind(py).call((), Some(init_kwargs.bind(py))).map_err(|error| {
                     import::failure_of(py, &error, ImportFailureKind::CheckFailed)
@@ -306,6 +307,21 @@ impl ModelHost for PythonHost {
     fn touch(&self) {
         Python::attach(gc::tidy);
     }
+}
+
+/// Refuses to answer several predictions with one call where the user's app stands around each of them.
+fn refuse_batches_of(configure: &Configure, app: Option<&UserApp>) -> Result<(), ImportFailure> {
+    let Some(app) = app.filter(|app| {
+        let stands_around = app.sees_all || app.replaced.iter().any(|r| r == "POST /predict");
+        configure.max_batch_size > 0 && stands_around
+    }) else {
+        return Ok(());
+    };
+    let message = format!(
+        "--max-batch-size cannot be used with this program, whose app must see each prediction: it adds {}",
+        app.summary
+    );
+    Err(ImportFailure { kind: ImportFailureKind::Conflict, message, traceback: None })
 }
 
 /// Calls user code for a request. A panic becomes an error too, so that the request is answered and the

@@ -91,8 +91,9 @@ impl AppCaller {
         let pool = &self.registry.workers.pool;
         loop {
             let changed = pool.changed();
-            let workers = pool.workers();
-            if let Some(worker) = workers.into_iter().min_by_key(|worker| worker.app_requests()) {
+            // One that imported the program before it was changed may have none.
+            let with_app = pool.workers().into_iter().filter(|worker| worker.class.app.is_some());
+            if let Some(worker) = with_app.min_by_key(|worker| worker.app_requests()) {
                 return worker;
             }
             changed.await;

@@ -102,7 +102,7 @@ def describe(served: Any) -> tuple[bool, list[str], bool, str] | None:
     global _app
     own: Flask | None = api.__dict__.get("_server")
     is_wrapped = served is not None and served is not own and not isinstance(served, _recorded())
-    if own is None and not is_wrapped:
+    if own is None and not is_wrapped and "flask" not in sys.modules:
         return None
     own = api._server
     assert _made is not None, "the app is made by _inprocess.flask_app"

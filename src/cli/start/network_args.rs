@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::cli::{password, values};
@@ -11,6 +11,7 @@ use crate::http::BodyLimits;
 use crate::http::auth::Credentials;
 use crate::http::state::HttpOptions;
 use crate::http::webhook_token::WebhookToken;
+use crate::wire::protocol::BasicAuth;
 
 pub(in crate::cli) const DEFAULT_PORT: u16 = 9090;
 
@@ -51,6 +52,19 @@ impl NetworkArgs {
         let (user, password) = (self.basic_auth_user.as_deref(), self.basic_auth_pass.as_deref());
         let found = password::find(user, password)?;
         Ok(found.map(|(user, password)| Credentials::new(&user, &password)))
+    }
+
+    /// Refuses a program that says another user or password than the command line does: only one can hold.
+    pub(super) fn refuse_other_password(&self, of_program: Option<&BasicAuth>) -> Result<()> {
+        let Some(BasicAuth { user, password }) = of_program else { return Ok(()) };
+        let differs = |given: &Option<String>, own: &String| given.as_ref().is_some_and(|g| g != own);
+        if differs(&self.basic_auth_user, user) || differs(&self.basic_auth_pass, password) {
+            bail!(
+                "init_app in _wsgi.py says another user or password than --basic-auth-user and \
+                 --basic-auth-pass: leave one of them out"
+            );
+        }
+        Ok(())
     }
 
     /// Options for the handlers. `model_dir`: only if the user chose it.

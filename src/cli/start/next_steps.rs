@@ -18,6 +18,7 @@ use crate::http::state::HttpOptions;
 use crate::http::webhook_token::WebhookToken;
 use crate::ids::ProjectKey;
 use crate::serving::Serving;
+use crate::wire::protocol::ClassInfo;
 
 /// Tells the user what to do once the server listens at `address`.
 pub(super) fn show(
@@ -27,16 +28,22 @@ pub(super) fn show(
     serving: &Arc<Serving>,
 ) {
     let steps = NextSteps::new(args, options, address, &Surroundings::look());
+    let serving = Arc::clone(serving);
     if !log::is_watched() || !enabled!(Level::INFO) {
         info!("listening on http://{address}");
         steps.log();
+        tokio::spawn(async move {
+            // A failure is what the command ends with.
+            if let Ok((class, _)) = serving.imported().await {
+                steps.log_program(&class);
+            }
+        });
         return;
     }
     let version = env!("CARGO_PKG_VERSION");
     let project = args.project.name.as_deref().unwrap_or_default();
     let heading = format!("label-studio-ml {version}   {project}");
     log::write_block(&format!("{}\nLoading the model …\n", heading.trim_end()));
-    let serving = Arc::clone(serving);
     let began = Instant::now();
     tokio::spawn(async move {
         // A failure is what the command ends with.
@@ -47,6 +54,8 @@ pub(super) fn show(
             seconds: began.elapsed().as_secs_f64(),
             model_dir: class.model_dir.display().to_string(),
             trained: trained.unwrap_or_default(),
+            has_password: class.basic_auth.is_some(),
+            app: class.app.as_ref().map(|app| app.summary.clone()),
         };
         log::write_block(&steps.block(&model, terminal::has_colour()));
     });
@@ -59,6 +68,10 @@ struct LoadedModel {
     model_dir: String,
     /// Keys of projects with a trained version.
     trained: Vec<ProjectKey>,
+    /// `_wsgi.py` says user and password.
+    has_password: bool,
+    /// What `_wsgi.py` adds to its app.
+    app: Option<String>,
 }
 
 struct NextSteps {
@@ -90,17 +103,26 @@ impl NextSteps {
     fn log(&self) {
         let addresses = in_a_line(&self.addresses);
         info!("paste into Label Studio, Settings → Model → Connect model: {addresses}");
-        if self.is_open_to_all {
+        if let Some(note) = &self.note {
+            info!("{note}");
+        }
+        info!("something does not work? {}", self.doctor);
+    }
+
+    /// What is known once the program is imported.
+    fn log_program(&self, class: &ClassInfo) {
+        if let Some(app) = &class.app {
+            info!("requests pass through the app of _wsgi.py, which adds {}", app.summary);
+        }
+        if class.basic_auth.is_some() {
+            info!("every request must bring the user and password of _wsgi.py");
+        } else if self.is_open_to_all {
             warn!(
                 "no password is set: anyone who can reach port {} can use and train the model; set \
                  BASIC_AUTH_USER and BASIC_AUTH_PASS, or listen with --host 127.0.0.1",
                 self.port
             );
         }
-        if let Some(note) = &self.note {
-            info!("{note}");
-        }
-        info!("something does not work? {}", self.doctor);
     }
 
     /// The block for a terminal.
@@ -125,7 +147,10 @@ impl NextSteps {
             let _ = writeln!(text, "    {bold}{url:width$}{bold:#}   Label Studio {place}");
         }
         text.push('\n');
-        if self.is_open_to_all {
+        if let Some(app) = &model.app {
+            let _ = writeln!(text, "Requests pass through the app of _wsgi.py, which adds {app}.");
+        }
+        if self.is_open_to_all && !model.has_password {
             let _ = writeln!(
                 text,
                 "{yellow}! No password: anyone who can reach port {} can use and train the model.{yellow:#}\n  \
@@ -189,6 +214,8 @@ mod tests {
             seconds: 1.44,
             model_dir: "/home/me/models".into(),
             trained: trained.iter().map(|&project| project.into()).collect(),
+            has_password: false,
+            app: None,
         }
     }
 
@@ -204,6 +231,14 @@ mod tests {
         assert!(!block.contains("password"), "{block}");
         assert!(block.contains("\nNote: this is a container.\n"), "{block}");
         assert!(block.contains("/home/me/models (trained for projects 1.7, 2)\n"), "{block}");
+    }
+
+    #[test]
+    fn what_the_program_says_is_told() {
+        let app = Some("2 routes, before_request".to_owned());
+        let block = steps(true).block(&LoadedModel { has_password: true, app, ..model(&[]) }, false);
+        assert!(!block.contains("No password"), "{block}");
+        assert!(block.contains("the app of _wsgi.py, which adds 2 routes, before_request.\n"));
     }
 
     #[test]

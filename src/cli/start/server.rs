@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+use super::network_args::NetworkArgs;
 use super::{StartArgs, next_steps};
 use crate::cli::model_stack::{ModelStack, StackOptions};
 use crate::cli::signals::Signals;
@@ -49,7 +50,7 @@ pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch)
     let mut server = RunningServer::start(args, Arc::clone(&options), configure, launch, listener)?;
     next_steps::show(args, &options, address, &server.stack.serving);
 
-    let outcome = server.run_until_asked_to_stop(&mut signals).await;
+    let outcome = server.run_until_asked_to_stop(&args.network, &mut signals).await;
     tokio::select! {
         () = server.wind_up() => outcome,
         name = signals.next() => {
@@ -146,8 +147,21 @@ impl RunningServer {
     }
 
     /// Resolves with the exit status at the first signal, or with the reason why the server cannot go on.
-    async fn run_until_asked_to_stop(&mut self, signals: &mut Signals) -> Result<i32> {
+    async fn run_until_asked_to_stop(
+        &mut self,
+        network: &NetworkArgs,
+        signals: &mut Signals,
+    ) -> Result<i32> {
+        let serving = Arc::clone(&self.stack.serving);
+        let refusal = async {
+            match serving.imported().await {
+                Ok((class, _)) => network.refuse_other_password(class.basic_auth.as_ref()).err(),
+                Err(_) => None,
+            }
+        };
         tokio::select! {
+            biased;
+            Some(refusal) = refusal => Err(refusal),
             // Its traceback is in the log.
             failure = import_failure(self.stack.class.clone()) => Err(anyhow!(failure.message.clone())),
             Ok(Err(error)) = &mut self.training => Err(error.into()),
