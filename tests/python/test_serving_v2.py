@@ -273,17 +273,6 @@ def test_both_apis_side_by_side(serve: Serve, tmp_path: Any) -> None:
     assert newer.first(tasks=[{"data": {"get": ["a"]}}])["get"] == {"a": "b"}
 
 
-def test_routes_that_a_script_adds_around_the_app_are_warned_of(
-    serve: Serve, tmp_path: Path
-) -> None:
-    project = make_project(tmp_path, TELLER)
-    with (project / "_wsgi.py").open("a") as script:
-        script.write("\nimport flask\napp = flask.Flask('around')\n")
-    server = serve(project)
-    assert server.first()["project_id"] == "2"
-    server.wait_logged("_wsgi.py wraps the app in one of its own")
-
-
 def test_a_further_instance_that_cannot_be_made_costs_no_answer(serve: Serve) -> None:
     source = """
         import time

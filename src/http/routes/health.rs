@@ -41,6 +41,20 @@ struct Workers {
     restarts: u64,
 }
 
+#[derive(Serialize)]
+struct BareHealth {
+    status: &'static str,
+    workers: Workers,
+}
+
+impl Workers {
+    fn of(app: &App) -> Self {
+        let pool = app.serving.pool();
+        let slots = pool.slots();
+        Self { ready: ready(&slots), total: slots.len(), restarts: pool.restarts() }
+    }
+}
+
 /// For a supervisor that restarts the server, or a proxy that routes around it.
 #[derive(Serialize)]
 pub(in crate::http) struct Probe {
@@ -80,17 +94,21 @@ pub(in crate::http) async fn readyz(State(app): State<App>, headers: HeaderMap) 
     (code.status(), [(RETRY_AFTER, "1")], body).into_response()
 }
 
-/// Whether the server lives, or is ready, and nothing else: for a client of whom the user's app did not say
-/// in time whether it may know more.
+/// Whether the server lives, or is ready, and nothing of the model: for a client of whom the user's app did
+/// not say in time whether it may know more.
 pub(in crate::http) fn bare(app: &App, path: &str) -> Response {
-    let is_ready =
-        || !app.stopping.load(Ordering::Relaxed) && ready(&app.serving.pool().slots()) > 0;
-    if path != "/readyz" || is_ready() {
-        return Json(UP).into_response();
+    let workers = Workers::of(app);
+    let is_ready = !app.stopping.load(Ordering::Relaxed) && workers.ready > 0;
+    match path {
+        "/livez" => Json(UP).into_response(),
+        "/readyz" if is_ready => Json(UP).into_response(),
+        "/readyz" => {
+            let code = ErrorCode::NotReady;
+            let body = Probe { status: "DOWN", error_code: Some(code), problems: Vec::new() };
+            (code.status(), [(RETRY_AFTER, "1")], Json(body)).into_response()
+        }
+        _ => Json(BareHealth { status: "UP", workers }).into_response(),
     }
-    let code = ErrorCode::NotReady;
-    let body = Json(Probe { status: "DOWN", error_code: Some(code), problems: Vec::new() });
-    (code.status(), [(RETRY_AFTER, "1")], body).into_response()
 }
 
 fn ready(slots: &[SlotState]) -> usize {
@@ -126,15 +144,13 @@ fn problems(app: &App) -> Vec<String> {
 
 pub(in crate::http) async fn health(State(app): State<App>) -> Json<Health> {
     let class = app.serving.class();
-    let pool = app.serving.pool();
-    let slots = pool.slots();
     let model_dir = class.as_ref().map(|class| &class.model_dir).or(app.options.model_dir.as_ref());
     Json(Health {
         model_class: class.as_ref().map(|class| class.class.clone()),
         model_dir: model_dir.map(|dir| dir.display().to_string()),
         status: "UP",
         problems: problems(&app),
-        workers: Workers { ready: ready(&slots), total: slots.len(), restarts: pool.restarts() },
+        workers: Workers::of(&app),
         jobs: app.queue.len(),
     })
 }

@@ -185,3 +185,86 @@ pub(super) fn withdraw<H>(shared: &SharedState<H>, request: RequestId) -> bool {
     fail(&shared.writer, call.request, error);
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::testing::in_time;
+    use crate::wire::protocol::HttpHead;
+
+    fn call(number: u64) -> AppCall {
+        let head = HttpHead { target: "/".into(), headers: String::new() };
+        let asked = AppRequest { method: "GET".into(), head, client: None };
+        AppCall { request: RequestId(number), asked, body: ReceivedBody::Inline(Vec::new()) }
+    }
+
+    #[test]
+    fn a_thread_is_wanted_for_each_request_that_finds_none_idle_up_to_the_limit() {
+        in_time(|| {
+            let queue = AppQueue::default();
+            for number in 0..200 {
+                queue.push(call(number));
+            }
+            let mut wanted = 0;
+            while queue.state.lock().wanted > 0 {
+                assert!(queue.wait_wanted());
+                wanted += 1;
+            }
+            assert_eq!(wanted, MAX_APP_CALLS);
+            for number in 0..200 {
+                assert_eq!(queue.next().map(|call| call.request), Some(RequestId(number)));
+            }
+        });
+    }
+
+    #[test]
+    fn an_idle_thread_is_used_again() {
+        in_time(|| {
+            let queue = Arc::new(AppQueue::default());
+            queue.push(call(1));
+            assert!(queue.wait_wanted());
+            assert!(queue.next().is_some());
+            let waiting = {
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || queue.next().map(|call| call.request))
+            };
+            while queue.state.lock().idle == 0 {
+                thread::yield_now();
+            }
+            queue.push(call(2));
+            assert_eq!(waiting.join().unwrap(), Some(RequestId(2)));
+            assert_eq!(queue.state.lock().wanted, 0);
+        });
+    }
+
+    #[test]
+    fn what_no_thread_has_begun_can_be_withdrawn() {
+        let queue = AppQueue::default();
+        queue.push(call(1));
+        queue.push(call(2));
+        assert_eq!(queue.withdraw(RequestId(1)).map(|call| call.request), Some(RequestId(1)));
+        assert!(queue.withdraw(RequestId(1)).is_none());
+        assert_eq!(queue.next().map(|call| call.request), Some(RequestId(2)));
+    }
+
+    #[test]
+    fn a_closed_queue_is_drained_once_every_thread_has_ended() {
+        in_time(|| {
+            let queue = Arc::new(AppQueue::default());
+            queue.push(call(1));
+            assert!(queue.wait_wanted());
+            queue.close();
+            assert!(!queue.wait_wanted());
+            let drained = {
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || queue.wait_drained())
+            };
+            assert!(queue.next().is_some(), "what came before is done");
+            assert!(!drained.is_finished());
+            assert!(queue.next().is_none());
+            drained.join().unwrap();
+        });
+    }
+}
