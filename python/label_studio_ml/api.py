@@ -144,6 +144,11 @@ def _app() -> Any:
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
+        if name == "_manager" and _native.is_hosted():
+            from label_studio_ml._worker.manager import HostedManager
+
+            globals()[name] = hosted = HostedManager()
+            return hosted
         if name == "_manager":
             from label_studio_ml.managers import LabelStudioMLManager
 

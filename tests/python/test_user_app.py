@@ -595,3 +595,61 @@ def test_the_body_of_a_request_is_bounded_before_the_app_sees_it(
     assert answer.status_code == 413 and answer.json()["error_code"] == "body_too_large"
     body = TASK | {"filler": "x" * 900_000}
     assert server.post("/predict", body).status_code == 200
+
+
+def test_the_manager_of_a_view_is_that_of_the_server(serve: Callable[..., AppServer]) -> None:
+    """API v1: views of people call the manager, whose models are the server's."""
+    model = """
+    from label_studio_ml.model import LabelStudioMLBase
+
+    class Older(LabelStudioMLBase):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+
+        def predict(self, tasks, **kwargs):
+            learned = self.train_output.get("tasks", 0)
+            return [{"result": [], "score": 0.5, "learned": learned, **kwargs} for _ in tasks]
+
+        def fit(self, tasks, workdir=None, **kwargs):
+            return {"tasks": len(list(tasks))}
+
+    Echo = Older
+    """
+    server = serve(
+        """
+        from flask import jsonify, request
+        from label_studio_ml.api import _manager
+
+        @app.route("/ask", methods=["POST"])
+        def ask():
+            asked = request.json
+            found, model = _manager.predict(asked["tasks"], asked["project"], asked["label_config"],
+                                            colour="red")
+            return jsonify(found=found, version=model.model_version)
+
+        @app.route("/learn", methods=["POST"])
+        def learn():
+            asked = request.json
+            job = _manager.train(asked["tasks"], asked["project"], asked["label_config"])
+            return jsonify(job=job.id, running=_manager.is_training(asked["project"]))
+
+        @app.route("/status/<job>")
+        def status(job):
+            return jsonify(_manager.job_status(job))
+        """,
+        model=model,
+    )
+    asked = server.post("/ask", TASK).json()
+    assert asked["found"][0]["learned"] == 0 and asked["found"][0]["colour"] == "red"
+    job = server.post("/learn", TASK).json()["job"]
+    wait_for(
+        lambda: server.get(f"/status/{job}").json()["job_status"] == "finished",
+        "the job of the view has ended",
+    )
+    again = wait_for(
+        lambda: (found := server.post("/ask", TASK).json())["found"][0]["learned"] and found,
+        "the new version is served",
+    )
+    assert again["found"][0]["learned"] == 1 and again["version"] != asked["version"]
+    assert server.predicted()["learned"] == 1
+    assert server.get("/status/12345").status_code == 500
