@@ -27,11 +27,21 @@ def ask(method: str, path: str) -> "Response":
 
     if query := request.query_string:
         path += "?" + query.decode("latin-1")
+    environ = request.environ
     body: bytes | None = request.get_data()
-    if body == request.environ.get("label_studio_ml.body"):
+    if body == environ.get("label_studio_ml.body"):
         # The server still has it.
         body = None
-    lines = "".join(f"{name}: {value}\n" for name, value in request.headers)
+    # As they are now: middleware may have changed them.
+    lines = "".join(
+        [
+            f"{name[5:].replace('_', '-')}: {value}\n"
+            for name, value in environ.items()
+            if name.startswith("HTTP_")
+        ]
+    )
+    if media_type := environ.get("CONTENT_TYPE"):
+        lines += f"content-type: {media_type}\n"
     status, reason, headers, answer = _native.ask_route(method, path, lines, body)
     return Response(answer, f"{status} {reason}" if reason else status, headers)
 
