@@ -6,6 +6,7 @@ mod app;
 mod predict;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
@@ -69,7 +70,7 @@ pub struct WorkerHandle {
     sender: MessageSender,
     questions: Option<WorkerQuestions>,
     calls: Mutex<Calls>,
-    app_requests: OpenAppRequests,
+    app_requests: Arc<OpenAppRequests>,
     /// Models that the worker knows, with the names that it was told last. A model is made known before any
     /// message that uses it is sent.
     known: Mutex<HashMap<ModelId, VersionNames>>,
@@ -103,7 +104,7 @@ impl WorkerHandle {
             sender,
             questions,
             calls: Mutex::default(),
-            app_requests: OpenAppRequests::default(),
+            app_requests: Arc::default(),
             known: Mutex::default(),
             predicted: Mutex::default(),
             introducing: tokio::sync::Mutex::default(),

@@ -208,14 +208,12 @@ impl Pool {
     pub async fn unused(&self, worker: &WorkerHandle) {
         loop {
             let changed = self.left.notified();
-            let is_used = |seat: &Seat| {
-                seat.worker.incarnation == worker.incarnation
-                    && seat.in_flight > worker.stuck_calls()
-            };
-            if !self.state().leaving.iter().any(is_used) {
+            let is_its = |seat: &&Seat| seat.worker.incarnation == worker.incarnation;
+            let predictions = self.state().leaving.iter().find(is_its).map_or(0, |s| s.in_flight);
+            if predictions + worker.running_app_requests() <= worker.stuck_calls() {
                 return;
             }
-            // A call that turns out not to end does not notify this task.
+            // A request of the app that ends, and a call that turns out not to end, do not notify this task.
             let _ = timeout(DRAIN_CHECK, changed).await;
         }
     }

@@ -38,6 +38,8 @@ struct AppRequestState {
     body: SharedBody,
     /// Turns true when nobody waits for the answer any more.
     abandoned: watch::Sender<bool>,
+    /// Number of routes of the server for which the app waits.
+    routes: usize,
 }
 
 /// The requests that the app of a worker answers at the moment.
@@ -51,9 +53,21 @@ impl OpenAppRequests {
         self.open.lock().len()
     }
 
+    /// Number of those that do not wait for the server, which may itself wait for workers.
+    pub(super) fn running(&self) -> usize {
+        self.open.lock().values().filter(|state| state.routes == 0).count()
+    }
+
+    fn note_route(&self, request: Option<RequestId>, begins: bool) {
+        let mut open = self.open.lock();
+        if let Some(state) = request.and_then(|request| open.get_mut(&request)) {
+            state.routes = if begins { state.routes + 1 } else { state.routes.saturating_sub(1) };
+        }
+    }
+
     pub(super) fn open(&self, request: RequestId, body: SharedBody) {
         let abandoned = watch::channel(false).0;
-        self.open.lock().insert(request, AppRequestState { body, abandoned });
+        self.open.lock().insert(request, AppRequestState { body, abandoned, routes: 0 });
     }
 
     pub(super) fn abandon(&self, request: RequestId) {
@@ -88,7 +102,7 @@ pub(super) struct RouteRequest {
 pub(super) fn answer_route(
     sender: &MessageSender,
     questions: Option<&WorkerQuestions>,
-    open: &OpenAppRequests,
+    open: &Arc<OpenAppRequests>,
     route: RouteRequest,
 ) {
     let RouteRequest { request, on_behalf_of, asked, body } = route;
@@ -100,6 +114,8 @@ pub(super) fn answer_route(
     // Events and trainings are taken even if the client has hung up, as Label Studio does after a second.
     let is_prediction = asked.head.target.split('?').next() == Some("/predict");
     let abandonment = on_behalf_of.filter(|_| is_prediction).and_then(|of| open.abandonment(of));
+    open.note_route(on_behalf_of, true);
+    let open = Arc::clone(open);
     let (sender, routes) = (sender.clone(), questions.and_then(|q| q.routes.get()).cloned());
     tokio::spawn(async move {
         let answering = async {
@@ -117,6 +133,7 @@ pub(super) fn answer_route(
                 }
             },
         };
+        open.note_route(on_behalf_of, false);
         if let Err(error) = sender.send(&ToWorker::RouteAnswer { request, answer }, body).await {
             let (answer, body) = unavailable(&format!("the answer cannot be sent: {error}"));
             let _ = sender.send(&ToWorker::RouteAnswer { request, answer }, body).await;
@@ -128,4 +145,43 @@ fn unavailable(detail: &str) -> (AppAnswer, Bytes) {
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     let body = serde_json::json!({"detail": detail}).to_string();
     (AppAnswer { status: 503, reason: None, headers }, body.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: RequestId = RequestId(1);
+
+    #[test]
+    fn a_request_that_waits_for_the_server_does_not_run() {
+        let open = OpenAppRequests::default();
+        open.open(FIRST, b"body".to_vec().into());
+        open.open(RequestId(2), SharedBody::default());
+        open.note_route(Some(FIRST), true);
+        open.note_route(Some(FIRST), true);
+        assert_eq!((open.len(), open.running()), (2, 1));
+        open.note_route(Some(FIRST), false);
+        assert_eq!(open.running(), 1);
+        open.note_route(Some(FIRST), false);
+        assert_eq!(open.running(), 2);
+        // Of a thread that answers no request, and of a request that has ended.
+        open.note_route(None, true);
+        open.note_route(Some(RequestId(3)), true);
+        assert_eq!(*open.body_of(FIRST), *b"body");
+        open.close(FIRST);
+        assert_eq!((open.len(), open.body_of(FIRST).len()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_request_learns_that_it_is_abandoned() {
+        let open = OpenAppRequests::default();
+        open.open(FIRST, SharedBody::default());
+        let mut abandoned = open.abandonment(FIRST).unwrap();
+        assert!(!*abandoned.borrow());
+        open.abandon(FIRST);
+        assert!(abandoned.wait_for(|abandoned| *abandoned).await.is_ok());
+        assert!(*open.abandonment(FIRST).unwrap().borrow(), "also what comes later");
+        assert!(open.abandonment(RequestId(2)).is_none());
+    }
 }

@@ -19,7 +19,7 @@ use crate::workers::key_keeper::answer_key;
 use crate::workers::output::job::CurrentJob;
 use crate::workers::output::{self, OutputOrigin};
 use crate::workers::process::{Launch, SpawnedWorker, WorkerProcess};
-use crate::workers::server_routes::{OpenAppRequests, RouteRequest, WorkerQuestions, answer_route};
+use crate::workers::server_routes::{RouteRequest, WorkerQuestions, answer_route};
 
 static INCARNATIONS: AtomicU64 = AtomicU64::new(1);
 
@@ -128,7 +128,7 @@ async fn greet(
             // The routes need the class, which is being imported.
             Some((FromWorker::Route { request, on_behalf_of, asked, .. }, _)) => {
                 let route = RouteRequest { request, on_behalf_of, asked, body: None };
-                answer_route(sender, None, &OpenAppRequests::default(), route);
+                answer_route(sender, None, &Arc::default(), route);
             }
             Some(_) => {}
             None => return Err(StartError::Closed),

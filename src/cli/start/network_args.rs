@@ -57,7 +57,8 @@ impl NetworkArgs {
     /// Refuses a program that says another user or password than the command line does: only one can hold.
     pub(super) fn refuse_other_password(&self, of_program: Option<&BasicAuth>) -> Result<()> {
         let Some(BasicAuth { user, password }) = of_program else { return Ok(()) };
-        let differs = |given: &Option<String>, own: &String| given.as_ref().is_some_and(|g| g != own);
+        let differs =
+            |given: &Option<String>, own: &String| given.as_ref().is_some_and(|g| g != own);
         if differs(&self.basic_auth_user, user) || differs(&self.basic_auth_pass, password) {
             bail!(
                 "init_app in _wsgi.py says another user or password than --basic-auth-user and \

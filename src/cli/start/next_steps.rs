@@ -236,7 +236,8 @@ mod tests {
     #[test]
     fn what_the_program_says_is_told() {
         let app = Some("2 routes, before_request".to_owned());
-        let block = steps(true).block(&LoadedModel { has_password: true, app, ..model(&[]) }, false);
+        let block =
+            steps(true).block(&LoadedModel { has_password: true, app, ..model(&[]) }, false);
         assert!(!block.contains("No password"), "{block}");
         assert!(block.contains("the app of _wsgi.py, which adds 2 routes, before_request.\n"));
     }

@@ -25,6 +25,11 @@ impl WorkerHandle {
         self.app_requests.len()
     }
 
+    /// Number of those that do not wait for the server.
+    pub fn running_app_requests(&self) -> usize {
+        self.app_requests.running()
+    }
+
     pub async fn ask_app(
         &self,
         asked: AppRequest,
