@@ -6,6 +6,7 @@ pub mod db;
 pub mod durable_fs;
 pub mod jobs;
 pub mod keys;
+pub mod last_class;
 pub mod lock;
 pub mod project_dir;
 pub mod versions;

@@ -24,6 +24,7 @@ __all__ = [
     "parse_config",
     "publish_result",
     "refuse_version",
+    "replace_last_class",
     "report_progress",
     "result_json",
     "to_json",
@@ -156,6 +157,9 @@ def publish_result(folder: _Path, json: str, name: str) -> None:
 
 def refuse_version(model_dir: _Path, project: str, version: int, reason: str) -> None:
     """Note that no instance can be made of a version, so that it is not served."""
+
+def replace_last_class(model_dir: _Path, class_: str) -> str | None:
+    """Note that a class uses a model folder; return the name of another class that used it before."""
 
 def job_times(folder: _Path) -> tuple[datetime | None, datetime | None]:
     """Return when a job began, and when it left its result; None if it did not."""

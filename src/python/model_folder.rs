@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::{json_out, warnings};
 use crate::ids::{ProjectKey, VersionId};
+use crate::store::last_class;
 use crate::store::lock::{self, Lock, Sharing};
 use crate::store::versions::{self, StoreError, Versions};
 
@@ -99,6 +100,13 @@ pub(super) fn publish_result(
 #[pyfunction]
 pub(super) fn refuse_version(model_dir: PathBuf, project: &str, version: u64, reason: &str) {
     Versions::open(&model_dir).refuse(&project.into(), VersionId(version), reason);
+}
+
+/// Notes that a class uses a model folder. Returns the name of the class that used it before, if that was
+/// another one.
+#[pyfunction]
+pub(super) fn replace_last_class(model_dir: PathBuf, class: &str) -> Option<String> {
+    last_class::replace(&model_dir, class)
 }
 
 /// When a job began, and when it left its result; None if it did not.

@@ -34,7 +34,7 @@ mod native {
     #[pymodule_export]
     use super::super::model_folder::{
         WithoutServer, claim_job, job_times, list_versions, next_job, publish_result,
-        refuse_version, result_json, write_event, write_tasks,
+        refuse_version, replace_last_class, result_json, write_event, write_tasks,
     };
     #[pymodule_export]
     use super::super::progress::report_progress;

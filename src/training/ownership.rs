@@ -20,6 +20,7 @@ use crate::serving::ServingError;
 use crate::store::db::DbError;
 use crate::store::durable_fs;
 use crate::store::jobs::{JobStore, read, transitions};
+use crate::store::last_class;
 use crate::store::lock::{self, Lock, LockAttempt};
 use crate::store::versions::{StoreError, Versions, lock_file};
 use crate::workers::orphan_process;
@@ -65,12 +66,13 @@ pub async fn own(
     queue: &Queue,
     lock_wait: Duration,
 ) -> Result<Owner, OwnershipError> {
-    let (_, versions) = publisher.registry().class.imported().await?;
+    let (class, versions) = publisher.registry().class.imported().await?;
     let began = Instant::now();
     let mut waited = false;
     loop {
         match try_to_own(&versions).await {
             Ok(Ok((lock, store))) => {
+                warn_of_other_class(&versions, &class.class).await;
                 publisher.give_up_interrupted().await?;
                 if waited {
                     info!("this server owns the model folder now");
@@ -103,6 +105,22 @@ pub async fn own(
                 sleep(UNUSABLE_PAUSE).await;
             }
         }
+    }
+}
+
+/// Warns if another class used the model folder before, whose versions and stored keys are in it.
+async fn warn_of_other_class(versions: &Arc<Versions>, class: &str) {
+    let (versions, name) = (Arc::clone(versions), class.to_owned());
+    let noted = move || {
+        let folder = versions.model_dir();
+        let before = last_class::replace(folder, &name)?;
+        Some((folder.display().to_string(), before))
+    };
+    if let Ok(Some((folder, before))) = tokio::task::spawn_blocking(noted).await {
+        warn!(
+            "{folder}: the class {before:?} used this model folder before, and now {class:?} does; what it \
+             trained and stored is served on, so give each model a folder of its own (--model-dir)"
+        );
     }
 }
 
