@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from label_studio_ml import _native
-from label_studio_ml._api_attributes import DerivedInV2, TrainEvents
+from label_studio_ml._api_attributes import DerivedInV2, TrainEvents, train_events
 from label_studio_ml._media import label_studio_address
 from label_studio_ml._media.base import Media
 from label_studio_ml.cache import default_cache
@@ -333,7 +333,7 @@ class LabelStudioMLBase(Media, ABC):
 
         `event` is the action, `data` the rest of the payload. Returns the result of `fit`.
         """
-        if event not in self.TRAIN_EVENTS:
+        if event not in train_events(self):
             return None
         if self._ml_api_version() == 1:
             return self.fit((), event=event, data=data, job_id=job_id, **additional_params)

@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from label_studio_ml._api_attributes import train_events
 from label_studio_ml.model import LabelStudioMLBase
 
-_V1_ARGUMENTS = {"model_dir", "redis_queue", "redis_host", "redis_port"}
+#: Arguments of `init_app` that only a `_wsgi.py` of API v1 passes.
+V1_ARGUMENTS = {"model_dir", "redis_queue", "redis_host", "redis_port"}
 
 
 def default_model_dir(wsgi: str | Path, cwd: str | Path) -> str:
@@ -29,7 +31,7 @@ def default_model_dir(wsgi: str | Path, cwd: str | Path) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "init_app":
             names = {keyword.arg for keyword in node.keywords}
-            if names & _V1_ARGUMENTS:
+            if names & V1_ARGUMENTS:
                 return str(wsgi.parent)
     return str(cwd)
 
@@ -52,11 +54,11 @@ def training_events(cls: type) -> tuple[list[str], bool]:
     """Return the webhook actions that train `cls`, and whether it wants to see every action.
 
     No action trains a class without a `fit` of its own. A class that overrides `process_event`
-    decides itself.
+    decides itself. Raises TypeError for TRAIN_EVENTS that hold no actions.
     """
     wants_all = getattr(cls, "process_event", None) is not LabelStudioMLBase.process_event
     has_fit = getattr(cls, "fit", None) is not LabelStudioMLBase.fit
-    return (list(getattr(cls, "TRAIN_EVENTS", ())) if has_fit else [], wants_all)
+    return (list(train_events(cls)) if has_fit else [], wants_all)
 
 
 def import_flask_if_named(folder: str | Path) -> None:
