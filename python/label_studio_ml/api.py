@@ -11,7 +11,6 @@ the class.
 models of API v1. Both are made at their first use.
 """
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from label_studio_ml import _native
@@ -73,9 +72,15 @@ def init_app(
     """Return the app, which serves `model_class` from now on.
 
     `kwargs` are for API v1: `model_dir`, `redis_host`, `redis_port`, `redis_queue`; others are passed
-    to the class. User and password, also from BASIC_AUTH_USER and BASIC_AUTH_PASS, are required with
-    every request if both are set. Raises ValueError if `model_class` is not a model class, and
-    TypeError for other arguments with a class of API v2.
+    to the class, in API v2 those that it names. With a class of API v2 `model_dir` is MODEL_DIR unless
+    the environment sets it, and a warning tells what else is not used.
+
+    User and password are required with every request from now on; BASIC_AUTH_USER and BASIC_AUTH_PASS,
+    or ML_SERVER_BASIC_AUTH_USER and ML_SERVER_BASIC_AUTH_PASS, in the environment stand in for them. A
+    later call without them does not open the app: set `BASIC_AUTH` to None for that.
+
+    Raises ValueError if `model_class` is not a model class, and for a user without a password or a
+    password without a user.
     """
     global MODEL_CLASS, BASIC_AUTH
     if not (isinstance(model_class, type) and issubclass(model_class, LabelStudioMLBase)):
@@ -84,20 +89,15 @@ def init_app(
         auth = {"basic_auth_user": basic_auth_user, "basic_auth_pass": basic_auth_pass}
         _calls.append((model_class, kwargs | {name: auth[name] for name in auth if auth[name]}))
         return RecordedApp()
+    from label_studio_ml._inprocess import password, served
+
+    # First of all: if anything else fails, the app is not open.
+    BASIC_AUTH = password.find(basic_auth_user, basic_auth_pass) or BASIC_AUTH
     version, _ = _native.detect_api_version(model_class, list(kwargs))
     if model_class is not LabelStudioMLBase:
         model_class._known_ml_api = version
-    if version == 1:
-        from label_studio_ml import api
-
-        api._manager.initialize(model_class, **kwargs)
-    elif kwargs:
-        raise TypeError(f"init_app() got unexpected arguments: {', '.join(kwargs)}")
+    served.set_up(model_class, version, kwargs)
     MODEL_CLASS = model_class
-    user = basic_auth_user or os.environ.get("BASIC_AUTH_USER")
-    password = basic_auth_pass or os.environ.get("BASIC_AUTH_PASS")
-    if user and password:
-        BASIC_AUTH = (user, password)
     return _app()
 
 
@@ -133,6 +133,21 @@ def _views() -> Any:
     from label_studio_ml._inprocess import views as in_process
 
     return in_process
+
+
+def _train() -> Any:
+    return _views().train()
+
+
+def _is_training() -> Any:
+    return _views().is_training()
+
+
+def get_version() -> Any:
+    """GET and POST /versions, of API v1."""
+    from label_studio_ml._inprocess import views
+
+    return views.versions()
 
 
 def _app() -> Any:

@@ -7,6 +7,7 @@ only the server writes that file, and `HostedCache` asks the server.
 
 import os
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any
 
 from label_studio_ml import _native
@@ -45,6 +46,12 @@ class SqliteCache(BaseCache):
     def __init__(self, path: str, db_name: str = "cache.db") -> None:
         super().__init__(path)
         self.db_name = os.path.join(path, db_name)  # noqa: PTH118 - callers read a string
+        self._file = _native.KeyFile(self.db_name)
+
+    def use_folder(self, path: str) -> None:
+        """Keep values in another folder from now on."""
+        self.path = path
+        self.db_name = os.path.join(path, Path(self.db_name).name)  # noqa: PTH118
         self._file = _native.KeyFile(self.db_name)
 
     def __getitem__(self, project_id_key: tuple[Any, Any]) -> str | None:

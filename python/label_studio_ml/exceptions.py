@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 def answer(status: int = 0, msg: str = "", result: Any = None) -> Any:
     """Return a Flask response `{"status", "detail", "request"}`, with `result` unless that is None.
 
-    `request` holds the arguments of the URL. Works inside a request of Flask; RuntimeError
+    `request` holds the arguments of the URL, each with its first value. Works inside a request of Flask; RuntimeError
     elsewhere.
     """
     from flask import jsonify, make_response, request
@@ -24,7 +24,7 @@ def answer(status: int = 0, msg: str = "", result: Any = None) -> Any:
         status, msg = -1000, "nothing happened"
     if status == 200 and not msg:
         msg = "ok"
-    body = {"status": status, "detail": msg, "request": request.args}
+    body = {"status": status, "detail": msg, "request": request.args.to_dict()}
     if result is not None:
         body["result"] = result
     return make_response(jsonify(body), status)

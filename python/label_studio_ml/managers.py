@@ -214,6 +214,11 @@ class LabelStudioMLManager(Instances):
         return jobs.status(Path(cls.model_dir), job_id)
 
     @classmethod
+    def _projects(cls) -> list[str]:
+        """Return the keys of the projects that have an instance in this process."""
+        return [name for name, pid in list(cls._current_model) if pid == os.getpid()]
+
+    @classmethod
     def _get_models_from_workdir(cls, project: Any) -> list[str]:
         """Return the versions of a project that are stored, newest first."""
         return [str(number) for number, _ in cls._versions(project)]

@@ -327,7 +327,7 @@ pub(super) fn accepted_names(class: &Bound<'_, PyType>) -> PyResult<Option<Vec<S
     inspect.call_method1("accepted_names", (class,))?.extract()
 }
 
-/// MODEL_DIR: the user's choice; else what `_wsgi.py` says; else, as in the original, the project folder
+/// MODEL_DIR: the user's choice; else what `_wsgi.py` says, if it can be made; else, as in the original, the project folder
 /// for API v1 and the working folder for API v2.
 fn model_dir(
     py: Python<'_>,
@@ -338,16 +338,19 @@ fn model_dir(
     if let Some(model_dir) = &configure.model_dir {
         return Ok(model_dir.clone());
     }
-    let said = found.init_app.get_item("model_dir")?.filter(|said| !said.is_none());
-    if let Some(said) = said {
-        let path = py.import("os.path")?;
-        let expanded = path.call_method1("expanduser", (said,))?;
-        return path.call_method1("abspath", (expanded,))?.extract();
-    }
-    Ok(match &configure.source {
+    let otherwise = match &configure.source {
         ClassSource::Script { path, .. } | ClassSource::Wsgi { path } if api == ApiVersion::V1 => {
-            path.parent().unwrap_or(&configure.cwd).to_owned()
+            path.parent().unwrap_or(&configure.cwd)
         }
-        _ => configure.cwd.clone(),
-    })
+        _ => &configure.cwd,
+    };
+    match found.init_app.get_item("model_dir")? {
+        Some(said) if said.is_truthy()? => {
+            let make = configure.role != WorkerRole::Inspect;
+            py.import("label_studio_ml._inspect.model_folder")?
+                .call_method1("usable", (said, otherwise.as_os_str(), make))?
+                .extract()
+        }
+        _ => Ok(otherwise.to_owned()),
+    }
 }

@@ -60,13 +60,16 @@ def main(argv: list[str]) -> int:
 def load(project: Path, kwargs: dict[str, Any], check: bool = False) -> Any:
     """Import a project's `_wsgi.py` and return its WSGI app.
 
-    `kwargs` are passed to a class of API v1, and with `check` to a trial instance of any class.
+    `kwargs` are passed to a class of API v1, to one of API v2 those that it names, and with `check` to a
+    trial instance.
     """
     from label_studio_ml import api
+    from label_studio_ml._inprocess import served
+    from label_studio_ml._inspect import model_folder
     from label_studio_ml._inspect.script import default_model_dir, named_kwargs
 
     wsgi = project / "_wsgi.py"
-    os.environ.setdefault("MODEL_DIR", default_model_dir(wsgi, Path.cwd()))
+    model_folder.settle(str(project), default_model_dir(wsgi, Path.cwd()))
     sys.argv = [str(wsgi)]
     sys.path.insert(0, str(project))
     spec = importlib.util.spec_from_file_location("_wsgi", wsgi)
@@ -78,6 +81,8 @@ def load(project: Path, kwargs: dict[str, Any], check: bool = False) -> Any:
     if model_class._ml_api_version() == 1:
         manager = type(api._manager)
         manager.init_kwargs = {**manager.init_kwargs, **kwargs}
+    else:
+        served.init_kwargs = {**served.init_kwargs, **named_kwargs(model_class, kwargs)}
     if check:
         model_class(**named_kwargs(model_class, kwargs))
     return getattr(module, "app", api._server)
@@ -145,13 +150,13 @@ def _restart_when_changed(
     # A person at a breakpoint wants to finish.
     busy.acquire()
     print(f"{Path(changed[0]).name} has changed: restarting", flush=True)
-    os.execv(
-        sys.executable, [sys.executable, "-m", "label_studio_ml._inprocess.debug", *_arguments]
-    )
+    program = [sys.executable, "-m", "label_studio_ml._inprocess.debug", *_arguments]
+    os.execve(sys.executable, program, _environment)
 
 
-#: The arguments of the command line; user code may change `sys.argv`.
+#: The arguments of the command line and the environment; user code may change both.
 _arguments = sys.argv[1:]
+_environment = os.environ.copy()
 
 if __name__ == "__main__":
     sys.exit(main(_arguments))

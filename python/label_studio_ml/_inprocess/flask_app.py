@@ -1,21 +1,85 @@
 """The Flask app of the in-process mode: routes, authentication, and the JSON of answers."""
 
-import base64
-import binascii
-import hmac
 import json
 import logging
+import traceback
 from typing import Any
 
-from flask import Flask, Response, abort, request
+from flask import Flask, Response, request
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound
+from werkzeug.routing import Map
 
 from label_studio_ml import _native, api
+from label_studio_ml._inprocess import password, served
+from label_studio_ml.exceptions import answer
 
 logger = logging.getLogger("label_studio_ml.api")
 
-#: Routes that only models of API v1 have.
-_V1_ONLY = {"/train", "/is_training"}
+#: Routes that only models of API v1 have, with their endpoints.
+_V1_ONLY = {"/train": "_train", "/is_training": "_is_training", "/versions": "get_version"}
+#: Endpoints that use the model and its folder.
+_MODEL = {"_predict", "_setup", "_train", "webhook"}
+#: Endpoints of this app, also of a request that found no route; others are the user's.
+_OURS = {*_MODEL, "_is_training", "get_version", "health", "metrics", "static", None}
+
+
+class App(Flask):
+    """A Flask app whose own errors have a body in JSON, and whose routes depend on the model."""
+
+    def preprocess_request(self, *args: Any) -> Any:
+        """Choose the route anew for a model that has fewer; then call the hooks."""
+        if not _native.is_hosted() and request.path in _V1_ONLY:
+            _leave_to_user(self)
+        return super().preprocess_request(*args)
+
+    def make_response(self, rv: Any) -> Any:
+        """Return the response; for an error that no handler of the user turned into one, in JSON."""
+        response = super().make_response(rv)
+        is_plain_error = isinstance(rv, HTTPException) and rv.response is None
+        if is_plain_error and response.status_code >= 400 and request.endpoint in _OURS:
+            detail, result = _described(rv)
+            response.data = answer(response.status_code, detail, result).data
+            response.content_type = "application/json"
+        return response
+
+
+def _leave_to_user(app: Flask) -> None:
+    """Give a route that a model of API v2 does not have to the user's own rule, or to none.
+
+    Hooks see the rule that is chosen here, so that a gate of a blueprint stands in front of its routes.
+    """
+    is_ours = request.url_rule is None or request.endpoint in _V1_ONLY.values()
+    if not is_ours or api.MODEL_CLASS._ml_api_version() == 1:
+        return
+    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint not in _V1_ONLY.values()]
+    routes = Map([rule.empty() for rule in rules], converters=app.url_map.converters)
+    request.routing_exception = request.url_rule = request.view_args = None
+    try:
+        rule, values = routes.bind_to_environ(request.environ).match(return_rule=True)
+        request.url_rule, request.view_args = rule, dict(values)
+    except NotFound:
+        name = api.MODEL_CLASS.__name__
+        detail = f"{request.path} is for models of API v1, and {name} is of API v2"
+        request.routing_exception = NotFound(detail)
+    except HTTPException as error:
+        request.routing_exception = error
+
+
+def _described(error: HTTPException) -> tuple[str, dict[str, str]]:
+    """Return what an error says, and the traceback of an exception of the model."""
+    raised = error.original_exception if isinstance(error, InternalServerError) else None
+    if raised is not None:
+        text = "".join(traceback.format_exception(raised))
+        return f"{type(raised).__name__}: {raised}", {"traceback": text}
+    if isinstance(error, MethodNotAllowed):
+        return f"{request.method} is not allowed for {request.path}", {}
+    if type(error) is NotFound and error.description == NotFound.description:
+        return f"no such path: {request.path}", {}
+    if isinstance(error.__cause__, HTTPException):
+        # It says where the JSON of a body is wrong.
+        error = error.__cause__
+    return error.description or error.name, {}
 
 
 class JSON(DefaultJSONProvider):
@@ -31,21 +95,23 @@ class JSON(DefaultJSONProvider):
 
 def make() -> Flask:
     """Return a new app."""
-    app = Flask("label_studio_ml.api")
+    app = App("label_studio_ml.api")
     app.json = JSON(app)
     get, post = ["GET"], ["POST"]
     app.add_url_rule("/predict", "_predict", api._predict, methods=post)
     app.add_url_rule("/setup", "_setup", api._setup, methods=post)
-    app.add_url_rule("/train", "_train", api._views().train, methods=post)
+    app.add_url_rule("/train", "_train", api._train, methods=post)
     app.add_url_rule("/webhook", "webhook", api.webhook, methods=post)
-    app.add_url_rule("/is_training", "_is_training", api._views().is_training, methods=get)
+    app.add_url_rule("/is_training", "_is_training", api._is_training, methods=get)
     app.add_url_rule("/health", "health", api.health, methods=get)
     app.add_url_rule("/", "health", api.health, methods=get)
     app.add_url_rule("/metrics", "metrics", api.metrics, methods=get)
     if not _native.is_hosted():
-        # In a worker the server does both.
+        # In a worker the server does all of it.
+        app.add_url_rule("/versions", "get_version", api.get_version, methods=get + post)
+        # The password before all else, also where there is no route.
         app.before_request(check_auth)
-        app.before_request(_check_api_version)
+        app.before_request(_note_class)
     app.register_error_handler(FileNotFoundError, _not_found)
     app.register_error_handler(AssertionError, _failed)
     app.register_error_handler(IndexError, _failed)
@@ -60,26 +126,14 @@ def check_auth() -> Response | None:
     """Refuse a request without the user and password that `init_app` was given."""
     if api.BASIC_AUTH is None:
         return None
-    given = _credentials(request.headers.get("Authorization", ""))
-    wanted = ":".join(api.BASIC_AUTH).encode()
-    if given is not None and hmac.compare_digest(given, wanted):
+    if password.is_in(request.headers.get("Authorization", ""), api.BASIC_AUTH):
         return None
     return Response("Unauthorized", 401, {"WWW-Authenticate": 'Basic realm="Login required"'})
 
 
-def _credentials(header: str) -> bytes | None:
-    scheme, _, encoded = header.partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        return base64.b64decode(encoded.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        return None
-
-
-def _check_api_version() -> None:
-    if request.path in _V1_ONLY and api.MODEL_CLASS._ml_api_version() != 1:
-        abort(404)
+def _note_class() -> None:
+    if request.endpoint in _MODEL:
+        served.note_class()
 
 
 def _not_found(error: Exception) -> tuple[str, int]:

@@ -6,6 +6,7 @@ from typing import Any
 from flask import jsonify, request
 
 from label_studio_ml import api
+from label_studio_ml._inprocess import served
 from label_studio_ml._media import label_studio_address
 from label_studio_ml._v2 import predictions
 from label_studio_ml.exceptions import exception_handler
@@ -13,13 +14,6 @@ from label_studio_ml.exceptions import exception_handler
 
 def _is_v1() -> bool:
     return api.MODEL_CLASS._ml_api_version() == 1
-
-
-def _v2_model(project_id: str, label_config: Any) -> Any:
-    known = label_studio_address.of_project(project_id)
-    return label_studio_address.made(
-        lambda: api.MODEL_CLASS(project_id=project_id, label_config=label_config), known
-    )
 
 
 @exception_handler
@@ -45,7 +39,7 @@ def predict() -> Any:
         return jsonify({"results": results, "model_version": wrapper.model_version})
     project_id = str(data.get("project")).split(".", 1)[0]
     context = params.pop("context", {})
-    model = _v2_model(project_id, data.get("label_config"))
+    model = served.new_instance(project_id, data.get("label_config"))
     response = model.predict(data.get("tasks"), context=context, **params)
     return jsonify({"results": predictions.of(response, lambda: model.model_version)})
 
@@ -60,7 +54,7 @@ def setup() -> Any:
         return jsonify({"model_version": wrapper.model_version})
     project_id = data.get("project").split(".", 1)[0]
     label_studio_address.remember(project_id, data.get("hostname"), data.get("access_token"))
-    model = _v2_model(project_id, data.get("schema"))
+    model = served.new_instance(project_id, data.get("schema"))
     if extra_params := data.get("extra_params"):
         text = extra_params if isinstance(extra_params, str) else json.dumps(extra_params)
         model.set_extra_params(text)
@@ -88,14 +82,10 @@ def webhook() -> Any:
     event = data.pop("action")
     if _is_v1():
         return jsonify(api._manager.webhook(event, data)), 201
-    if event not in api.TRAIN_EVENTS:
+    if event not in served.train_events():
         return jsonify({"status": "Unknown event"}), 200
     project = data["project"]
-    project_id = str(project["id"])
-    model = label_studio_address.made(
-        lambda: api.MODEL_CLASS(project_id, label_config=project["label_config"]),
-        label_studio_address.of_project(project_id),
-    )
+    model = served.new_instance(str(project["id"]), project["label_config"])
     result = model.fit(event, data)
     try:
         answer = jsonify({"result": result, "status": "ok"})
@@ -107,3 +97,19 @@ def webhook() -> Any:
 @exception_handler
 def is_training() -> Any:
     return jsonify(api._manager.is_training(request.args.get("project")))
+
+
+@exception_handler
+def versions() -> Any:
+    """Answer the versions of a project, newest first; with GET also of all that have an instance."""
+    if request.method == "POST":
+        project: Any = request.json.get("project")
+        if project is None:
+            return "No project provided", 400
+        found = api._manager._get_models_from_workdir(project)
+    else:
+        project = request.args.get("project")
+        projects = api._manager._projects() if project is None else [project]
+        lists = map(api._manager._get_models_from_workdir, projects)
+        found = sorted({version for listed in lists for version in listed}, key=int, reverse=True)
+    return jsonify({"versions": found, "model_dir": api._manager.model_dir})

@@ -75,6 +75,7 @@ BUMP = "`bump_model_version`"
 NULL_PARAMS = "`params: null`"
 XML = "the wording of an error about a labelling config"
 EXTRA = "`extra_params` that is not text"
+IN_JSON = "an error that the original answers in HTML"
 
 
 def _both() -> Table:
@@ -102,6 +103,21 @@ IN_PROCESS: Table = _both() | {
         lambda body: "result.a: Object of type object" in body["error"],
         PLACE,
     ),
+    **dict.fromkeys(
+        ("GET /is_training", "POST /train", "POST /versions"),
+        Difference(404, detail("is of API v2", traceback=False), IN_JSON),
+    ),
+    **dict.fromkeys(
+        ("GET /nope", "GET /health/"), Difference(404, detail("no such path: /"), IN_JSON)
+    ),
+    **dict.fromkeys(
+        ("GET /predict", "GET /predict?x=1", "POST /health"),
+        Difference(405, detail(" is not allowed for /"), IN_JSON),
+    ),
+    "webhook bad json": Difference(400, detail("decode JSON", traceback=False), IN_JSON),
+    "webhook raise": Difference(500, detail("ValueError: fit boom", traceback=True), IN_JSON),
+    "webhook no action": Difference(500, detail("KeyError: 'action'", traceback=True), IN_JSON),
+    "webhook no project": Difference(500, detail("KeyError: 'project'", traceback=True), IN_JSON),
 }
 
 HEALTH = "/health and /"
@@ -194,6 +210,11 @@ ELSEWHERE = {
     "NaN and infinities in a result of API v2": "tests/python/test_in_process.py::test_what_models_return_becomes_json",
     "a labelling config with a document type in API v2": "tests/python/test_in_process.py::test_a_document_type_is_an_error_of_parse_config",
     "wrong credentials": "tests/python/test_in_process.py::test_credentials_are_asked_for_everywhere",
+    "a user without a password in `init_app`, or a password without a user": "tests/python/test_in_process_passwords.py::test_half_of_them_is_an_error_and_opens_nothing",
+    "`ML_SERVER_BASIC_AUTH_USER`, `ML_SERVER_BASIC_AUTH_PASS` under a WSGI server": "tests/python/test_in_process_passwords.py::test_they_come_from_arguments_or_the_environment",
+    "`model_dir`, `redis_…` and arguments of the class in `init_app`, in API v2": "tests/python/test_in_process_arguments.py::test_a_class_of_api_v2_takes_the_arguments_of_api_v1",
+    "a constructor with other parameters, or in another order": "tests/python/test_in_process_arguments.py::test_instances_get_only_what_their_constructor_takes",
+    "`TRAIN_EVENTS` of a class of API v2": "tests/python/test_in_process_errors.py::test_a_class_decides_which_actions_train",
 }
 
 

@@ -1,0 +1,118 @@
+"""The class that the in-process mode serves: how it is set up from `init_app`, and its instances."""
+
+import inspect
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from label_studio_ml import _native, api, model
+from label_studio_ml._api_attributes import train_events as own_train_events
+from label_studio_ml._inspect import model_folder
+from label_studio_ml._inspect.script import V1_ARGUMENTS, accepted_names, named_kwargs
+from label_studio_ml._media import label_studio_address
+from label_studio_ml.cache import BaseCache, SqliteCache
+
+logger = logging.getLogger("label_studio_ml")
+
+#: Arguments of `init_app` for the instances of a class of API v2.
+init_kwargs: dict[str, Any] = {}
+
+#: The folder and the class for which this process has last noted that the class uses the folder.
+_noted: tuple[str, str] | None = None
+
+
+def set_up(model_class: type, api_version: int, given: Mapping[str, Any]) -> None:
+    """Take the arguments of `init_app` besides class and password."""
+    global init_kwargs
+    said, unsaid = given.get("model_dir"), model_folder.unsaid(api_version)
+    folder = unsaid
+    if api_version == 1:
+        # The option --model-dir of a `_wsgi.py` comes as an argument, so that counts more than the
+        # environment here.
+        if said and not model_folder.is_settled():
+            folder = model_folder.usable(said, unsaid)
+        if model_folder.is_chosen() and folder != unsaid:
+            logger.warning(
+                "init_app names the model_dir %r, which is used here; `label-studio-ml start` would use "
+                "MODEL_DIR, %r",
+                folder,
+                unsaid,
+            )
+        init_kwargs = {}
+        api._manager.initialize(model_class, **{**given, "model_dir": folder})
+        if not model_folder.is_chosen():
+            model_folder.use_default(folder)
+        return
+    own = {name: given[name] for name in given if name not in V1_ARGUMENTS}
+    init_kwargs = named_kwargs(model_class, own)
+    # Without MODEL_DIR models read and write in the working folder, also if that changes.
+    if not model_folder.is_chosen() and (said or "MODEL_DIR" in os.environ):
+        folder = model_folder.usable(said, unsaid) if said else unsaid
+        model_folder.use_default(folder)
+        if type(model.CACHE) is SqliteCache:
+            model.CACHE.use_folder(folder)
+    _warn_of_unused(model_class, given, own, folder)
+
+
+def _warn_of_unused(
+    model_class: type, given: Mapping[str, Any], own: Mapping[str, Any], folder: str
+) -> None:
+    """Log, in one line, what becomes of arguments that a class of API v2 does not take."""
+    name = model_class.__name__
+    said = []
+    if older := [argument for argument in given if argument in V1_ARGUMENTS]:
+        said.append(f"{', '.join(older)}: for API v1, and {name} is of API v2")
+        if given.get("model_dir"):
+            said.append(f"MODEL_DIR is {folder!r}")
+        if any(argument.startswith("redis_") for argument in older):
+            said.append("no Redis queue is used")
+    if unknown := [argument for argument in own if argument not in init_kwargs]:
+        said.append(f"{', '.join(unknown)}: not a parameter of {name}, so ignored")
+    if said:
+        logger.warning("init_app got %s", "; ".join(said))
+
+
+def new_instance(project_id: str, label_config: Any) -> Any:
+    """Return a new instance of a class of API v2, given what its constructor takes of the arguments."""
+    model_class: Any = api.MODEL_CLASS
+    given = {"project_id": project_id, "label_config": label_config}
+    try:
+        names = accepted_names(model_class)
+        own = named_kwargs(model_class, init_kwargs)
+    except (TypeError, ValueError):
+        # Not every callable tells its parameters.
+        names, own = None, init_kwargs
+    taken = {name: given[name] for name in given if names is None or name in names}
+    known = label_studio_address.of_project(project_id)
+    return label_studio_address.made(lambda: model_class(**{**taken, **own}), known)
+
+
+def train_events() -> tuple[str, ...]:
+    """Return the webhook actions that train a class of API v2: its own, or those of the app."""
+    own = inspect.getattr_static(api.MODEL_CLASS, "TRAIN_EVENTS", None)
+    if own is None or own is model.LabelStudioMLBase.__dict__["TRAIN_EVENTS"]:
+        return tuple(api.TRAIN_EVENTS)
+    return own_train_events(api.MODEL_CLASS)
+
+
+def note_class() -> None:
+    """Note that the class uses MODEL_DIR; warn if another class used it last."""
+    global _noted
+    if not isinstance(api.MODEL_CLASS, type) or not isinstance(model.CACHE, BaseCache):
+        # A test has put something in the place of them.
+        return
+    is_v1 = api.MODEL_CLASS._ml_api_version() == 1
+    folder = api._manager.model_dir if is_v1 else os.path.abspath(model.CACHE.path)  # noqa: PTH100
+    name = api.MODEL_CLASS.__name__
+    if folder is None or _noted == (folder, name):
+        return
+    _noted = (folder, name)
+    if before := _native.replace_last_class(folder, name):
+        logger.warning(
+            "%s: the class %r used this model folder before, and now %r does; what it trained and "
+            "stored is served on, so give each model a folder of its own (MODEL_DIR)",
+            folder,
+            before,
+            name,
+        )
