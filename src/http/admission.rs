@@ -20,13 +20,11 @@ use self::rules::AccessRules;
 use super::error::ApiError;
 use super::extract::json_body;
 use super::request_metrics::RequestTimer;
+use super::routes::STATE_ROUTES;
 use super::routes::setup::SetupAnswer;
-use super::server_routes::FromUserApp;
 use super::state::App;
+use super::user_app::FromUserApp;
 use super::{auth, normalize, user_app};
-
-/// Routes that tell whether the server lives. Nothing that they say is worth a wait.
-pub(super) const STATE_ROUTES: [&str; 4] = ["/", "/health", "/livez", "/readyz"];
 
 /// Lets a request through to its handler, or refuses it. One middleware for all that is to be done there:
 /// each costs as much as a whole route.

@@ -33,3 +33,6 @@ pub(super) const ROUTES: [(&str, &str); 19] = [
     ("GET", "/diagnostics"),
     ("GET", "/metrics"),
 ];
+
+/// Routes that tell whether the server lives. Nothing that they say is worth a wait.
+pub(super) const STATE_ROUTES: [&str; 4] = ["/", "/health", "/livez", "/readyz"];

@@ -12,14 +12,10 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Collected};
 
 use super::router::HttpService;
-use super::user_app;
+use super::user_app::{self, FromUserApp};
 use crate::wire::shared_body::SharedBody;
 use crate::wire::user_app::{AppAnswer, AppRequest};
 use crate::workers::server_routes::ServerRoutes;
-
-/// Mark of a request that a view of the user's app makes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct FromUserApp;
 
 impl ServerRoutes for HttpService {
     fn answer(

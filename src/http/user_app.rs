@@ -11,10 +11,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::admission::STATE_ROUTES;
 use super::error::{ApiError, ErrorCode, reason_phrase};
 use super::extract::json_body;
-use super::routes::health;
+use super::routes::{STATE_ROUTES, health};
 use super::state::App;
 use crate::wire::protocol::HttpHead;
 use crate::wire::user_app::{AppAnswer, AppRequest, UserApp};
@@ -25,6 +24,10 @@ const STATE_WAIT: Duration = Duration::from_millis(500);
 
 /// Headers that belong to a connection, and not to an answer.
 const OF_CONNECTION: [HeaderName; 3] = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING];
+
+/// Mark of a request that a view of the user's app makes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FromUserApp;
 
 /// Address of the client of a request.
 #[derive(Debug, Clone, Copy)]

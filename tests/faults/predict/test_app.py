@@ -111,9 +111,7 @@ def test_hooks_that_do_not_end_cost_neither_predictions_nor_health(
     backend.end()
 
 
-def test_a_hook_that_ends_the_worker_costs_its_request(
-    make_backend: MakeBackend
-) -> None:
+def test_a_hook_that_ends_the_worker_costs_its_request(make_backend: MakeBackend) -> None:
     backend = with_app(make_backend())
     server = backend.start()
     backend.settle()
