@@ -39,9 +39,9 @@ pub use setup::UNKNOWN_VERSION;
 
 use crate::ids::{ProjectKey, VersionId};
 use crate::store::versions::Versions;
+use crate::wire::http::{AppAnswer, AppRequest};
 use crate::wire::protocol::ClassInfo;
 use crate::wire::shared_body::SharedBody;
-use crate::wire::user_app::{AppAnswer, AppRequest};
 use crate::workers::model::ForwardedRequest;
 use crate::workers::pool::Pool;
 use crate::workers::supervision::ClassState;

@@ -6,10 +6,10 @@
 
 pub mod api_version;
 pub mod frame;
+pub mod http;
 pub mod keys;
 pub mod protocol;
 pub mod record;
 pub mod server_end;
 pub mod shared_body;
-pub mod user_app;
 pub mod worker_end;

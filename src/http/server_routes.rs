@@ -13,8 +13,8 @@ use http_body_util::{BodyExt, Collected};
 
 use super::router::HttpService;
 use super::user_app::{self, FromUserApp};
+use crate::wire::http::{AppAnswer, AppRequest};
 use crate::wire::shared_body::SharedBody;
-use crate::wire::user_app::{AppAnswer, AppRequest};
 use crate::workers::server_routes::ServerRoutes;
 
 impl ServerRoutes for HttpService {

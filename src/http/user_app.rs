@@ -15,8 +15,7 @@ use super::error::{ApiError, ErrorCode, reason_phrase};
 use super::extract::json_body;
 use super::routes::{STATE_ROUTES, health};
 use super::state::App;
-use crate::wire::protocol::HttpHead;
-use crate::wire::user_app::{AppAnswer, AppRequest, UserApp};
+use crate::wire::http::{AppAnswer, AppRequest, HttpHead, UserApp};
 
 /// How long the app may take to say whether a client may know that the server lives. Label Studio waits for a
 /// second, and supervisors end a server that does not answer them.

@@ -19,12 +19,12 @@ use super::{
 };
 use crate::os::fork::lock;
 use crate::wire::api_version::ApiVersion;
+use crate::wire::http::{AppRequest, HttpHead, UserApp};
 use crate::wire::protocol::{
-    ClassInfo, Configure, FitJob, HttpHead, ImportFailure, ImportFailureKind, ModelError,
-    ModelErrorKind, ModelId, RequestId, VersionNames,
+    ClassInfo, Configure, FitJob, ImportFailure, ImportFailureKind, ModelError, ModelErrorKind,
+    ModelId, RequestId, VersionNames,
 };
 use crate::wire::shared_body::ReceivedBody;
-use crate::wire::user_app::{AppRequest, UserApp};
 use crate::worker::host::{AppResponse, HttpRequest, KnownModel, ModelHost, PredictionBody};
 use crate::worker::server_client::ServerClient;
 

@@ -6,8 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use super::server;
-use crate::wire::protocol::HttpHead;
-use crate::wire::user_app::{AppAnswer, AppRequest, UserApp};
+use crate::wire::http::{AppAnswer, AppRequest, HttpHead, UserApp};
 use crate::worker::host::AppResponse;
 use crate::worker::server_client::RouteBody;
 

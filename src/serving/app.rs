@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep};
 use super::deadlines::Deadlines;
 use super::error::ServingError;
 use super::registry::Registry;
+use crate::wire::http::{AppAnswer, AppRequest, MAX_APP_CALLS};
 use crate::wire::shared_body::SharedBody;
-use crate::wire::user_app::{AppAnswer, AppRequest, MAX_APP_CALLS};
 use crate::workers::handle::{WorkerError, WorkerHandle};
 
 /// Passes requests to the app of a worker.

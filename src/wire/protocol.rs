@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::api_version::ApiVersion;
-use super::user_app::{AppAnswer, AppRequest, UserApp};
+use super::http::{AppAnswer, AppRequest, HttpHead, UserApp};
 use crate::ids::ProjectKey;
 use crate::labelling::check::Mended;
 
@@ -301,22 +301,6 @@ pub struct VersionNames {
     pub served: String,
     /// The model's own names of this version; predictions that carry one get `served` instead.
     pub own: Vec<String>,
-}
-
-/// A request over HTTP without its body, for user code that looks at `flask.request`.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HttpHead {
-    /// Path and query.
-    pub target: String,
-    /// A line `name: value` for each header; they are rarely read, so they are not parsed.
-    pub headers: String,
-}
-
-impl std::fmt::Debug for HttpHead {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Headers carry credentials.
-        f.debug_struct("HttpHead").field("target", &self.target).finish_non_exhaustive()
-    }
 }
 
 /// What user code does with a key.

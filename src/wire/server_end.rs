@@ -228,7 +228,8 @@ mod tests {
 
     use super::*;
     use crate::testing::run_in_time;
-    use crate::wire::protocol::{HttpHead, ModelId, RequestId};
+    use crate::wire::http::HttpHead;
+    use crate::wire::protocol::{ModelId, RequestId};
     use crate::wire::worker_end;
 
     fn pair() -> (UnixStream, OwnedFd) {

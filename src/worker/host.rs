@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use crate::labelling::check::Mended;
 
+use crate::wire::http::{AppAnswer, AppRequest, HttpHead};
 use crate::wire::protocol::{
-    ClassInfo, Configure, FitJob, HttpHead, ImportFailure, ModelError, ModelId, ModelSpec,
-    RequestId, VersionNames,
+    ClassInfo, Configure, FitJob, ImportFailure, ModelError, ModelId, ModelSpec, RequestId,
+    VersionNames,
 };
 use crate::wire::shared_body::ReceivedBody;
-use crate::wire::user_app::{AppAnswer, AppRequest};
 use crate::worker::server_client::ServerClient;
 
 /// A prediction as it goes to the client.

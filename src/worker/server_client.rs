@@ -11,9 +11,9 @@ use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::wire::frame::FrameError;
+use crate::wire::http::{AppAnswer, AppRequest};
 use crate::wire::keys::{KeyAnswer, KeyRequest};
 use crate::wire::protocol::{FromWorker, KeyOutcome, RequestId};
-use crate::wire::user_app::{AppAnswer, AppRequest};
 use crate::wire::worker_end::ChannelWriter;
 
 thread_local! {

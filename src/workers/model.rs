@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::wire::protocol::{Batchable, HttpHead, ModelSpec, VersionNames};
+use crate::wire::http::HttpHead;
+use crate::wire::protocol::{Batchable, ModelSpec, VersionNames};
 use crate::wire::shared_body::SharedBody;
 
 /// A model that workers can be asked to load.

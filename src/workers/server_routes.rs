@@ -9,10 +9,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::wire::http::{AppAnswer, AppRequest};
 use crate::wire::protocol::{RequestId, ToWorker};
 use crate::wire::server_end::MessageSender;
 use crate::wire::shared_body::SharedBody;
-use crate::wire::user_app::{AppAnswer, AppRequest};
 use crate::workers::key_keeper::KeyKeeper;
 
 /// The routes of the server.

@@ -8,8 +8,8 @@ use parking_lot::RwLock;
 use crate::http::auth::Credentials;
 use crate::http::routes::ROUTES;
 use crate::serving::Serving;
+use crate::wire::http::UserApp;
 use crate::wire::protocol::ClassInfo;
-use crate::wire::user_app::UserApp;
 
 /// What holds for requests while a program is served.
 #[derive(Debug)]

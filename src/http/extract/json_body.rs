@@ -25,7 +25,7 @@ use super::partial_body::PartialBody;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::state::App;
 use crate::wire::frame::INLINE_LIMIT;
-use crate::wire::protocol::HttpHead;
+use crate::wire::http::HttpHead;
 use crate::wire::shared_body::SharedBody;
 use crate::workers::model::ForwardedRequest;
 

@@ -210,7 +210,7 @@ fn the_key_of_a_webhook_is_that_of_the_newest_setup_and_of_no_other_request() {
 fn models_are_made_with_the_request_of_the_newest_setup() {
     let models = Models::new(100);
     let request = |body: &'static str| ForwardedRequest {
-        head: crate::wire::protocol::HttpHead::default(),
+        head: crate::wire::http::HttpHead::default(),
         body: Bytes::from_static(body.as_bytes()).into(),
         batch: None,
     };

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::wire::http::{AppRequest, MAX_APP_CALLS};
 use crate::wire::protocol::{FromWorker, ModelError, ModelErrorKind, RequestId};
 use crate::wire::shared_body::ReceivedBody;
-use crate::wire::user_app::{AppRequest, MAX_APP_CALLS};
 use crate::worker::event_loop::{SharedState, fail, own_error, reply};
 use crate::worker::host::{AppResponse, ModelHost};
 use crate::worker::server_client::on_behalf_of;
@@ -192,7 +192,7 @@ mod tests {
 
     use super::*;
     use crate::testing::in_time;
-    use crate::wire::protocol::HttpHead;
+    use crate::wire::http::HttpHead;
 
     fn call(number: u64) -> AppCall {
         let head = HttpHead { target: "/".into(), headers: String::new() };

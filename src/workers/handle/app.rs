@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
+use crate::wire::http::{AppAnswer, AppRequest};
 use crate::wire::protocol::{FromWorker, RequestId, ToWorker};
 use crate::wire::shared_body::SharedBody;
-use crate::wire::user_app::{AppAnswer, AppRequest};
 use crate::workers::handle::{Interruptions, WorkerError, WorkerHandle};
 
 /// Notes that the app answers a request, until it is dropped.

@@ -1,11 +1,25 @@
-//! The user's WSGI app: what it adds to the server, and the requests that pass through it.
+//! Requests over HTTP as workers see them, and the user's WSGI app through which some of them pass.
 //!
 //! A request reaches the app in a worker as [`AppRequest`], and its answer comes back as [`AppAnswer`]. The
 //! same pair serves the other way round, when a view of the app asks for a route of the server.
 
 use serde::{Deserialize, Serialize};
 
-use super::protocol::HttpHead;
+/// A request over HTTP without its body, for user code that looks at `flask.request`.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpHead {
+    /// Path and query.
+    pub target: String,
+    /// A line `name: value` for each header; they are rarely read, so they are not parsed.
+    pub headers: String,
+}
+
+impl std::fmt::Debug for HttpHead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Headers carry credentials.
+        f.debug_struct("HttpHead").field("target", &self.target).finish_non_exhaustive()
+    }
+}
 
 /// Maximum number of requests that an app answers at a time in one worker, each on a thread of its own.
 pub const MAX_APP_CALLS: usize = 64;
