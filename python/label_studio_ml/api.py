@@ -20,6 +20,7 @@ from label_studio_ml.model import LabelStudioMLBase
 if TYPE_CHECKING:
     from flask import Flask
 
+    from label_studio_ml._program.recorder import Recorder
     from label_studio_ml.managers import LabelStudioMLManager
 
     _manager: LabelStudioMLManager
@@ -34,33 +35,8 @@ BASIC_AUTH: tuple[str, str] | None = None
 #: Actions on which /webhook calls `fit` of a model of API v2.
 TRAIN_EVENTS = TrainEvents.V2
 
-_calls: list[tuple[type, dict[str, Any]]] | None = None
-
-
-class RecordedApp:
-    """What `init_app` returns to a `_wsgi.py` that the server imports.
-
-    The server itself answers HTTP. Anything else that `_wsgi.py` does with the app reaches the Flask
-    app.
-    """
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(_app(), name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(_app(), name, value)
-
-    def __call__(self, environ: Any, start_response: Any) -> Any:
-        return _app()(environ, start_response)
-
-
-def record_init_app() -> list[tuple[type, dict[str, Any]]]:
-    """Make `init_app` record its calls from now on, in the returned list."""
-    global _calls
-    _calls = []
-    return _calls
+#: Notes what `init_app` is given while a file is loaded, in a worker for good.
+_recorder: "Recorder | None" = None
 
 
 def init_app(
@@ -85,10 +61,11 @@ def init_app(
     global MODEL_CLASS, BASIC_AUTH
     if not (isinstance(model_class, type) and issubclass(model_class, LabelStudioMLBase)):
         raise ValueError(f"{model_class!r} is not a subclass of LabelStudioMLBase")
-    if _calls is not None:
-        auth = {"basic_auth_user": basic_auth_user, "basic_auth_pass": basic_auth_pass}
-        _calls.append((model_class, kwargs | {name: auth[name] for name in auth if auth[name]}))
-        return RecordedApp()
+    if _recorder is not None:
+        recorded = _recorder.record(model_class, basic_auth_user, basic_auth_pass, kwargs)
+        MODEL_CLASS = model_class
+        if recorded is not None:
+            return recorded
     from label_studio_ml._inprocess import password, served
 
     # First of all: if anything else fails, the app is not open.

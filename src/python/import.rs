@@ -2,7 +2,7 @@
 //!
 //! The import happens on the main thread, under the script's own name (so that pickles written under the
 //! original load), with its folder first on `sys.path` and in the caller's working folder. A project's
-//! `_wsgi.py` is imported as `_wsgi`; its `init_app` only records class and arguments.
+//! `_wsgi.py` is a program, which `wsgi` loads. The secrets of the server are in the environment meanwhile.
 
 use std::path::{Path, PathBuf};
 
@@ -11,11 +11,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyType};
 use pythonize::pythonize;
 
-use super::{api_version, errors, user_app, warnings};
+use super::{api_version, errors, user_app};
 use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::{
-    ClassInfo, ClassSource, Configure, ImportFailure, ImportFailureKind, Inspection, WorkerRole,
+    BasicAuth, ClassInfo, ClassSource, Configure, ImportFailure, ImportFailureKind, Inspection,
+    WorkerRole,
 };
+
+mod secrets;
+mod wsgi;
 
 /// The variable in which `_media.host_policy` finds the hosts that may be asked.
 const ALLOW_HOSTS: &str = "LABEL_STUDIO_ML_ALLOW_HOSTS";
@@ -34,10 +38,10 @@ type ImportResult<T> = Result<T, ImportFailure>;
 pub(super) fn import(py: Python<'_>, configure: &Configure) -> ImportResult<Imported> {
     prepare(py, configure).map_err(|error| raised(py, &error))?;
     check_package(py)?;
-    let found = match &configure.source {
-        ClassSource::Script { path, class } => from_script(py, path, class.as_deref())?,
-        ClassSource::Wsgi { path } => from_wsgi(py, path)?,
-    };
+    let found = secrets::lend(py, configure, || match &configure.source {
+        ClassSource::Script { path, class } => from_script(py, path, class.as_deref()),
+        ClassSource::Wsgi { path } => wsgi::load(py, path, &configure.arguments),
+    })?;
     // A `_wsgi.py` of the original sets a level of its own when it is imported.
     set_log_level(py, configure).map_err(|error| raised(py, &error))?;
     finish(py, configure, &found).map_err(|error| raised(py, &error))
@@ -54,8 +58,9 @@ struct FoundClass<'py> {
     class: Bound<'py, PyType>,
     /// The WSGI app that the program serves; None if it makes none.
     served: Bound<'py, PyAny>,
-    /// What `_wsgi.py` passed to `init_app` besides the class.
+    /// What `_wsgi.py` passed to `init_app` besides the class, the user and the password.
     init_app: Bound<'py, PyDict>,
+    basic_auth: Option<BasicAuth>,
 }
 
 fn raised(py: Python<'_>, error: &PyErr) -> ImportFailure {
@@ -89,7 +94,11 @@ fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
         ClassSource::Script { path, .. } | ClassSource::Wsgi { path } => path,
     };
     let sys = py.import("sys")?;
-    sys.setattr("argv", PyList::new(py, [script.as_os_str()])?)?;
+    let argv = PyList::new(py, [script.as_os_str()])?;
+    for argument in &configure.arguments {
+        argv.append(argument)?;
+    }
+    sys.setattr("argv", argv)?;
     let path = sys.getattr("path")?;
     // The first entry is the folder in which the process was started, which is not the user's,
     // unless PYTHONSAFEPATH kept it out.
@@ -182,27 +191,8 @@ fn from_script<'py>(
         },
     };
     let served = py.None().into_bound(py);
-    Ok(FoundClass { class: found.1.clone(), served, init_app: PyDict::new(py) })
-}
-
-fn from_wsgi<'py>(py: Python<'py>, path: &Path) -> ImportResult<FoundClass<'py>> {
-    let calls = py
-        .import("label_studio_ml.api")
-        .and_then(|api| api.call_method0("record_init_app"))
-        .map_err(|error| raised(py, &error))?;
-    let module = execute(py, path, "_wsgi")?;
-    let last = calls.call_method0("pop").map_err(|_| {
-        let message = format!("{} does not call init_app(model_class=...)", path.display());
-        failure(ImportFailureKind::NoClass, message)
-    })?;
-    let (class, init_app): (Bound<'py, PyType>, Bound<'py, PyDict>) =
-        last.extract().map_err(|_| {
-            let message = format!("{} does not pass a class to init_app", path.display());
-            failure(ImportFailureKind::NoClass, message)
-        })?;
-    let served = module.getattr_opt("app").map_err(|error| raised(py, &error))?;
-    let served = served.unwrap_or_else(|| py.None().into_bound(py));
-    Ok(FoundClass { class, served, init_app })
+    let class = found.1.clone();
+    Ok(FoundClass { class, served, init_app: PyDict::new(py), basic_auth: None })
 }
 
 /// Runs a file as the module `name`.
@@ -226,28 +216,14 @@ fn execute<'py>(py: Python<'py>, path: &Path, name: &str) -> ImportResult<Bound<
     run().map_err(|error| raised(py, &error))
 }
 
-/// Subclasses of the base class in a module, except those of this package itself.
+/// Names and classes of the models in a module, except those of this package itself.
 fn model_classes<'py>(
     py: Python<'py>,
     module: &Bound<'py, PyAny>,
 ) -> PyResult<Vec<(String, Bound<'py, PyType>)>> {
-    let base = py.import("label_studio_ml.model")?.getattr("LabelStudioMLBase")?;
-    let base = base.cast::<PyType>()?;
-    let mut classes = Vec::new();
-    for pair in module.getattr("__dict__")?.call_method0("items")?.try_iter()? {
-        let (name, value): (String, Bound<'py, PyAny>) = pair?.extract()?;
-        let Ok(class) = value.cast_into::<PyType>() else {
-            continue;
-        };
-        let from: String = class.getattr("__module__")?.extract()?;
-        let ours = from == "label_studio_ml" || from.starts_with("label_studio_ml.");
-        let known =
-            classes.iter().any(|(_, known): &(String, Bound<'py, PyType>)| known.is(&class));
-        if !ours && !known && class.is_subclass(base)? {
-            classes.push((name, class));
-        }
-    }
-    Ok(classes)
+    py.import("label_studio_ml._inspect.script")?
+        .call_method1("model_classes", (module,))?
+        .extract()
 }
 
 fn finish(py: Python<'_>, configure: &Configure, found: &FoundClass<'_>) -> PyResult<Imported> {
@@ -262,12 +238,6 @@ fn finish(py: Python<'_>, configure: &Configure, found: &FoundClass<'_>) -> PyRe
         let name: String = name.extract()?;
         match name.as_str() {
             "model_dir" | "redis_queue" | "redis_host" | "redis_port" => {}
-            "basic_auth_user" | "basic_auth_pass" => warnings::warn(
-                py,
-                &format!(
-                    "init_app got {name}: pass it to the server as an option or in the environment"
-                ),
-            ),
             _ => init_kwargs.set_item(name, value)?,
         }
     }
@@ -314,7 +284,7 @@ fn finish(py: Python<'_>, configure: &Configure, found: &FoundClass<'_>) -> PyRe
             thread_safe,
             train_events,
             wants_every_event,
-            basic_auth: None,
+            basic_auth: found.basic_auth.clone(),
             app,
             inspection,
         },

@@ -25,7 +25,7 @@ const CHANNEL: i32 = 3;
 
 /// Secrets of the server in its environment. Processes that user code starts might print or send them, so a
 /// worker has them only while it imports the project, whose `_wsgi.py` may read them.
-const SECRETS: [&str; 3] =
+pub const SECRETS: [&str; 3] =
     ["BASIC_AUTH_PASS", "ML_SERVER_BASIC_AUTH_PASS", "LABEL_STUDIO_ML_WEBHOOK_TOKEN"];
 
 /// The secrets in the environment of this process.

@@ -5,7 +5,6 @@ a file of the project changes, the program restarts, after the request that runs
 """
 
 import argparse
-import importlib.util
 import json
 import logging
 import os
@@ -35,6 +34,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--kwargs", type=json.loads, default={})
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--arguments", type=json.loads, default=[])
     options = parser.parse_args(argv)
     level = os.environ.get("LOG_LEVEL") or "DEBUG"
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
     busy = threading.Lock()
     before = _files(options.project)
     try:
-        app = load(options.project, options.kwargs, options.check)
+        app = load(options.project, options.kwargs, options.check, options.arguments)
     except Exception:
         traceback.print_exc()
         print("the project cannot be served; waiting for a change", file=sys.stderr, flush=True)
@@ -57,26 +57,23 @@ def main(argv: list[str]) -> int:
     return _serve(app, options.host, options.port, busy)
 
 
-def load(project: Path, kwargs: dict[str, Any], check: bool = False) -> Any:
-    """Import a project's `_wsgi.py` and return its WSGI app.
+def load(
+    project: Path, kwargs: dict[str, Any], check: bool = False, arguments: list[str] | None = None
+) -> Any:
+    """Load a project's `_wsgi.py` with the options `arguments` and return its WSGI app.
 
     `kwargs` are passed to a class of API v1, to one of API v2 those that it names, and with `check` to a
     trial instance.
     """
-    from label_studio_ml import api
+    from label_studio_ml import _program, api
     from label_studio_ml._inprocess import served
     from label_studio_ml._inspect import model_folder
     from label_studio_ml._inspect.script import default_model_dir, named_kwargs
 
     wsgi = project / "_wsgi.py"
     model_folder.settle(str(project), default_model_dir(wsgi, Path.cwd()))
-    sys.argv = [str(wsgi)]
     sys.path.insert(0, str(project))
-    spec = importlib.util.spec_from_file_location("_wsgi", wsgi)
-    assert spec is not None and spec.loader is not None, f"{wsgi} cannot be imported"
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["_wsgi"] = module
-    spec.loader.exec_module(module)
+    loaded = _program.load(wsgi, arguments or [], in_process=True)
     model_class = api.MODEL_CLASS
     if model_class._ml_api_version() == 1:
         manager = type(api._manager)
@@ -85,7 +82,7 @@ def load(project: Path, kwargs: dict[str, Any], check: bool = False) -> Any:
         served.init_kwargs = {**served.init_kwargs, **named_kwargs(model_class, kwargs)}
     if check:
         model_class(**named_kwargs(model_class, kwargs))
-    return getattr(module, "app", api._server)
+    return loaded.served
 
 
 def _serve(app: Any, host: str, port: int, busy: threading.Lock) -> int:

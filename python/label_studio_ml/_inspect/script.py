@@ -36,6 +36,16 @@ def default_model_dir(wsgi: str | Path, cwd: str | Path) -> str:
     return str(cwd)
 
 
+def model_classes(module: Any) -> list[tuple[str, type]]:
+    """Return the model classes in the namespace of a module, defined or imported, except ours."""
+    found: dict[int, tuple[str, type]] = {}
+    for name, value in list(vars(module).items()):
+        is_model = isinstance(value, type) and issubclass(value, LabelStudioMLBase)
+        if is_model and value.__module__.partition(".")[0] != "label_studio_ml":
+            found.setdefault(id(value), (name, value))
+    return list(found.values())
+
+
 def accepted_names(cls: type) -> list[str] | None:
     """Return the names of the constructor's parameters, or None if it takes any keyword."""
     parameters = inspect.signature(cls).parameters.values()

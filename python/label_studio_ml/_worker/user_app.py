@@ -98,10 +98,11 @@ def describe(served: Any) -> tuple[bool, list[str], bool, str] | None:
     Requests can be passed to `answer` afterwards.
     """
     from label_studio_ml import api
+    from label_studio_ml._program.recorder import RecordedApp
 
     global _app
     own: Flask | None = api.__dict__.get("_server")
-    is_wrapped = served is not None and served is not own and not isinstance(served, _recorded())
+    is_wrapped = served is not None and served is not own and not isinstance(served, RecordedApp)
     if own is None and not is_wrapped and "flask" not in sys.modules:
         return None
     own = api._server
@@ -119,12 +120,6 @@ def describe(served: Any) -> tuple[bool, list[str], bool, str] | None:
         _add_server_routes(own, {_shape(route) for route in _own_rules(rules)})
     _app = served if is_wrapped else own
     return bool(seen), replaced, is_wrapped, ", ".join(words)
-
-
-def _recorded() -> type:
-    from label_studio_ml import api
-
-    return api.RecordedApp
 
 
 def _what_sees_all(app: "Flask", made: _AsMade) -> list[str]:
