@@ -8,6 +8,7 @@ import inspect
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -82,6 +83,7 @@ class _Program:
         self._in_process = in_process
         self._recorder = Recorder(in_process)
         self._stop = ServerStop(self._recorder.returned)
+        self._watchdog = Watchdog(lambda: bool(self._recorder.calls), lambda: self._stop.reached)
         self._tree = file.parse(path)
         self._returned: Any = None
         #: Whether the file came to the place where it serves.
@@ -119,11 +121,10 @@ class _Program:
 
     def _run(self) -> ModuleType:
         calls = self._recorder.calls
-        watchdog = Watchdog(lambda: bool(calls), lambda: self._stop.reached)
         process = os.getpid()
-        with StderrCopy() as said, self._stop:
-            watchdog.start()
-            try:
+        self._watchdog.start()
+        try:
+            with StderrCopy() as said, self._stop:
                 module, run = file.prepare(self._path, self._tree)
                 self._until_it_serves(run, "it", said)
                 self._run_main_part(module, said)
@@ -132,17 +133,18 @@ class _Program:
                     self._call_factory(module, said)
                 if not calls:
                     self._use_class_in_sight(module)
-            finally:
-                watchdog.stop()
-                if os.getpid() != process:
-                    # A child that the file forked: it must not live on as a copy of this process.
-                    os._exit(0)
+        finally:
+            if os.getpid() != process:
+                # A child that the file forked: it must not live on as a copy of this process.
+                os._exit(0)
+            self._watchdog.stop()
         return module
 
-    def _until_it_serves(self, run: Any, part: str, said: StderrCopy) -> None:
+    def _until_it_serves(self, run: Callable[[], Any], part: str, said: StderrCopy) -> None:
         try:
-            self._returned = run()
+            self._returned = self._watched(run)
         except ServerStarts:
+            self._watchdog.is_armed = False
             self._serves = True
         except SystemExit as end:
             if self._stop.reached or (part != "it" and self._recorder.calls and not end.code):
@@ -155,6 +157,13 @@ class _Program:
                 raise
             message = f"{self._path}: {part} raised {type(error).__name__}: {error}"
             raise ProgramError("raised", message) from error
+
+    def _watched(self, run: Callable[[], Any]) -> Any:
+        self._watchdog.is_armed = True
+        try:
+            return run()
+        finally:
+            self._watchdog.is_armed = False
 
     def _ended(self, part: str, end: SystemExit, said: StderrCopy) -> str:
         # `sys.exit("text")` is a message; docopt passes its usage so.

@@ -35,10 +35,14 @@ class Recorder:
     def __init__(self, in_process: bool) -> None:
         self.calls: list[InitAppCall] = []
         self._in_process = in_process
+        self._before = _environment()
 
     def record(self, model_class: type, user: Any, password: Any, kwargs: dict[str, Any]) -> Any:
         """Note a call; return what it returns to the file, or None if it goes on in this process."""
         basic_auth, problem = credentials(user, password)
+        if not (user or password) and _environment() == self._before:
+            # The server knows what its own environment says, and that its options go before it.
+            basic_auth = None
         self.calls.append(InitAppCall(model_class, kwargs, basic_auth, problem))
         if self._in_process:
             return None
@@ -51,6 +55,10 @@ class Recorder:
 
         made = vars(api).get("_server")
         return [RECORDED_APP] if made is None else [RECORDED_APP, made]
+
+
+def _environment() -> list[str | None]:
+    return [os.environ.get(name) for pair in _VARIABLES for name in pair]
 
 
 def credentials(user: Any, password: Any) -> tuple[tuple[str, str] | None, str | None]:

@@ -44,13 +44,14 @@ class ServerStop:
         self._main = _thread_id()
         self._process = os.getpid()
         self._open = False
-        self._threads_before = set(threading.enumerate())
+        self._threads_before: set[threading.Thread] = set()
         self._threads_left: set[int | None] = set()
         self._undo = contextlib.ExitStack()
         self._finder = _Finder(self._replace_in)
 
     def __enter__(self) -> "ServerStop":
         self._open = True
+        self._threads_before = set(threading.enumerate())
         sys.meta_path.insert(0, self._finder)
         for name in CALLS.keys() & sys.modules.keys():
             self._replace_in(sys.modules[name])

@@ -34,6 +34,8 @@ class Watchdog:
     """
 
     def __init__(self, is_recorded: Callable[[], bool], serves: Callable[[], bool]) -> None:
+        #: Whether user code runs, which alone is ended.
+        self.is_armed = False
         self._is_recorded = is_recorded
         self._serves = serves
         self._lock = threading.Lock()
@@ -54,16 +56,15 @@ class Watchdog:
         threading.Thread(target=self._watch, args=(main,), name="watchdog", daemon=True).start()
 
     def stop(self) -> None:
-        """End; after it nothing is raised any more."""
-        while not self._over:
-            # The signal may arrive here.
-            with contextlib.suppress(ServerStarts), self._lock:
-                self._over = True
+        """End; nothing is raised any more."""
+        self.is_armed = False
+        with self._lock:
+            self._over = True
         if self._before is not None and signal.getsignal(signal.SIGURG) == self._wake:
             signal.signal(signal.SIGURG, self._before)
 
     def _wake(self, number: int, frame: FrameType | None) -> None:
-        if not self._over:
+        if self.is_armed:
             raise ServerStarts
 
     def _watch(self, main: int) -> None:
