@@ -4,8 +4,8 @@
 does: bodies and statuses are the original's, exceptions pass where it lets them pass, and the views
 call what tests of models patch. Importing this module and calling `init_app` starts no thread and
 opens no file, so a server may fork its workers afterwards. Isolation from the model and the queue
-of training jobs come with `label-studio-ml start`, which imports a project's `_wsgi.py` only to find
-the class.
+of training jobs come with `label-studio-ml start`, which loads a project's `_wsgi.py` only to find out
+what it says (`_program`).
 
 `_server` is that app, one for the process; `_manager` is the `LabelStudioMLManager` that serves
 models of API v1. Both are made at their first use.

@@ -1,4 +1,4 @@
-"""What `_program.load` makes of a file: its options, its app, and servers of packages that tests do not have."""
+"""What `_program.load` makes of a file: its options, its app, and what it serves with."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from label_studio_ml._program import commands
 
 MODEL = """
 from label_studio_ml.model import LabelStudioMLBase
@@ -184,6 +186,13 @@ SERVERS = {
         "def run_with_ngrok(app): bound()",
         "flask_ngrok.run_with_ngrok(app)\napp.run()",
     ),
+    "a command": (
+        "model",
+        "",
+        "import subprocess\nsubprocess.run(['gunicorn', '-b', '127.0.0.1:0', '_wsgi:app'])",
+    ),
+    "the shell": ("model", "", "os.system('cd / && exec gunicorn -b 127.0.0.1:0 _wsgi:app')"),
+    "another process": ("model", "", "os.execvp('gunicorn', ['gunicorn', '_wsgi:app'])"),
     "ours": ("model", "", "from label_studio_ml.server import main\nmain(['start', '.'])"),
 }
 
@@ -269,6 +278,30 @@ def test_the_main_part_is_every_branch_that_the_import_did_not_run(tmp_path: Pat
     told = load(tmp_path, wsgi)
     expected = ["imported", "both", "as a program", "and", "if else", "match", "inner", "caught"]
     assert told["kwargs"] == {"seen": expected, "name": "_wsgi"}
+
+
+def test_commands_that_serve_are_known_from_others() -> None:
+    python = sys.executable
+    for command in (
+        ["gunicorn", "_wsgi:app"],
+        ["/opt/venv/bin/gunicorn", "--preload", "_wsgi:app"],
+        [python, "-m", "waitress", "_wsgi:app"],
+        ["python3.12", "-u", "-m", "flask", "--app", "_wsgi", "run"],
+        "cd /app && PORT=9090 exec uvicorn _wsgi:app",
+        "label-studio-ml start .",
+    ):
+        assert commands.serves(command), command
+    for command in (
+        ["echo", "gunicorn"],
+        ["flask", "db", "upgrade"],
+        [python, "-m", "pip", "install", "gunicorn"],
+        [python, "train.py"],
+        "label-studio-ml init x",
+        "echo 'unclosed",
+        [],
+        None,
+    ):
+        assert not commands.serves(command), command
 
 
 def test_a_child_that_the_file_forks_ends(tmp_path: Path) -> None:

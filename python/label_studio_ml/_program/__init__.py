@@ -1,7 +1,7 @@
 """Somebody's `_wsgi.py` as a program: runs it as far as the place where it would serve.
 
-The server and `start --debug` need what the file says, its class, passwords and app, without the file becoming a
-server of its own. See `load`.
+The server and `start --debug` need what the file says, its class, passwords and app, without the file
+becoming a server of its own. See `load`.
 """
 
 import inspect
@@ -60,18 +60,18 @@ class Loaded:
 def load(path: str | Path, arguments: list[str], *, in_process: bool = False) -> Loaded:
     """Import a file with the options `arguments`, and run its main part where that is needed.
 
-    The file is imported as `_wsgi`, or by its full name if it imports from its package. What it would serve is noted,
-    and ends the import. Its `if __name__ == "__main__":` part is run afterwards, in the imported module, if the
-    import called no `init_app`, or if there are options, which only that part may read. If no `init_app` was called
-    then either, `create_app()` or `make_app()` of the file is called, if it has one; else the only model class in
-    sight in the module is used.
+    The file is imported as `_wsgi`, or by its full name if it imports from its package. What it would
+    serve is noted, and ends the import. Its `if __name__ == "__main__":` part is run afterwards, in the
+    imported module, if the import called no `init_app`, or if there are options, which only that part
+    may read. If no `init_app` was called then either, `create_app()` or `make_app()` of the file is
+    called, if it has one; else the only model class in sight in the module is used.
 
-    `served` is the app that the file handed to a server; else `app`, else `application` of the module, if it is a WSGI
-    app other than the one that `init_app` returned; else what `init_app` returned.
+    `served` is the app that the file handed to a server; else `app`, else `application` of the module,
+    if it is a WSGI app other than the one that `init_app` returned; else what `init_app` returned.
 
     With `in_process`, `init_app` makes the Flask app of this process serve the class. Otherwise it only
-    notes its arguments, from now on and for good. Raises ProgramError, or what the import raises. To be called on the
-    main thread, once a process.
+    notes its arguments, from now on and for good. Raises ProgramError, or what the import raises. To be
+    called on the main thread, once a process.
     """
     return _Program(Path(path), arguments, in_process).load()
 

@@ -23,8 +23,8 @@ def parse(path: Path) -> ast.Module | None:
 def prepare(path: Path, tree: ast.Module | None) -> tuple[ModuleType, Callable[[], None]]:
     """Return the module, and what runs the file in it.
 
-    A file in a package finds the package, as with `python -m pkg._wsgi`. Raises ImportError if the file is not
-    Python, or its package cannot be imported.
+    A file in a package finds the package, as with `python -m pkg._wsgi`. Raises ImportError if the file is
+    not Python, or its package cannot be imported.
     """
     name, root = _full_name(path, tree)
     if root is not None and str(root) not in sys.path:

@@ -38,8 +38,12 @@ def run(part: ast.Module, tree: ast.Module, file: str, namespace: dict[str, Any]
 
 def calls_with_password(tree: ast.Module) -> bool:
     """Return whether a call of `init_app` in the file gives a user and a password, or may do so."""
+    imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    aliases = {
+        alias.asname for node in imported for alias in node.names if alias.name == "init_app"
+    }
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _last_name(node.func) == "init_app":
+        if isinstance(node, ast.Call) and _last_name(node.func) in {"init_app"} | aliases:
             names = {keyword.arg for keyword in node.keywords}
             is_spread = None in names or any(isinstance(one, ast.Starred) for one in node.args)
             if is_spread or len(node.args) > 1 or names & {"basic_auth_user", "basic_auth_pass"}:

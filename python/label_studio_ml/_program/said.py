@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any
 
 _KEPT = 4000
+_FRAME = " \t|│╭╮╰╯─┌┐└┘"
 
 
 class StderrCopy:
@@ -44,6 +45,6 @@ class StderrCopy:
         return getattr(self._stream, name)
 
     def last_line(self) -> str:
-        """Return the last line that is not empty."""
-        lines = [line.strip() for line in self._text.splitlines() if line.strip()]
-        return lines[-1] if lines else ""
+        """Return the last line with a word in it, without the frame that some programs draw around it."""
+        lines = [line.strip(_FRAME) for line in self._text.splitlines()]
+        return next((line for line in reversed(lines) if any(map(str.isalnum, line))), "")

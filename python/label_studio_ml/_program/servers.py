@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from label_studio_ml._program import commands
+
 #: Finds the app in the arguments of a call; it may raise anything.
 FindApp = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
@@ -36,6 +38,8 @@ class ServingCall:
     effect: Effect = Effect.STOP
     #: The method that closes what the object has opened already.
     close: str | None = None
+    #: Whether a call serves, where a function does many things.
+    serves: Callable[[tuple[Any, ...], dict[str, Any]], bool] = lambda args, kwargs: True
 
 
 def _argument(position: int, *names: str) -> FindApp:
@@ -105,6 +109,14 @@ def _tornado_app(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return getattr(app, "wsgi_application", app)
 
 
+def _starts_server(place: int, name: str = "") -> Callable[[tuple[Any, ...], dict[str, Any]], bool]:
+    return lambda args, kwargs: commands.serves(kwargs[name] if name in kwargs else args[place])
+
+
+def _waits_for_server(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    return commands.serves(args[0].args)
+
+
 _SELF = _argument(0)
 _FIRST = _argument(0, "app", "application", "wsgi_app")
 
@@ -159,6 +171,15 @@ CALLS: dict[str, list[ServingCall]] = {
     "granian.server.common": _all("AbstractServer.serve", _attribute("target")),
     "flask_ngrok": _all("run_with_ngrok", _FIRST, effect=Effect.NOTE),
     "flask_cloudflared": _all("run_with_cloudflared", _FIRST, effect=Effect.NOTE),
+    # Another process that serves: it is not waited for, and this process does not become one.
+    "os": [
+        ServingCall("system", _nothing, serves=_starts_server(0)),
+        *_all("execv execve", _nothing, serves=_starts_server(1)),
+    ],
+    "subprocess": [
+        *_all("run call", _nothing, serves=_starts_server(0, "args")),
+        *_all("Popen.wait Popen.communicate", _nothing, close="kill", serves=_waits_for_server),
+    ],
     # The guard of a `_wsgi.py` of ours starts the server itself.
     "label_studio_ml.server": _all("main", _nothing),
 }

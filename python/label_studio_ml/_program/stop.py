@@ -121,6 +121,8 @@ class ServerStop:
                     else original(*args, **kwargs)
                 )
             try:
+                if not call.serves(args, kwargs):
+                    return original(*args, **kwargs)
                 app = call.app(args, kwargs)
             except Exception:
                 # What the file then serves is found by its name.

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import stat
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from label_studio_ml._program.stop import ServerStarts
 #: Seconds for which the main thread must have been idle.
 _IDLE = 2.0
 _PAUSE = 0.25
+#: Innermost calls of the main thread that are looked at.
+_FRAMES = 4
 #: Most seconds of processor that a server that waits takes in that time.
 _BUSY = 0.02
 
@@ -28,9 +31,8 @@ class Watchdog:
     """Raises `ServerStarts` on the main thread once it does nothing but serve.
 
     That is so if `serves()` holds, or `is_recorded()` does and this process listens on a TCP port on
-    which it did not listen before; and if the thread uses no processor meanwhile. An import that is
-    slow, or waits for a download, listens on nothing. Systems that do not tell the processor time of a
-    thread have no watchdog.
+    which it did not listen before; and if the thread uses no processor meanwhile, and waits neither for a
+    download nor for a command. Systems that do not tell the processor time of a thread have no watchdog.
     """
 
     def __init__(self, is_recorded: Callable[[], bool], serves: Callable[[], bool]) -> None:
@@ -78,13 +80,30 @@ class Watchdog:
             if now - used > _BUSY:
                 used, since = now, time.monotonic()
             elif time.monotonic() - since > _IDLE:
-                if self._serves() or (
-                    self._is_recorded() and listening_sockets() - self._sockets_before
+                if not _waits_for_data(main) and (
+                    self._serves()
+                    or (self._is_recorded() and listening_sockets() - self._sockets_before)
                 ):
                     with self._lock:
                         if not self._over:
                             signal.pthread_kill(main, signal.SIGURG)
                 used, since = now, time.monotonic()
+
+
+def _waits_for_data(thread: int) -> bool:
+    """Return whether a thread waits for an answer of another program: a download, or a command."""
+    frame = sys._current_frames().get(thread)
+    for _ in range(_FRAMES):
+        if frame is None:
+            return False
+        code = frame.f_code
+        name = Path(code.co_filename).name
+        if name in ("ssl.py", "subprocess.py") or (
+            name == "socket.py" and code.co_name != "accept"
+        ):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def listening_sockets() -> set[int]:
