@@ -147,7 +147,8 @@ class _Program:
             self._watchdog.is_armed = False
             self._serves = True
         except SystemExit as end:
-            if self._stop.reached or (part != "it" and self._recorder.calls and not end.code):
+            is_failure = bool(end.code) and isinstance(end.code, (int, str))
+            if self._stop.reached or (part != "it" and self._recorder.calls and not is_failure):
                 # `sys.exit(main())`, or what the file does once its server ends.
                 self._serves = self._serves or self._stop.reached
                 return
@@ -169,7 +170,7 @@ class _Program:
         # `sys.exit("text")` is a message; docopt passes its usage so.
         text = end.code.strip().splitlines()[-1:] if isinstance(end.code, str) else []
         why = text[0] if text else said.last_line()
-        status = 1 if isinstance(end.code, str) else end.code or 0
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
         return f"{self._path}: {part} ended with exit status {status}" + (f": {why}" if why else "")
 
     def _run_main_part(self, module: ModuleType, said: StderrCopy) -> None:
