@@ -189,7 +189,7 @@ SERVERS = {
     "a command": (
         "model",
         "",
-        "import subprocess\nsubprocess.run(['gunicorn', '-b', '127.0.0.1:0', '_wsgi:app'])",
+        "import subprocess\nsubprocess.run([sys.executable, '-m', 'gunicorn', '-b', ':0', '_wsgi:app'])",
     ),
     "the shell": ("model", "", "os.system('cd / && exec gunicorn -b 127.0.0.1:0 _wsgi:app')"),
     "another process": ("model", "", "os.execvp('gunicorn', ['gunicorn', '_wsgi:app'])"),

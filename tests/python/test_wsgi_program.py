@@ -254,6 +254,53 @@ def test_a_file_of_a_package(tmp_path: Path, serve: Serve, init: bool, names: st
     assert serve(folder, cwd=tmp_path).first()["weights"] == "none"
 
 
+def test_what_is_added_to_the_app_that_is_run_is_served(tmp_path: Path, serve: Serve) -> None:
+    """Also in the main part, and by an app around ours that only the server is given."""
+    wsgi = """
+        if __name__ == "__main__":
+            from werkzeug.serving import make_server
+            app = init_app(Model)
+
+            @app.route("/extra")
+            def extra():
+                return "extra"
+
+            def marked(environ, start_response):
+                def start(status, headers, *more):
+                    return start_response(status, [*headers, ("X-Marked", "yes")], *more)
+                return app(environ, start)
+
+            make_server("127.0.0.1", 0, marked).serve_forever()
+        """
+    server = serve(project(tmp_path, wsgi), cwd=tmp_path)
+    answer = server.get("/extra")
+    assert (answer.text, answer.headers["X-Marked"]) == ("extra", "yes")
+    assert server.predict().headers["X-Marked"] == "yes"
+    assert server.first()["weights"] == "none"
+
+
+def test_an_import_that_nothing_ends_is_said(tmp_path: Path) -> None:
+    wsgi = """
+        app = init_app(Model)
+        threading.Thread(target=app.run).start()
+        while True:
+            try:
+                time.sleep(60)
+            except BaseException:
+                pass
+        """
+
+    class Waiting(Server):
+        def _is_ready(self) -> bool:
+            return "catches every exception" in self.log()
+
+    server = Waiting(project(tmp_path, wsgi), cwd=tmp_path)
+    try:
+        assert server.get("/health").json()["workers"]["ready"] == 0
+    finally:
+        server.stop()
+
+
 def test_side_servers_of_a_file_go_on(tmp_path: Path, serve: Serve) -> None:
     wsgi = """
         import http.server
@@ -517,3 +564,24 @@ def test_secrets_are_there_during_the_import_alone(name: str, source: str, tmp_p
         assert server.first()["trained"] == {"seen": gone}
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_init_and_validate_import_with_the_secrets(name: str, tmp_path: Path) -> None:
+    source = (
+        MODEL
+        + f"""
+    assert os.environ[{name!r}] == "secret"
+    """
+    )
+    script = write_script(tmp_path, source)
+    done = run("init", "made", "--script", script, "--root-dir", tmp_path, **{name: "secret"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    tasks = tmp_path / "tasks.json"
+    tasks.write_text('[{"id": 1, "data": {"text": "fine"}}]')
+    config = tmp_path / "config.xml"
+    config.write_text(CHOICES)
+    check = ["validate", tmp_path / "made", "--task", tasks, "--config", config]
+    done = run(*check, **{name: "secret"})
+    assert "AssertionError" not in done.stdout + done.stderr
+    assert "KeyError" in run(*check).stderr

@@ -109,8 +109,8 @@ def _tornado_app(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return getattr(app, "wsgi_application", app)
 
 
-def _starts_server(place: int, name: str = "") -> Callable[[tuple[Any, ...], dict[str, Any]], bool]:
-    return lambda args, kwargs: commands.serves(kwargs[name] if name in kwargs else args[place])
+def _starts_server(place: int) -> Callable[[tuple[Any, ...], dict[str, Any]], bool]:
+    return lambda args, kwargs: commands.serves(args[place])
 
 
 def _waits_for_server(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -176,10 +176,10 @@ CALLS: dict[str, list[ServingCall]] = {
         ServingCall("system", _nothing, serves=_starts_server(0)),
         *_all("execv execve", _nothing, serves=_starts_server(1)),
     ],
-    "subprocess": [
-        *_all("run call", _nothing, serves=_starts_server(0, "args")),
-        *_all("Popen.wait Popen.communicate", _nothing, close="kill", serves=_waits_for_server),
-    ],
+    # Not `run` and `call`: eventlet copies their code.
+    "subprocess": _all(
+        "Popen.wait Popen.communicate", _nothing, close="kill", serves=_waits_for_server
+    ),
     # The guard of a `_wsgi.py` of ours starts the server itself.
     "label_studio_ml.server": _all("main", _nothing),
 }

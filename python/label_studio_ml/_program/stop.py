@@ -30,9 +30,9 @@ class ServerStarts(SystemExit):
 class ServerStop:
     """Stops servers of a file while it is open.
 
-    On the main thread every server is stopped. On another thread a server may be one that the file
-    needs beside ours, of metrics or of images: it is stopped only if its app leads to one of
-    `returned()`, what `init_app` returned.
+    On the main thread every server is stopped. On another thread, and in a child process, a server may be
+    one that the file needs beside ours, of metrics or of images: it is stopped only if its app leads to
+    one of `returned()`, what `init_app` returned.
     """
 
     def __init__(self, returned: Callable[[], list[Any]]) -> None:
@@ -89,9 +89,7 @@ class ServerStop:
             self.served = app
 
     def _is_stopped(self, app: Any) -> bool:
-        if os.getpid() != self._process:
-            return self._open
-        if _thread_id() == self._main:
+        if _thread_id() == self._main and os.getpid() == self._process:
             return self._open
         is_of_file = self._open or _thread_id() in self._threads_left
         return is_of_file and leads_to(app, self._returned())

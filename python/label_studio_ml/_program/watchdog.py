@@ -1,6 +1,7 @@
 """Ends an import that has become a server of a kind that `servers` does not know."""
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -18,6 +19,8 @@ from label_studio_ml._program.stop import ServerStarts
 #: Seconds for which the main thread must have been idle.
 _IDLE = 2.0
 _PAUSE = 0.25
+#: The user is told when so many exceptions have not ended it.
+_TRIES = 3
 #: Innermost calls of the main thread that are looked at.
 _FRAMES = 4
 #: Most seconds of processor that a server that waits takes in that time.
@@ -72,6 +75,7 @@ class Watchdog:
     def _watch(self, main: int) -> None:
         clock = time.pthread_getcpuclockid(main)
         used, since = time.clock_gettime(clock), time.monotonic()
+        tries = 0
         while True:
             _sleep(_PAUSE)
             if self._over:
@@ -84,6 +88,12 @@ class Watchdog:
                     self._serves()
                     or (self._is_recorded() and listening_sockets() - self._sockets_before)
                 ):
+                    tries += 1
+                    if tries == _TRIES:
+                        logging.getLogger("label_studio_ml").warning(
+                            "_wsgi.py serves by itself and catches every exception, so its import "
+                            "does not end: let SystemExit pass"
+                        )
                     with self._lock:
                         if not self._over:
                             signal.pthread_kill(main, signal.SIGURG)
