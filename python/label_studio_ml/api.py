@@ -63,8 +63,8 @@ def init_app(
         raise ValueError(f"{model_class!r} is not a subclass of LabelStudioMLBase")
     if _recorder is not None:
         recorded = _recorder.record(model_class, basic_auth_user, basic_auth_pass, kwargs)
-        MODEL_CLASS = model_class
         if recorded is not None:
+            MODEL_CLASS = model_class
             return recorded
     from label_studio_ml._inprocess import password, served
 

@@ -352,12 +352,18 @@ REFUSED = {
     ),
     "an end without one": ("sys.exit()", "_wsgi.py: it ended with exit status 0"),
     "several classes": ("class Other(Model): ...", "has several model classes: Model, Other"),
-    "half a password": ("app = init_app(Model, 'user')", "basic_auth_pass is empty or missing"),
+    "half a password": (
+        "app = init_app(Model, 'user')",
+        "_wsgi.py: init_app: basic authentication needs both a user and a password",
+    ),
     "the other half": (
         "app = init_app(Model, basic_auth_pass='pass', basic_auth_user='')",
-        "basic_auth_user is empty or missing",
+        "_wsgi.py: init_app: basic authentication needs both a user and a password",
     ),
-    "no text": ("app = init_app(Model, 'user', 1234)", "basic_auth_pass is not text"),
+    "no text": (
+        "app = init_app(Model, 'user', 1234)",
+        "_wsgi.py: init_app: basic_auth_pass must be text, not int",
+    ),
     "half a password, and an except": (
         """
         try:
@@ -365,7 +371,7 @@ REFUSED = {
         except ValueError:
             app = init_app(Model)
         """,
-        "basic_auth_pass is empty or missing",
+        "_wsgi.py: init_app: basic authentication needs both a user and a password",
     ),
     "a password that is not reached": (
         """

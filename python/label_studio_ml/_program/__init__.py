@@ -106,9 +106,7 @@ class _Program:
         calls = self._recorder.calls
         for call in calls:
             if call.problem is not None:
-                raise ProgramError(
-                    "raised", f"{self._path}: init_app got no usable password: {call.problem}"
-                )
+                raise ProgramError("raised", f"{self._path}: {call.problem}")
         served = self._served(module)
         reason = not_served_because(served)
         if reason is not None:

@@ -6,10 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-#: Where `init_app` looks for a user and a password that it was not given, the original's names first.
+from label_studio_ml._inprocess.password import find
+
+#: Where `init_app` looks for a user and a password that it was not given.
 _VARIABLES = (
-    ("BASIC_AUTH_USER", "BASIC_AUTH_PASS"),
-    ("ML_SERVER_BASIC_AUTH_USER", "ML_SERVER_BASIC_AUTH_PASS"),
+    "BASIC_AUTH_USER",
+    "BASIC_AUTH_PASS",
+    "ML_SERVER_BASIC_AUTH_USER",
+    "ML_SERVER_BASIC_AUTH_PASS",
 )
 
 
@@ -39,10 +43,15 @@ class Recorder:
 
     def record(self, model_class: type, user: Any, password: Any, kwargs: dict[str, Any]) -> Any:
         """Note a call; return what it returns to the file, or None if it goes on in this process."""
-        basic_auth, problem = credentials(user, password)
-        if not (user or password) and _environment() == self._before:
-            # The server knows what its own environment says, and that its options go before it.
-            basic_auth = None
+        basic_auth, problem = None, None
+        # The server knows what its own environment says, and that its options go before it.
+        is_said = user not in (None, "") or password not in (None, "")
+        if is_said or _environment() != self._before:
+            try:
+                basic_auth = find(user, password)
+            except ValueError as error:
+                # The file may catch an exception, and go on without a password.
+                problem = str(error)
         self.calls.append(InitAppCall(model_class, kwargs, basic_auth, problem))
         if self._in_process:
             return None
@@ -58,30 +67,7 @@ class Recorder:
 
 
 def _environment() -> list[str | None]:
-    return [os.environ.get(name) for pair in _VARIABLES for name in pair]
-
-
-def credentials(user: Any, password: Any) -> tuple[tuple[str, str] | None, str | None]:
-    """Return user and password as `init_app` understands them, and why they cannot be honoured.
-
-    Each comes from the environment if the argument is None or empty. A half of a pair that is in the
-    environment alone is not said by the file: the server deals with it.
-    """
-    for name, value in (("basic_auth_user", user), ("basic_auth_pass", password)):
-        if value is not None and not isinstance(value, str):
-            return None, f"{name} is not text but of the type {type(value).__name__}"
-    found_user, found_password = user, password
-    for user_variable, password_variable in _VARIABLES:
-        found_user = found_user or os.environ.get(user_variable)
-        found_password = found_password or os.environ.get(password_variable)
-    if found_user and found_password:
-        return (found_user, found_password), None
-    if not (user or password):
-        return None, None
-    has, lacks = (
-        ("basic_auth_user", "basic_auth_pass") if user else ("basic_auth_pass", "basic_auth_user")
-    )
-    return None, f"it has {has}, but {lacks} is empty or missing"
+    return [os.environ.get(name) for name in _VARIABLES]
 
 
 def flask_app() -> Any:
