@@ -1,7 +1,9 @@
 //! The command line `label-studio-ml`. One file a command.
 
 mod addresses;
+mod arguments;
 mod doctor;
+mod environment;
 mod init;
 mod inspect;
 mod kwargs;
@@ -21,8 +23,9 @@ mod values;
 
 use std::io::Write;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use self::arguments::Arguments;
 use crate::workers::process::Launch;
 
 /// Exit status for what the user can correct: a wrong path, a port in use, a script that fails.
@@ -56,9 +59,22 @@ enum Command {
 
 /// Runs a command line, `argv[0]` being the program; returns the exit status.
 pub fn run(argv: &[String], launch: &Launch) -> i32 {
-    let command = match CommandLine::try_parse_from(argv) {
-        Ok(line) => line.command,
+    let mut program = CommandLine::command();
+    program.build();
+    let Arguments { argv, passed_on } = match arguments::rewrite(argv, &program) {
+        Ok(arguments) => arguments,
+        Err(sentence) => {
+            note(&format!("error: {sentence}"));
+            return USAGE;
+        }
+    };
+    let command = match parse(program.clone(), &argv) {
+        Ok(command) => command,
         Err(error) => {
+            if let Some(sentence) = environment::complaint(&error, &argv, &program) {
+                note(&format!("error: {sentence}"));
+                return USAGE;
+            }
             // The terminal may be gone, which does not change the status.
             let _ = error.print();
             return error.exit_code();
@@ -66,7 +82,7 @@ pub fn run(argv: &[String], launch: &Launch) -> i32 {
     };
     let done = match command {
         Command::Init(options) => init::run(&options, launch),
-        Command::Start(options) => start::run(&options, launch),
+        Command::Start(options) => start::run(&options, &passed_on, launch),
         Command::Predict(options) => predict::run(&options, launch),
         Command::Validate(options) => validate::run(&options, launch),
         Command::Doctor(options) => doctor::run(&options, launch),
@@ -79,6 +95,12 @@ pub fn run(argv: &[String], launch: &Launch) -> i32 {
             USAGE
         }
     }
+}
+
+fn parse(mut program: clap::Command, argv: &[String]) -> Result<Command, clap::Error> {
+    let mut matches = program.try_get_matches_from_mut(argv)?;
+    let line = CommandLine::from_arg_matches_mut(&mut matches);
+    Ok(line.map_err(|error| error.format(&mut program))?.command)
 }
 
 /// Tells the user something that is not the result of the command.

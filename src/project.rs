@@ -1,6 +1,9 @@
-//! The project folder of an ML backend, which `init` writes and `start` finds.
+//! The project of an ML backend: a folder, which `init` writes and `start` finds, or a script.
 
+pub mod declared_arguments;
 pub mod find;
+pub mod model_script;
+mod python_tokens;
 pub mod requirements;
 pub mod scaffold;
 pub mod template;

@@ -14,6 +14,9 @@ def main(argv: list[str] | None = None) -> int:
     for name in _OPTIONS:
         if os.environ.get(name) == "":
             del os.environ[name]
+    if "LOG_LEVEL" in os.environ:
+        # A `_wsgi.py` of the original passes it to `logging`, which takes capital letters only.
+        os.environ["LOG_LEVEL"] = os.environ["LOG_LEVEL"].strip().upper()
     arguments = sys.argv[1:] if argv is None else argv
     return _native.main(["label-studio-ml", *arguments])
 

@@ -29,7 +29,8 @@ use super::values::whole;
 use super::{password, terminal};
 use crate::label_studio::LabelStudio;
 use crate::label_studio::ids::ProjectId;
-use crate::project::find::{self, FindError};
+use crate::project::find::{self, FindError, Project};
+use crate::wire::protocol::ClassSource;
 use crate::wire::protocol::ClassInfo;
 use crate::workers::process::Launch;
 
@@ -40,7 +41,7 @@ const LABEL_STUDIO: &str = "Label Studio";
 #[derive(Debug, Args)]
 #[command(after_help = "`label-studio-ml doctor --help` shows all options.", after_long_help = "")]
 pub(super) struct DoctorArgs {
-    /// Project folder [default: this folder, `my_ml_backend`, or the only project in this folder, if there is one]
+    /// Project folder, or model script: path/to/script.py[:ModelClass] [default: this folder, `my_ml_backend`, or the only project in this folder, if there is one]
     name: Option<String>,
     /// Print one JSON document
     #[arg(long)]
@@ -105,9 +106,9 @@ pub(super) fn run(args: &DoctorArgs, launch: &Launch) -> Result<i32> {
             "--project needs --label-studio-url and --api-key, or LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"
         );
     }
-    let folder = match find::project(&args.root_dir, args.name.as_deref()) {
-        Ok(folder) => Ok(folder),
-        // A folder that the user names must exist.
+    let project = match find::project(&args.root_dir, args.name.as_deref()) {
+        Ok(project) => Ok(project),
+        // A project that the user names must exist.
         Err(error) if args.name.is_some() => return Err(error.into()),
         Err(error) => Err(error),
     };
@@ -116,7 +117,7 @@ pub(super) fn run(args: &DoctorArgs, launch: &Launch) -> Result<i32> {
     let prober = Prober::new(credentials)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let doctor = Doctor { args, launch, prober, surroundings: Surroundings::look() };
-    let report = runtime.block_on(doctor.examine(folder));
+    let report = runtime.block_on(doctor.examine(project));
     // A name that is still being looked up must not delay the end.
     runtime.shutdown_background();
     report.close().context("the report")
@@ -130,14 +131,14 @@ struct Doctor<'a> {
 }
 
 impl Doctor<'_> {
-    async fn examine(&self, folder: Result<PathBuf, FindError>) -> DoctorReport {
+    async fn examine(&self, project: Result<Project, FindError>) -> DoctorReport {
         let mut report = DoctorReport::new(self.args.json);
-        let requirements = folder.as_ref().map(|folder| folder.join("requirements.txt"));
+        let requirements = project.as_ref().map(|project| project.folder.join("requirements.txt"));
         let requirements = requirements.ok().filter(|file| file.is_file());
         report.add(package::check(self.launch, requirements.as_deref()).await);
 
         let mut found = CheckGroup::new(format!("Server at port {}", self.args.port));
-        let start = start_command(folder.as_deref().ok());
+        let start = start_command(project.as_ref().ok());
         let server = server::check(
             &mut found,
             &self.prober,
@@ -146,7 +147,7 @@ impl Doctor<'_> {
             &start,
         )
         .await;
-        let class = self.check_project(&mut report, folder, &server, &mut found).await;
+        let class = self.check_project(&mut report, project, &server, &mut found).await;
         report.add(found);
 
         let here = self.is_label_studio_here().await;
@@ -163,12 +164,12 @@ impl Doctor<'_> {
     async fn check_project(
         &self,
         report: &mut DoctorReport,
-        folder: Result<PathBuf, FindError>,
+        project: Result<Project, FindError>,
         server: &ServerAtPort,
         found: &mut CheckGroup,
     ) -> Option<ClassInfo> {
-        let folder = match folder {
-            Ok(folder) => folder,
+        let project = match project {
+            Ok(project) => project,
             Err(FindError::None(_)) => return None,
             Err(several) => {
                 let mut group = CheckGroup::new("Project folder");
@@ -177,9 +178,13 @@ impl Doctor<'_> {
                 return None;
             }
         };
-        let mut group = CheckGroup::new(format!("Project folder {}", folder.display()));
+        let what = match project.source {
+            ClassSource::Wsgi { .. } => "Project folder",
+            ClassSource::Script { .. } => "Script",
+        };
+        let mut group = CheckGroup::new(format!("{what} {project}"));
         let model_dir = self.args.model_dir.as_deref();
-        let class = project::check_script(&mut group, &folder, model_dir, self.launch).await;
+        let class = project::check_script(&mut group, &project, model_dir, self.launch).await;
         if let Some(class) = &class {
             let health = server.health.as_ref();
             let same_dir = health.and_then(|health| health.model_dir.as_ref());
@@ -274,9 +279,9 @@ impl Doctor<'_> {
 }
 
 /// The command that starts the server of a folder.
-fn start_command(folder: Option<&Path>) -> String {
-    match folder {
-        Some(folder) => format!("label-studio-ml start {}", folder.display()),
+fn start_command(project: Option<&Project>) -> String {
+    match project {
+        Some(project) => format!("label-studio-ml start {project}"),
         None => "label-studio-ml start NAME".into(),
     }
 }

@@ -7,14 +7,14 @@ use clap::Args;
 
 use super::inspect::inspect;
 use super::say;
-use crate::project::find::{DEFAULT_NAME, below};
+use crate::project::find::{DEFAULT_NAME, below, split_class};
 use crate::project::scaffold::{self, ScaffoldPlan};
-use crate::project::template;
+use crate::project::{model_script, template};
 use crate::wire::protocol::ClassSource;
 use crate::workers::process::Launch;
 
 /// The script that is used if the user names none.
-const DEFAULT_SCRIPT: &str = "model.py";
+const DEFAULT_SCRIPT: &str = model_script::FIRST_CHOICE;
 
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
@@ -37,7 +37,7 @@ pub(super) fn run(args: &InitArgs, launch: &Launch) -> Result<i32> {
     // It is deleted once the project folder is there.
     let new = tempfile::tempdir().context("a folder for the new model")?;
     let (script, class) = match &args.script {
-        Some(script) => split(script),
+        Some(script) => split_class(Path::new("."), script),
         None if Path::new(DEFAULT_SCRIPT).is_file() => (DEFAULT_SCRIPT.into(), None),
         None => (template::write_into(new.path()).context("the new model")?, None),
     };
@@ -82,28 +82,4 @@ pub(super) fn run(args: &InitArgs, launch: &Launch) -> Result<i32> {
         ));
     }
     Ok(0)
-}
-
-/// Splits `path:Class`; a colon inside the path stays there.
-fn split(argument: &str) -> (PathBuf, Option<String>) {
-    if !Path::new(argument).exists()
-        && let Some((path, class)) = argument.rsplit_once(':')
-        && !class.is_empty()
-        && !class.contains(['/', '\\', '.'])
-    {
-        return (path.into(), Some(class.to_owned()));
-    }
-    (argument.into(), None)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_class_may_follow_the_path() {
-        assert_eq!(split("a/model.py"), ("a/model.py".into(), None));
-        assert_eq!(split("a/model.py:My"), ("a/model.py".into(), Some("My".into())));
-        assert_eq!(split("a:b/model.py"), ("a:b/model.py".into(), None));
-    }
 }

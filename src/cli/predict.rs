@@ -84,8 +84,8 @@ pub(super) fn run(args: &PredictArgs, launch: &Launch) -> Result<i32> {
 
 impl PredictArgs {
     async fn offline(&self, launch: &Launch) -> Result<Arc<Offline>> {
-        let folder = self.project_args.folder()?;
-        let configure = self.project_args.configure(&folder, self.threads.into())?;
+        let project = self.project_args.project()?;
+        let configure = self.project_args.configure(&project, self.threads.into())?;
         Ok(Arc::new(Offline::start(&configure, self.workers, launch).await?))
     }
 

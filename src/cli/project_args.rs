@@ -3,17 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args};
 
-use super::kwargs;
-use crate::project::find::{self, WSGI};
-use crate::wire::protocol::{ClassSource, Configure, WorkerRole};
+use super::{kwargs, values};
+use crate::project::find::{self, Project};
+use crate::wire::protocol::{Configure, WorkerRole};
 use crate::workers::process;
 
 #[derive(Debug, Args)]
 pub(super) struct ProjectArgs {
-    /// Project folder [default: this folder, `my_ml_backend`, or the only project in this folder]
+    /// Project folder, or model script: path/to/script.py[:ModelClass] [default: this folder, `my_ml_backend`, or the only project in this folder]
     pub(super) name: Option<String>,
     /// Keyword arguments for the model class
     #[arg(long = "with", visible_alias = "kwargs", value_name = "KEY=VALUE", num_args = 1.., action = ArgAction::Append)]
@@ -21,9 +20,9 @@ pub(super) struct ProjectArgs {
     /// Folder for trained models [default: the project for API v1, the working folder for API v2]
     #[arg(long, env = "MODEL_DIR", value_name = "DIR")]
     model_dir: Option<PathBuf>,
-    /// Level of the log and of user code's root logger [default: INFO for start, else ERROR]
-    #[arg(long, value_name = "LEVEL", env = "LOG_LEVEL", ignore_case = true,
-          value_parser = PossibleValuesParser::new(["DEBUG", "INFO", "WARNING", "ERROR"]))]
+    /// Level of the log and of user code's root logger: DEBUG, INFO, WARNING, ERROR or CRITICAL
+    /// [default: INFO for start, else ERROR]
+    #[arg(long, value_name = "LEVEL", env = "LOG_LEVEL", value_parser = values::log_level)]
     pub(super) log_level: Option<String>,
     /// Folder in which the project folder is looked for
     #[arg(long, value_name = "DIR", default_value = ".", hide_short_help = true)]
@@ -40,23 +39,23 @@ pub(super) struct ProjectArgs {
 }
 
 impl ProjectArgs {
-    /// The project folder, as an absolute path.
-    pub(super) fn folder(&self) -> Result<PathBuf> {
+    /// The project, with absolute paths.
+    pub(super) fn project(&self) -> Result<Project> {
         let project = find::project(&self.root_dir, self.name.as_deref())?;
-        std::path::absolute(&project).context("the path of the project")
+        project.absolute().context("the path of the project")
     }
 
-    /// The configuration of workers that predict with the model of a project folder.
-    pub(super) fn configure(&self, project: &Path, threads: usize) -> Result<Configure> {
+    /// The configuration of workers that predict with the model of a project.
+    pub(super) fn configure(&self, project: &Project, threads: usize) -> Result<Configure> {
         let absolute = |path: &PathBuf| std::path::absolute(expand_user(path));
         Ok(Configure {
             role: WorkerRole::Predict,
-            source: ClassSource::Wsgi { path: project.join(WSGI) },
+            source: project.source.clone(),
             cwd: std::env::current_dir().context("the working folder")?,
             model_dir: self.model_dir.as_ref().map(absolute).transpose().context("--model-dir")?,
-            init_kwargs: kwargs::gather(project, &self.with)?,
+            init_kwargs: kwargs::gather(&project.folder, &self.with)?,
             threads,
-            log_level: self.log_level.as_ref().map(|level| level.to_uppercase()),
+            log_level: self.log_level.clone(),
             check: false,
             train_nice: None,
             fresh_instances: false,

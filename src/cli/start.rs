@@ -11,7 +11,6 @@ mod worker_args;
 mod worker_count;
 
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
@@ -24,9 +23,11 @@ use training_args::TrainingArgs;
 use waiting_args::WaitingArgs;
 use worker_args::{ReplacingArgs, WorkerArgs};
 
+use super::arguments::PassedOn;
 use super::project_args::ProjectArgs;
 use super::terminal;
-use crate::wire::protocol::Configure;
+use crate::project::find::Project;
+use crate::wire::protocol::{ClassSource, Configure};
 use crate::workers::process::Launch;
 
 /// Heading of options about what answers say.
@@ -59,10 +60,10 @@ pub(super) struct StartArgs {
     http_limits: HttpLimitArgs,
 }
 
-pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
+pub(super) fn run(args: &StartArgs, passed_on: &PassedOn, launch: &Launch) -> Result<i32> {
     let log_level = match &args.project.log_level {
         _ if args.debug => Some("DEBUG".to_owned()),
-        level => level.as_ref().map(|level| level.to_uppercase()),
+        level => level.clone(),
     };
     terminal::init_log(log_level.as_deref().unwrap_or("INFO"));
     if args.training.is_in_worker() && args.workers.workers.number != 1 {
@@ -74,8 +75,12 @@ pub(super) fn run(args: &StartArgs, launch: &Launch) -> Result<i32> {
     if args.debug && has_token {
         tracing::warn!("--webhook-token has no effect with --debug");
     }
-    let project = args.project.folder()?;
-    let configure = configure(args, &project, log_level)?;
+    let project = args.project.project()?;
+    let mut configure = configure(args, &project, log_level)?;
+    configure.arguments.clone_from(&passed_on.all);
+    if !passed_on.own.is_empty() {
+        tracing::info!("{} reads {}", project.file().display(), passed_on.own.join(", "));
+    }
     if args.debug {
         return Err(debug(args, &project, &configure, launch));
     }
@@ -98,13 +103,20 @@ fn server_threads() -> usize {
 /// Replaces this process by a Python process that serves the project; returns only if that fails.
 fn debug(
     args: &StartArgs,
-    project: &Path,
+    project: &Project,
     configure: &Configure,
     launch: &Launch,
 ) -> anyhow::Error {
     let mut command = std::process::Command::new(&launch.python);
     command.args(["-m", "label_studio_ml._inprocess.debug", "--host", &args.network.host]);
-    command.arg("--port").arg(args.network.port.to_string()).arg("--project").arg(project);
+    command.arg("--port").arg(args.network.port.to_string());
+    command.arg("--project").arg(&project.folder);
+    if let ClassSource::Script { path, class } = &project.source {
+        command.arg("--script").arg(path);
+        if let Some(class) = class {
+            command.arg("--class").arg(class);
+        }
+    }
     command.arg("--kwargs").arg(serde_json::Value::from(configure.init_kwargs.clone()).to_string());
     if args.check {
         command.arg("--check");
@@ -115,26 +127,28 @@ fn debug(
     if let Some(hosts) = &configure.allow_hosts {
         command.env("LABEL_STUDIO_ML_ALLOW_HOSTS", hosts);
     }
-    for (name, value) in
-        [("USER", &args.network.basic_auth_user), ("PASS", &args.network.basic_auth_pass)]
-    {
-        if let Some(value) = value {
-            command.env(format!("BASIC_AUTH_{name}"), value);
-        }
+    for (name, value) in args.network.given_credentials() {
+        command.env(name, value);
     }
     if let Some(level) = &configure.log_level {
         command.env("LOG_LEVEL", level);
     }
+    let arguments = serde_json::Value::from(configure.arguments.clone());
+    command.arg("--arguments").arg(arguments.to_string());
     anyhow!(command.exec()).context("the Python process")
 }
 
-fn configure(args: &StartArgs, project: &Path, log_level: Option<String>) -> Result<Configure> {
+fn configure(args: &StartArgs, project: &Project, log_level: Option<String>) -> Result<Configure> {
+    let mut configure = args.project.configure(project, args.workers.threads())?;
+    // The program finds them in the environment, however they were given.
+    let given = args.network.given_credentials();
+    configure.secrets.0.extend(given.map(|(name, value)| (name.to_owned(), value.to_owned())));
     Ok(Configure {
         log_level,
         check: args.check,
         train_nice: args.training.niceness(),
         fresh_instances: args.workers.fresh_instances,
         max_batch_size: args.workers.batch(),
-        ..args.project.configure(project, args.workers.threads())?
+        ..configure
     })
 }

@@ -22,10 +22,11 @@ const BAR: &str = "{spinner} training project {prefix} {bar:30} {elapsed} {wide_
 const TICK: Duration = Duration::from_millis(250);
 
 pub(super) fn init_log(level: &str) {
-    let level = match level.to_uppercase().as_str() {
-        "DEBUG" => "debug",
-        "WARNING" => "warn",
-        "ERROR" => "error",
+    let level = match level {
+        "DEBUG" | "NOTSET" => "debug",
+        "WARNING" | "WARN" => "warn",
+        // Nothing here is worse than an error, and a server must be able to say that it is broken.
+        "ERROR" | "CRITICAL" | "FATAL" => "error",
         _ => "info",
     };
     let filter = EnvFilter::new(format!("warn,label_studio_ml={level},model={level}"));

@@ -48,9 +48,9 @@ pub(super) fn run(args: &ValidateArgs, launch: &Launch) -> Result<i32> {
     // The command prints the findings itself; the log would repeat them.
     terminal::init_log(args.project_args.log_level.as_deref().unwrap_or("ERROR"));
     let tasks = task_file::read(&args.task)?;
-    let folder = args.project_args.folder()?;
-    let config = label_config(args.config.as_deref(), &folder)?;
-    let configure = args.project_args.configure(&folder, 1)?;
+    let found = args.project_args.project()?;
+    let config = label_config(args.config.as_deref(), &found.folder)?;
+    let configure = args.project_args.configure(&found, 1)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let offline = Offline::start(&configure, 1, launch).await?;

@@ -7,6 +7,19 @@ use std::time::Duration;
 /// Longest time that an option can set, in seconds: a day. Clocks can count more without overflow.
 const LONGEST: f64 = 86_400.0;
 
+/// Levels of Python's `logging`, all of which `LOG_LEVEL` could name in the original.
+const LEVELS: [&str; 8] =
+    ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL", "WARN", "NOTSET"];
+
+/// A level of Python's `logging`, in capital letters.
+pub(super) fn log_level(text: &str) -> Result<String, String> {
+    let level = text.trim().to_uppercase();
+    if LEVELS.contains(&level.as_str()) {
+        return Ok(level);
+    }
+    Err("must be DEBUG, INFO, WARNING, ERROR or CRITICAL".into())
+}
+
 /// A parser for whole numbers within `range`.
 pub(super) fn whole<T: TryFrom<u64>>(
     range: RangeInclusive<u64>,
@@ -56,6 +69,16 @@ mod tests {
         }
         assert_eq!(many("18446744073709551615"), Ok(u64::MAX));
         assert_eq!(many("0").unwrap_err(), "must be a whole number, 1 or more");
+    }
+
+    #[test]
+    fn a_level_is_one_of_pythons_in_any_case() {
+        for (text, level) in [("debug", "DEBUG"), ("Critical", "CRITICAL"), (" warn ", "WARN")] {
+            assert_eq!(log_level(text), Ok(level.to_owned()));
+        }
+        for wrong in ["", "loud", "10", "DEBUGGING"] {
+            assert!(log_level(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from label_studio_ml._inprocess import script
+
 #: Folders of a project that are not part of the program.
 _IGNORED_FOLDERS = {"__pycache__", "node_modules", "data", "logs"}
 #: Files beside `_wsgi.py` that count; in folders below, where models write what they learn, only
@@ -35,6 +37,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--kwargs", type=json.loads, default={})
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--arguments", type=json.loads, default=[])
+    parser.add_argument("--script", type=Path)
+    parser.add_argument("--class", dest="model_class")
     options = parser.parse_args(argv)
     level = os.environ.get("LOG_LEVEL") or "DEBUG"
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -46,7 +50,16 @@ def main(argv: list[str]) -> int:
     busy = threading.Lock()
     before = _files(options.project)
     try:
-        app = load(options.project, options.kwargs, options.check, options.arguments)
+        if options.script:
+            app = script.load(
+                options.script,
+                options.model_class,
+                options.kwargs,
+                options.check,
+                options.arguments,
+            )
+        else:
+            app = load(options.project, options.kwargs, options.check, options.arguments)
     except Exception:
         traceback.print_exc()
         print("the project cannot be served; waiting for a change", file=sys.stderr, flush=True)

@@ -10,10 +10,10 @@ use super::report::CheckGroup;
 use crate::cli::inspect::inspect;
 use crate::cli::kwargs;
 use crate::cli::project_args::expand_user;
-use crate::project::find::WSGI;
+use crate::project::find::Project;
 use crate::store::lock;
 use crate::store::versions::lock_file;
-use crate::wire::protocol::{ClassInfo, ClassSource};
+use crate::wire::protocol::ClassInfo;
 use crate::workers::process::Launch;
 
 /// Longest time that an import may take: scripts import whole frameworks.
@@ -26,7 +26,7 @@ const NOTHING: u64 = 64 << 20;
 /// Imports the project's script; returns what it found.
 pub(super) async fn check_script(
     group: &mut CheckGroup,
-    project: &Path,
+    project: &Project,
     model_dir: Option<&Path>,
     launch: &Launch,
 ) -> Option<ClassInfo> {
@@ -49,8 +49,7 @@ pub(super) async fn check_script(
             group.problem(
                 format!("the script does not load: {lines}"),
                 format!(
-                    "correct it; `label-studio-ml start {} --check` shows the whole traceback",
-                    project.display()
+                    "correct it; `label-studio-ml start {project} --check` shows the whole traceback"
                 ),
             );
             None
@@ -62,15 +61,14 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-async fn import(project: &Path, model_dir: Option<&Path>, launch: &Launch) -> Result<ClassInfo> {
-    let project = std::path::absolute(project).context("the path of the project")?;
-    let source = ClassSource::Wsgi { path: project.join(WSGI) };
-    let init_kwargs = kwargs::gather(&project, &[])?;
+async fn import(project: &Project, model_dir: Option<&Path>, launch: &Launch) -> Result<ClassInfo> {
+    let project = project.absolute().context("the path of the project")?;
+    let init_kwargs = kwargs::gather(&project.folder, &[])?;
     let model_dir = model_dir
         .map(|dir| std::path::absolute(expand_user(dir)))
         .transpose()
         .context("--model-dir")?;
-    timeout(IMPORT_TIMEOUT, inspect(source, init_kwargs, model_dir, "doctor", launch))
+    timeout(IMPORT_TIMEOUT, inspect(project.source, init_kwargs, model_dir, "doctor", launch))
         .await
         .map_err(|_| anyhow!("importing it takes longer than {} s", IMPORT_TIMEOUT.as_secs()))?
 }

@@ -60,7 +60,7 @@ impl<'a> From<&'a TaskPrediction> for WrittenPrediction<'a> {
 
 pub(super) async fn predict(args: &PredictArgs, input: &Path, launch: &Launch) -> Result<Tally> {
     let tasks = task_file::read(input)?;
-    let config = label_config(args.config.as_deref(), &args.project_args.folder()?)?;
+    let config = label_config(args.config.as_deref(), &args.project_args.project()?.folder)?;
     let offline = args.offline(launch).await?;
     let done: Result<Tally> = async {
         let project = offline.project_key(args.project.as_deref()).await?;

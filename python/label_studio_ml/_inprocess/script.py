@@ -1,0 +1,71 @@
+"""Serves the model class of a script that has no `_wsgi.py`, in this process."""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from label_studio_ml.model import LabelStudioMLBase
+
+
+def load(
+    path: Path,
+    class_name: str | None,
+    kwargs: dict[str, Any],
+    check: bool = False,
+    arguments: list[str] | None = None,
+) -> Any:
+    """Import a script with the options `arguments` and return the WSGI app that serves its class.
+
+    `kwargs` are passed to a class of API v1, and with `check` to a trial instance of any class. Raises
+    ValueError if it is not clear which class is meant.
+    """
+    from label_studio_ml import _native, api
+    from label_studio_ml._inspect.script import named_kwargs
+
+    sys.argv = [str(path), *(arguments or [])]
+    sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None, f"{path} cannot be imported"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    model_class = _choose(path, _model_classes(module), class_name)
+    version, _ = _native.detect_api_version(model_class, [])
+    home = path.parent if version == 1 else Path.cwd()
+    model_dir = os.environ.setdefault("MODEL_DIR", str(home))
+    if check:
+        model_class(**named_kwargs(model_class, kwargs))
+    if version == 1:
+        return api.init_app(model_class, model_dir=model_dir, **kwargs)
+    return api.init_app(model_class)
+
+
+def _model_classes(module: Any) -> dict[str, type[LabelStudioMLBase]]:
+    """Return the model classes of a module by their names, except those of this package."""
+    found: dict[str, type[LabelStudioMLBase]] = {}
+    for name, value in vars(module).items():
+        if not (isinstance(value, type) and issubclass(value, LabelStudioMLBase)):
+            continue
+        if value.__module__.split(".")[0] != "label_studio_ml" and value not in found.values():
+            found[name] = value
+    return found
+
+
+def _choose(
+    path: Path, classes: dict[str, type[LabelStudioMLBase]], name: str | None
+) -> type[LabelStudioMLBase]:
+    names = ", ".join(classes)
+    if not classes:
+        raise ValueError(f"{path} holds no subclass of LabelStudioMLBase")
+    if name is not None:
+        if name not in classes:
+            raise ValueError(f"{path} has no model class {name}; it has {names}")
+        return classes[name]
+    first, *others = classes
+    if others:
+        raise ValueError(
+            f"{path} holds several model classes: {names}; name one, as in {path}:{first}"
+        )
+    return classes[first]
