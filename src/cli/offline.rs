@@ -67,8 +67,10 @@ impl Offline {
             Ok((class, _)) => Ok(Self { stack, class }),
             Err(error) => {
                 stack.stop().await;
-                // Its traceback is in the log.
-                Err(error.into())
+                Err(match error {
+                    ServingError::NotReady(reason) => not_imported(&reason),
+                    other => other.into(),
+                })
             }
         }
     }
@@ -179,6 +181,12 @@ fn request(target: &str, body: Vec<u8>) -> ForwardedRequest {
         body: body.into(),
         batch: None,
     }
+}
+
+/// The error of a command whose class cannot be imported, in one line: it is the last one, and messages of
+/// packages have many. The log has the traceback.
+pub(super) fn not_imported(reason: &str) -> anyhow::Error {
+    anyhow!(reason.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// The labelling config of a command: the given file, else `label_config.xml` in the project folder if

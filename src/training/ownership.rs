@@ -45,6 +45,9 @@ pub enum OwnershipError {
         holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
     )]
     Held { folder: String, holder: Option<u32>, waited: u64 },
+    /// There is no class, so nothing says where MODEL_DIR is.
+    #[error(transparent)]
+    NoClass(ServingError),
     #[error(transparent)]
     Serving(#[from] ServingError),
 }
@@ -66,7 +69,8 @@ pub async fn own(
     queue: &Queue,
     lock_wait: Duration,
 ) -> Result<Owner, OwnershipError> {
-    let (class, versions) = publisher.registry().class.imported().await?;
+    let imported = publisher.registry().class.imported().await;
+    let (class, versions) = imported.map_err(OwnershipError::NoClass)?;
     let began = Instant::now();
     let mut waited = false;
     loop {

@@ -38,6 +38,8 @@ pub enum Ownership {
     Held(Option<u32>),
     /// The folder cannot be used, for this reason.
     Unusable(String),
+    /// The class cannot be imported, for this reason.
+    NoClass(String),
     Owner(Arc<JobStore>),
     /// The server is stopping.
     Ended,
@@ -50,6 +52,8 @@ pub enum QueueError {
     Held(Option<u32>),
     #[error("no training: {0}")]
     Unusable(String),
+    #[error("{0}")]
+    NoClass(String),
     #[error("job store: {0}")]
     Db(#[from] DbError),
     #[error("model folder: {0}")]
@@ -135,6 +139,7 @@ impl Queue {
             Ownership::Owner(store) => Ok(store),
             Ownership::Held(pid) => Err(QueueError::Held(pid)),
             Ownership::Unusable(reason) => Err(QueueError::Unusable(reason)),
+            Ownership::NoClass(reason) => Err(QueueError::NoClass(reason)),
             Ownership::Pending | Ownership::Ended => Err(QueueError::Stopping),
         }
     }

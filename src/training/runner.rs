@@ -60,7 +60,7 @@ struct Runner<T> {
 }
 
 /// Becomes the owner of the model folder and runs jobs until `stop`. Fails only if another server does not
-/// release the folder.
+/// release the folder: a class that cannot be imported is reported by the worker that tried.
 pub async fn train(
     queue: Arc<Queue>,
     publisher: Arc<Publisher>,
@@ -70,8 +70,19 @@ pub async fn train(
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), OwnershipError> {
     let owner = tokio::select! {
-        owner = own(&publisher, &queue, options.lock_wait) => owner?,
-        () = stopped(&mut stop) => return Ok(()),
+        // If both have come, the server stops for want of the class.
+        biased;
+        owner = own(&publisher, &queue, options.lock_wait) => match owner {
+            Err(OwnershipError::NoClass(error)) => {
+                queue.set_ownership(Ownership::NoClass(error.to_string()));
+                return Ok(());
+            }
+            owner => owner?,
+        },
+        () = stopped(&mut stop) => {
+            queue.set_ownership(Ownership::Ended);
+            return Ok(());
+        }
     };
     let over = Arc::clone(&queue);
     if options.in_worker {

@@ -48,8 +48,8 @@ pub async fn start_worker(
     let (sender, mut receiver) = server_end::open(channel);
     let greeted = greet(&sender, &mut receiver, configure, questions).await;
     let class = match greeted {
-        // The channel of a dead process is closed before its death is known.
-        Err(StartError::Closed) => {
+        // The channel of a dead process is closed before its death is known, and it may have left bytes unread.
+        Err(StartError::Closed | StartError::Frame(FrameError::Io(_))) => {
             let end = process.end(STOP_GRACE).await;
             return Err(StartError::Ended(end));
         }

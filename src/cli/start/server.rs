@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -16,7 +16,7 @@ use super::network_args::NetworkArgs;
 use super::{StartArgs, next_steps};
 use crate::cli::model_stack::{ModelStack, StackOptions};
 use crate::cli::signals::Signals;
-use crate::cli::{listen, terminal};
+use crate::cli::{listen, offline, terminal};
 use crate::http::Access;
 use crate::http::connections::serve;
 use crate::http::request_metrics::{RequestMetrics, keep_up};
@@ -160,10 +160,10 @@ impl RunningServer {
             }
         };
         tokio::select! {
+            // What fails because of the import has no other reason.
             biased;
             Some(refusal) = refusal => Err(refusal),
-            // Its traceback is in the log.
-            failure = import_failure(self.stack.class.clone()) => Err(anyhow!(failure.message.clone())),
+            failure = import_failure(self.stack.class.clone()) => Err(offline::not_imported(&failure.message)),
             Ok(Err(error)) = &mut self.training => Err(error.into()),
             name = signals.next() => {
                 let seconds = self.drain_timeout.as_secs_f64();

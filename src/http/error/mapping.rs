@@ -59,6 +59,7 @@ impl From<QueueError> for ApiError {
         let code = match error {
             QueueError::Held(_) => ErrorCode::ModelFolderInUse,
             QueueError::Unusable(_) => ErrorCode::TrainingUnavailable,
+            QueueError::NoClass(_) => ErrorCode::ModelNotReady,
             QueueError::Stopping => ErrorCode::ServerStopping,
             QueueError::Db(error) => code_of(&error),
             QueueError::Unknown(_) => ErrorCode::UnknownJob,
@@ -209,6 +210,7 @@ mod tests {
         for (error, code) in [
             (QueueError::Held(None), ErrorCode::ModelFolderInUse),
             (QueueError::Unusable("no".into()), ErrorCode::TrainingUnavailable),
+            (QueueError::NoClass("no".into()), ErrorCode::ModelNotReady),
             (QueueError::Unknown("7".into()), ErrorCode::UnknownJob),
             (QueueError::Gone(id), ErrorCode::JobGone),
             (QueueError::TooLate { id, state: JobState::Lost }, ErrorCode::JobNotCancellable),

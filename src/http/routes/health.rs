@@ -135,7 +135,8 @@ fn problems(app: &App) -> Vec<String> {
     let training = match app.queue.ownership() {
         Ownership::Held(_) => Some("another server owns the model folder: no training here".into()),
         Ownership::Unusable(reason) => Some(format!("no training: {reason}")),
-        Ownership::Pending | Ownership::Owner(_) | Ownership::Ended => None,
+        // The reason is that of the worker.
+        Ownership::NoClass(_) | Ownership::Pending | Ownership::Owner(_) | Ownership::Ended => None,
     };
     let mut problems: Vec<String> = failed.chain(stuck).chain(refused).chain(training).collect();
     problems.dedup();
