@@ -30,8 +30,8 @@ use super::{password, terminal};
 use crate::label_studio::LabelStudio;
 use crate::label_studio::ids::ProjectId;
 use crate::project::find::{self, FindError, Project};
-use crate::wire::protocol::ClassSource;
 use crate::wire::protocol::ClassInfo;
+use crate::wire::protocol::ClassSource;
 use crate::workers::process::Launch;
 
 /// Headings of options.
@@ -41,7 +41,7 @@ const LABEL_STUDIO: &str = "Label Studio";
 #[derive(Debug, Args)]
 #[command(after_help = "`label-studio-ml doctor --help` shows all options.", after_long_help = "")]
 pub(super) struct DoctorArgs {
-    /// Project folder, or model script: path/to/script.py[:ModelClass] [default: this folder, `my_ml_backend`, or the only project in this folder, if there is one]
+    /// Project folder, or a model script such as path/to/script.py:ModelClass [default: this folder, `my_ml_backend`, or the only project in this folder, if there is one]
     name: Option<String>,
     /// Print one JSON document
     #[arg(long)]

@@ -12,7 +12,7 @@ use crate::workers::process;
 
 #[derive(Debug, Args)]
 pub(super) struct ProjectArgs {
-    /// Project folder, or model script: path/to/script.py[:ModelClass] [default: this folder, `my_ml_backend`, or the only project in this folder]
+    /// Project folder, or a model script such as path/to/script.py:ModelClass [default: this folder, `my_ml_backend`, or the only project in this folder]
     pub(super) name: Option<String>,
     /// Keyword arguments for the model class
     #[arg(long = "with", visible_alias = "kwargs", value_name = "KEY=VALUE", num_args = 1.., action = ArgAction::Append)]

@@ -235,10 +235,14 @@ mod tests {
             ("from . import args", "args.py"),
             ("M = __import__('my-model').M", "my-model.py"),
         ] {
-            assert!(declared(&[("_wsgi.py", import), (file, option)]).names("--weights"), "{import}");
+            assert!(
+                declared(&[("_wsgi.py", import), (file, option)]).names("--weights"),
+                "{import}"
+            );
         }
         assert!(!declared(&[("_wsgi.py", "import os"), ("train.py", option)]).names("--weights"));
-        let relative = [("_wsgi.py", "import pkg.a"), ("pkg/a.py", "from .b import c"), ("pkg/b.py", option)];
+        let relative =
+            [("_wsgi.py", "import pkg.a"), ("pkg/a.py", "from .b import c"), ("pkg/b.py", option)];
         assert!(declared(&relative).names("--weights"));
     }
 
@@ -259,9 +263,7 @@ mod tests {
 
     #[test]
     fn a_file_that_init_wrote_reads_nothing() {
-        for source in
-            [include_str!("templates/wsgi_v1.py"), include_str!("templates/wsgi_v2.py")]
-        {
+        for source in [include_str!("templates/wsgi_v1.py"), include_str!("templates/wsgi_v2.py")] {
             let own = declared(&[("_wsgi.py", source)]);
             assert!(!own.reads_option("--weights") && !own.reads_positional());
             let more = format!("{source}\nimport sys\nprint(sys.argv[1])");

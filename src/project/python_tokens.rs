@@ -56,9 +56,7 @@ struct Scanner<'a> {
 impl Scanner<'_> {
     fn take(&mut self, first: char) {
         match first {
-            '#' => {
-                while self.rest.next_if(|c| *c != '\n').is_some() {}
-            }
+            '#' => while self.rest.next_if(|c| *c != '\n').is_some() {},
             // The end of the line belongs to what was escaped.
             '\\' => {
                 self.rest.next_if_eq(&'\r');

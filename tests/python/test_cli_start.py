@@ -27,7 +27,7 @@ def test_a_named_project_must_be_one(tmp_path: Path) -> None:
     done = run("start", "empty", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (
         2,
-        "error: empty is not a project: it contains no _wsgi.py\n",
+        "error: empty is not a project: it contains no _wsgi.py, and no script with a model class\n",
     )
 
 

@@ -82,7 +82,6 @@ fn shared_out(
                 reads_last = false;
             }
             Piece::NoPair { name, word } => ours.push(format!("{name}={word}")),
-            Piece::Malformed(token) => ours.push(token),
             Piece::Unknown(token) => {
                 reads_last = is_for_program(&token, declared);
                 if reads_last {
@@ -94,7 +93,9 @@ fn shared_out(
             }
             Piece::MaybeValue(token) if reads_last => passed_on.all.push(token),
             Piece::Word(token) if is_for_program(&token, declared) => passed_on.all.push(token),
-            Piece::MaybeValue(token) | Piece::Word(token) => ours.push(token),
+            Piece::MaybeValue(token) | Piece::Word(token) | Piece::Malformed(token) => {
+                ours.push(token);
+            }
             Piece::Separated(token) => {
                 let is_option = !pieces::is_value(&token);
                 let reads = is_for_program(&token, declared) || !is_option && reads_last;

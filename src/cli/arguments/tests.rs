@@ -55,9 +55,13 @@ fn every_abbreviation_of_an_option_of_the_original_is_that_option() {
             assert_eq!(rewritten(&format!("start {written}=v")), expected);
         }
     }
-    for (option, shortest) in
-        [("--help", "--h"), ("--root-dir", "--r"), ("--script", "--s"), ("--from", "--fr"), ("--force", "--fo")]
-    {
+    for (option, shortest) in [
+        ("--help", "--h"),
+        ("--root-dir", "--r"),
+        ("--script", "--s"),
+        ("--from", "--fr"),
+        ("--force", "--fo"),
+    ] {
         for end in shortest.len()..=option.len() {
             for command in ["init", "create"] {
                 let line = format!("{command} {} x", &option[..end]);

@@ -71,7 +71,8 @@ impl NetworkArgs {
     /// User and password from the command line, with the names of their variables.
     pub(super) fn given_credentials(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let user = self.basic_auth_user.as_deref().map(|user| ("BASIC_AUTH_USER", user));
-        let password = self.basic_auth_pass.as_deref().map(|password| ("BASIC_AUTH_PASS", password));
+        let password =
+            self.basic_auth_pass.as_deref().map(|password| ("BASIC_AUTH_PASS", password));
         user.into_iter().chain(password)
     }
 

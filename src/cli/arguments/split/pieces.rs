@@ -53,7 +53,11 @@ pub(super) fn pieces(
             break;
         }
         if is_value(&token) {
-            pieces.push(if follows_unknown { Piece::MaybeValue(token) } else { Piece::Word(token) });
+            pieces.push(if follows_unknown {
+                Piece::MaybeValue(token)
+            } else {
+                Piece::Word(token)
+            });
             continue;
         }
         let found = if token.starts_with("--") {
@@ -112,11 +116,7 @@ struct FoundOption {
     value: Option<String>,
 }
 
-fn long(
-    token: &str,
-    known: &KnownOptions,
-    declared: &DeclaredArguments,
-) -> Result<Found, String> {
+fn long(token: &str, known: &KnownOptions, declared: &DeclaredArguments) -> Result<Found, String> {
     let (written, value) = name_and_value(token);
     let one = |name: &str| {
         let value = value.map(str::to_owned);
@@ -166,7 +166,8 @@ fn short(token: &str, known: &KnownOptions, declared: &DeclaredArguments) -> Fou
 /// Whether argparse takes a token for a value: a word, a negative number, or a text with a space.
 pub(super) fn is_value(token: &str) -> bool {
     let is_number = |digits: &str| {
-        digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && digits.parse::<f64>().is_ok()
+        digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+            && digits.parse::<f64>().is_ok()
     };
     match token.strip_prefix('-') {
         Some(rest) => rest.is_empty() || is_number(rest) || rest.contains(' ') && rest != "-",

@@ -101,8 +101,11 @@ fn options_that_both_know_reach_both() {
         ("own --workers 2", "own --workers=2", ""),
         // The program declares --port, but neither -p nor --check.
         ("own -p 9091 --check", "own --port=9091 --check", ""),
-        ("any -p9091 -d --kwargs a=b c=d", "any --port=9091 --debug --kwargs=a=b --kwargs=c=d",
-            "-p9091 -d --kwargs a=b c=d"),
+        (
+            "any -p9091 -d --kwargs a=b c=d",
+            "any --port=9091 --debug --kwargs=a=b --kwargs=c=d",
+            "-p9091 -d --kwargs a=b c=d",
+        ),
         ("any --workers 2", "any --workers=2", ""),
         // `parse_args` of the program prefers a name to an abbreviation.
         ("own --model x", "own", "--model x"),
