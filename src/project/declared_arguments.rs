@@ -65,7 +65,7 @@ impl DeclaredArguments {
                     self.options.insert(text.clone());
                 }
                 PythonToken::Name(name) if name == "argv" => {
-                    self.any |= !is_handed_to_start(tokens, place);
+                    self.any |= !is_handed_on(tokens, place);
                 }
                 PythonToken::Name(name) if name == "add_argument" => {
                     self.has_positional |= matches!(
@@ -97,6 +97,21 @@ impl DeclaredArguments {
     pub fn reads_positional(&self) -> bool {
         self.any || self.has_positional
     }
+}
+
+/// Whether `argv` at a place reads no argument itself: `sys.argv[0]` is the program, and `parse_args` knows its
+/// options.
+fn is_handed_on(tokens: &[PythonToken], place: usize) -> bool {
+    let zero = [PythonToken::Mark('['), PythonToken::Mark('0'), PythonToken::Mark(']')];
+    let before: Vec<_> = tokens[..place].iter().rev().take(4).collect();
+    let is_parsed = matches!(
+        before.as_slice(),
+        [dot, sys, bracket, parse, ..] if dot.is_mark('.')
+            && sys.is_name("sys")
+            && bracket.is_mark('(')
+            && parse.is_name("parse_args")
+    );
+    is_parsed || tokens[place + 1..].starts_with(&zero) || is_handed_to_start(tokens, place)
 }
 
 /// Whether `argv` at a place stands in `main(["start", …, *sys.argv[1:]])`, with which a `_wsgi.py` that `init`
@@ -259,6 +274,13 @@ mod tests {
             assert!(own.reads_option("--anything") && own.reads_positional(), "{source}");
         }
         assert!(declared(&[("_wsgi.py", "p.add_argument('images')")]).reads_positional());
+    }
+
+    #[test]
+    fn a_file_that_hands_its_arguments_to_a_parser_reads_what_that_declares() {
+        for source in ["parser.parse_args(sys.argv[1:])", "print(sys.argv[0])"] {
+            assert!(!declared(&[("_wsgi.py", source)]).reads_option("--weights"), "{source}");
+        }
     }
 
     #[test]

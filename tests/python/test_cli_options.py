@@ -27,7 +27,7 @@ Serve = Callable[..., Server]
 WITNESS = """
     import os, sys
     from label_studio_ml.model import LabelStudioMLBase
-    ARGV = sys.argv[1:] if {is_any} else None
+    ARGV = {argv}
     USER, PASSWORD = os.environ.get("BASIC_AUTH_USER"), os.environ.get("BASIC_AUTH_PASS")
     class Witness(LabelStudioMLBase):
         OPTIONS = None
@@ -58,7 +58,7 @@ PLAIN = """
 
 def program(root: Path, wsgi: str, is_any: bool = False) -> Path:
     """Make a project with a program of its own."""
-    write_script(root / "own", WITNESS.format(is_any=is_any))
+    write_script(root / "own", WITNESS.format(argv="sys.argv[1:]" if is_any else None))
     write_script(root / "own", wsgi, "_wsgi.py")
     return root / "own"
 
@@ -138,10 +138,10 @@ def test_a_folder_that_init_made_refuses_options_of_others(tmp_path: Path) -> No
 def test_abbreviations_start_a_server(tmp_path: Path) -> None:
     project = make_project(tmp_path, ECHO)
     port = free_port()
+    command = [CONSOLE_SCRIPT, "start", "--root", tmp_path, "--po", str(port), "--ho=127.0.0.1"]
+    options = ["--mod", tmp_path / "models", "--ch", "--log", "warning", "--kw", "a=1", "b=2"]
     process = subprocess.Popen(
-        [CONSOLE_SCRIPT, "start", "--root", tmp_path, "--po", str(port), "--ho=127.0.0.1"]
-        + ["--mod", tmp_path / "models", "--ch", "--log", "warning", "--kw", "a=1", "b=2"]
-        + ["--basic-auth-u", "ls", "--basic-auth-p", "pw", project.name],
+        [*command, *options, "--basic-auth-u", "ls", "--basic-auth-p", "pw", project.name],
         env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -214,7 +214,7 @@ def test_options_of_a_program_reach_it_under_debug(tmp_path: Path, kind: str) ->
     if kind == "program":
         project: Path = program(tmp_path, PLAIN, is_any=True)
     else:
-        project = write_script(tmp_path, WITNESS.format(is_any=True), "mine.py")
+        project = write_script(tmp_path, WITNESS.format(argv="sys.argv[1:]"), "mine.py")
     port = free_port()
     arguments = ["--debug", "-p", str(port), "--host", "127.0.0.1", "--weights", "a.pt"]
     process = subprocess.Popen(
