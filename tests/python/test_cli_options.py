@@ -35,7 +35,7 @@ WITNESS = """
             return [{{"result": [], "argv": ARGV, "options": self.OPTIONS,
                      "user": USER, "password": PASSWORD}}]
         def fit(self, event, data, **kwargs):
-            self.set("options", str(self.OPTIONS))
+            assert self.OPTIONS["weights"] == ["a.pt"]
 """
 DECLARES = """
     import argparse
@@ -68,7 +68,8 @@ def test_options_of_a_program_reach_it_and_ours_do_not(tmp_path: Path, serve: Se
         program(tmp_path, DECLARES), "--weights", "a.pt", "-1", "--check", "--model", "yolo"
     )
     options = server.first()["options"]
-    assert options == {"weights": ["a.pt", "-1"], "threads": None, "port": None, "model": "yolo"}
+    expected = {"weights": ["a.pt", "-1"], "threads": None, "port": server.port, "model": "yolo"}
+    assert options == expected
     server.wait_logged("_wsgi.py reads --weights, --model")
 
 
@@ -76,7 +77,7 @@ def test_an_option_that_both_know_reaches_both(tmp_path: Path, serve: Serve) -> 
     project = program(tmp_path, DECLARES)
     server = serve(project, "--threads", "3", "--weig=b.pt", "--", "-w", "c.pt")
     options = server.first()["options"]
-    assert options == {"weights": ["c.pt"], "threads": 3, "port": None, "model": None}
+    assert options == {"weights": ["c.pt"], "threads": 3, "port": server.port, "model": None}
 
 
 def test_a_program_that_reads_all_arguments_gets_those_of_the_original(
@@ -206,7 +207,7 @@ def test_options_of_a_program_reach_the_training_worker(tmp_path: Path, serve: S
     server = serve(program(tmp_path, DECLARES), "--weights", "a.pt")
     event = {"action": "ANNOTATION_CREATED", "project": {"id": 1}, "annotation": {"id": 1}}
     assert server.post("/webhook", event).status_code == 201
-    wait_for(lambda: server.get("/jobs").json()["jobs"][0]["status"] == "completed", "it trains")
+    wait_for(lambda: server.get("/jobs").json()["jobs"][0]["job_status"] == "finished", "it trains")
 
 
 @pytest.mark.parametrize("kind", ["program", "script"])

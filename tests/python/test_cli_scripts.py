@@ -30,24 +30,37 @@ TWO = """
     import os
     from label_studio_ml.model import LabelStudioMLBase
     class One(LabelStudioMLBase):
+        SCORE = 0.25
         def predict(self, tasks, **kwargs):
             where = {"cwd": os.getcwd(), "model_dir": os.environ["MODEL_DIR"], "file": __file__}
-            return [{"result": [], "class": type(self).__name__, "name": __name__, **where}]
+            about = {"class": type(self).__name__, "name": __name__, **where}
+            return [{"result": [], "score": self.SCORE, **about}]
     class Two(One):
         def setup(self):
             self.set("model_version", "two")
 """
 
 
-@pytest.mark.parametrize("named", ["absolute", "relative", "dotted"])
-def test_a_script_is_served(tmp_path: Path, serve: Serve, named: str) -> None:
+class TypedPath:
+    """A path as it was typed: `Path` would take a leading `./` away."""
+
+    def __init__(self, typed: str) -> None:
+        self.typed = typed
+        self.parent = Path(typed).parent
+
+    def __str__(self) -> str:
+        return self.typed
+
+
+@pytest.mark.parametrize(
+    "typed", ["{root}/scripts/my-echo.py", "scripts/my-echo.py", "./scripts/my-echo.py"]
+)
+def test_a_script_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    monkeypatch.chdir(tmp_path)
     script = write_script(tmp_path / "scripts", ECHO, "my-echo.py")
     (script.parent / "config.json").write_text('{"from_file": 1}')
-    path = {"absolute": script, "relative": Path("scripts/my-echo.py")}.get(named)
-    server = Server.__new__(Server)
-    # `Path` would take the `./` away, which people type.
-    project: Any = path or DottedPath("./scripts/my-echo.py")
-    server.__init__(project, "--with", "b=2", cwd=tmp_path)  # type: ignore[misc]
+    path: Any = TypedPath(typed.format(root=tmp_path))
+    server = Server(path, "--with", "b=2", cwd=tmp_path)
     try:
         assert {"from_file", "b"} <= set(server.first()["init"])
         # A model of API v1 lives beside its script.
@@ -57,17 +70,6 @@ def test_a_script_is_served(tmp_path: Path, serve: Serve, named: str) -> None:
         assert server.first()["train_output"]["tasks"] == 1
     finally:
         assert server.stop() == 0
-
-
-class DottedPath:
-    """A path as it was typed."""
-
-    def __init__(self, typed: str) -> None:
-        self.typed = typed
-        self.parent = Path(typed).parent
-
-    def __str__(self) -> str:
-        return self.typed
 
 
 def test_a_class_of_a_script_is_served(tmp_path: Path, serve: Serve) -> None:
@@ -132,7 +134,7 @@ def test_predict_and_validate_take_a_script(tmp_path: Path) -> None:
     (tmp_path / "label_config.xml").write_text(CHOICES)
     done = run("predict", f"{script}:One", "--input", "tasks.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)[0]["predictions"][0]["class"] == "One"
+    assert json.loads(done.stdout)[0]["predictions"][0]["score"] == 0.25
     done = run("validate", "both.py:Two", "--task", "tasks.json", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Two (API v2), model version two, 1 tasks\n" in done.stdout
