@@ -1,7 +1,6 @@
 """Serves the model class of a script that has no `_wsgi.py`, in this process."""
 
 import importlib.util
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,15 @@ def load(
 ) -> Any:
     """Import a script with the options `arguments` and return the WSGI app that serves its class.
 
-    `kwargs` are passed to a class of API v1, and with `check` to a trial instance of any class. Raises
-    ValueError if it is not clear which class is meant.
+    `kwargs` are passed to a class of API v1, to one of API v2 those that it names, and with `check` to a
+    trial instance. Raises ValueError if it is not clear which class is meant.
     """
     from label_studio_ml import _native, api
+    from label_studio_ml._inprocess import served
+    from label_studio_ml._inspect import model_folder
     from label_studio_ml._inspect.script import named_kwargs
 
+    model_folder.settle(str(path.parent), str(Path.cwd()))
     sys.argv = [str(path), *(arguments or [])]
     sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -32,14 +34,14 @@ def load(
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     model_class = _choose(path, _model_classes(module), class_name)
+    named = named_kwargs(model_class, kwargs)
     version, _ = _native.detect_api_version(model_class, [])
-    home = path.parent if version == 1 else Path.cwd()
-    model_dir = os.environ.setdefault("MODEL_DIR", str(home))
+    app = api.init_app(model_class, **(kwargs if version == 1 else {}))
+    if version == 2:
+        served.init_kwargs = {**served.init_kwargs, **named}
     if check:
-        model_class(**named_kwargs(model_class, kwargs))
-    if version == 1:
-        return api.init_app(model_class, model_dir=model_dir, **kwargs)
-    return api.init_app(model_class)
+        model_class(**named)
+    return app
 
 
 def _model_classes(module: Any) -> dict[str, type[LabelStudioMLBase]]:
