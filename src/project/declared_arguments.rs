@@ -27,6 +27,22 @@ const READS_ANY: [&str; 12] = [
     "tyro",
 ];
 
+/// Options of the `_wsgi.py` that the original writes; one of API v1 lacks the last two.
+const OF_TEMPLATE: [&str; 12] = [
+    "--port",
+    "--host",
+    "--kwargs",
+    "--model-dir",
+    "-p",
+    "--with",
+    "-d",
+    "--debug",
+    "--log-level",
+    "--check",
+    "--basic-auth-user",
+    "--basic-auth-pass",
+];
+
 /// What the files of a project read of the command line.
 #[derive(Debug, Default)]
 pub struct DeclaredArguments {
@@ -36,10 +52,13 @@ pub struct DeclaredArguments {
     has_positional: bool,
     /// The files may read any argument.
     any: bool,
+    /// A file starts the server with its own arguments.
+    starts_server: bool,
 }
 
 impl DeclaredArguments {
-    /// Reads a script, and the files below its folder that it imports.
+    /// Reads a script, and the files below its folder that it imports. A `_wsgi.py` as the original or `init`
+    /// writes it stands alone: its parser, or the server, refuses what it does not know.
     pub fn of(script: &Path) -> Self {
         let folder = script.parent().unwrap_or(Path::new("."));
         let mut declared = Self::default();
@@ -49,6 +68,9 @@ impl DeclaredArguments {
             let Some(text) = text_of(&path) else { continue };
             let tokens = tokens(&text);
             declared.note(&tokens);
+            if path == script && declared.is_from_template() {
+                break;
+            }
             for next in imported(&tokens, folder, &path) {
                 if seen.len() < MAX_FILES && seen.insert(next.clone()) {
                     waiting.push(next);
@@ -65,7 +87,9 @@ impl DeclaredArguments {
                     self.options.insert(text.clone());
                 }
                 PythonToken::Name(name) if name == "argv" => {
-                    self.any |= !is_handed_on(tokens, place);
+                    let starts_server = is_handed_to_start(tokens, place);
+                    self.starts_server |= starts_server;
+                    self.any |= !starts_server && !is_handed_on(tokens, place);
                 }
                 PythonToken::Name(name) if name == "add_argument" => {
                     self.has_positional |= matches!(
@@ -78,6 +102,12 @@ impl DeclaredArguments {
                 _ => {}
             }
         }
+    }
+
+    fn is_from_template(&self) -> bool {
+        let has_all = OF_TEMPLATE[..4].iter().all(|option| self.options.contains(*option));
+        let has_more = self.options.iter().any(|own| !OF_TEMPLATE.contains(&own.as_str()));
+        !self.reads_positional() && !has_more && (self.starts_server || has_all)
     }
 
     /// Whether a file names exactly this option.
@@ -111,7 +141,7 @@ fn is_handed_on(tokens: &[PythonToken], place: usize) -> bool {
             && bracket.is_mark('(')
             && parse.is_name("parse_args")
     );
-    is_parsed || tokens[place + 1..].starts_with(&zero) || is_handed_to_start(tokens, place)
+    is_parsed || tokens[place + 1..].starts_with(&zero)
 }
 
 /// Whether `argv` at a place stands in `main(["start", …, *sys.argv[1:]])`, with which a `_wsgi.py` that `init`
@@ -284,10 +314,28 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_the_original_wrote_reads_the_options_of_the_original() {
+        let parser: String =
+            OF_TEMPLATE.iter().map(|option| format!("p.add_argument('{option}')\n")).collect();
+        let source = format!("import model\n{parser}");
+        let model = ("model.py", "import click");
+        let own = declared(&[("_wsgi.py", &source), model]);
+        assert!(own.reads_option("--port") && !own.reads_option("--weights"));
+        let more = format!("{source}p.add_argument('--weights')");
+        let own = declared(&[("_wsgi.py", &more), model]);
+        assert!(own.names("--weights") && own.reads_option("--anything"));
+    }
+
+    #[test]
     fn a_file_that_init_wrote_reads_nothing() {
         for source in [include_str!("templates/wsgi_v1.py"), include_str!("templates/wsgi_v2.py")] {
             let own = declared(&[("_wsgi.py", source)]);
             assert!(!own.reads_option("--weights") && !own.reads_positional());
+            let files = [("_wsgi.py", source.replace("__IMPORT__", "from model import M"))];
+            let model = [("model.py", "import click")].map(|(name, text)| (name, text.to_owned()));
+            let files = [files, model].concat();
+            let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+            assert!(!declared(&files).reads_option("--weights"));
             let more = format!("{source}\nimport sys\nprint(sys.argv[1])");
             assert!(declared(&[("_wsgi.py", &more)]).reads_option("--weights"));
         }
