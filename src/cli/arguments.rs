@@ -4,10 +4,12 @@
 mod known;
 mod original;
 mod split;
+mod token;
 
 use self::known::KnownOptions;
 use self::original::Meaning;
 pub(super) use self::split::PassedOn;
+use self::token::{ambiguous, name_and_value};
 
 /// Words after `--force` that only stress it.
 const YES: [&str; 3] = ["true", "yes", "1"];
@@ -71,19 +73,6 @@ fn expanded(token: &str, known: &KnownOptions, options: &[&'static str]) -> Resu
         Meaning::Several(options) => return Err(ambiguous(token, &options)),
         Meaning::None => token.to_owned(),
     })
-}
-
-/// The sentence of argparse.
-fn ambiguous(token: &str, options: &[&str]) -> String {
-    format!("ambiguous option: {token} could match {}", options.join(", "))
-}
-
-/// `--port=1` as `--port` and `1`.
-fn name_and_value(token: &str) -> (&str, Option<&str>) {
-    match token.split_once('=') {
-        Some((name, value)) => (name, Some(value)),
-        None => (token, None),
-    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use super::values::whole;
 use super::{password, terminal};
 use crate::label_studio::LabelStudio;
 use crate::label_studio::ids::ProjectId;
-use crate::project::find::{self, FindError, Project};
+use crate::project::find::{self, FindError, FoundProject};
 use crate::wire::protocol::ClassInfo;
 use crate::wire::protocol::ClassSource;
 use crate::workers::process::Launch;
@@ -131,7 +131,7 @@ struct Doctor<'a> {
 }
 
 impl Doctor<'_> {
-    async fn examine(&self, project: Result<Project, FindError>) -> DoctorReport {
+    async fn examine(&self, project: Result<FoundProject, FindError>) -> DoctorReport {
         let mut report = DoctorReport::new(self.args.json);
         let requirements = project.as_ref().map(|project| project.folder.join("requirements.txt"));
         let requirements = requirements.ok().filter(|file| file.is_file());
@@ -164,7 +164,7 @@ impl Doctor<'_> {
     async fn check_project(
         &self,
         report: &mut DoctorReport,
-        project: Result<Project, FindError>,
+        project: Result<FoundProject, FindError>,
         server: &ServerAtPort,
         found: &mut CheckGroup,
     ) -> Option<ClassInfo> {
@@ -279,7 +279,7 @@ impl Doctor<'_> {
 }
 
 /// The command that starts the server of a folder.
-fn start_command(project: Option<&Project>) -> String {
+fn start_command(project: Option<&FoundProject>) -> String {
     match project {
         Some(project) => format!("label-studio-ml start {project}"),
         None => "label-studio-ml start NAME".into(),

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::{ArgAction, Args};
 
 use super::{kwargs, values};
-use crate::project::find::{self, Project};
+use crate::project::find::{self, FoundProject};
 use crate::wire::protocol::{Configure, WorkerRole};
 use crate::workers::process;
 
@@ -40,13 +40,13 @@ pub(super) struct ProjectArgs {
 
 impl ProjectArgs {
     /// The project, with absolute paths.
-    pub(super) fn project(&self) -> Result<Project> {
+    pub(super) fn project(&self) -> Result<FoundProject> {
         let project = find::project(&self.root_dir, self.name.as_deref())?;
         project.absolute().context("the path of the project")
     }
 
     /// The configuration of workers that predict with the model of a project.
-    pub(super) fn configure(&self, project: &Project, threads: usize) -> Result<Configure> {
+    pub(super) fn configure(&self, project: &FoundProject, threads: usize) -> Result<Configure> {
         let absolute = |path: &PathBuf| std::path::absolute(expand_user(path));
         Ok(Configure {
             role: WorkerRole::Predict,

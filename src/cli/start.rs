@@ -26,7 +26,7 @@ use worker_args::{ReplacingArgs, WorkerArgs};
 use super::arguments::PassedOn;
 use super::project_args::ProjectArgs;
 use super::terminal;
-use crate::project::find::Project;
+use crate::project::find::FoundProject;
 use crate::wire::protocol::{ClassSource, Configure};
 use crate::workers::process::Launch;
 
@@ -103,7 +103,7 @@ fn server_threads() -> usize {
 /// Replaces this process by a Python process that serves the project; returns only if that fails.
 fn debug(
     args: &StartArgs,
-    project: &Project,
+    project: &FoundProject,
     configure: &Configure,
     launch: &Launch,
 ) -> anyhow::Error {
@@ -138,7 +138,11 @@ fn debug(
     anyhow!(command.exec()).context("the Python process")
 }
 
-fn configure(args: &StartArgs, project: &Project, log_level: Option<String>) -> Result<Configure> {
+fn configure(
+    args: &StartArgs,
+    project: &FoundProject,
+    log_level: Option<String>,
+) -> Result<Configure> {
     let mut configure = args.project.configure(project, args.workers.threads())?;
     // The program finds them in the environment, however they were given.
     let given = args.network.given_credentials();

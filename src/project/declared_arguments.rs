@@ -11,10 +11,10 @@ use super::python_tokens::{PythonToken, tokens};
 
 /// Maximum number of files that are read.
 const MAX_FILES: usize = 200;
-/// Names that stand in files whose options cannot be found by their string constants.
-const READS_ANY: [&str; 12] = [
-    "parse_known_args",
-    "parse_known_intermixed_args",
+/// Functions that let unknown options pass.
+const LETS_PASS: [&str; 2] = ["parse_known_args", "parse_known_intermixed_args"];
+/// Names that stand in files that derive their options from other names, or from a text about them.
+const DERIVES: [&str; 10] = [
     "HfArgumentParser",
     "absl",
     "click",
@@ -50,8 +50,12 @@ pub struct DeclaredArguments {
     options: HashSet<String>,
     /// An argument that is not an option is declared.
     has_positional: bool,
-    /// The files may read any argument.
-    any: bool,
+    /// Arguments that the files do not know do no harm to them.
+    lets_pass: bool,
+    /// The files derive their options.
+    derives: bool,
+    /// Names and words of texts, from which options may be derived.
+    words: HashSet<String>,
     /// A file starts the server with its own arguments.
     starts_server: bool,
 }
@@ -83,13 +87,16 @@ impl DeclaredArguments {
     fn note(&mut self, tokens: &[PythonToken]) {
         for (place, token) in tokens.iter().enumerate() {
             match token {
-                PythonToken::Text(text) if text.len() > 1 && text.starts_with('-') => {
-                    self.options.insert(text.clone());
+                PythonToken::Text(text) => {
+                    if text.len() > 1 && text.starts_with('-') {
+                        self.options.insert(text.clone());
+                    }
+                    self.words.extend(words(text));
                 }
                 PythonToken::Name(name) if name == "argv" => {
                     let starts_server = is_handed_to_start(tokens, place);
                     self.starts_server |= starts_server;
-                    self.any |= !starts_server && !is_handed_on(tokens, place);
+                    self.lets_pass |= !starts_server && !is_handed_on(tokens, place);
                 }
                 PythonToken::Name(name) if name == "add_argument" => {
                     self.has_positional |= matches!(
@@ -98,7 +105,11 @@ impl DeclaredArguments {
                             if !text.starts_with('-')
                     );
                 }
-                PythonToken::Name(name) => self.any |= READS_ANY.contains(&name.as_str()),
+                PythonToken::Name(name) => {
+                    self.lets_pass |= LETS_PASS.contains(&name.as_str());
+                    self.derives |= DERIVES.contains(&name.as_str());
+                    self.words.insert(name.clone());
+                }
                 _ => {}
             }
         }
@@ -117,16 +128,32 @@ impl DeclaredArguments {
 
     /// Whether a file would understand an option, be it abbreviated: `--weigh` for `--weights`, `-w5` for `-w`.
     pub fn reads_option(&self, option: &str) -> bool {
-        self.any
-            || self.options.iter().any(|own| own.starts_with(option))
+        self.lets_pass || self.derives || self.declares(option)
+    }
+
+    /// Whether a file would take an option that it need not know: one that is meant for the server.
+    pub fn expects_option(&self, option: &str) -> bool {
+        let name = option.trim_start_matches('-').replace('-', "_");
+        let is_derived = self.derives && option.starts_with("--");
+        self.lets_pass || self.declares(option) || is_derived && self.words.contains(&name)
+    }
+
+    fn declares(&self, option: &str) -> bool {
+        self.options.iter().any(|own| own.starts_with(option))
             || (!option.starts_with("--")
                 && option.chars().nth(1).is_some_and(|c| self.options.contains(&format!("-{c}"))))
     }
 
     /// Whether a file would understand an argument that is not an option.
     pub fn reads_positional(&self) -> bool {
-        self.any || self.has_positional
+        self.lets_pass || self.derives || self.has_positional
     }
+}
+
+/// The words of a text that may name options: `weights` and `model_dir` of `"--weights=W --model-dir"`.
+fn words(text: &str) -> impl Iterator<Item = String> {
+    let words = text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-')));
+    words.map(|word| word.trim_matches('-').replace('-', "_")).filter(|word| !word.is_empty())
 }
 
 /// Whether `argv` at a place reads no argument itself: `sys.argv[0]` is the program, and `parse_args` knows its
@@ -307,6 +334,17 @@ mod tests {
     }
 
     #[test]
+    fn options_for_the_server_reach_a_program_that_would_refuse_them_only_if_it_has_them() {
+        let source = "import typer\ndef main(weights: str, model_dir: str): ...\ntyper.run(main)";
+        let own = declared(&[("_wsgi.py", source)]);
+        assert!(own.expects_option("--model-dir") && own.reads_option("--weights"));
+        assert!(!own.expects_option("--port") && !own.expects_option("-p"));
+        let source = "'Usage: x --port=<n>'\nimport docopt";
+        assert!(declared(&[("_wsgi.py", source)]).expects_option("--port"));
+        assert!(declared(&[("_wsgi.py", "print(sys.argv)")]).expects_option("--port"));
+    }
+
+    #[test]
     fn a_file_that_hands_its_arguments_to_a_parser_reads_what_that_declares() {
         for source in ["parser.parse_args(sys.argv[1:])", "print(sys.argv[0])"] {
             assert!(!declared(&[("_wsgi.py", source)]).reads_option("--weights"), "{source}");
@@ -315,8 +353,7 @@ mod tests {
 
     #[test]
     fn a_file_that_the_original_wrote_reads_the_options_of_the_original() {
-        let parser: String =
-            OF_TEMPLATE.iter().map(|option| format!("p.add_argument('{option}')\n")).collect();
+        let parser = OF_TEMPLATE.map(|option| format!("p.add_argument('{option}')\n")).concat();
         let source = format!("import model\n{parser}");
         let model = ("model.py", "import click");
         let own = declared(&[("_wsgi.py", &source), model]);

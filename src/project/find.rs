@@ -14,13 +14,13 @@ pub const DEFAULT_NAME: &str = "my_ml_backend";
 
 /// What a command works with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Project {
+pub struct FoundProject {
     /// The folder in which config.json and `label_config.xml` are looked for.
     pub folder: PathBuf,
     pub source: ClassSource,
 }
 
-impl Project {
+impl FoundProject {
     fn of_folder(folder: &Path) -> Self {
         Self { source: ClassSource::Wsgi { path: folder.join(WSGI) }, folder: folder.to_owned() }
     }
@@ -56,7 +56,7 @@ impl Project {
 }
 
 /// As a command line names it.
-impl std::fmt::Display for Project {
+impl std::fmt::Display for FoundProject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.source {
             ClassSource::Script { path, class: Some(class) } => {
@@ -117,10 +117,10 @@ pub fn split_class(root: &Path, argument: &str) -> (PathBuf, Option<String>) {
 
 /// The project `name` below `root`: a folder, or a script and perhaps a class in it. Without a name it is
 /// `root` itself if that is a project folder, else `my_ml_backend` in it, else the only one in it.
-pub fn project(root: &Path, name: Option<&str>) -> Result<Project, FindError> {
+pub fn project(root: &Path, name: Option<&str>) -> Result<FoundProject, FindError> {
     match name {
         Some(name) => named(root, name),
-        None => obvious(root).map(|folder| Project::of_folder(&folder)),
+        None => obvious(root).map(|folder| FoundProject::of_folder(&folder)),
     }
 }
 
@@ -128,24 +128,24 @@ fn is_project(dir: &Path) -> bool {
     dir.join(WSGI).is_file()
 }
 
-fn named(root: &Path, name: &str) -> Result<Project, FindError> {
+fn named(root: &Path, name: &str) -> Result<FoundProject, FindError> {
     let (path, class) = split_class(root, name);
     if path.is_dir() && class.is_none() {
         if is_project(&path) {
-            return Ok(Project::of_folder(&path));
+            return Ok(FoundProject::of_folder(&path));
         }
-        return only_script(&path).map(|script| Project::of_script(script, None));
+        return only_script(&path).map(|script| FoundProject::of_script(script, None));
     }
     let is_python = path.extension().is_some_and(|extension| extension == "py");
     match (path.is_file(), is_python) {
         (true, true) if path.file_name().is_some_and(|name| name == WSGI) => match class {
             Some(class) => Err(FindError::ClassOfWsgi { path, class }),
-            None => Ok(Project {
-                folder: Project::of_script(path.clone(), None).folder,
+            None => Ok(FoundProject {
+                folder: FoundProject::of_script(path.clone(), None).folder,
                 source: ClassSource::Wsgi { path },
             }),
         },
-        (true, true) => Ok(Project::of_script(path, class)),
+        (true, true) => Ok(FoundProject::of_script(path, class)),
         (true, false) => Err(FindError::NotPython(path)),
         (false, true) => Err(FindError::NoScript(path)),
         (false, false) => Err(FindError::NoFolder(below(root, name))),
@@ -210,7 +210,7 @@ mod tests {
     fn a_named_project_must_be_one() {
         let root = with_projects(&["a"]);
         let dir = root.path();
-        assert_eq!(project(dir, Some("a")), Ok(Project::of_folder(&dir.join("a"))));
+        assert_eq!(project(dir, Some("a")), Ok(FoundProject::of_folder(&dir.join("a"))));
         assert_eq!(project(dir, Some("b")), Err(FindError::NoFolder(dir.join("b"))));
         assert_eq!(project(dir, Some("other")), Err(FindError::NoProject(dir.join("other"))));
     }
@@ -232,7 +232,7 @@ mod tests {
             }
         }
         let wsgi = project(dir, Some("a:b/_wsgi.py")).unwrap();
-        assert_eq!(wsgi, Project::of_folder(&dir.join("a:b")));
+        assert_eq!(wsgi, FoundProject::of_folder(&dir.join("a:b")));
         fs::write(dir.join("notes.txt"), "").unwrap();
         for (name, error) in [
             ("none.py", FindError::NoScript(dir.join("none.py"))),
@@ -270,11 +270,15 @@ mod tests {
 
     #[test]
     fn paths_become_absolute_with_the_project() {
-        let script = Project::of_script("./m.py".into(), Some("My".into())).absolute().unwrap();
+        let script =
+            FoundProject::of_script("./m.py".into(), Some("My".into())).absolute().unwrap();
         let here = std::env::current_dir().unwrap();
         assert_eq!(script.folder, here);
         assert_eq!(script.to_string(), format!("{}:My", here.join("m.py").display()));
-        assert_eq!(Project::of_folder(Path::new("a")).absolute().unwrap().folder, here.join("a"));
+        assert_eq!(
+            FoundProject::of_folder(Path::new("a")).absolute().unwrap().folder,
+            here.join("a")
+        );
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use self::pieces::{Piece, pieces};
 use super::known::KnownOptions;
-use super::{name_and_value, original};
+use super::original;
+use super::token::{is_value, name_and_value};
 use crate::project::declared_arguments::DeclaredArguments;
 use crate::project::find;
 
@@ -97,7 +98,7 @@ fn shared_out(
                 ours.push(token);
             }
             Piece::Separated(token) => {
-                let is_option = !pieces::is_value(&token);
+                let is_option = !is_value(&token);
                 let reads = is_for_program(&token, declared) || !is_option && reads_last;
                 reads_last = reads && (is_option || reads_last);
                 if reads { &mut passed_on.all } else { &mut refused }.push(token);
@@ -126,13 +127,13 @@ fn is_for_both(name: &str, written: &[String], declared: &DeclaredArguments) -> 
     let option = name_and_value(written.first().map_or(name, String::as_str)).0;
     match name {
         "--root-dir" | "--help" => false,
-        name if original::WSGI.contains(&name) => declared.reads_option(option),
+        name if original::WSGI.contains(&name) => declared.expects_option(option),
         name => declared.names(name),
     }
 }
 
 fn is_for_program(token: &str, declared: &DeclaredArguments) -> bool {
-    if pieces::is_value(token) {
+    if is_value(token) {
         declared.reads_positional()
     } else {
         declared.reads_option(name_and_value(token).0)

@@ -10,7 +10,7 @@ use super::report::CheckGroup;
 use crate::cli::inspect::inspect;
 use crate::cli::kwargs;
 use crate::cli::project_args::expand_user;
-use crate::project::find::Project;
+use crate::project::find::FoundProject;
 use crate::store::lock;
 use crate::store::versions::lock_file;
 use crate::wire::protocol::ClassInfo;
@@ -26,7 +26,7 @@ const NOTHING: u64 = 64 << 20;
 /// Imports the project's script; returns what it found.
 pub(super) async fn check_script(
     group: &mut CheckGroup,
-    project: &Project,
+    project: &FoundProject,
     model_dir: Option<&Path>,
     launch: &Launch,
 ) -> Option<ClassInfo> {
@@ -61,7 +61,11 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-async fn import(project: &Project, model_dir: Option<&Path>, launch: &Launch) -> Result<ClassInfo> {
+async fn import(
+    project: &FoundProject,
+    model_dir: Option<&Path>,
+    launch: &Launch,
+) -> Result<ClassInfo> {
     let project = project.absolute().context("the path of the project")?;
     let init_kwargs = kwargs::gather(&project.folder, &[])?;
     let model_dir = model_dir

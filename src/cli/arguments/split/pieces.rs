@@ -2,7 +2,7 @@
 
 use crate::cli::arguments::known::{KnownOptions, OptionKind};
 use crate::cli::arguments::original::{self, Meaning};
-use crate::cli::arguments::{ambiguous, name_and_value};
+use crate::cli::arguments::token::{ambiguous, is_value, name_and_value};
 use crate::project::declared_arguments::DeclaredArguments;
 
 /// A piece of a command line.
@@ -161,16 +161,4 @@ fn short(token: &str, known: &KnownOptions, declared: &DeclaredArguments) -> Fou
         break;
     }
     Found::Options(options)
-}
-
-/// Whether argparse takes a token for a value: a word, a negative number, or a text with a space.
-pub(super) fn is_value(token: &str) -> bool {
-    let is_number = |digits: &str| {
-        digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-            && digits.parse::<f64>().is_ok()
-    };
-    match token.strip_prefix('-') {
-        Some(rest) => rest.is_empty() || is_number(rest) || rest.contains(' ') && rest != "-",
-        None => true,
-    }
 }
