@@ -5,8 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from label_studio_ml.model import LabelStudioMLBase
-
 
 def load(
     path: Path,
@@ -23,7 +21,7 @@ def load(
     from label_studio_ml import _native, api
     from label_studio_ml._inprocess import served
     from label_studio_ml._inspect import model_folder
-    from label_studio_ml._inspect.script import named_kwargs
+    from label_studio_ml._inspect.script import model_classes, named_kwargs
 
     model_folder.settle(str(path.parent), str(Path.cwd()))
     sys.argv = [str(path), *(arguments or [])]
@@ -33,7 +31,7 @@ def load(
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
-    model_class = _choose(path, _model_classes(module), class_name)
+    model_class = _choose(path, dict(model_classes(module)), class_name)
     named = named_kwargs(model_class, kwargs)
     version, _ = _native.detect_api_version(model_class, [])
     app = api.init_app(model_class, **(kwargs if version == 1 else {}))
@@ -44,20 +42,7 @@ def load(
     return app
 
 
-def _model_classes(module: Any) -> dict[str, type[LabelStudioMLBase]]:
-    """Return the model classes of a module by their names, except those of this package."""
-    found: dict[str, type[LabelStudioMLBase]] = {}
-    for name, value in vars(module).items():
-        if not (isinstance(value, type) and issubclass(value, LabelStudioMLBase)):
-            continue
-        if value.__module__.split(".")[0] != "label_studio_ml" and value not in found.values():
-            found[name] = value
-    return found
-
-
-def _choose(
-    path: Path, classes: dict[str, type[LabelStudioMLBase]], name: str | None
-) -> type[LabelStudioMLBase]:
+def _choose(path: Path, classes: dict[str, Any], name: str | None) -> Any:
     names = ", ".join(classes)
     if not classes:
         raise ValueError(f"{path} holds no subclass of LabelStudioMLBase")
