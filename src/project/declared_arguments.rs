@@ -45,6 +45,7 @@ const OF_TEMPLATE: [&str; 12] = [
 
 /// What the files of a project read of the command line.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct DeclaredArguments {
     /// String constants that look like an option.
     options: HashSet<String>,
