@@ -330,6 +330,8 @@ ELSEWHERE = {
     "predict_cancelled": "src/http/error/mapping.rs",
     "model_unloaded": "src/http/error/mapping.rs",
     "worker_channel_failed": "src/http/error/mapping.rs",
+    "app_failed": "src/http/error/mapping.rs",
+    "app_timeout": "src/http/error/mapping.rs",
     "internal_error": "src/http/error/mapping.rs",
 }
 #: /readyz answers in a form of its own.

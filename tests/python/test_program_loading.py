@@ -69,6 +69,32 @@ def options():
 """
 
 
+@pytest.mark.parametrize(
+    ("arguments", "ran"),
+    [
+        ((), 0),
+        # The server follows these itself.
+        (("-p", "9091", "--host", "::1"), 0),
+        (("-p9091", "-d", "--log=DEBUG", "--with", "a=b", "c=-1"), 0),
+        (("--weights", "best.pt"), 1),
+        (("--weights=best.pt", "-p", "9091"), 1),
+        (("-w", "best.pt"), 1),
+        (("best.pt",), 1),
+    ],
+)
+def test_a_file_that_calls_init_app_is_run_only_for_options_of_its_own(
+    arguments: tuple[str, ...], ran: int, tmp_path: Path
+) -> None:
+    wsgi = """
+        app = init_app(Model)
+        if __name__ == "__main__":
+            app = init_app(Model, ran=sys.argv[1:])
+    """
+    told = load(tmp_path, wsgi, *arguments)
+    assert told["calls"] == 1 + ran
+    assert told["argv"] == list(arguments)
+
+
 def test_the_main_part_is_run_for_options_that_it_may_read(tmp_path: Path) -> None:
     wsgi = (
         READS_OPTIONS

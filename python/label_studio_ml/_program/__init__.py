@@ -17,7 +17,7 @@ from typing import Any
 from label_studio_ml._inspect.script import model_classes
 from label_studio_ml._program import file, guard
 from label_studio_ml._program.apps import may_be_wsgi, not_served_because
-from label_studio_ml._program.arguments import forget_password
+from label_studio_ml._program.arguments import forget_password, has_own
 from label_studio_ml._program.failure import ProgramError
 from label_studio_ml._program.recorder import InitAppCall, RecordedApp, Recorder
 from label_studio_ml._program.said import StderrCopy
@@ -62,8 +62,8 @@ def load(path: str | Path, arguments: list[str], *, in_process: bool = False) ->
 
     The file is imported as `_wsgi`, or by its full name if it imports from its package. What it would
     serve is noted, and ends the import. Its `if __name__ == "__main__":` part is run afterwards, in the
-    imported module, if the import called no `init_app`, or if there are options, which only that part
-    may read. If no `init_app` was called then either, `create_app()` or `make_app()` of the file is
+    imported module, if the import called no `init_app`, or if there are options of the file's own, which
+    only that part may read. If no `init_app` was called then either, `create_app()` or `make_app()` of the file is
     called, if it has one; else the only model class in sight in the module is used.
 
     `served` is the app that the file handed to a server; else `app`, else `application` of the module,
@@ -172,7 +172,8 @@ class _Program:
         return f"{self._path}: {part} ended with exit status {status}" + (f": {why}" if why else "")
 
     def _run_main_part(self, module: ModuleType, said: StderrCopy) -> None:
-        if self._serves or self._tree is None or (self._recorder.calls and not self._arguments):
+        is_needed = not self._recorder.calls or has_own(self._arguments)
+        if self._serves or self._tree is None or not is_needed:
             return
         part = guard.program_part(self._tree)
         if part is not None:

@@ -2,8 +2,39 @@
 
 import sys
 
+#: The options that `_wsgi.py` of the original declares, and that the server itself follows.
+_OF_SERVER = (
+    "--port",
+    "--host",
+    "--kwargs",
+    "--with",
+    "--debug",
+    "--log-level",
+    "--model-dir",
+    "--check",
+    "--basic-auth-user",
+    "--basic-auth-pass",
+)
+_SHORT_OF_SERVER = "pd"
+
 #: The option whose value must not stay, as argparse lets people shorten it.
 _SHORTEST, _LONGEST = "--basic-auth-p", "--basic-auth-pass"
+
+
+def has_own(arguments: list[str]) -> bool:
+    """Tell whether there is an option, or a word before any, that only the file itself can follow."""
+    options = [one for one in arguments if one.startswith("-") and not one[1:2].isdigit()]
+    if arguments and not options:
+        return True
+    return any(not _is_of_server(option) for option in options)
+
+
+def _is_of_server(option: str) -> bool:
+    name = option.partition("=")[0]
+    if name.startswith("--"):
+        # As argparse lets people shorten it.
+        return any(known.startswith(name) for known in _OF_SERVER)
+    return name[1:2] in _SHORT_OF_SERVER
 
 
 def forget_password() -> None:

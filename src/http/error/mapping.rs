@@ -174,6 +174,7 @@ mod tests {
             (ModelErrorKind::Request, ErrorCode::InvalidJson),
             (ModelErrorKind::Unloaded, ErrorCode::ModelUnloaded),
             (ModelErrorKind::Cancelled, ErrorCode::PredictCancelled),
+            (ModelErrorKind::App, ErrorCode::AppFailed),
         ] {
             assert_eq!(model(kind, None).code, code, "{kind:?}");
         }
@@ -223,6 +224,7 @@ mod tests {
             (ServingError::Frame(FrameError::BodyTooLong(1)), ErrorCode::BodyTooLarge),
             (ServingError::Frame(FrameError::UnknownKind(1)), ErrorCode::WorkerChannelFailed),
             (ServingError::CrashLooping("7".into()), ErrorCode::ModelCrashLooping),
+            (ServingError::AppTooLong(Duration::ZERO), ErrorCode::AppTimeout),
         ] {
             assert_eq!(ApiError::from(error).code, code);
         }
