@@ -20,14 +20,25 @@ pub fn write_atomic(staging: &Path, target: &Path, bytes: &[u8]) -> io::Result<(
 
 /// The same without the last step: the content is on the disk, but its name may not be yet.
 pub fn replace(staging: &Path, target: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut staged = NamedTempFile::new_in(staging)?;
-    staged.write_all(bytes)?;
-    staged.as_file().sync_all()?;
-    make_readable(staged.as_file())?;
+    let staged = stage(staging, bytes)?;
     failpoint::reached("write-staged");
     staged.persist(target)?;
     failpoint::reached("write-renamed");
     Ok(())
+}
+
+/// The same for a note on which nothing depends.
+pub fn write_note(staging: &Path, target: &Path, bytes: &[u8]) -> io::Result<()> {
+    stage(staging, bytes)?.persist(target)?;
+    Ok(())
+}
+
+fn stage(staging: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let mut staged = NamedTempFile::new_in(staging)?;
+    staged.write_all(bytes)?;
+    staged.as_file().sync_all()?;
+    make_readable(staged.as_file())?;
+    Ok(staged)
 }
 
 /// Temporary files are private to the owner; published ones follow the usual mode.

@@ -42,7 +42,7 @@ fn write(path: &Path, class: &str) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    durable_fs::replace(own, path, format!("{class}\n").as_bytes())
+    durable_fs::write_note(own, path, format!("{class}\n").as_bytes())
 }
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ BROKEN = {
     "a syntax error": ("def", "SyntaxError"),
     "an import that fails": ("import no_such_package", "No module named 'no_such_package'"),
     "an exception": ("1 / 0", "ZeroDivisionError"),
-    "sys.exit": ("import sys; sys.exit(3)", "SystemExit"),
+    "sys.exit": ("import sys; sys.exit(3)", "exit status 3"),
     "a crash": ("import ctypes; ctypes.string_at(0)", "signal 11"),
     "no class": ("x = 1", "model.py"),
     "a NUL": ("\0", ""),
