@@ -6,6 +6,7 @@
 mod app;
 pub mod deadlines;
 pub mod diagnostics;
+pub mod early_names;
 pub mod error;
 pub mod keys;
 pub mod model_workers;
@@ -35,7 +36,6 @@ use models::{Models, Setup};
 use predict::Predictor;
 pub use predict::{PredictAnswer, PredictRequest};
 use registry::Registry;
-pub use setup::UNKNOWN_VERSION;
 
 use crate::ids::{ProjectKey, VersionId};
 use crate::store::versions::Versions;

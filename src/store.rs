@@ -9,4 +9,5 @@ pub mod keys;
 pub mod last_class;
 pub mod lock;
 pub mod project_dir;
+pub mod ready_note;
 pub mod versions;

@@ -8,7 +8,6 @@ pub(super) mod rules;
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -18,13 +17,14 @@ use tokio::time::timeout;
 
 use self::rules::AccessRules;
 use super::error::ApiError;
+use super::extract::fields::Fields;
 use super::extract::json_body;
 use super::request_metrics::RequestTimer;
-use super::routes::STATE_ROUTES;
-use super::routes::setup::SetupAnswer;
+use super::routes::{STATE_ROUTES, setup};
 use super::state::App;
 use super::user_app::FromUserApp;
 use super::{auth, normalize, user_app};
+use crate::wire::shared_body::SharedBody;
 
 /// Lets a request through to its handler, or refuses it. One middleware for all that is to be done there:
 /// each costs as much as a whole route.
@@ -83,10 +83,13 @@ async fn admit_once_imported(app: &App, request: Request, next: Next) -> Respons
         Ok(body) => body,
         Err(error) => return error.into_response(),
     };
+    let path = parts.uri.path();
+    let (is_setup, is_event) = (path == "/setup", path == "/webhook");
+    let asked = is_setup.then(|| body.clone());
     parts.extensions.insert(body);
     let request = Request::from_parts(parts, Body::empty());
-    let path = request.uri().path();
-    let (is_setup, is_event) = (path == "/setup", path == "/webhook");
+    let (credentials, token) = (&app.options.credentials, &app.options.webhook_token);
+    let refusal = auth::refusal(credentials.as_ref(), token.as_ref(), &request);
     let waiting = {
         let app = App::clone(app);
         async move {
@@ -103,9 +106,15 @@ async fn admit_once_imported(app: &App, request: Request, next: Next) -> Respons
         return waiting.await;
     }
     let wait = if is_setup { app.options.setup_wait } else { Duration::MAX };
-    match timeout(wait, tokio::spawn(waiting)).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(error)) => ApiError::from(error).into_response(),
-        Err(_) => Json(SetupAnswer::unknown()).into_response(),
+    match (timeout(wait, tokio::spawn(waiting)).await, refusal) {
+        (Ok(Ok(response)), _) | (Err(_), Some(response)) => response,
+        (Ok(Err(error)), _) => ApiError::from(error).into_response(),
+        (Err(_), None) => early_setup(app, &asked.unwrap_or_default()).await.into_response(),
     }
+}
+
+/// Answers a /setup whose sender does not wait any longer. It goes on all the same.
+async fn early_setup(app: &App, body: &SharedBody) -> Result<Response, ApiError> {
+    let project = Fields::read(body)?.project()?;
+    Ok(setup::early(app, &project).await?.into_response())
 }

@@ -14,6 +14,7 @@ use super::request_metrics::RequestMetrics;
 use super::webhook_token::WebhookToken;
 use crate::publishing::Publisher;
 use crate::serving::Serving;
+use crate::serving::early_names::EarlyNames;
 use crate::training::queue::Queue;
 
 /// The options of the command line that concern HTTP.
@@ -42,6 +43,7 @@ pub type App = Arc<AppState>;
 /// The state of the server.
 pub struct AppState {
     pub serving: Arc<Serving>,
+    pub early_names: Arc<EarlyNames>,
     pub publisher: Arc<Publisher>,
     pub queue: Arc<Queue>,
     pub options: Arc<HttpOptions>,

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-pub use project::{ProjectModels, Setup};
+pub use project::{INITIAL, ProjectModels, Setup};
 
 use super::served_model::ServedModel;
 use super::version_gate::VersionGate;

@@ -16,9 +16,6 @@ use crate::ids::ProjectKey;
 use crate::wire::api_version::ApiVersion;
 use crate::workers::model::ForwardedRequest;
 
-/// The version that /setup returns before the class is known. Label Studio asks again before it predicts.
-pub const UNKNOWN_VERSION: &str = "INITIAL";
-
 /// Keeps a /setup, loads the model before the first prediction and waits for it at most `wait`: Label
 /// Studio gives up on /setup after 3 s and then shows the backend as broken, so a slow load goes on in
 /// the background. Returns the model version that is served.
@@ -45,8 +42,7 @@ pub(super) async fn set_up(
     });
     for _ in 0..MAX_REJECTED {
         let Ok(resolved) = timeout_at(deadline, registry.resolve(project, None)).await else {
-            // The script is still being imported, so its versions are not known.
-            return Ok(UNKNOWN_VERSION.into());
+            return Err(ServingError::NotReady("the model folder is still being read".into()));
         };
         let model = resolved?;
         // The model may name its version while it is loaded.

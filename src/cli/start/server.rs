@@ -22,10 +22,13 @@ use crate::http::connections::serve;
 use crate::http::request_metrics::{RequestMetrics, keep_up};
 use crate::http::router::HttpService;
 use crate::http::state::{AppState, HttpOptions};
+use crate::project::digest;
+use crate::serving::Serving;
+use crate::serving::early_names::EarlyNames;
 use crate::training::ownership::OwnershipError;
 use crate::training::queue::Queue;
 use crate::training::runner::train;
-use crate::wire::protocol::{Configure, ImportFailure};
+use crate::wire::protocol::{ClassSource, Configure, ImportFailure};
 use crate::workers::process::Launch;
 use crate::workers::server_routes::ServerRoutes;
 use crate::workers::supervision::ClassState;
@@ -95,11 +98,17 @@ impl RunningServer {
         };
 
         let stack = ModelStack::start(stack_options, &configure, launch);
+        let early_names = Arc::new(early_names(&stack.serving, &configure));
+        tokio::spawn({
+            let early_names = Arc::clone(&early_names);
+            async move { early_names.keep().await }
+        });
         let queue = Arc::new(Queue::new(args.training.policy()));
         let stopping = Arc::new(AtomicBool::new(false));
         let app = Arc::new(AppState {
             serving: Arc::clone(&stack.serving),
             access: Access::new(Arc::clone(&stack.serving), options.credentials.clone()),
+            early_names,
             publisher: Arc::clone(&stack.publisher),
             queue: Arc::clone(&queue),
             options,
@@ -186,6 +195,21 @@ impl RunningServer {
         let _ = tokio::join!(trained, self.http);
         self.stack.stop().await;
     }
+}
+
+/// Names of versions for the time of the import. MODEL_DIR is the user's choice, else the project folder or
+/// the working folder, by the API of the class.
+fn early_names(serving: &Arc<Serving>, configure: &Configure) -> EarlyNames {
+    let (ClassSource::Wsgi { path } | ClassSource::Script { path, .. }) = &configure.source;
+    let folder = path.parent().unwrap_or(&configure.cwd);
+    let folders = match &configure.model_dir {
+        Some(model_dir) => vec![model_dir.clone()],
+        None => vec![folder.to_owned(), configure.cwd.clone()],
+    };
+    let mut options = configure.arguments.clone();
+    options.push(serde_json::Value::from(configure.init_kwargs.clone()).to_string());
+    options.push(format!("{:?}", configure.source));
+    EarlyNames::open(Arc::clone(serving.registry()), digest::of(folder, &options), &folders)
 }
 
 /// Resolves if the first import fails: nothing has been served then, and the user is still at the

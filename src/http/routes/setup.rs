@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::http::error::ApiError;
 use crate::http::extract::json_body::JsonBody;
 use crate::http::state::App;
-use crate::serving::UNKNOWN_VERSION;
+use crate::ids::ProjectKey;
 use crate::serving::models::Setup;
 use crate::wire::protocol::LabelStudioConnection;
 
@@ -18,10 +18,15 @@ pub(in crate::http) struct SetupAnswer {
     model_version: String,
 }
 
-impl SetupAnswer {
-    /// The answer while the script is being imported. Label Studio asks again before it predicts.
-    pub(in crate::http) fn unknown() -> Self {
-        Self { model_version: UNKNOWN_VERSION.to_owned() }
+/// The answer while the program is still being imported: the version that is going to be served, or the
+/// reason why it cannot be told.
+pub(in crate::http) async fn early(
+    app: &App,
+    project: &ProjectKey,
+) -> Result<Json<SetupAnswer>, ApiError> {
+    match app.early_names.of(project).await {
+        Some(model_version) => Ok(Json(SetupAnswer { model_version })),
+        None => Err(ApiError::still_importing()),
     }
 }
 
@@ -44,5 +49,6 @@ pub(in crate::http) async fn setup(
     let wait = app.options.setup_wait;
     let request = request.forwarded_request();
     let model_version = app.serving.setup(&project, setup, request, force_reload, wait).await?;
+    app.early_names.note_set_up(&project, &model_version).await;
     Ok(Json(SetupAnswer { model_version }))
 }

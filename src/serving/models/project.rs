@@ -12,6 +12,9 @@ use crate::store::versions::Version;
 use crate::wire::protocol::{LabelStudioConnection, VersionNames};
 use crate::workers::model::ForwardedRequest;
 
+/// The name of the version of a model of API v1 that was never trained.
+pub const INITIAL: &str = "INITIAL";
+
 /// The fields of a /setup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setup {
@@ -98,7 +101,7 @@ impl ProjectModels {
         of_setup.or_else(|| self.last_loaded()?.model.spec.label_config.as_deref())
     }
 
-    pub(super) fn last_loaded(&self) -> Option<&Arc<ServedModel>> {
+    pub fn last_loaded(&self) -> Option<&Arc<ServedModel>> {
         self.models.iter().find(|model| model.load_state() == Load::Loaded)
     }
 
@@ -114,7 +117,7 @@ impl ProjectModels {
         match &self.names {
             Some(names) => names.current(),
             None => VersionNames {
-                served: version.map_or_else(|| "INITIAL".into(), |version| version.id.to_string()),
+                served: version.map_or_else(|| INITIAL.into(), |version| version.id.to_string()),
                 own: Vec::new(),
             },
         }
