@@ -5,6 +5,15 @@ Importing this package imports nothing else, so a model pays only for what it us
 
 from __future__ import annotations
 
+# `if False` would do, but type checkers know this name, and `typing` takes a millisecond to import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from label_studio_ml.api import init_app as init_app
+    from label_studio_ml.model import LabelStudioMLBase as LabelStudioMLBase
+    from label_studio_ml.response import ModelResponse as ModelResponse
+
 package_name = "label-studio-ml"
 __version__ = "3.0.0"
 
@@ -33,3 +42,14 @@ def cancelled() -> bool:
     from label_studio_ml import _native
 
     return _native.is_cancelled()
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        # What imports submodules asks for them here first.
+        if name.startswith("_"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from label_studio_ml._original import names
+
+        return names.getter(__name__)(name)

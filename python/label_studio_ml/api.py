@@ -11,20 +11,28 @@ what it says (`_program`).
 models of API v1. Both are made at their first use.
 """
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from label_studio_ml import _native
 from label_studio_ml._api_attributes import TrainEvents
+from label_studio_ml._original import names as _names
 from label_studio_ml.model import LabelStudioMLBase
 
 if TYPE_CHECKING:
     from flask import Flask
 
+    from label_studio_ml._original.views import log_request_info as log_request_info
+    from label_studio_ml._original.views import log_response_info as log_response_info
     from label_studio_ml._program.recorder import Recorder
-    from label_studio_ml.managers import LabelStudioMLManager
+    from label_studio_ml.exceptions import exception_handler as exception_handler
+    from label_studio_ml.managers import LabelStudioMLManager as LabelStudioMLManager
+    from label_studio_ml.response import ModelResponse as ModelResponse
 
     _manager: LabelStudioMLManager
     _server: Flask
+
+logger = logging.getLogger(__name__)
 
 #: The class that is served.
 MODEL_CLASS: type[LabelStudioMLBase] = LabelStudioMLBase
@@ -151,4 +159,4 @@ if not TYPE_CHECKING:
 
             globals()[name] = server = flask_app.make()
             return server
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return _names.getter(__name__)(name)

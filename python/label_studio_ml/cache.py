@@ -8,9 +8,13 @@ only the server writes that file, and `HostedCache` asks the server.
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from label_studio_ml import _native
+from label_studio_ml._original import names as _names
+
+if not TYPE_CHECKING:
+    __getattr__ = _names.getter(__name__)
 
 
 class BaseCache(ABC):

@@ -5,7 +5,12 @@ import functools
 import logging
 import traceback
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from label_studio_ml._original import names as _names
+
+if not TYPE_CHECKING:
+    __getattr__ = _names.getter(__name__)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -6,7 +6,7 @@ from label_studio_ml import _native
 
 
 def parse_config(
-    config: str | None, dialect: Literal["tools", "sdk"] = "tools"
+    config_string: str | None, dialect: Literal["tools", "sdk"] = "tools"
 ) -> dict[str, dict[str, Any]]:
     """Return the control tags of a labelling config: name → description.
 
@@ -19,4 +19,4 @@ def parse_config(
     `<!DOCTYPE>` raises `LabelStudioXMLSyntaxErrorSentryIgnored` of that package; a config that names
     an encoding raises ValueError, as lxml does.
     """
-    return _native.parse_config(config, dialect)
+    return _native.parse_config(config_string, dialect)

@@ -1,6 +1,11 @@
 """Reading annotated tasks from Label Studio."""
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
+
+from label_studio_ml._original import names as _names
+
+if not TYPE_CHECKING:
+    __getattr__ = _names.getter(__name__)
 
 
 def download_ls_dataset(api_url: str, api_token: str, project_id: int) -> list[dict[str, Any]]:

@@ -12,7 +12,6 @@ API v2 (2024): `setup()` takes the place of the constructor; a model keeps what 
 Names that need heavy packages, and the managers of API v1, are imported at their first use.
 """
 
-import importlib
 import json
 import logging
 import re
@@ -23,9 +22,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from label_studio_ml import _native
 from label_studio_ml._api_attributes import DerivedInV2, TrainEvents, train_events
+from label_studio_ml._inspect import importers
 from label_studio_ml._media import label_studio_address
 from label_studio_ml._media.base import Media
-from label_studio_ml.cache import default_cache
+from label_studio_ml._original import names as _names
+from label_studio_ml.cache import BaseCache, default_cache
 from label_studio_ml.label_config import parse_config
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ __all__ = [
     "AUTO_UPDATE_DEFAULT",
     "CACHE",
     "LABEL_STUDIO_ML_BACKEND_V2_DEFAULT",
+    "LABEL_STUDIO_STRICT_ERRORS",
     "JobManager",
     "LabelInterface",
     "LabelStudio",
@@ -64,6 +66,7 @@ __all__ = [
 
 #: Defaults of the original for variables of the environment that have no effect here.
 LABEL_STUDIO_ML_BACKEND_V2_DEFAULT = False
+LABEL_STUDIO_STRICT_ERRORS = False
 AUTO_UPDATE_DEFAULT = True
 
 logger = logging.getLogger(__name__)
@@ -71,26 +74,11 @@ logger = logging.getLogger(__name__)
 #: Where `self.get` and `self.set` of every model keep values; opened at its first use.
 CACHE = default_cache()
 
-_LAZY = {
-    "LabelStudio": "label_studio_sdk",
-    "LabelInterface": "label_studio_sdk.label_interface",
-    "ModelResponse": "label_studio_ml.response",
-    "JobManager": "label_studio_ml.managers",
-    "LabelStudioMLManager": "label_studio_ml.managers",
-    "ModelWrapper": "label_studio_ml.managers",
-    "RQJobManager": "label_studio_ml.managers",
-    "SimpleJobManager": "label_studio_ml.managers",
-}
-
 _this = sys.modules[__name__]
 
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        if name not in _LAZY:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        globals()[name] = found = getattr(importlib.import_module(_LAZY[name]), name)
-        return found
+    __getattr__ = _names.getter(__name__)
+    __all__ += _names.starred(__name__)
 
 
 _predict_fn: Callable[..., Any] | None = None
@@ -154,8 +142,8 @@ class LabelStudioMLBase(Media, ABC):
         """Make an instance.
 
         API v1: `label_config=None, train_output=None, **kwargs`, with `hostname` and `access_token`
-        of Label Studio after a call of /setup. API v2: `project_id=None, label_config=None`; ends
-        with a call of `setup()`.
+        of Label Studio after a call of /setup. API v2: `project_id=None, label_config=None,
+        cache=None`, with a `BaseCache` for what it keeps; ends with a call of `setup()`.
 
         Raises the exception of label-studio-tools (API v1) or label-studio-sdk (API v2) for a
         labelling config that is not well-formed XML, and TypeError for a class of API v1 that does
@@ -192,8 +180,11 @@ class LabelStudioMLBase(Media, ABC):
         self,
         project_id: str | None = None,
         label_config: str | None = None,
+        cache: BaseCache | None = None,
         **older: Any,
     ) -> None:
+        if cache is not None:
+            self.cache = cache
         # A manager of API v1 may make an instance of a class that fits both versions.
         nothing: dict[str, Any] = {"train_output": {}, "hostname": "", "access_token": ""}
         for name in nothing.keys() & older.keys():
@@ -216,18 +207,22 @@ class LabelStudioMLBase(Media, ABC):
 
     def get(self, key: str) -> str | None:
         """Return the text that is kept for this project under a key, or None."""
-        return CACHE[self.project_id, key]
+        return self._kept()[self.project_id, key]
 
     def set(self, key: str, value: str) -> None:
         """Keep a text for this project; every worker and thread sees it from now on.
 
         Raises ValueError if the value is not a string.
         """
-        CACHE[self.project_id, key] = value
+        self._kept()[self.project_id, key] = value
 
     def has(self, key: str) -> bool:
         """Tell whether something is kept for this project under a key."""
-        return (self.project_id, key) in CACHE
+        return (self.project_id, key) in self._kept()
+
+    def _kept(self) -> BaseCache:
+        own = self.__dict__.get("cache")
+        return own if isinstance(own, BaseCache) else CACHE
 
     def use_label_config(self, label_config: str) -> None:
         """Use a labelling config for this instance, and keep it for the project.
@@ -432,3 +427,8 @@ def get_all_classes_inherited_LabelStudioMLBase(script_file: str) -> list[str]:
             or any(base.__name__ == LabelStudioMLBase.__name__ for base in cls.__bases__)
         )
     ]
+
+
+if not _native.is_hosted():
+    # A worker does it itself, before it runs the script.
+    importers.import_used_submodules()

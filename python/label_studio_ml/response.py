@@ -1,6 +1,6 @@
 """What a model of API v2 returns from `predict`."""
 
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from label_studio_sdk.label_interface.objects import PredictionValue
 from pydantic import (
@@ -11,6 +11,11 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
+
+from label_studio_ml._original import names as _names
+
+if not TYPE_CHECKING:
+    __getattr__ = _names.getter(__name__)
 
 #: One prediction for a task, or several.
 SingleTaskPredictions: TypeAlias = list[PredictionValue] | PredictionValue
@@ -79,3 +84,7 @@ class ModelResponse(BaseModel):
         """Set the version of the response, and of every prediction that has none."""
         self.model_version = version
         self.update_predictions_version()
+
+    def serialize(self) -> dict[str, Any]:
+        """Return the response as dicts and lists."""
+        return self.model_dump()

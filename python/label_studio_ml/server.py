@@ -2,8 +2,36 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from label_studio_ml import _native
+from label_studio_ml._original import names as _names
+
+if TYPE_CHECKING:
+    from label_studio_ml._original.commands import (
+        create_dir,
+        deploy_to_gcp,
+        get_args,
+        logger,
+        special_match,
+        start_server,
+    )
+    from label_studio_ml.api import init_app
+    from label_studio_ml.model import get_all_classes_inherited_LabelStudioMLBase
+else:
+    __getattr__ = _names.getter(__name__)
+
+__all__ = [
+    "create_dir",
+    "deploy_to_gcp",
+    "get_all_classes_inherited_LabelStudioMLBase",
+    "get_args",
+    "init_app",
+    "logger",
+    "main",
+    "special_match",
+    "start_server",
+]
 
 #: Options that may come from the environment. Compose files pass them on empty if they are not set.
 _OPTIONS = ("PORT", "WORKERS", "THREADS", "MAX_BATCH_SIZE", "MODEL_DIR", "LOG_LEVEL")

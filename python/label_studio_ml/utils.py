@@ -3,8 +3,46 @@
 import logging
 import os
 import re
+import sys
 from collections import OrderedDict
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
+
+from label_studio_ml._original import names as _names
+
+if TYPE_CHECKING:
+    from label_studio_tools.core.utils.params import get_bool_env, get_env
+    from PIL import Image, ImageOps
+
+    from label_studio_ml.model import get_local_path
+else:
+    __getattr__ = _names.getter(__name__)
+
+__all__ = [
+    "DATA_UNDEFINED_NAME",
+    "Image",
+    "ImageOps",
+    "InMemoryLRUDictCache",
+    "compare_nested_structures",
+    "get_bool_env",
+    "get_choice",
+    "get_env",
+    "get_first_tag_keys",
+    "get_image_local_path",
+    "get_image_size",
+    "get_local_path",
+    "get_single_tag_keys",
+    "is_preload_needed",
+    "is_skipped",
+    "is_valid_url",
+    "logger",
+    "match_labels",
+    "names_file",
+]
+if not TYPE_CHECKING:
+    __all__ += _names.starred(__name__)
+
+# Tests of models replace names of this module.
+_this = sys.modules[__name__]
 
 logger = logging.getLogger(__name__)
 
@@ -78,21 +116,33 @@ def get_image_local_path(
     image_cache_dir: str | None = None,
     project_dir: str | None = None,
     image_dir: str | None = None,
+    label_studio_host: str | None = None,
+    label_studio_access_token: str | None = None,
+    task_id: int | str | None = None,
 ) -> str:
     """Return the path of a local copy of an image, kept in `image_cache_dir` if it is downloaded.
 
     Paths of Label Studio (`/data/...`) are looked for in `project_dir` and `image_dir`, or
-    downloaded from the address in LABEL_STUDIO_HOSTNAME (or LABEL_STUDIO_URL) with the token in
-    LABEL_STUDIO_API_KEY. Raises `label_studio_ml.exceptions.MediaError`, a FileNotFoundError, if both
+    downloaded from `label_studio_host`, else the address in LABEL_STUDIO_HOSTNAME (or
+    LABEL_STUDIO_URL), with `label_studio_access_token`, else the token in LABEL_STUDIO_API_KEY. URIs
+    of storages need `task_id`. Raises `label_studio_ml.exceptions.MediaError`, a FileNotFoundError, if both
     fail.
     """
     from label_studio_ml._media.label_studio_address import is_address
-    from label_studio_ml.model import get_local_path
 
     names = ("LABEL_STUDIO_HOSTNAME", "HEARTEX_HOSTNAME", "HOSTNAME")
     given = (os.environ.get(name, "") for name in names)
     hostname = next((address for address in given if is_address(address)), None)
-    return get_local_path(url, image_cache_dir, project_dir, hostname, image_dir)
+    path = _this.get_local_path(
+        url=url,
+        cache_dir=image_cache_dir,
+        project_dir=project_dir,
+        hostname=label_studio_host or hostname,
+        image_dir=image_dir,
+        access_token=label_studio_access_token,
+        task_id=task_id,
+    )
+    return cast(str, path)
 
 
 def get_image_size(filepath: str) -> tuple[int, int]:
@@ -100,10 +150,8 @@ def get_image_size(filepath: str) -> tuple[int, int]:
 
     Browsers, and so Label Studio, show it rotated; percentages of a region refer to that.
     """
-    from PIL import Image, ImageOps
-
-    with Image.open(filepath) as image:
-        width, height = ImageOps.exif_transpose(image).size
+    with _this.Image.open(filepath) as image:
+        width, height = _this.ImageOps.exif_transpose(image).size
         return int(width), int(height)
 
 

@@ -1,9 +1,13 @@
 """Serves the functions that `predict_fn` and `update_fn` registered, from a notebook."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from label_studio_ml._original import names as _names
 from label_studio_ml.api import init_app
 from label_studio_ml.model import LabelStudioMLBase
+
+if not TYPE_CHECKING:
+    __getattr__ = _names.getter(__name__)
 
 #: The app that `run_ml_backend` serves.
 app: Any = None

@@ -38,6 +38,7 @@ type ImportResult<T> = Result<T, ImportFailure>;
 pub(super) fn import(py: Python<'_>, configure: &Configure) -> ImportResult<Imported> {
     prepare(py, configure).map_err(|error| raised(py, &error))?;
     check_package(py)?;
+    import_submodules(py, configure).map_err(|error| raised(py, &error))?;
     let found = secrets::lend(py, configure, || match &configure.source {
         ClassSource::Script { path, class } => script::load(py, path, class.as_deref()),
         ClassSource::Wsgi { path } => wsgi::load(py, path, &configure.arguments),
@@ -153,6 +154,13 @@ fn check_package(py: Python<'_>) -> ImportResult<()> {
              reinstall it (a requirements file of the model may have replaced it)"
         ),
     ))
+}
+
+/// Imports the submodules that the script uses without importing them, as the original had done by then.
+fn import_submodules(py: Python<'_>, configure: &Configure) -> PyResult<()> {
+    let (ClassSource::Script { path, .. } | ClassSource::Wsgi { path }) = &configure.source;
+    py.import("label_studio_ml._inspect.submodules")?.call_method1("import_used", (path,))?;
+    Ok(())
 }
 
 fn finish(py: Python<'_>, configure: &Configure, found: &FoundClass<'_>) -> PyResult<Imported> {

@@ -143,6 +143,15 @@ class Instances:
         return cls._current_model.get(cls._key(project))
 
     @classmethod
+    def get_current_model_version(cls) -> str | None:
+        """Return the version of the instance of this process, or None.
+
+        With several projects it is that of the one that got its instance last.
+        """
+        own = [wrapper for (_, pid), wrapper in cls._current_model.items() if pid == os.getpid()]
+        return own[-1].model_version if own else None
+
+    @classmethod
     def create(
         cls,
         project: Any = None,

@@ -187,8 +187,9 @@ class SimpleJobManager(JobManager):
     #: The project of the running job, which sees only its own results; None outside of jobs.
     _project: str | None = None
 
-    def __init__(self, model_dir: str = ".") -> None:
+    def __init__(self, model_dir: str = ".", async_job: bool = True) -> None:
         self.model_dir = model_dir
+        self.async_job = async_job
 
     @contextmanager
     def start_run(
@@ -251,13 +252,20 @@ class SimpleJobManager(JobManager):
         else:
             logger.info("job %s: %s did not return a dict, so there is no result", job_id, event)
 
-    def run_job(self, model_class: type, args: tuple[str, dict[str, Any], str]) -> BaseProcess:
+    def run_job(
+        self, model_class: type, args: tuple[str, dict[str, Any], str]
+    ) -> BaseProcess | None:
         """Start a job in a child process and return that process; `join()` waits for it.
+
+        With `async_job=False` the job runs here and now, its exceptions pass, and None is returned.
 
         The child ends with this process. It is started by the method that is set in
         multiprocessing; if none is set and PyTorch is loaded, by `spawn`, since CUDA does not
         survive a fork. The class must then be importable by its name; otherwise the child is forked.
         """
+        if not self.async_job:
+            self.job(model_class, *args)
+            return None
         name = f"{_PROCESS_NAME}{args[2]} {project_key(args[1])}"
         method = multiprocessing.get_start_method(allow_none=True)
         if method is None and "torch" in sys.modules:

@@ -1,10 +1,12 @@
 //! `predict --input FILE --output FILE`: adds predictions to the tasks of a file, in the form that Label
 //! Studio imports.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -20,23 +22,27 @@ use crate::workers::process::Launch;
 /// Number of batches between two updates of the progress bar, per batch that runs at a time.
 const BATCHES_AT_A_TIME: usize = 4;
 
-#[derive(Deserialize)]
-struct SourceTask<'a> {
-    #[serde(borrow)]
-    id: &'a RawValue,
-    #[serde(borrow)]
-    data: &'a RawValue,
-    #[serde(borrow)]
-    meta: Option<&'a RawValue>,
-}
+/// The members of a task as they stand in the file, so that numbers and text come out unchanged.
+type Members<'a> = IndexMap<Cow<'a, str>, &'a RawValue>;
 
 #[derive(Serialize)]
 struct PredictedTask<'a> {
-    id: &'a RawValue,
-    data: &'a RawValue,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    meta: Option<&'a RawValue>,
-    predictions: Vec<WrittenPrediction<'a>>,
+    #[serde(flatten)]
+    members: Members<'a>,
+    predictions: Vec<OutputPrediction<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum OutputPrediction<'a> {
+    Kept(&'a RawValue),
+    New(WrittenPrediction<'a>),
+}
+
+#[derive(Deserialize)]
+struct KeptPrediction<'a> {
+    #[serde(borrow)]
+    model_version: Option<&'a RawValue>,
 }
 
 #[derive(Serialize)]
@@ -110,9 +116,7 @@ pub(super) async fn predict(args: &PredictArgs, input: &Path, launch: &Launch) -
 fn write(output: Option<&Path>, tasks: &[FileTask], outcomes: &[TaskOutcome]) -> Result<()> {
     let mut written = Vec::with_capacity(tasks.len());
     for (task, outcome) in tasks.iter().zip(outcomes) {
-        let SourceTask { id, data, meta } = serde_json::from_str(task.json.get())?;
-        let predictions = outcome.iter().flatten().map(WrittenPrediction::from).collect();
-        written.push(PredictedTask { id, data, meta, predictions });
+        written.push(predicted_task(task, outcome)?);
     }
     let Some(path) = output else {
         say(&serde_json::to_string(&written)?);
@@ -131,6 +135,38 @@ fn write(output: Option<&Path>, tasks: &[FileTask], outcomes: &[TaskOutcome]) ->
     drop(buffered);
     draft.persist(path).with_context(shown)?;
     Ok(())
+}
+
+/// Adds predictions to a task. Its annotations, earlier predictions and all other members stay; a prediction
+/// of the same version is replaced. A list of ids, which some exports have as `predictions`, is left out, as
+/// Label Studio does not import it.
+fn predicted_task<'a>(task: &'a FileTask, outcome: &'a TaskOutcome) -> Result<PredictedTask<'a>> {
+    let mut members: Members<'_> = serde_json::from_str(task.json.get())?;
+    let earlier = members.shift_remove("predictions");
+    let new: Vec<WrittenPrediction<'_>> =
+        outcome.iter().flatten().map(WrittenPrediction::from).collect();
+    let mut predictions = Vec::new();
+    // Another type than a list holds nothing that could be imported.
+    for prediction in
+        earlier.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_else(Vec::new)
+    {
+        let prediction: &RawValue = prediction;
+        let Ok(kept) = serde_json::from_str::<KeptPrediction<'_>>(prediction.get()) else {
+            continue;
+        };
+        let is_replaced = new.iter().any(|new| {
+            kept.model_version.is_some() && text(new.model_version) == text(kept.model_version)
+        });
+        if !is_replaced {
+            predictions.push(OutputPrediction::Kept(prediction));
+        }
+    }
+    predictions.extend(new.into_iter().map(OutputPrediction::New));
+    Ok(PredictedTask { members, predictions })
+}
+
+fn text(raw: Option<&RawValue>) -> Option<serde_json::Value> {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
 }
 
 /// The permissions of any new file; the user's umask still applies.
