@@ -26,6 +26,7 @@ from label_studio_ml._inspect import importers
 from label_studio_ml._media import label_studio_address
 from label_studio_ml._media.base import Media
 from label_studio_ml._original import names as _names
+from label_studio_ml._v2.version import note_own
 from label_studio_ml.cache import BaseCache, default_cache
 from label_studio_ml.label_config import parse_config
 
@@ -199,6 +200,7 @@ class LabelStudioMLBase(Media, ABC):
         if not self.get("model_version"):
             self.set("model_version", self.INITIAL_MODEL_VERSION)
         self.setup()
+        note_own(self)
 
     def setup(self) -> None:
         """Load the model (API v2). Called at the end of the constructor."""

@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::user_class::{params, required};
+use super::user_class::{note_own_version, params, required};
 use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::FitJob;
 
@@ -43,7 +43,9 @@ pub(super) fn fit<'py>(
         data.del_item("action")?;
     }
     if api == ApiVersion::V2 {
-        return instance.call_method1("fit", (event, data));
+        let result = instance.call_method1("fit", (event, data))?;
+        note_own_version(instance)?;
+        return Ok(result);
     }
     let additional = PyDict::new(py);
     additional.set_item("workdir", workdir)?;

@@ -23,6 +23,12 @@ pub(super) struct UserClass {
     pub(super) fresh: bool,
 }
 
+/// Keeps the version that a class of API v2 says itself, if it does, as the one of the project.
+pub(super) fn note_own_version(instance: &Bound<'_, PyAny>) -> PyResult<()> {
+    let version = instance.py().import("label_studio_ml._v2.version")?;
+    version.call_method1("note_own", (instance,)).map(drop)
+}
+
 impl UserClass {
     /// Makes an instance. The request that user code sees is the newest /setup of the project, else
     /// `request`.
@@ -38,14 +44,18 @@ impl UserClass {
         let made = flask_request::around(py, setup.or(request), || {
             let kwargs = self.kwargs(py, model)?;
             let class = self.class.bind(py);
-            let Some(connection) = &model.spec.connection else {
-                return class.call((), Some(&kwargs)).map(Bound::unbind);
+            let instance = if let Some(connection) = &model.spec.connection {
+                // The instance knows it while it is made: its constructor may fetch files.
+                let connection = (&connection.hostname, &connection.access_token);
+                py.import("label_studio_ml._media.label_studio_address")?
+                    .call_method1("construct", (class, kwargs, connection))?
+            } else {
+                class.call((), Some(&kwargs))?
             };
-            // The instance knows it while it is made: its constructor may fetch files.
-            let connection = (&connection.hostname, &connection.access_token);
-            py.import("label_studio_ml._media.label_studio_address")?
-                .call_method1("construct", (class, kwargs, connection))
-                .map(Bound::unbind)
+            if self.api == ApiVersion::V2 {
+                note_own_version(&instance)?;
+            }
+            Ok(instance.unbind())
         });
         made.map_err(|error| {
             let label_config = model.spec.label_config.as_deref().unwrap_or_default();

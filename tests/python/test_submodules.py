@@ -123,9 +123,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_worker_finds_them(project: Path) -> None:
-    with Server(project) as server:
-        answer = server.post("/predict", {"tasks": [{"id": 1, "data": {}}], "project": "1.1"})
+    server = Server(project)
+    try:
+        answer = server.predict()
         assert answer.status_code == 200, answer.text
+    finally:
+        server.stop()
 
 
 def test_predict_finds_them(project: Path, tmp_path: Path) -> None:

@@ -103,7 +103,9 @@ _PLACES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             ),
         },
         "label_studio_ml.utils": {
-            **_modules("difflib hashlib importlib inspect io json logging os re requests sys urllib"),
+            **_modules(
+                "difflib hashlib importlib inspect io json logging os re requests sys urllib"
+            ),
             **_TYPES,
             "Image": "PIL.Image",
             "ImageOps": "PIL.ImageOps",

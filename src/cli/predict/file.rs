@@ -137,39 +137,88 @@ fn write(output: Option<&Path>, tasks: &[FileTask], outcomes: &[TaskOutcome]) ->
     Ok(())
 }
 
-/// Adds predictions to a task. Its annotations, earlier predictions and all other members stay; a prediction
-/// of the same version is replaced. A list of ids, which some exports have as `predictions`, is left out, as
-/// Label Studio does not import it.
+/// Adds predictions to a task. Its annotations, earlier predictions and all other members stay; an earlier
+/// prediction of the same version is replaced. Ids, which some exports have as `predictions`, are left out:
+/// Label Studio refuses to import them.
 fn predicted_task<'a>(task: &'a FileTask, outcome: &'a TaskOutcome) -> Result<PredictedTask<'a>> {
     let mut members: Members<'_> = serde_json::from_str(task.json.get())?;
-    let earlier = members.shift_remove("predictions");
+    let earlier: Vec<&RawValue> = members
+        .shift_remove("predictions")
+        .and_then(|list| serde_json::from_str(list.get()).ok())
+        .unwrap_or_default();
     let new: Vec<WrittenPrediction<'_>> =
         outcome.iter().flatten().map(WrittenPrediction::from).collect();
-    let mut predictions = Vec::new();
-    // Another type than a list holds nothing that could be imported.
-    for prediction in
-        earlier.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_else(Vec::new)
-    {
-        let prediction: &RawValue = prediction;
-        let Ok(kept) = serde_json::from_str::<KeptPrediction<'_>>(prediction.get()) else {
-            continue;
-        };
-        let is_replaced = new.iter().any(|new| {
-            kept.model_version.is_some() && text(new.model_version) == text(kept.model_version)
-        });
-        if !is_replaced {
-            predictions.push(OutputPrediction::Kept(prediction));
-        }
-    }
-    predictions.extend(new.into_iter().map(OutputPrediction::New));
-    Ok(PredictedTask { members, predictions })
+    let versions: Vec<serde_json::Value> =
+        new.iter().filter_map(|one| value(one.model_version)).collect();
+    let kept = earlier.into_iter().filter(|one| {
+        serde_json::from_str(one.get()).is_ok_and(|KeptPrediction { model_version }| {
+            value(model_version).is_none_or(|version| !versions.contains(&version))
+        })
+    });
+    let predictions =
+        kept.map(OutputPrediction::Kept).chain(new.into_iter().map(OutputPrediction::New));
+    Ok(PredictedTask { predictions: predictions.collect(), members })
 }
 
-fn text(raw: Option<&RawValue>) -> Option<serde_json::Value> {
+fn value(raw: Option<&RawValue>) -> Option<serde_json::Value> {
     raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
 }
 
 /// The permissions of any new file; the user's umask still applies.
 fn permissions() -> std::fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o666)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> Box<RawValue> {
+        RawValue::from_string(json.to_owned()).unwrap()
+    }
+
+    fn written(task: &str, outcome: &TaskOutcome) -> String {
+        let task = FileTask { id: "7".into(), json: raw(task) };
+        serde_json::to_string(&predicted_task(&task, outcome).unwrap()).unwrap()
+    }
+
+    fn predicted(version: &str) -> TaskOutcome {
+        let model_version = Some(raw(version));
+        Ok(vec![TaskPrediction { model_version, score: None, result: raw("[]") }])
+    }
+
+    #[test]
+    fn everything_but_the_predictions_stays_as_it_stands_in_the_file() {
+        let members = r#"{"id":7,"data":{"n":1.00,"big":12345678901234567890123},"meta":null,"annotations":[{"result":[],"lead_time":2.50}],"drafts":[],"x":"\u00e4""#;
+        let expected =
+            format!(r#"{members},"predictions":[{{"model_version":"a","result":[]}}]}}"#);
+        assert_eq!(written(&format!("{members}}}"), &predicted(r#""a""#)), expected);
+    }
+
+    #[test]
+    fn an_earlier_prediction_stays_unless_it_is_of_the_same_version() {
+        let task = r#"{"id":7,"predictions":[{"model_version":"a","result":[1]},{"model_version":"b"},{"result":[2]},5,null],"data":{}}"#;
+        let kept_a = r#"{"model_version":"a","result":[1]}"#;
+        let others = r#"{"model_version":"b"},{"result":[2]}"#;
+        let new = |version: &str| format!(r#"{{"model_version":"{version}","result":[]}}"#);
+        let expect =
+            |predictions: &str| format!(r#"{{"id":7,"data":{{}},"predictions":[{predictions}]}}"#);
+        assert_eq!(written(task, &predicted(r#""a""#)), expect(&format!("{others},{}", new("a"))));
+        assert_eq!(
+            written(task, &predicted(r#""\u0061""#)),
+            expect(&format!(r#"{others},{{"model_version":"\u0061","result":[]}}"#))
+        );
+        let both = format!("{kept_a},{others}");
+        assert_eq!(written(task, &predicted(r#""c""#)), expect(&format!("{both},{}", new("c"))));
+        assert_eq!(written(task, &Err("failed".into())), expect(&both));
+    }
+
+    #[test]
+    fn what_is_not_a_list_of_predictions_is_left_out() {
+        for predictions in ["[1, 2]", "null", "{}", "\"none\""] {
+            let task = format!(r#"{{"data":{{}},"predictions":{predictions}}}"#);
+            let expected = r#"{"data":{},"predictions":[{"model_version":"a","result":[]}]}"#;
+            assert_eq!(written(&task, &predicted(r#""a""#)), expected);
+        }
+    }
 }
