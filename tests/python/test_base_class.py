@@ -236,8 +236,11 @@ def test_images_are_asked_for_at_the_first_address_that_is_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[tuple[Any, ...]] = []
+    names = "url", "cache_dir", "project_dir", "hostname", "image_dir", "access_token", "task_id"
     monkeypatch.setattr(
-        label_studio_ml.model, "get_local_path", lambda *args: asked.append(args) or "path"
+        label_studio_ml.model,
+        "get_local_path",
+        lambda **given: asked.append(tuple(map(given.pop, names))) or str(given),
     )
     for name in ("LABEL_STUDIO_HOSTNAME", "HEARTEX_HOSTNAME"):
         monkeypatch.delenv(name, raising=False)
@@ -246,9 +249,23 @@ def test_images_are_asked_for_at_the_first_address_that_is_one(
     monkeypatch.setenv("HEARTEX_HOSTNAME", "http://second")
     get_image_local_path("/data/x.png", "cache", "project", "images")
     monkeypatch.setenv("LABEL_STUDIO_HOSTNAME", "http://first")
-    assert get_image_local_path("/data/x.png") == "path"
+    assert get_image_local_path("/data/x.png") == "{}"
+    more = {"label_studio_host": "http://mine", "label_studio_access_token": "t", "task_id": 7}
+    get_image_local_path("/data/x.png", **more)
     assert asked == [
-        ("/data/x.png", None, None, None, None),
-        ("/data/x.png", "cache", "project", "http://second", "images"),
-        ("/data/x.png", None, None, "http://first", None),
+        ("/data/x.png", None, None, None, None, None, None),
+        ("/data/x.png", "cache", "project", "http://second", "images", None, None),
+        ("/data/x.png", None, None, "http://first", None, None, None),
+        ("/data/x.png", None, None, "http://mine", None, "t", 7),
     ]
+
+
+@pytest.mark.parametrize("module", ["model", "utils"])
+def test_tests_of_models_may_replace_what_fetches_images(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"label_studio_ml.{module}.get_local_path", lambda **given: given["url"])
+    assert get_image_local_path("/data/x.png") == "/data/x.png"
+    monkeypatch.undo()
+    with pytest.raises(FileNotFoundError):
+        get_image_local_path("/data/x.png")

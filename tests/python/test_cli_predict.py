@@ -42,6 +42,9 @@ MODEL = """
 """
 
 
+NEW = {"choices": ["Positive"]}
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_project(tmp_path_factory.mktemp("careful"), MODEL)
@@ -168,6 +171,36 @@ def test_predict_writes_what_label_studio_imports(
         {"id": 10, "data": {"text": "fine"}, "predictions": [prediction]},
         {"id": 11, "data": {"text": "good"}, "predictions": [prediction]},
     ]
+
+
+def test_what_a_task_has_already_stays(project: Path, config: Path, tmp_path: Path) -> None:
+    region = {"id": "r1", "from_name": "sentiment", "to_name": "text", "type": "choices",
+              "value": {"choices": ["Negative"]}}  # fmt: skip
+    rest = {
+        "annotations": [{"id": 3, "result": [region], "completed_by": 1, "lead_time": 2.5}],
+        "drafts": [],
+        "meta": {"source": "ä"},
+        "inner_id": 9007199254740993,
+        "created_at": "2026-01-01T00:00:00Z",
+    }
+    other = {"model_version": "other", "result": [region], "score": 0.1, "id": 4}
+    old = {"model_version": "INITIAL", "result": [region]}
+    tasks = [
+        {"id": 1, "data": {"text": "fine"}, **rest, "predictions": [other, old]},
+        {"data": {"text": "fine"}, **rest},
+        {"id": 3, "data": {"text": "raise"}, **rest, "predictions": [other, old]},
+    ]
+    path = tmp_path / "tasks.json"
+    path.write_text(json.dumps(tasks))
+    done, written = predict(project, path, tmp_path / "out.json", "--config", config)
+    assert done.returncode == 1
+    predictions = [task.pop("predictions") for task in written]
+    for task in tasks:
+        task.pop("predictions", None)
+    assert written == [tasks[0], {"id": 2, **tasks[1]}, tasks[2]]
+    new = {"model_version": "INITIAL", "score": 0.5, "result": [{**region, "value": NEW}]}
+    del new["result"][0]["id"]
+    assert predictions == [[other, new], [new], [other, old]]
 
 
 def test_one_task_costs_no_other_its_prediction(

@@ -21,29 +21,29 @@ _REGION = "us-central1"
 
 def get_args() -> tuple[argparse.Namespace, list[str]]:
     """Read `sys.argv` as the original did: return the namespace, and the arguments left over."""
-    environment = os.environ.get
-    project = argparse.ArgumentParser(add_help=False)
-    project.add_argument("project_name", help="path of the project folder")
-    project.add_argument("--root-dir", default=".", help="folder of the project folder")
+    folder = argparse.ArgumentParser(add_help=False)
+    folder.add_argument("--root-dir", default=".", help="folder of the project folder")
     script = argparse.ArgumentParser(add_help=False)
     script.add_argument("--script", "--from", help="path of the script, or script.py:ModelClass")
     script.add_argument("--force", action="store_true", help="write into an existing folder")
     parser = argparse.ArgumentParser(prog="label-studio-ml")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("init", aliases=["create"], parents=[project, script])
-    start = commands.add_parser("start", parents=[project])
-    for name in ("user", "pass"):
-        default = environment(f"ML_SERVER_BASIC_AUTH_{name.upper()}")
-        start.add_argument(f"--basic-auth-{name}", default=default)
-    deploy = commands.add_parser("deploy")
+    init = commands.add_parser("init", aliases=["create"], parents=[folder, script])
+    start = commands.add_parser("start", parents=[folder])
+    deploy = commands.add_parser("deploy", parents=[folder, script])
     deploy.add_argument("provider", choices=["gcp"])
-    for target in (deploy, commands.add_parser("deploy_gcp")):
-        for parent in (project, script):
-            target._add_container_actions(parent)
-        target.add_argument("--gcp-project-id", dest="gcp_project")
-        target.add_argument("--gcp-region")
-        target.add_argument("--label-studio-host", default=_LABEL_STUDIO)
-        target.add_argument("--label-studio-api-key", required=True)
+    # The name in 1.0.9.
+    deploy_gcp = commands.add_parser("deploy_gcp", parents=[folder, script])
+    for command in (init, start, deploy, deploy_gcp):
+        command.add_argument("project_name", help="path of the project folder")
+    for name in ("user", "pass"):
+        default = os.environ.get(f"ML_SERVER_BASIC_AUTH_{name.upper()}")
+        start.add_argument(f"--basic-auth-{name}", default=default)
+    for command in (deploy, deploy_gcp):
+        command.add_argument("--gcp-project-id", dest="gcp_project")
+        command.add_argument("--gcp-region")
+        command.add_argument("--label-studio-host", default=_LABEL_STUDIO)
+        command.add_argument("--label-studio-api-key", required=True)
     return parser.parse_known_args()
 
 

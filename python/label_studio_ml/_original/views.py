@@ -1,7 +1,9 @@
 """Functions that the original registered with its app and that scripts call, or register again."""
 
 import hmac
+
 from flask import Response, request
+from werkzeug.datastructures import Headers
 
 from label_studio_ml import api
 
@@ -13,8 +15,11 @@ def safe_str_cmp(a: str | bytes, b: str | bytes) -> bool:
 
 
 def log_request_info() -> None:
-    """Log headers and body of the request at level DEBUG."""
-    api.logger.debug("Request headers: %s", request.headers)
+    """Log headers and body of the request at level DEBUG, without the password."""
+    headers = Headers(request.headers)
+    if "Authorization" in headers:
+        headers["Authorization"] = "***"
+    api.logger.debug("Request headers: %s", headers)
     api.logger.debug("Request body: %s", request.get_data())
 
 
