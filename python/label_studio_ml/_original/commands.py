@@ -32,7 +32,7 @@ def get_args() -> tuple[argparse.Namespace, list[str]]:
     start = commands.add_parser("start", parents=[folder])
     deploy = commands.add_parser("deploy", parents=[folder, script])
     deploy.add_argument("provider", choices=["gcp"])
-    # The name in 1.0.9.
+    # Its name at commit 75fafe0.
     deploy_gcp = commands.add_parser("deploy_gcp", parents=[folder, script])
     for command in (init, start, deploy, deploy_gcp):
         command.add_argument("project_name", help="path of the project folder")
