@@ -414,8 +414,11 @@ def get_all_classes_inherited_LabelStudioMLBase(script_file: str) -> list[str]:
     import sys
     from pathlib import Path
 
+    from label_studio_ml._inspect import submodules
+
     path = Path(script_file).resolve()
     sys.path.append(str(path.parent))
+    submodules.import_used(path)
     try:
         module = importlib.import_module(path.stem)
     finally:

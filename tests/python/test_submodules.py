@@ -136,3 +136,48 @@ def test_predict_finds_them(project: Path, tmp_path: Path) -> None:
     tasks.write_text('[{"data": {}}]')
     done = run("predict", project, "--input", tasks)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_file_in_a_package_finds_them_for_its_package(tmp_path: Path) -> None:
+    package = tmp_path / "pkg"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "model.py").write_text(model("import PIL", "PIL.Image.open"))
+    (package / "_wsgi.py").write_text(
+        "from label_studio_ml.api import init_app\n"
+        "from pkg.model import Model\n"
+        "app = init_app(model_class=Model)\n"
+    )
+    done = started("import pkg._wsgi", tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_classes_of_a_script_are_found(tmp_path: Path) -> None:
+    (tmp_path / "some_model.py").write_text(model(*USES["plain"]))
+    code = (
+        "from label_studio_ml.model import get_all_classes_inherited_LabelStudioMLBase as classes\n"
+        "print(classes('some_model.py'))\n"
+    )
+    done = started(code, tmp_path)
+    assert done.stdout == "['Model']\n", done.stderr
+
+
+@pytest.mark.parametrize("loader", ["debug", "script"])
+def test_debugging_finds_them(tmp_path: Path, loader: str) -> None:
+    (tmp_path / "model.py").write_text(model(*USES["plain"]))
+    (tmp_path / "_wsgi.py").write_text(
+        "from label_studio_ml.api import init_app\n"
+        "from model import Model\n"
+        "app = init_app(model_class=Model)\n"
+    )
+    given = (
+        "Path('.').absolute(), {}" if loader == "debug" else "Path('model.py').absolute(), None, {}"
+    )
+    code = (
+        "from pathlib import Path\n"
+        "import label_studio_ml.model\n"
+        f"from label_studio_ml._inprocess import {loader}\n"
+        f"print({loader}.load({given}).name)\n"
+    )
+    done = started(code, tmp_path)
+    assert done.stdout == "label_studio_ml.api\n", done.stderr

@@ -80,12 +80,13 @@ def load(
     """
     from label_studio_ml import _program, api
     from label_studio_ml._inprocess import served
-    from label_studio_ml._inspect import model_folder
+    from label_studio_ml._inspect import model_folder, submodules
     from label_studio_ml._inspect.script import default_model_dir, named_kwargs
 
     wsgi = project / "_wsgi.py"
     model_folder.settle(str(project), default_model_dir(wsgi, Path.cwd()))
     sys.path.insert(0, str(project))
+    submodules.import_used(wsgi)
     loaded = _program.load(wsgi, arguments or [], in_process=True)
     model_class = api.MODEL_CLASS
     if model_class._ml_api_version() == 1:

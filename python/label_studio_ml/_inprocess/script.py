@@ -20,12 +20,13 @@ def load(
     """
     from label_studio_ml import _native, api
     from label_studio_ml._inprocess import served
-    from label_studio_ml._inspect import model_folder
+    from label_studio_ml._inspect import model_folder, submodules
     from label_studio_ml._inspect.script import model_classes, named_kwargs
 
     model_folder.settle(str(path.parent), str(Path.cwd()))
     sys.argv = [str(path), *(arguments or [])]
     sys.path.insert(0, str(path.parent))
+    submodules.import_used(path)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None, f"{path} cannot be imported"
     module = importlib.util.module_from_spec(spec)

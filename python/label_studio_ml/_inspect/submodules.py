@@ -78,13 +78,15 @@ def _dotted_names(line: bytes) -> Iterator[str]:
 
 
 def _files(name: str, folder: Path, of_importer: Path) -> Iterator[Path]:
-    """Yield the files that importing a dotted name runs, if they lie below the script's folder."""
+    """Yield the files of the project that importing a dotted name runs."""
     relative = name.lstrip(".")
-    place = folder
     if dots := len(name) - len(relative):
-        place = of_importer
-        for _ in range(dots - 1):
-            place = place.parent
+        place = (of_importer, *of_importer.parents)[min(dots, len(of_importer.parents)) - 1]
+    else:
+        # A file in a package may name the modules beside it with the package.
+        top = relative.split(".")[0]
+        packages = [package.parent for package in (folder, *folder.parents) if package.name == top]
+        place = packages[0] if packages and not (folder / top).exists() else folder
     for part in filter(None, relative.split(".")):
         yield from filter(Path.is_file, (place / f"{part}.py", place / part / "__init__.py"))
         place = place / part
