@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from hosting import Server, make_project, run
+from hosting import ROOT, Server, make_project, run
 
 from label_studio_ml._inspect.submodules import import_used
 
@@ -57,6 +57,36 @@ def test_a_script_finds_them_in_process(tmp_path: Path, use: str) -> None:
     (tmp_path / "model.py").write_text(model(*USES[use]))
     done = started("import model; print(len(model.FOUND))", tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_all_that_the_original_loaded_are_found(tmp_path: Path) -> None:
+    """Those that importing its modules loaded, in 1.0.9 and at commit d02cedf, and their packages do not.
+
+    Other releases of the packages may lack some.
+    """
+    names = (ROOT / "tests" / "fixtures" / "original_submodules.txt").read_text().split()
+    (tmp_path / "script.py").write_text(
+        "".join(f"import {name.split('.')[0]}\n{name}\n" for name in names)
+    )
+    code = (
+        "import sys\n"
+        "from label_studio_ml._inspect.submodules import import_used\n"
+        "import_used('script.py')\n"
+        "loaded = set(sys.modules)\n"
+        f"names = {names!r}\n"
+        "missing = [name for name in names if name not in loaded]\n"
+        "def is_there(name):\n"
+        "    try:\n"
+        "        __import__(name)\n"
+        "    except ImportError:\n"
+        "        return False\n"
+        "    return True\n"
+        "print(len(names) - len(missing), [name for name in missing if is_there(name)])\n"
+    )
+    done = started(code, tmp_path)
+    found, missing = done.stdout.split(" ", 1)
+    assert missing == "[]\n", done.stderr
+    assert int(found) > 80
 
 
 def test_without_our_package_they_are_not_there(tmp_path: Path) -> None:

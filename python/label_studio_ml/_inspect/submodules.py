@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 #: needs. Those that load all of their submodules themselves are left out.
 _PACKAGES = (
     *("PIL", "asyncio", "collections", "concurrent", "ctypes", "dateutil", "email", "encodings"),
-    *("html", "http", "importlib", "json", "label_studio_sdk", "label_studio_tools", "logging"),
-    *("lxml", "multiprocessing", "redis", "rq", "sqlite3", "unittest", "urllib", "urllib3"),
-    *("werkzeug", "wsgiref", "xml", "xmlrpc", "zoneinfo"),
+    *("faker", "html", "http", "importlib", "json", "label_studio_sdk", "label_studio_tools"),
+    *("logging", "lxml", "multiprocessing", "pydantic", "pygments", "redis", "referencing"),
+    *("rich", "rq", "sqlite3", "typing_inspection", "unittest", "urllib", "urllib3", "werkzeug"),
+    *("wsgiref", "xml", "xmlrpc", "zoneinfo"),
 )
 _IMPORT = re.compile(rb"^[ \t]*(?:import|from)\b((?:[^\n#(]|\([^)]*\))+)", re.MULTILINE)
 _DOTTED = re.compile(rb"\.*[A-Za-z_][\w.]*")

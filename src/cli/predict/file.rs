@@ -177,9 +177,9 @@ mod tests {
         RawValue::from_string(json.to_owned()).unwrap()
     }
 
-    fn written(task: &str, outcome: TaskOutcome) -> String {
+    fn written(task: &str, outcome: &TaskOutcome) -> String {
         let task = FileTask { id: "7".into(), json: raw(task) };
-        serde_json::to_string(&predicted_task(&task, &outcome).unwrap()).unwrap()
+        serde_json::to_string(&predicted_task(&task, outcome).unwrap()).unwrap()
     }
 
     fn predicted(version: &str) -> Vec<TaskPrediction> {
@@ -192,7 +192,7 @@ mod tests {
         let members = r#"{"id":7,"data":{"n":1.00,"big":12345678901234567890123},"meta":null,"annotations":[{"result":[],"lead_time":2.50}],"drafts":[],"x":"\u00e4""#;
         let expected =
             format!(r#"{members},"predictions":[{{"model_version":"a","result":[]}}]}}"#);
-        assert_eq!(written(&format!("{members}}}"), Ok(predicted(r#""a""#))), expected);
+        assert_eq!(written(&format!("{members}}}"), &Ok(predicted(r#""a""#))), expected);
     }
 
     #[test]
@@ -204,16 +204,19 @@ mod tests {
         let expect =
             |predictions: &str| format!(r#"{{"id":7,"data":{{}},"predictions":[{predictions}]}}"#);
         assert_eq!(
-            written(task, Ok(predicted(r#""a""#))),
+            written(task, &Ok(predicted(r#""a""#))),
             expect(&format!("{others},{}", new("a")))
         );
         assert_eq!(
-            written(task, Ok(predicted(r#""\u0061""#))),
+            written(task, &Ok(predicted(r#""\u0061""#))),
             expect(&format!(r#"{others},{{"model_version":"\u0061","result":[]}}"#))
         );
         let both = format!("{kept_a},{others}");
-        assert_eq!(written(task, Ok(predicted(r#""c""#))), expect(&format!("{both},{}", new("c"))));
-        assert_eq!(written(task, Err("failed".into())), expect(&both));
+        assert_eq!(
+            written(task, &Ok(predicted(r#""c""#))),
+            expect(&format!("{both},{}", new("c")))
+        );
+        assert_eq!(written(task, &Err("failed".into())), expect(&both));
     }
 
     #[test]
@@ -221,7 +224,7 @@ mod tests {
         for predictions in ["[1, 2]", "null", "{}", "\"none\""] {
             let task = format!(r#"{{"data":{{}},"predictions":{predictions}}}"#);
             let expected = r#"{"data":{},"predictions":[{"model_version":"a","result":[]}]}"#;
-            assert_eq!(written(&task, Ok(predicted(r#""a""#))), expected);
+            assert_eq!(written(&task, &Ok(predicted(r#""a""#))), expected);
         }
     }
 }
