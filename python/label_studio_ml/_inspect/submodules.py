@@ -6,6 +6,7 @@ no other: some are large.
 """
 
 import contextlib
+import functools
 import importlib
 import importlib.machinery
 import importlib.util
@@ -20,17 +21,14 @@ if TYPE_CHECKING:
     import ast
 
 #: Packages of which the original loaded submodules, in some release and with some release of what it
-#: needs. Those that load all of their submodules themselves are left out.
+#: needs, or its `_wsgi.py` did. Those that load all of their submodules themselves are left out.
 _PACKAGES = (
-    *("PIL", "asyncio", "collections", "concurrent", "ctypes", "dateutil", "email", "encodings"),
-    *("faker", "html", "http", "importlib", "json", "label_studio_sdk", "label_studio_tools"),
-    *("logging", "lxml", "multiprocessing", "pydantic", "pygments", "redis", "referencing"),
-    *("rich", "rq", "sqlite3", "typing_inspection", "unittest", "urllib", "urllib3", "werkzeug"),
-    *("wsgiref", "xml", "xmlrpc", "zoneinfo"),
+    *("PIL", "concurrent", "email", "faker", "html", "http", "importlib", "label_studio_sdk"),
+    *("label_studio_tools", "logging", "lxml", "multiprocessing", "pydantic", "pygments"),
+    *("referencing", "rich", "typing_inspection", "urllib", "urllib3", "werkzeug", "xml"),
 )
 _IMPORT = re.compile(rb"^[ \t]*(?:import|from)\b((?:[^\n#(]|\([^)]*\))+)", re.MULTILINE)
 _DOTTED = re.compile(rb"\.*[A-Za-z_][\w.]*")
-_NAMED = re.compile(r"\b(?:" + "|".join(_PACKAGES) + r")\b")
 #: Maximum number of files of a project that are read.
 _MAX_FILES = 500
 
@@ -97,8 +95,7 @@ def _files(name: str, folder: Path, of_importer: Path) -> Iterator[Path]:
 
 def _used(source: bytes) -> list[str]:
     """Return the dotted names below `_PACKAGES` that a source uses and does not import, outer first."""
-    imports = b" ".join(_IMPORT.findall(source))
-    if not _NAMED.search(imports.decode("utf-8", "replace")):
+    if not _may_use(source):
         return []
     import ast
 
@@ -111,9 +108,38 @@ def _used(source: bytes) -> list[str]:
     found: dict[str, None] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and (chain := _chain(node, bound)):
-            parts = chain.split(".")
-            found |= {".".join(parts[:end]): None for end in range(2, len(parts) + 1)}
+            start, parts = chain
+            for part in parts:
+                start = f"{start}.{part}"
+                found[start] = None
     return [name for name in found if name.split(".")[0] in _PACKAGES]
+
+
+def _may_use(source: bytes) -> bool:
+    """Tell whether a source has a name after a dot that is also a module of a package that it imports.
+
+    It mostly has none, and parsing it takes longer than finding that out.
+    """
+    modules: set[str] = set()
+    for line in _IMPORT.findall(source):
+        for name in _dotted_names(line):
+            parts = name.split(".")
+            if parts[0] in _PACKAGES:
+                for end in range(1, len(parts) + 1):
+                    modules |= _modules_in(".".join(parts[:end]))
+    named = rf"\.\s*(?:{'|'.join(sorted(modules))})\b".encode()
+    return bool(modules) and re.search(named, _IMPORT.sub(b"", source)) is not None
+
+
+@functools.cache
+def _modules_in(package: str) -> frozenset[str]:
+    """Return the names of the modules in a package, found without importing it."""
+    spec = _spec(package)
+    found = set()
+    for folder in (spec and spec.submodule_search_locations) or ():
+        with contextlib.suppress(OSError):
+            found |= {entry.name.partition(".")[0] for entry in Path(folder).iterdir()}
+    return frozenset(name for name in found if name.isidentifier())
 
 
 def _bindings(tree: "ast.AST") -> Iterator[tuple[str, str]]:
@@ -130,8 +156,8 @@ def _bindings(tree: "ast.AST") -> Iterator[tuple[str, str]]:
                 yield alias.asname or alias.name, f"{node.module}.{alias.name}"
 
 
-def _chain(node: Any, bound: dict[str, str]) -> str | None:
-    """Return the dotted name that `a.b.c` stands for, or None if `a` was not imported."""
+def _chain(node: Any, bound: dict[str, str]) -> tuple[str, list[str]] | None:
+    """Return what `a` of `a.b.c` stands for, and the parts after it; None if `a` was not imported."""
     import ast
 
     parts: list[str] = []
@@ -140,7 +166,7 @@ def _chain(node: Any, bound: dict[str, str]) -> str | None:
         node = node.value
     if not isinstance(node, ast.Name) or node.id not in bound:
         return None
-    return ".".join([bound[node.id], *reversed(parts)])
+    return bound[node.id], parts[::-1]
 
 
 def _is_submodule(name: str, folder: Path) -> bool:
@@ -148,17 +174,22 @@ def _is_submodule(name: str, folder: Path) -> bool:
 
     A package in the user's own folder has the submodules that the user imports.
     """
-    top, *parts = name.split(".")
+    top = name.split(".")[0]
     if (folder / top).exists() or (folder / f"{top}.py").exists():
         return False
+    return _spec(name) is not None
+
+
+def _spec(name: str) -> importlib.machinery.ModuleSpec | None:
+    top, *parts = name.split(".")
     try:
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):
-        return False
+        return None
     path = top
     for part in parts:
         if spec is None or spec.submodule_search_locations is None:
-            return False
+            return None
         path = f"{path}.{part}"
         spec = importlib.machinery.PathFinder.find_spec(path, [*spec.submodule_search_locations])
-    return spec is not None
+    return spec
