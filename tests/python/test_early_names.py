@@ -155,9 +155,7 @@ def test_a_version_that_may_not_be_loadable_is_not_told(
     assert held.predict().json()["model_version"] == version
 
 
-def test_a_model_that_names_its_versions(
-    tmp_path: Path, hold: Callable[..., HeldServer]
-) -> None:
+def test_a_model_that_names_its_versions(tmp_path: Path, hold: Callable[..., HeldServer]) -> None:
     project = make_project(tmp_path, NEWER)
     models = ("--model-dir", str(tmp_path / "models"))
     server = Server(project, *models)
