@@ -48,7 +48,7 @@ pub fn write(model_dir: &Path, note: &ReadyNote) -> io::Result<()> {
     let path = lock_file(model_dir).with_file_name(FILE);
     let own = path.parent().unwrap_or(&path);
     durable_fs::create_dirs(own)?;
-    durable_fs::replace(own, &path, &serde_json::to_vec(note)?)
+    durable_fs::write_note(own, &path, &serde_json::to_vec(note)?)
 }
 
 #[cfg(test)]
