@@ -12,6 +12,7 @@
 
 mod dialect;
 mod error;
+mod layout;
 mod model;
 mod parse;
 mod scan;
@@ -23,6 +24,7 @@ mod tests;
 
 pub use dialect::{Dialect, UnknownDialect};
 pub use error::{LabelConfigError, LabelConfigErrorKind};
+pub use layout::{ConfigLayout, NamedTag, Repeater, read_layout};
 pub use model::{Conditional, ConditionalKind, ControlTag, LabelConfig, ObjectSource, ObjectTag};
 pub use parse::{has_variable, parse};
 pub use xml::MAX_CONFIG_BYTES;

@@ -196,6 +196,7 @@ fn finish(py: Python<'_>, configure: &Configure, found: &FoundClass<'_>) -> PyRe
     }
     let events = inspect.call_method1("training_events", (&found.class,))?;
     let (train_events, wants_every_event): (Vec<String>, bool) = events.extract()?;
+    let uses_context = inspect.call_method1("uses_context", (&found.class,))?.extract()?;
     let inspection = match (&configure.role, &configure.source) {
         (WorkerRole::Inspect, ClassSource::Script { path, .. }) => {
             Some(Inspection { siblings: inspect.call_method1("siblings", (path,))?.extract()? })
@@ -221,6 +222,7 @@ fn finish(py: Python<'_>, configure: &Configure, found: &FoundClass<'_>) -> PyRe
             thread_safe,
             train_events,
             wants_every_event,
+            uses_context,
             basic_auth: found.basic_auth.clone(),
             app,
             inspection,

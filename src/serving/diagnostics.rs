@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::{Serialize, Serializer};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::ids::ProjectKey;
 use crate::labelling::check::{Cause, Checked, Finding};
@@ -58,13 +58,15 @@ impl Diagnostics {
     /// Records the findings of the check of an answer.
     pub fn note(&self, project: &ProjectKey, checked: &Checked) {
         self.answers.fetch_add(1, Ordering::Relaxed);
-        if checked.total == 0 {
+        if checked.total == 0 && checked.notes.is_empty() {
             return;
         }
-        self.with_findings.fetch_add(1, Ordering::Relaxed);
+        if checked.total > 0 {
+            self.with_findings.fetch_add(1, Ordering::Relaxed);
+        }
         let now = Timestamp::now();
         let mut known = self.known.lock();
-        for finding in first_of_each(&checked.findings) {
+        for finding in first_of_each(&checked.findings).chain(&checked.notes) {
             let key = Key {
                 project: project.to_owned(),
                 cause: finding.cause,
@@ -77,7 +79,11 @@ impl Diagnostics {
                 mistake.path.clone_from(&finding.path);
             } else if known.len() < MAX_MISTAKES {
                 let mistake = Mistake::new(project, finding, now);
-                warn!(project = project.as_str(), "{}", mistake.message);
+                if finding.cause.is_note() {
+                    info!(project = project.as_str(), "{}", mistake.message);
+                } else {
+                    warn!(project = project.as_str(), "{}", mistake.message);
+                }
                 known.insert(key, mistake);
             }
         }
@@ -139,14 +145,14 @@ mod tests {
     fn a_mistake_is_one_entry_however_often_it_is_made() {
         let diagnostics = Diagnostics::default();
         let findings = vec![finding("results[0]", "box"), finding("results[1]", "box")];
-        diagnostics.note(&"1.2".into(), &Checked { findings, total: 2 });
+        diagnostics.note(&"1.2".into(), &Checked { findings, total: 2, notes: Vec::new() });
         for (project, path, subject) in [
             ("1.2", "results[7]", "box"),
             ("1.2", "results[0]", "kind"),
             ("3.4", "results[0]", "box"),
         ] {
             let findings = vec![finding(path, subject)];
-            diagnostics.note(&project.into(), &Checked { findings, total: 1 });
+            diagnostics.note(&project.into(), &Checked { findings, total: 1, notes: Vec::new() });
         }
         diagnostics.note(&"1.2".into(), &Checked::default());
         let seen: Vec<_> = diagnostics

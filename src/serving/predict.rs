@@ -12,7 +12,8 @@ use super::error::{MAX_REJECTED, ServingError};
 use super::registry::Registry;
 use super::served_model::{Load, ServedModel};
 use crate::ids::ProjectKey;
-use crate::labelling::check::{AnswerContext, Checked, check};
+use crate::labelling::check::{AnswerContext, Checked, Rules, check};
+use crate::wire::shared_body::SharedBody;
 use crate::workers::handle::{PredictionReply, WorkerError};
 use crate::workers::model::ForwardedRequest;
 use crate::workers::pool::{Permit, Priority};
@@ -137,7 +138,12 @@ impl Predictor {
         match answered.map_err(given_up)? {
             Ok(predicted) => {
                 self.registry.note_proven(&model);
-                let (body, checked) = checked(&model, predicted).await?;
+                let asked = Asked {
+                    body: &request.http.body,
+                    is_interactive: request.priority == Priority::Interactive,
+                    uses_context: self.registry.class.now().is_some_and(|class| class.uses_context),
+                };
+                let (body, checked) = checked(&model, predicted, asked).await?;
                 self.diagnostics.note(&request.project, &checked);
                 Ok(PredictAttempt::PredictAnswer(PredictAnswer { body, checked }))
             }
@@ -187,26 +193,39 @@ impl Predictor {
     }
 }
 
+/// What an answer is the answer to.
+struct Asked<'a> {
+    body: &'a SharedBody,
+    is_interactive: bool,
+    uses_context: bool,
+}
+
 /// Checks an answer on its way out. A long one is checked on a blocking thread, so that it does not delay
-/// other requests.
+/// other requests; so is one whose long request has to be read again.
 async fn checked(
     model: &Arc<ServedModel>,
     predicted: PredictionReply,
+    asked: Asked<'_>,
 ) -> Result<(Bytes, Checked), ServingError> {
     const LONG: usize = 256 << 10;
-    let check = |model: &ServedModel, predicted: &PredictionReply| {
+    let Asked { body: request, is_interactive, uses_context } = asked;
+    let check = move |model: &ServedModel, predicted: &PredictionReply, request: &[u8]| {
         let version = model.model.names().served;
         let PredictionReply { body, tasks, mended } = predicted;
-        let asked = AnswerContext { tasks: *tasks, version: &version, mended };
+        let version = version.as_str();
+        let asked =
+            AnswerContext { tasks: *tasks, version, mended, request, is_interactive, uses_context };
         check(body, asked, model.rules())
     };
-    if predicted.body.len() < LONG {
-        let checked = check(model, &predicted);
+    let is_read = model.rules().is_some_and(Rules::need_tasks);
+    let work = predicted.body.len() + if is_read { request.len() } else { 0 };
+    if work < LONG {
+        let checked = check(model, &predicted, request);
         return Ok((predicted.body, checked));
     }
-    let model = Arc::clone(model);
+    let (model, request) = (Arc::clone(model), request.clone());
     let done = tokio::task::spawn_blocking(move || {
-        let checked = check(&model, &predicted);
+        let checked = check(&model, &predicted, &request);
         (predicted.body, checked)
     });
     done.await.map_err(|error| ServingError::NotReady(error.to_string()))

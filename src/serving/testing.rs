@@ -49,6 +49,7 @@ pub(crate) fn class(api: ApiVersion) -> ClassInfo {
         thread_safe: true,
         train_events: vec!["ANNOTATION_CREATED".into()],
         wants_every_event: false,
+        uses_context: false,
         basic_auth: None,
         app: None,
         inspection: None,

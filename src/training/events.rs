@@ -129,6 +129,7 @@ mod tests {
             thread_safe: true,
             train_events: vec!["ANNOTATION_CREATED".into()],
             wants_every_event: false,
+            uses_context: false,
             basic_auth: None,
             app: None,
             inspection: None,

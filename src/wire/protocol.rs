@@ -235,6 +235,9 @@ pub struct ClassInfo {
     pub train_events: Vec<String>,
     /// The class overrides `process_event` and wants to see every action.
     pub wants_every_event: bool,
+    /// `predict` looks at the context of interactive requests.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uses_context: bool,
     /// What every request must bring, if `_wsgi.py` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basic_auth: Option<BasicAuth>,

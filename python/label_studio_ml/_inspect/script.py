@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import dis
 import importlib
 import inspect
 import sys
@@ -69,6 +70,22 @@ def training_events(cls: type) -> tuple[list[str], bool]:
     wants_all = getattr(cls, "process_event", None) is not LabelStudioMLBase.process_event
     has_fit = getattr(cls, "fit", None) is not LabelStudioMLBase.fit
     return (list(train_events(cls)) if has_fit else [], wants_all)
+
+
+def uses_context(cls: type) -> bool:
+    """Return whether `cls.predict` looks at its `context`, wherever that comes from.
+
+    Many models take one because the template does, and few look at it.
+    """
+    predict = inspect.unwrap(getattr(cls, "predict", None))
+    code = getattr(predict, "__code__", None)
+    if code is None:
+        return False
+    return any(
+        "context" in (step.argval if isinstance(step.argval, tuple) else (step.argval,))
+        for step in dis.get_instructions(code)
+        if step.opname.startswith("LOAD_")
+    )
 
 
 def import_flask_if_named(folder: str | Path) -> None:

@@ -292,6 +292,7 @@ mod tests {
             thread_safe: true,
             train_events: events.iter().map(|event| (*event).to_owned()).collect(),
             wants_every_event,
+            uses_context: false,
             basic_auth: None,
             app: None,
             inspection: None,

@@ -11,6 +11,8 @@ use super::json::{Results, member, read_results};
 use super::region;
 use super::relation;
 use super::rules::Rules;
+use super::tasks::TaskReader;
+use super::text::CharacterIndex;
 
 /// What the answer is an answer to.
 #[derive(Debug, Clone, Copy)]
@@ -19,24 +21,44 @@ pub struct AnswerContext<'a> {
     /// The version that /setup tells.
     pub version: &'a str,
     pub mended: &'a Mended,
+    /// The body of the request; its tasks are read only where a rule asks for their data.
+    pub request: &'a [u8],
+    /// The request has a context: a person labels, and the answer is a suggestion.
+    pub is_interactive: bool,
+    /// The model looks at the context, and may have nothing to say without one.
+    pub uses_context: bool,
+}
+
+/// What is known while an answer is checked.
+pub(super) struct Checking<'a> {
+    pub(super) asked: AnswerContext<'a>,
+    pub(super) tasks: TaskReader<'a>,
+    pub(super) texts: CharacterIndex,
+    pub(super) checked: Checked,
 }
 
 /// Checks the body of an answer. Without rules (no labelling config, or one that is not well-formed)
 /// only what Label Studio's server reads is checked, not the regions.
 pub fn check(body: &[u8], asked: AnswerContext<'_>, rules: Option<&Rules>) -> Checked {
-    let mut checked = Checked::default();
-    checked.add_mended(asked.mended);
+    let mut checking = Checking {
+        asked,
+        tasks: TaskReader::new(asked.request),
+        texts: CharacterIndex::default(),
+        checked: Checked::default(),
+    };
+    checking.checked.add_mended(asked.mended);
     let read = read_results(body, |item, result| {
-        check_item(result, item, asked, rules, &mut checked);
+        check_item(result, item, rules, &mut checking);
     });
     let whole = match read {
-        Ok(Results::List(given)) => judge_number(given, asked.tasks),
+        Ok(Results::List(given)) => judge_number(given, asked),
         Ok(Results::Other(other)) => {
             let problem = format!("is {other} instead of a list with one item for each task");
             Some((Cause::ResultsNotAList, problem))
         }
         Err(error) => Some((Cause::Unreadable, format!("cannot be read: {error}"))),
     };
+    let mut checked = checking.checked;
     if let Some((cause, problem)) = whole {
         checked.add_first(Finding::of_all(cause, "results", problem));
     }
@@ -44,8 +66,12 @@ pub fn check(body: &[u8], asked: AnswerContext<'_>, rules: Option<&Rules>) -> Ch
 }
 
 /// What is wrong with the number of results, if anything.
-fn judge_number(given: usize, tasks: usize) -> Option<(Cause, String)> {
-    if given == tasks {
+fn judge_number(given: usize, asked: AnswerContext<'_>) -> Option<(Cause, String)> {
+    let tasks = asked.tasks;
+    // Without a context, models that answer a person have nothing to answer; with one, they may find nothing, and
+    // a question about no task is one about the model itself.
+    let is_without = given == 0 && (asked.is_interactive || asked.uses_context);
+    if given == tasks || is_without || (asked.is_interactive && tasks == 0) {
         return None;
     }
     let items = if given == 1 { "one item".into() } else { format!("{given} items") };
@@ -64,19 +90,18 @@ fn judge_number(given: usize, tasks: usize) -> Option<(Cause, String)> {
 fn check_item(
     result: &JsonValue<'_>,
     item: usize,
-    asked: AnswerContext<'_>,
     rules: Option<&Rules>,
-    checked: &mut Checked,
+    checking: &mut Checking<'_>,
 ) {
     let place = FindingPlace { item, prediction: None, region: None };
     match result {
         JsonValue::Array(predictions) => {
             for (prediction, value) in predictions.iter().enumerate() {
                 let place = FindingPlace { prediction: Some(prediction), ..place };
-                check_prediction(value, place, asked, rules, checked);
+                check_prediction(value, place, rules, checking);
             }
         }
-        value => check_prediction(value, place, asked, rules, checked),
+        value => check_prediction(value, place, rules, checking),
     }
 }
 
@@ -98,10 +123,11 @@ fn add(
 fn check_prediction(
     value: &JsonValue<'_>,
     place: FindingPlace,
-    asked: AnswerContext<'_>,
     rules: Option<&Rules>,
-    checked: &mut Checked,
+    checking: &mut Checking<'_>,
 ) {
+    let version = checking.asked.version;
+    let checked = &mut checking.checked;
     let JsonValue::Object(prediction) = value else {
         let problem = || format!("is {} instead of a dict with `result`", show(value));
         return add(checked, Cause::PredictionNotADict, place, "", problem);
@@ -114,18 +140,17 @@ fn check_prediction(
             format!("is {} instead of a number", show(score))
         }),
     }
-    if let Some(JsonValue::Str(version)) = member(prediction, "model_version")
-        && version != asked.version
+    if let Some(JsonValue::Str(given)) = member(prediction, "model_version")
+        && given != version
     {
         let cause = Cause::OtherVersion;
         checked.add(cause, || {
-            let problem =
-                format!("is {} and /setup tells {}", quote(version), quote(asked.version));
-            Finding::at(cause, place, "model_version", version, problem)
+            let problem = format!("is {} and /setup tells {}", quote(given), quote(version));
+            Finding::at(cause, place, "model_version", given, problem)
         });
     }
     match member(prediction, "result") {
-        Some(JsonValue::Array(regions)) => check_regions(regions, place, rules, checked),
+        Some(JsonValue::Array(regions)) => check_regions(regions, place, rules, checking),
         Some(JsonValue::Null) => add(checked, Cause::ResultNull, place, "result", || {
             "is None instead of a list of regions (`[]` stands for none)".into()
         }),
@@ -140,7 +165,7 @@ fn check_regions(
     regions: &[JsonValue<'_>],
     place: FindingPlace,
     rules: Option<&Rules>,
-    checked: &mut Checked,
+    checking: &mut Checking<'_>,
 ) {
     let mut seen = HashSet::new();
     let mut ids = None;
@@ -148,7 +173,7 @@ fn check_regions(
         let place = FindingPlace { region: Some(index), ..place };
         let JsonValue::Object(region) = value else {
             let problem = || format!("is {} instead of a dict", show(value));
-            add(checked, Cause::RegionNotADict, place, "", problem);
+            add(&mut checking.checked, Cause::RegionNotADict, place, "", problem);
             continue;
         };
         let text = |key| match member(region, key) {
@@ -158,17 +183,17 @@ fn check_regions(
         let kind = text("type");
         if kind == Some("relation") {
             let ids = ids.get_or_insert_with(|| relation::ids(regions));
-            relation::check(region, ids, place, checked);
+            relation::check(region, ids, place, &mut checking.checked);
             continue;
         }
         if let Some(rules) = rules {
-            region::check(region, kind, place, rules, checked);
+            region::check(region, kind, place, rules, checking);
         }
         if regions.len() > 1
             && let (Some(id), Some(from_name)) = (text("id"), text("from_name"))
             && !seen.insert((id, from_name))
         {
-            checked.add(Cause::DuplicateId, || {
+            checking.checked.add(Cause::DuplicateId, || {
                 let problem = format!("is {} like that of a region before it", quote(id));
                 Finding::at(Cause::DuplicateId, place, "id", from_name, problem)
             });

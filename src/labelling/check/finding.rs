@@ -52,17 +52,32 @@ pub enum Cause {
     OutOfRange,
     /// A span that is empty or ends before it begins.
     EmptySpan,
+    /// A span that ends after its text.
+    BeyondText,
+    /// A text that is not the one between the ends of its span.
+    OtherText,
+    /// An index of an item that the task does not have.
+    ItemIndex,
+    /// A mask without the size of its image.
+    ImageSize,
     /// A label that the labelling config does not have.
     UnknownLabel,
     /// Two regions of one control tag with the same id.
     DuplicateId,
     /// A relation that names a region that is not there, or no direction.
     Relation,
+    /// An answer to a client that has a protocol of its own with the model; a note.
+    ProtocolAnswer,
     /// The answer cannot be read as JSON.
     Unreadable,
 }
 
 impl Cause {
+    /// Whether it is no mistake, and told only once.
+    pub fn is_note(self) -> bool {
+        self == Self::ProtocolAnswer
+    }
+
     /// What Label Studio does with it.
     pub fn effect(self) -> &'static str {
         match self {
@@ -94,6 +109,15 @@ impl Cause {
             Self::MissingKey | Self::WrongValue => "the editor does not show it",
             Self::OutOfRange => "the editor draws it outside of what can be seen",
             Self::EmptySpan => "the editor highlights nothing",
+            Self::BeyondText => "the editor highlights less of the text, or nothing",
+            Self::OtherText => "the editor highlights what stands at `start` to `end`",
+            Self::ItemIndex => "the editor shows it on no item",
+            Self::ImageSize => {
+                "the editor draws the mask late or not at all, and exports cannot decode it"
+            }
+            Self::ProtocolAnswer => {
+                "only a client that knows this type understands it; Label Studio's own editor does not"
+            }
             Self::UnknownLabel => {
                 "the editor selects nothing, or draws the region with a label that nobody can choose"
             }
@@ -155,6 +179,8 @@ pub struct Checked {
     pub findings: Vec<Finding>,
     /// How many there are in all.
     pub total: usize,
+    /// The first of each cause of what is told once and is no mistake.
+    pub notes: Vec<Finding>,
 }
 
 /// Maximum number of findings of one answer that are kept whatever their cause.
@@ -174,6 +200,13 @@ impl Checked {
                 if *count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
             let problem = format!("is None instead of {expected}{others}");
             self.findings.push(Finding::of_all(cause, first, problem));
+        }
+    }
+
+    /// Adds something that is no mistake. `describe` is called only for the first of a cause.
+    pub(super) fn note(&mut self, cause: Cause, describe: impl FnOnce() -> Finding) {
+        if self.notes.iter().all(|note| note.cause != cause) {
+            self.notes.push(describe());
         }
     }
 

@@ -3,13 +3,21 @@
 
 use jiter::JsonValue;
 
+mod against_task;
+mod answer_value;
+mod extent;
+mod names;
+mod shapes;
 mod value;
 
+use super::answer::Checking;
+use super::control::ControlRules;
 use super::display::{quote, show};
 use super::finding::{Cause, Checked, Finding, FindingPlace};
 use super::json::{JsonMembers, member, number};
-use super::rules::{ControlRules, Rules};
-use super::shape::{ControlKind, is_known_type};
+use super::rules::Rules;
+use super::shape::{is_answer_key, is_known_type};
+use names::RegionNames;
 
 /// Adds the findings of one region, which are about the control tag that the region names.
 pub(super) struct RegionReport<'a> {
@@ -42,9 +50,17 @@ pub(super) fn check(
     kind: Option<&str>,
     place: FindingPlace,
     rules: &Rules,
-    checked: &mut Checked,
+    checking: &mut Checking<'_>,
 ) {
-    let mut report = RegionReport { subject: "", place, checked };
+    let is_interactive = checking.asked.is_interactive;
+    let names = RegionNames::of(region, rules);
+    if is_interactive && is_protocol(region, kind, &names) {
+        return checking.checked.note(Cause::ProtocolAnswer, || {
+            let found = member(region, "type").map_or_else(|| "missing".into(), show);
+            Finding::at(Cause::ProtocolAnswer, place, "type", "", format!("is {found}"))
+        });
+    }
+    let mut report = RegionReport { subject: "", place, checked: &mut checking.checked };
     let value = match member(region, "value") {
         Some(JsonValue::Object(value)) => Some(value.as_slice()),
         other => {
@@ -54,45 +70,48 @@ pub(super) fn check(
             None
         }
     };
-    let from_name = member(region, "from_name");
-    let control = match from_name {
-        Some(JsonValue::Str(name)) => rules.control(name).ok_or(from_name),
-        other => Err(other),
-    };
-    let control = match control {
-        Ok(control) => control,
-        Err(found) => {
-            check_type(None, kind, region, &mut report);
-            return report.add(Cause::FromName, "from_name", || match found {
-                Some(found) => format!(
-                    "is {}, and the labelling config has no such control tag (it has {})",
-                    show(found),
-                    rules.names()
-                ),
-                None => format!("is missing; the control tags are {}", rules.names()),
-            });
-        }
+    let Some(control) = names.control() else {
+        check_type(None, kind, region, &mut report);
+        return names.tell(rules, &mut report);
     };
     report.subject = &control.name;
-    match member(region, "to_name") {
-        Some(JsonValue::Str(name)) if control.points_to(name) => {}
-        found => {
-            let found =
-                found.map_or_else(|| "is missing".into(), |name| format!("is {}", show(name)));
-            report.add(Cause::ToName, "to_name", || {
-                format!(
-                    "{found}, and the control tag {} points to {}",
-                    quote(&control.name),
-                    control.objects()
-                )
-            });
+    names.tell(rules, &mut report);
+    let merged = kind.and_then(|kind| control.merged_with_shape(kind));
+    if merged.is_none() {
+        check_type(Some(control), kind, region, &mut report);
+    }
+    if let Some(value) = value {
+        let tool = merged.unwrap_or(control.tool);
+        let key = match merged {
+            Some(_) if kind.is_some_and(|kind| member(value, kind).is_none()) => Some("labels"),
+            _ => answer_value::key(tool, value),
+        };
+        answer_value::check(control, key, value, is_interactive, &mut report);
+        let lies = if merged.is_some() { tool.region(None) } else { control.region };
+        value::check(lies, value, &mut report);
+        let is_encoded = member(value, "rle").is_some() && member(value, "maskDataURL").is_none();
+        if is_encoded && !is_interactive {
+            check_image_size(region, &mut report);
         }
     }
-    check_type(Some(control), kind, region, &mut report);
-    if let Some(value) = value {
-        check_answer(control, value, &mut report);
-        value::check(control.region, value, &mut report);
-    }
+    against_task::check(region, value, &names, rules, place, checking);
+}
+
+/// Whether a region is an answer to a client that has a protocol of its own with the model, such as how far it has
+/// come with a video: no type of the control tag, and nothing in the value that the tag would write.
+fn is_protocol(region: &JsonMembers<'_>, kind: Option<&str>, names: &RegionNames<'_, '_>) -> bool {
+    let (Some(kind), Some(JsonValue::Object(value))) = (kind, member(region, "value")) else {
+        return false;
+    };
+    let is_answer = value.iter().any(|(key, _)| is_answer_key(key));
+    let is_own_type = match names.control() {
+        Some(control) => !control.takes_type(kind) && !is_known_type(&kind.to_ascii_lowercase()),
+        None => member(region, "from_name").is_none() && !is_known_type(&kind.to_ascii_lowercase()),
+    };
+    // A mask is shown by such a client whatever the project draws.
+    let is_mask = names.control().is_some_and(|control| !control.takes_type(kind))
+        && member(value, "imageDataURL").is_some();
+    !is_answer && (is_own_type || is_mask)
 }
 
 fn check_type(
@@ -103,7 +122,8 @@ fn check_type(
 ) {
     let expected = || match control {
         Some(control) => {
-            format!("and <{}> writes {}", control.tag, quote(&control.tag.to_ascii_lowercase()))
+            let own = control.tool.own_type(&control.tag);
+            format!("and <{}> writes {}", control.tag, quote(&own))
         }
         None => "where the name of a control tag in lower case is expected".into(),
     };
@@ -121,105 +141,17 @@ fn check_type(
     }
 }
 
-/// Checks the labels, or what else the tag writes under its own key.
-fn check_answer(control: &ControlRules, value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
-    let Some(key) = control.tool.key() else { return };
-    let found = member(value, key);
-    let path = |rest: &str| format!("value.{key}{rest}");
-    match control.tool {
-        ControlKind::Rating | ControlKind::Number => check_number(control, key, found, report),
-        ControlKind::Pairwise => match found {
-            Some(JsonValue::Str(side)) if matches!(side.as_ref(), "left" | "right") => {}
-            found => report.wrong(&path(""), found, "\"left\" or \"right\""),
-        },
-        ControlKind::DateTime => match found {
-            Some(JsonValue::Str(date)) if !control.iso_date || starts_with_year(date) => {}
-            found => report.wrong(&path(""), found, "a date such as \"2024-01-31\""),
-        },
-        ControlKind::TextArea => match found {
-            Some(JsonValue::Str(_)) => {}
-            Some(JsonValue::Array(texts)) => {
-                for (index, text) in texts.iter().enumerate() {
-                    if !matches!(text, JsonValue::Str(_)) {
-                        report.wrong(&path(&format!("[{index}]")), Some(text), "a text");
-                    }
-                }
-            }
-            found => report.wrong(&path(""), found, "a list of texts"),
-        },
-        ControlKind::Ranker => match found {
-            Some(JsonValue::Array(_) | JsonValue::Object(_)) => {}
-            found => report.wrong(&path(""), found, "a list of ids, or a dict of such lists"),
-        },
-        ControlKind::VideoRectangle if found.is_none() => {}
-        _ => match found {
-            Some(JsonValue::Array(labels)) => check_labels(control, &path(""), labels, report),
-            found => report.wrong(&path(""), found, "a list of labels"),
-        },
-    }
-}
-
-fn check_number(
-    control: &ControlRules,
-    key: &str,
-    found: Option<&JsonValue<'_>>,
-    report: &mut RegionReport<'_>,
-) {
-    let path = || format!("value.{key}");
-    let Some(given) = found.and_then(number) else {
-        return report.wrong(&path(), found, "a number");
-    };
-    if let Some(min) = control.min.filter(|min| given < *min) {
-        report.add(Cause::OutOfRange, &path(), || format!("is {given}, the least is {min}"));
-    }
-    if let Some(max) = control.max.filter(|max| given > *max) {
-        report.add(Cause::OutOfRange, &path(), || format!("is {given}, the most is {max}"));
-    }
-}
-
-fn starts_with_year(date: &str) -> bool {
-    date.len() >= 4 && date.bytes().take(4).all(|byte| byte.is_ascii_digit())
-}
-
-fn check_labels(
-    control: &ControlRules,
-    path: &str,
-    labels: &[JsonValue<'_>],
-    report: &mut RegionReport<'_>,
-) {
-    let is_taxonomy = control.tool == ControlKind::Taxonomy;
-    for (index, label) in labels.iter().enumerate() {
-        let at = |rest: &str| format!("{path}[{index}]{rest}");
-        match label {
-            JsonValue::Str(label) if !is_taxonomy => check_label(control, label, || at(""), report),
-            // A path, from the root to the choice.
-            JsonValue::Array(steps) if is_taxonomy || control.tool == ControlKind::Choices => {
-                for (step, label) in steps.iter().enumerate() {
-                    let at = || at(&format!("[{step}]"));
-                    match label {
-                        JsonValue::Str(label) => check_label(control, label, at, report),
-                        other => report.wrong(&at(), Some(other), "a text"),
-                    }
-                }
-            }
-            other => {
-                let expected =
-                    if is_taxonomy { "a list, the path to the choice" } else { "a text" };
-                report.wrong(&at(""), Some(other), expected);
-            }
+/// Checks the size of the image, without which a mask that is run-length encoded cannot be decoded.
+fn check_image_size(region: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
+    for (key, what) in [("original_width", "width"), ("original_height", "height")] {
+        let found = member(region, key);
+        if found.and_then(number).is_some_and(|pixels| pixels > 0.0) {
+            continue;
         }
-    }
-}
-
-fn check_label(
-    control: &ControlRules,
-    label: &str,
-    path: impl FnOnce() -> String,
-    report: &mut RegionReport<'_>,
-) {
-    if !control.has_label(label) {
-        report.add(Cause::UnknownLabel, &path(), || {
-            format!("is {}, {} has {}", quote(label), quote(&control.name), control.labels())
+        report.add(Cause::ImageSize, key, || {
+            let found =
+                found.map_or_else(|| "is missing".into(), |found| format!("is {}", show(found)));
+            format!("{found} (the {what} of the image in pixels)")
         });
     }
 }

@@ -1,193 +1,144 @@
 //! What predictions may say under a labelling config, in the form in which the check looks it up.
 //!
-//! In: a parsed labelling config. Out: for the `from_name` of a region the rules of its control
-//! tag.
+//! In: a labelling config. Out: for the `from_name` of a region the rules of its control tag.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use indexmap::IndexMap;
 
+use super::control::{ControlRules, ControlTarget, ObjectSiblings};
 use super::display::choice;
-use super::shape::{ControlKind, RegionKind};
-use crate::labelling::config::{ControlTag, Dialect, LabelConfig, LabelConfigError, parse};
+use super::object::ObjectRules;
+use super::repeater::{Bindings, NamePattern, scope_of};
+use super::shape::ControlKind;
+use super::source::TaskPath;
+use crate::labelling::config::{
+    ConfigLayout, ControlTag, Dialect, LabelConfig, LabelConfigError, Repeater, parse, read_layout,
+};
 
 /// What predictions for one labelling config may say.
 #[derive(Debug)]
 pub struct Rules {
     controls: IndexMap<String, ControlRules>,
     /// Control tags within a Repeater: parts of their name stand for numbers.
-    repeated: Vec<(Pattern, String)>,
+    repeated: Vec<(NamePattern, ControlRules)>,
+    pub(super) repeaters: Vec<Repeater>,
+    /// The list of each Repeater.
+    lists: Vec<Option<TaskPath>>,
+    /// Members of the data of a task that rules may ask for.
+    data: HashSet<String>,
 }
 
-/// What regions of one control tag may say.
-#[derive(Debug)]
-pub(super) struct ControlRules {
-    pub(super) name: String,
-    /// As written, `RectangleLabels`.
-    pub(super) tag: String,
-    pub(super) tool: ControlKind,
-    /// How the region lies in what the object tag shows.
-    pub(super) region: RegionKind,
-    to_name: Vec<Pattern>,
-    /// None if labels come from the task or a server.
-    labels: Option<HashSet<String>>,
-    /// In the order of the labelling config, for messages.
-    label_order: Vec<String>,
-    pub(super) min: Option<f64>,
-    pub(super) max: Option<f64>,
-    /// A `DateTime` that writes dates in full.
-    pub(super) iso_date: bool,
-}
-
-/// A name in which the variables of a Repeater stand for any text.
-#[derive(Debug)]
-struct Pattern {
-    /// What is between the variables; one part if there is none.
-    parts: Vec<String>,
-}
-
-impl Pattern {
-    fn new(name: &str, variables: &[String]) -> Self {
-        let mut parts = vec![name.to_owned()];
-        for variable in variables.iter().filter(|variable| !variable.is_empty()) {
-            parts = parts
-                .iter()
-                .flat_map(|part| part.split(variable.as_str()).map(str::to_owned))
-                .collect();
-        }
-        Self { parts }
-    }
-
-    fn matches(&self, text: &str) -> bool {
-        let (first, rest) = match self.parts.split_first() {
-            Some((first, [])) => return first == text,
-            Some((first, rest)) => (first, rest),
-            None => return false,
-        };
-        let Some(mut left) = text.strip_prefix(first.as_str()) else { return false };
-        let Some((last, between)) = rest.split_last() else { return false };
-        for part in between {
-            match left.split_once(part.as_str()) {
-                Some((_, after)) => left = after,
-                None => return false,
-            }
-        }
-        left.ends_with(last.as_str())
-    }
+/// The control tag that a `from_name` means.
+pub(super) struct FoundControl<'r, 'n> {
+    pub(super) control: &'r ControlRules,
+    /// What the name puts in the place of variables.
+    pub(super) bindings: Bindings<'n>,
 }
 
 impl Rules {
     /// The rules for a labelling config.
     pub fn parse(label_config: &str) -> Result<Self, LabelConfigError> {
-        parse(label_config, Dialect::Sdk).map(|config| Self::new(&config))
+        let config = parse(label_config, Dialect::Sdk)?;
+        Ok(Self::new(&config, read_layout(label_config)?))
     }
 
-    pub fn new(config: &LabelConfig) -> Self {
-        let labels_on = labels_by_object(config);
-        let mut controls = IndexMap::with_capacity(config.len());
-        let mut repeated = Vec::new();
+    fn new(config: &LabelConfig, layout: ConfigLayout) -> Self {
+        let siblings = ObjectSiblings::of(config);
+        let list = |repeater: &Repeater| {
+            TaskPath::of(Some(&repeater.on), &scope_of(&layout, repeater.parent))
+        };
+        let mut rules = Self {
+            controls: IndexMap::with_capacity(config.len()),
+            repeated: Vec::new(),
+            lists: layout.repeaters.iter().map(list).collect(),
+            repeaters: Vec::new(),
+            data: HashSet::new(),
+        };
         for (name, control) in config.iter() {
-            if !control.variables().is_empty() {
-                repeated.push((Pattern::new(name, control.variables()), name.to_owned()));
-            }
-            controls.insert(name.to_owned(), ControlRules::new(name, control, &labels_on));
+            let targets = targets(name, control, &layout);
+            rules.add(name, ControlRules::new(name, control, &siblings, targets), &layout);
         }
-        Self { controls, repeated }
+        for (name, tag) in &layout.tags {
+            if ControlKind::of(&tag.tag).is_object_too() && config.get(name).is_none() {
+                let targets = vec![target(name, tag.repeater, &[], &layout)];
+                rules.add(name, ControlRules::of_both(name, &tag.tag, targets), &layout);
+            }
+        }
+        let lists = rules.lists.iter().flatten().flat_map(TaskPath::members);
+        rules.data.extend(lists.map(str::to_owned));
+        rules.repeaters = layout.repeaters;
+        rules
+    }
+
+    fn add(&mut self, name: &str, control: ControlRules, layout: &ConfigLayout) {
+        let paths = control.paths().flat_map(TaskPath::members);
+        self.data.extend(paths.map(str::to_owned));
+        let repeater = layout.tags.get(name).and_then(|tag| tag.repeater);
+        let pattern = NamePattern::new(name, &scope_of(layout, repeater));
+        if pattern.has_variables() {
+            self.repeated.push((pattern, control));
+        } else {
+            self.controls.insert(name.to_owned(), control);
+        }
     }
 
     /// The control tag that a `from_name` means.
-    pub(super) fn control(&self, from_name: &str) -> Option<&ControlRules> {
-        self.controls.get(from_name).or_else(|| {
-            let (_, name) = self.repeated.iter().find(|(name, _)| name.matches(from_name))?;
-            self.controls.get(name)
+    pub(super) fn control<'n>(&self, from_name: &'n str) -> Option<FoundControl<'_, 'n>> {
+        if let Some(control) = self.controls.get(from_name) {
+            return Some(FoundControl { control, bindings: Bindings::new() });
+        }
+        self.repeated.iter().find_map(|(pattern, control)| {
+            Some(FoundControl { control, bindings: pattern.matches(from_name)? })
         })
     }
 
     /// The names of all control tags, as a message lists them.
     pub(super) fn names(&self) -> String {
-        choice(self.controls.keys().map(String::as_str))
+        let repeated = self.repeated.iter().map(|(_, control)| control.name.as_str());
+        choice(self.controls.keys().map(String::as_str).chain(repeated))
+    }
+
+    /// The list of a Repeater.
+    pub(super) fn list(&self, repeater: usize) -> Option<&TaskPath> {
+        self.lists.get(repeater)?.as_ref()
+    }
+
+    /// Whether a rule may ask for this member of the data of a task.
+    pub(super) fn wants_data(&self, member: &str) -> bool {
+        self.data.contains(member)
+    }
+
+    /// Whether any rule asks for the data of tasks.
+    pub fn need_tasks(&self) -> bool {
+        !self.data.is_empty()
     }
 }
 
-/// The labels that regions of each object tag can have: a `VideoRectangle` draws for the labels of
-/// a `Labels` tag beside it.
-type LabelsByObject<'a> = HashMap<&'a str, Option<Vec<&'a str>>>;
-
-fn labels_by_object(config: &LabelConfig) -> LabelsByObject<'_> {
-    let mut by_object = LabelsByObject::new();
-    for (_, control) in config.iter().filter(|(_, control)| control.tag() == "Labels") {
-        for object in control.to_name() {
-            let known = by_object.entry(object.as_str()).or_insert_with(|| Some(Vec::new()));
-            match known {
-                Some(labels) if !control.has_dynamic_labels() => labels.extend(names_of(control)),
-                known => *known = None,
-            }
-        }
-    }
-    by_object
+/// The object tags to which a control tag points.
+fn targets(name: &str, control: &ControlTag, layout: &ConfigLayout) -> Vec<ControlTarget> {
+    let repeater = layout.tags.get(name).and_then(|tag| tag.repeater);
+    let named = control.to_name().iter().map(|to_name| to_name.trim());
+    // A region of some tags may also name the tag itself.
+    let own = ControlKind::of(control.tag()).takes_own_name().then_some(name);
+    let target = |to_name| target(to_name, repeater, control.variables(), layout);
+    named.chain(own).map(target).collect()
 }
 
-/// Both names of each label: Label Studio writes the alias and takes the value as well.
-fn names_of(control: &ControlTag) -> impl Iterator<Item = &str> {
-    control.labels().flat_map(|label| {
-        let value = control.label_attribute(label, "value").filter(|value| *value != label);
-        std::iter::once(label).chain(value)
-    })
-}
-
-impl ControlRules {
-    fn new(name: &str, control: &ControlTag, labels_on: &LabelsByObject<'_>) -> Self {
-        let tool = ControlKind::of(control.tag());
-        let object = control.objects().next().map(|object| object.tag().to_owned());
-        let mut label_order: Vec<String> = names_of(control).map(str::to_owned).collect();
-        let mut is_open = control.has_dynamic_labels() || label_order.is_empty();
-        if is_open && tool == ControlKind::VideoRectangle {
-            let of_object = control.to_name().first().and_then(|name| labels_on.get(name.as_str()));
-            if let Some(Some(labels)) = of_object {
-                label_order = labels.iter().map(|label| (*label).to_owned()).collect();
-                is_open = false;
-            }
-        }
-        let number = |attribute| control.attribute(attribute)?.trim().parse().ok();
-        let (min, max) = match tool {
-            ControlKind::Rating => (Some(0.0), Some(number("maxRating").unwrap_or(5.0))),
-            ControlKind::Number => (number("min"), number("max")),
-            _ => (None, None),
-        };
-        Self {
-            name: name.to_owned(),
-            tag: control.tag().to_owned(),
-            tool,
-            region: tool.region(object.as_deref()),
-            to_name: control
-                .to_name()
-                .iter()
-                .map(|name| Pattern::new(name.trim(), control.variables()))
-                .collect(),
-            labels: (!is_open).then(|| label_order.iter().cloned().collect()),
-            label_order,
-            min,
-            max,
-            iso_date: control.attribute("format").is_none()
-                && control.attribute("only").is_none_or(|only| only.contains("date")),
-        }
+/// An object tag as a control tag names it that stands in `repeater`. `variables`: those that the name holds.
+fn target(
+    to_name: &str,
+    repeater: Option<usize>,
+    variables: &[String],
+    layout: &ConfigLayout,
+) -> ControlTarget {
+    let tag = layout.tags.get(to_name);
+    let around_object = tag.and_then(|tag| tag.repeater);
+    let object = tag.map(|tag| ObjectRules::new(tag, &scope_of(layout, around_object)));
+    let mut scope = scope_of(layout, repeater);
+    scope.extend(scope_of(layout, around_object));
+    for variable in variables {
+        scope.extend(layout.variables.get(variable).map(|index| (*index, variable.as_str())));
     }
-
-    pub(super) fn points_to(&self, to_name: &str) -> bool {
-        self.to_name.iter().any(|name| name.matches(to_name))
-    }
-
-    /// The object tags that the control tag points to, as a message lists them.
-    pub(super) fn objects(&self) -> String {
-        choice(self.to_name.iter().filter_map(|name| name.parts.first().map(String::as_str)))
-    }
-
-    pub(super) fn has_label(&self, label: &str) -> bool {
-        self.labels.as_ref().is_none_or(|labels| labels.contains(label))
-    }
-
-    /// The labels, as a message lists them.
-    pub(super) fn labels(&self) -> String {
-        choice(self.label_order.iter().map(String::as_str))
-    }
+    ControlTarget::new(to_name, object.unwrap_or_default(), &scope)
 }

@@ -147,6 +147,7 @@ fn messages_from_a_worker() {
             thread_safe: true,
             train_events: vec!["ANNOTATION_CREATED".into()],
             wants_every_event: false,
+            uses_context: false,
             basic_auth: Some(BasicAuth { user: "user".into(), password: "secret".into() }),
             app: Some(UserApp {
                 sees_all: true,

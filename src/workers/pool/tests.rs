@@ -26,6 +26,7 @@ pub(super) fn worker(incarnation: u64, thread_safe: bool) -> Arc<WorkerHandle> {
         thread_safe,
         train_events: Vec::new(),
         wants_every_event: false,
+        uses_context: false,
         basic_auth: None,
         app: None,
         inspection: None,

@@ -1,165 +1,71 @@
-//! Where a region lies: coordinates and spans in its value.
-//!
-//! The editor tells shapes apart by the keys of the value, and takes only what has all of them with
-//! the right types: a rectangle whose `x` is a text is not drawn. Lengths are percent of the image.
+//! Where a region lies: the shape or the span in its value.
 
 use jiter::JsonValue;
 
 use super::RegionReport;
+use super::shapes;
 use crate::labelling::check::finding::Cause;
 use crate::labelling::check::json::{JsonMembers, member, number, whole};
 use crate::labelling::check::shape::RegionKind;
 
-/// Rounding may take a coordinate a little beyond the edge.
-const ROUNDING: f64 = 0.001;
-
 pub(super) fn check(region: RegionKind, value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
     match region {
         RegionKind::Whole => {}
-        RegionKind::Text => span(value, true, report),
-        RegionKind::Seconds | RegionKind::TimeSeries => span(value, false, report),
+        RegionKind::Text => span(value, SpanUnit::Characters, report),
+        RegionKind::Seconds => span(value, SpanUnit::Seconds, report),
+        RegionKind::TimeSeries => span(value, SpanUnit::Times, report),
         RegionKind::HyperText => hypertext(value, report),
         RegionKind::Paragraphs => paragraphs(value, report),
-        RegionKind::Rectangle => percents(value, "value", &["x", "y", "width", "height"], report),
-        RegionKind::Ellipse => percents(value, "value", &["x", "y", "radiusX", "radiusY"], report),
-        RegionKind::KeyPoint => percents(value, "value", &["x", "y", "width"], report),
-        RegionKind::Polygon => polygon(value, report),
-        RegionKind::Brush => brush(value, report),
+        RegionKind::Rectangle => shapes::rectangle(value, "value", report),
+        RegionKind::Ellipse => shapes::ellipse(value, report),
+        RegionKind::KeyPoint => shapes::key_point(value, report),
+        RegionKind::Polygon => shapes::polygon(value, report),
+        RegionKind::Brush => shapes::brush(value, report),
         RegionKind::Bitmask => match member(value, "imageDataURL") {
             Some(JsonValue::Str(_)) => {}
             found => report.wrong("value.imageDataURL", found, "a data URL of an image"),
         },
-        RegionKind::Vector => points(value, "vertices", report),
-        RegionKind::OnImage => on_image(value, report),
-        RegionKind::VideoRectangle => sequence(value, report),
+        RegionKind::Vector => shapes::vertices(value, "value", report),
+        RegionKind::OnImage => shapes::on_image(value, report),
+        RegionKind::OcrBox => shapes::ocr_box(value, report),
+        RegionKind::VideoRectangle | RegionKind::VideoVector => {
+            shapes::sequence(value, region, report);
+        }
         RegionKind::Timeline => ranges(value, report),
     }
 }
 
-fn on_image(value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
-    let has = |key| member(value, key).is_some();
-    if has("points") {
-        polygon(value, report);
-    } else if has("rle") || has("maskDataURL") {
-        brush(value, report);
-    } else if has("vertices") {
-        points(value, "vertices", report);
-    } else if has("imageDataURL") {
-    } else if has("radiusX") || has("radiusY") {
-        check(RegionKind::Ellipse, value, report);
-    } else if has("height") {
-        check(RegionKind::Rectangle, value, report);
-    } else if has("x") || has("y") {
-        check(RegionKind::KeyPoint, value, report);
-    } else {
-        report.add(Cause::MissingKey, "value", || {
-            "has labels and no shape (such as x, y, width and height in percent)".into()
-        });
-    }
+/// What a span counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SpanUnit {
+    /// Whole numbers.
+    Characters,
+    Seconds,
+    /// The times of a series, which may be negative, or texts.
+    Times,
 }
 
-/// Numbers between 0 and 100.
-fn percents(value: &JsonMembers<'_>, path: &str, keys: &[&str], report: &mut RegionReport<'_>) {
-    for key in keys {
-        let found = member(value, key);
-        match found.and_then(number) {
-            Some(given) => percent(given, || format!("{path}.{key}"), report),
-            None => {
-                report.wrong(&format!("{path}.{key}"), found, "a number in percent of the image");
-            }
-        }
-    }
-}
-
-fn percent(given: f64, path: impl FnOnce() -> String, report: &mut RegionReport<'_>) {
-    if !(-ROUNDING..=100.0 + ROUNDING).contains(&given) {
-        report.add(Cause::OutOfRange, &path(), || {
-            format!("is {given}, percent of the image go from 0 to 100 (are these pixels?)")
-        });
-    }
-}
-
-fn polygon(value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
-    match member(value, "points") {
-        Some(JsonValue::Array(points)) if !points.is_empty() => {
-            for (index, point) in points.iter().enumerate() {
-                let path = || format!("value.points[{index}]");
-                let pair = match point {
-                    JsonValue::Array(pair) => pair.as_slice(),
-                    _ => &[],
-                };
-                match (pair.len(), pair.first().and_then(number), pair.get(1).and_then(number)) {
-                    (2, Some(x), Some(y)) => {
-                        percent(x, || path() + "[0]", report);
-                        percent(y, || path() + "[1]", report);
-                    }
-                    _ => report.wrong(&path(), Some(point), "a pair of numbers, [x, y]"),
-                }
-            }
-        }
-        found => report.wrong("value.points", found, "a list of points, each [x, y] in percent"),
-    }
-}
-
-fn points(value: &JsonMembers<'_>, key: &str, report: &mut RegionReport<'_>) {
-    match member(value, key) {
-        Some(JsonValue::Array(points)) if !points.is_empty() => {
-            for (index, point) in points.iter().enumerate() {
-                let path = format!("value.{key}[{index}]");
-                match point {
-                    JsonValue::Object(point) => percents(point, &path, &["x", "y"], report),
-                    _ => report.wrong(&path, Some(point), "a dict with x and y"),
-                }
-            }
-        }
-        found => report.wrong(&format!("value.{key}"), found, "a list of points with x and y"),
-    }
-}
-
-fn brush(value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
-    if let Some(JsonValue::Str(_)) = member(value, "maskDataURL") {
-        return;
-    }
-    match member(value, "rle") {
-        Some(JsonValue::Array(bytes)) if !bytes.is_empty() => {
-            let is_byte = |byte: &JsonValue<'_>| matches!(byte, JsonValue::Int(0..=255));
-            if let Some(index) = bytes.iter().position(|byte| !is_byte(byte)) {
-                let path = format!("value.rle[{index}]");
-                report.wrong(&path, bytes.get(index), "a byte, 0 to 255");
-            }
-        }
-        found => {
-            let expected =
-                "a list of bytes, the run-length encoding of label-studio-converter's brush";
-            report.wrong("value.rle", found, expected);
-        }
-    }
-    match member(value, "format") {
-        None => {}
-        Some(JsonValue::Str(format)) if format == "rle" => {}
-        found => report.wrong("value.format", found, "\"rle\""),
-    }
-}
-
-/// A span of characters, which are whole numbers, or of seconds or samples.
-fn span(value: &JsonMembers<'_>, of_text: bool, report: &mut RegionReport<'_>) {
-    let read = |key| member(value, key).and_then(|found| read_end(found, of_text));
+fn span(value: &JsonMembers<'_>, unit: SpanUnit, report: &mut RegionReport<'_>) {
+    let read = |key| member(value, key).and_then(|found| read_end(found, unit));
     let (start, end) = (read("start"), read("end"));
     for (key, path, given) in [("start", "value.start", start), ("end", "value.end", end)] {
         match given {
-            Some(SpanEnd::Number(given)) if given < 0.0 => {
+            Some(SpanEnd::Number(given)) if given < 0.0 && unit != SpanUnit::Times => {
                 report.add(Cause::OutOfRange, path, || format!("is {given}, the least is 0"));
             }
             Some(_) => {}
             None => {
-                let expected =
-                    if of_text { "a whole number of characters" } else { "a number or a time" };
+                let expected = match unit {
+                    SpanUnit::Characters => "a whole number of characters",
+                    SpanUnit::Seconds => "a number of seconds",
+                    SpanUnit::Times => "a number or a time",
+                };
                 report.wrong(path, member(value, key), expected);
             }
         }
     }
     if let (Some(SpanEnd::Number(start)), Some(SpanEnd::Number(end))) = (start, end) {
-        ordered(start, end, of_text, "value.end", report);
+        ordered(start, end, unit == SpanUnit::Characters, "value.end", report);
     }
 }
 
@@ -172,12 +78,12 @@ enum SpanEnd {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no text is that long")]
-fn read_end(found: &JsonValue<'_>, of_text: bool) -> Option<SpanEnd> {
-    if of_text {
+fn read_end(found: &JsonValue<'_>, unit: SpanUnit) -> Option<SpanEnd> {
+    if unit == SpanUnit::Characters {
         return whole(found).map(|number| SpanEnd::Number(number as f64));
     }
     match found {
-        JsonValue::Str(_) => Some(SpanEnd::Text),
+        JsonValue::Str(_) if unit == SpanUnit::Times => Some(SpanEnd::Text),
         found => number(found).map(SpanEnd::Number),
     }
 }
@@ -194,7 +100,7 @@ fn ordered(start: f64, end: f64, needs_length: bool, path: &str, report: &mut Re
 fn hypertext(value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
     let plain = |key| matches!(member(value, key), Some(JsonValue::Int(_)));
     if plain("start") && plain("end") {
-        return span(value, true, report);
+        return span(value, SpanUnit::Characters, report);
     }
     for key in ["start", "end"] {
         match member(value, key) {
@@ -243,45 +149,32 @@ fn offsets(value: &JsonMembers<'_>, in_same: bool, report: &mut RegionReport<'_>
     }
 }
 
-fn sequence(value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
-    match member(value, "sequence") {
-        Some(JsonValue::Array(frames)) if !frames.is_empty() => {
-            for (index, frame) in frames.iter().enumerate() {
-                let path = format!("value.sequence[{index}]");
-                let JsonValue::Object(frame) = frame else {
-                    report.wrong(&path, Some(frame), "a dict with frame, x, y, width and height");
-                    continue;
-                };
-                percents(frame, &path, &["x", "y", "width", "height"], report);
-                let number_of_frame = member(frame, "frame");
-                if number_of_frame.and_then(number).is_none() {
-                    report.wrong(&format!("{path}.frame"), number_of_frame, "a number from 1 on");
-                }
-            }
-        }
-        found => report.wrong("value.sequence", found, "a list of key frames"),
-    }
-}
-
 fn ranges(value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
     match member(value, "ranges") {
         Some(JsonValue::Array(ranges)) if !ranges.is_empty() => {
             for (index, range) in ranges.iter().enumerate() {
                 let path = format!("value.ranges[{index}]");
                 let ends = match range {
-                    JsonValue::Object(range) => member(range, "start")
-                        .and_then(number)
-                        .zip(member(range, "end").and_then(number)),
+                    JsonValue::Object(range) => frame(range, "start").zip(frame(range, "end")),
                     _ => None,
                 };
                 match ends {
                     Some((start, end)) => {
                         ordered(start, end, false, &format!("{path}.end"), report);
                     }
-                    None => report.wrong(&path, Some(range), "a dict with start and end in frames"),
+                    None => report.wrong(
+                        &path,
+                        Some(range),
+                        "a dict with start and end, numbers of frames",
+                    ),
                 }
             }
         }
         found => report.wrong("value.ranges", found, "a list of ranges of frames"),
     }
+}
+
+/// The number of a frame, which is whole.
+fn frame(range: &JsonMembers<'_>, key: &str) -> Option<f64> {
+    member(range, key).and_then(number).filter(|frame| frame.fract() == 0.0)
 }

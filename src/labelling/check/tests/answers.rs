@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::{AnswerContext, Cause, Mended, Places, check};
-use super::{causes, check_results};
+use super::{asked, causes, check_results};
 
 #[test]
 fn each_way_of_losing_predictions_has_a_cause() {
@@ -67,7 +67,7 @@ fn what_was_mended_is_found_too() {
         null_items: Some(Places { first: "results[2]".into(), count: 2 }),
         null_versions: Some(Places { first: "results[0].model_version".into(), count: 1 }),
     };
-    let asked = AnswerContext { tasks: 1, version: "7", mended: &mended };
+    let asked = asked(1, &mended);
     let checked = check(br#"{"results":[[]]}"#, asked, None);
     assert_eq!(
         causes(&checked),
@@ -87,10 +87,36 @@ fn a_rare_mistake_does_not_hide_behind_a_common_one() {
 }
 
 #[test]
+fn an_empty_list_is_right_where_the_model_needs_a_context_or_has_one() {
+    let mended = Mended::default();
+    for (tasks, results, is_interactive, uses_context, expected) in [
+        (2, "[]", false, false, Some(Cause::NoResults)),
+        (2, "[]", false, true, None),
+        (1, "[]", true, false, None),
+        (1, "[]", true, true, None),
+        // A question about no task.
+        (0, "[[]]", true, true, None),
+        (0, "[[]]", false, true, Some(Cause::WrongNumberOfResults)),
+        (2, "[[]]", true, true, Some(Cause::OneForSeveral)),
+        (2, "null", true, true, Some(Cause::ResultsNotAList)),
+    ] {
+        let asked = AnswerContext { is_interactive, uses_context, ..asked(tasks, &mended) };
+        let body = format!(r#"{{"results":{results}}}"#);
+        let found: Vec<_> = check(body.as_bytes(), asked, None)
+            .findings
+            .into_iter()
+            .map(|finding| finding.cause)
+            .collect();
+        assert_eq!(found, Vec::from_iter(expected), "{results} for {tasks}");
+    }
+}
+
+#[test]
 fn an_answer_that_cannot_be_read_is_a_finding() {
     let deep = format!("{}{}", "[".repeat(400), "]".repeat(400));
     let body = format!(r#"{{"results":[{{"result":{deep}}}]}}"#);
-    let asked = AnswerContext { tasks: 1, version: "7", mended: &Mended::default() };
+    let mended = Mended::default();
+    let asked = asked(1, &mended);
     for body in [body.as_str(), "{", ""] {
         assert_eq!(causes(&check(body.as_bytes(), asked, None)), [(Cause::Unreadable, "results")]);
     }
@@ -99,7 +125,8 @@ fn an_answer_that_cannot_be_read_is_a_finding() {
 proptest! {
     #[test]
     fn any_bytes_are_checked_without_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let asked = AnswerContext { tasks: 1, version: "7", mended: &Mended::default() };
+        let mended = Mended::default();
+        let asked = asked(1, &mended);
         check(&body, asked, None);
     }
 }

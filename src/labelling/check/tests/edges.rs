@@ -24,60 +24,103 @@ pub(super) fn assert_value(config: &str, region: &Value, expected: Option<(Cause
     assert_eq!(found(config, region), expected, "{region}");
 }
 
+/// A shape that lies inside but for one number, and the path of what is told of it.
+fn assert_shape(from_name: &str, key: &str, given: f64, expected: Option<&str>) {
+    let cat = json!(["Cat"]);
+    let (config, mut region) = match from_name {
+        "box" => (IMAGE, json!({"x": 1, "y": 1, "width": 2, "height": 2, "rectanglelabels": cat})),
+        "oval" => {
+            (IMAGE, json!({"x": 1, "y": 1, "radiusX": 2, "radiusY": 2, "ellipselabels": cat}))
+        }
+        "point" => (IMAGE, json!({"x": 1, "y": 1, "width": 2, "keypointlabels": cat})),
+        _ => (TEXTS, json!({"frame": 1, "x": 1, "y": 1, "width": 2, "height": 2})),
+    };
+    region[key] = json!(given);
+    let region = match from_name {
+        "box" => on_image("box", "rectanglelabels", &region),
+        "oval" => on_image("oval", "ellipselabels", &region),
+        "point" => on_image("point", "keypointlabels", &region),
+        _ => super::regions::region(
+            "track",
+            "video",
+            "videorectangle",
+            &json!({"sequence": [region]}),
+        ),
+    };
+    let prefix = if from_name == "track" { "sequence[0]." } else { "" };
+    let expected = expected.map(|path| format!("{prefix}{path}"));
+    assert_value(config, &region, expected.as_deref().map(|path| (Cause::OutOfRange, path)));
+}
+
 #[test]
-fn percents_may_be_beyond_the_edge_by_what_rounding_does() {
-    for (given, is_shown) in [
-        (0.0, true),
-        (-0.0009, true),
-        (-0.0011, false),
-        (-0.5, false),
-        (100.0, true),
-        (100.0009, true),
-        (100.0011, false),
-        (100.5, false),
-        (101.0, false),
+fn a_shape_may_stick_out_and_must_not_be_outside_or_in_pixels() {
+    for (from_name, key, cases) in [
+        // 1 to 3 but for one number.
+        ("box", "x", &[(-1.9, true), (-2.5, false), (99.0, true), (100.0009, true)][..]),
+        ("box", "x", &[(100.0011, false), (-51.0, false), (640.0, false)]),
+        ("box", "y", &[(-1.9, true), (-2.1, false), (100.5, false)]),
+        ("box", "width", &[(0.0, true), (101.0, true), (149.0, true), (149.1, false)]),
+        ("box", "height", &[(120.0, true), (320.0, false)]),
+        ("track", "x", &[(-1.9, true), (-2.1, false), (100.5, false)]),
+        ("track", "height", &[(120.0, true), (320.0, false)]),
+        ("oval", "x", &[(-1.9, true), (-2.1, false), (101.9, true), (102.1, false)]),
+        ("oval", "radiusX", &[(50.9, true), (51.1, false), (320.0, false)]),
+        ("oval", "radiusY", &[(50.9, true), (51.1, false)]),
+        ("point", "x", &[(-0.0009, true), (-0.0011, false), (100.0, true), (101.0, false)]),
+        ("point", "y", &[(-0.5, false), (640.0, false)]),
+        ("point", "width", &[(101.0, true)]),
     ] {
-        let expected = |path| (!is_shown).then_some((Cause::OutOfRange, path));
-        let cat = json!(["Cat"]);
-        for key in ["x", "y", "width", "height"] {
-            let mut value =
-                json!({"x": 1, "y": 1, "width": 2, "height": 2, "rectanglelabels": cat});
-            value[key] = json!(given);
-            assert_value(IMAGE, &on_image("box", "rectanglelabels", &value), expected(key));
+        for (given, is_shown) in cases {
+            assert_shape(from_name, key, *given, (!is_shown).then_some(key));
         }
-        for key in ["x", "y", "radiusX", "radiusY"] {
-            let mut value =
-                json!({"x": 1, "y": 1, "radiusX": 2, "radiusY": 2, "ellipselabels": cat});
-            value[key] = json!(given);
-            assert_value(IMAGE, &on_image("oval", "ellipselabels", &value), expected(key));
-        }
-        for key in ["x", "y", "width"] {
-            let mut value = json!({"x": 1, "y": 1, "width": 2, "keypointlabels": cat});
-            value[key] = json!(given);
-            assert_value(IMAGE, &on_image("point", "keypointlabels", &value), expected(key));
-        }
-        for (index, path) in [(0, "points[1][0]"), (1, "points[1][1]")] {
-            let mut value = json!({"points": [[1, 1], [2, 2]], "polygonlabels": cat});
-            value["points"][1][index] = json!(given);
-            assert_value(IMAGE, &on_image("poly", "polygonlabels", &value), expected(path));
-        }
-        for (key, path) in [("x", "vertices[1].x"), ("y", "vertices[1].y")] {
-            let mut value = json!({"vertices": [{"x": 1, "y": 1}, {"x": 1, "y": 1}]});
-            value["vertices"][1][key] = json!(given);
-            value["vectorlabels"] = cat.clone();
-            assert_value(IMAGE, &on_image("line", "vectorlabels", &value), expected(path));
-        }
-        for (key, path) in [
-            ("x", "sequence[0].x"),
-            ("width", "sequence[0].width"),
-            ("height", "sequence[0].height"),
-        ] {
-            let mut value =
-                json!({"sequence": [{"frame": 1, "x": 1, "y": 1, "width": 9, "height": 9}]});
-            value["sequence"][0][key] = json!(given);
-            let track = region("track", "video", "videorectangle", &value);
-            assert_value(TEXTS, &track, expected(path));
-        }
+    }
+}
+
+#[test]
+fn a_turned_rectangle_may_reach_into_the_image() {
+    for (rotation, x, is_shown) in [
+        (json!(90), 101.0, true),
+        (json!(-45.5), -3.0, true),
+        (json!(90), 640.0, false),
+        (json!(0), 101.0, false),
+        (json!(360), 101.0, false),
+        (json!("90"), 101.0, false),
+    ] {
+        let value = json!({
+            "x": x, "y": 1, "width": 2, "height": 2, "rotation": rotation, "rectanglelabels": ["Cat"],
+        });
+        let expected = (!is_shown).then_some((Cause::OutOfRange, "x"));
+        assert_value(IMAGE, &on_image("box", "rectanglelabels", &value), expected);
+    }
+}
+
+#[test]
+fn a_list_of_points_may_stick_out_and_must_not_be_outside_or_in_pixels() {
+    for (points, path) in [
+        (json!([[1, 1], [2, 2]]), None),
+        (json!([[-1, 1], [-2, 2], [1, 1]]), None),
+        (json!([[90, 90], [110, 90], [110, 120]]), None),
+        (json!([[-1, 1], [-2, 2]]), Some("")),
+        (json!([[1, 101], [2, 140]]), Some("")),
+        (json!([[1, 1], [640, 2]]), Some("[1][0]")),
+        (json!([[1, -60], [2, 2]]), Some("[0][1]")),
+        (json!([[640, 1]]), Some("[0][0]")),
+    ] {
+        let value = json!({"points": points, "polygonlabels": ["Cat"]});
+        let expected = path.map(|path| format!("points{path}"));
+        let expected = expected.as_deref().map(|path| (Cause::OutOfRange, path));
+        assert_value(IMAGE, &on_image("poly", "polygonlabels", &value), expected);
+        let vertices: Vec<_> = points
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|point| json!({"x": point[0], "y": point[1]}))
+            .collect();
+        let value = json!({"vertices": vertices, "vectorlabels": ["Cat"]});
+        let expected = path
+            .map(|path| format!("vertices{}", path.replace("][0]", "].x").replace("][1]", "].y")));
+        let expected = expected.as_deref().map(|path| (Cause::OutOfRange, path));
+        assert_value(IMAGE, &on_image("line", "vectorlabels", &value), expected);
     }
 }
 
@@ -165,6 +208,8 @@ fn lists_of_points_masks_and_frames_hold_what_they_must() {
         (json!([{"start": 1}]), bad("ranges[0]")),
         (json!([{"end": 1}]), bad("ranges[0]")),
         (json!([{"start": "1", "end": 2}]), bad("ranges[0]")),
+        (json!([{"start": 1.5, "end": 2}]), bad("ranges[0]")),
+        (json!([{"start": 1.0, "end": 2}]), None),
         (json!([]), bad("ranges")),
     ] {
         let value = json!({"ranges": ranges, "timelinelabels": ["A"]});
@@ -234,7 +279,6 @@ fn a_span_of_a_recording_may_be_a_moment_and_one_of_a_series_a_text() {
         (json!(0), json!(0.5), None),
         (json!(1.5), json!(1.5), None),
         (json!(1.5), json!(1.4), Some((Cause::EmptySpan, "end"))),
-        (json!(-0.1), json!(1), Some((Cause::OutOfRange, "start"))),
         (json!(true), json!(1), Some((Cause::WrongValue, "start"))),
     ] {
         let value = json!({"start": start, "end": end, "labels": ["A"]});
@@ -242,8 +286,15 @@ fn a_span_of_a_recording_may_be_a_moment_and_one_of_a_series_a_text() {
         let value = json!({"start": start, "end": end, "timeserieslabels": ["A"]});
         assert_value(TEXTS, &region("phase", "series", "timeserieslabels", &value), expected);
     }
-    let value = json!({"start": "2020-02-01", "end": 7, "timeserieslabels": ["A"]});
-    assert_value(TEXTS, &region("phase", "series", "timeserieslabels", &value), None);
+    for (start, expected) in [
+        (json!(-0.1), Some((Cause::OutOfRange, "start"))),
+        (json!("2020-02-01"), Some((Cause::WrongValue, "start"))),
+    ] {
+        let value = json!({"start": start, "end": 7, "labels": ["A"]});
+        assert_value(TEXTS, &region("sound", "audio", "labels", &value), expected);
+        let value = json!({"start": start, "end": 7, "timeserieslabels": ["A"]});
+        assert_value(TEXTS, &region("phase", "series", "timeserieslabels", &value), None);
+    }
 }
 
 #[test]

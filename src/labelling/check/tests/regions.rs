@@ -56,7 +56,9 @@ pub(super) fn region(from_name: &str, to_name: &str, kind: &str, value: &Value) 
 }
 
 pub(super) fn on_image(from_name: &str, kind: &str, value: &Value) -> Value {
-    region(from_name, "image", kind, value)
+    let mut region = region(from_name, "image", kind, value);
+    (region["original_width"], region["original_height"]) = (json!(640), json!(480));
+    region
 }
 
 /// A region that the editor shows, for every control tag of [`IMAGE`].

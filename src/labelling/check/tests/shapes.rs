@@ -73,8 +73,8 @@ fn shapes_on_images() {
         (
             on_image(
                 "any",
-                "rectanglelabels",
-                &json!({"x": 1, "y": 1, "width": 2, "height": 2, "rectanglelabels": cat}),
+                "ellipselabels",
+                &json!({"x": 1, "y": 1, "width": 2, "height": 2, "ellipselabels": cat}),
             ),
             vec![(Cause::WrongType, "type"), (Cause::MissingKey, "value.labels")],
         ),
