@@ -9,6 +9,11 @@ CONFIG = """
   <Labels name="ner" toName="text"><Label value="Person"/></Labels>
   <Image name="image" value="$image"/>
   <RectangleLabels name="box" toName="image"><Label value="Cat"/></RectangleLabels>
+  <Brush name="mask" toName="image"/>
+  <Repeater on="$pages" indexFlag="{{i}}"><Image name="page_{{i}}" value="$pages[{{i}}]"/>
+  <Choices name="kind_{{i}}" toName="page_{{i}}"><Choice value="Positive"/></Choices></Repeater>
+  <Image name="images" valueList="$pages"/>
+  <RectangleLabels name="many" toName="images"><Label value="Cat"/></RectangleLabels>
 </View>
 """
 
@@ -47,6 +52,15 @@ MISTAKEN = """
         "no height": {"from_name": "box", "to_name": "image", "type": "rectanglelabels",
                       "value": {"x": 1, "y": 1, "width": 2, "rectanglelabels": ["Cat"]}},
         "span": span(start=9, end=4, labels=["Person"]),
+        "beyond": span(start=0, end=5, labels=["Person"]),
+        "other text": span(start=0, end=3, text="fine", labels=["Person"]),
+        "outside": box(x=-30),
+        "mask": {"from_name": "mask", "to_name": "image", "type": "brush",
+                 "value": {"format": "rle", "rle": [1, 2]}},
+        "page": choice(from_name="kind_2", to_name="page_2"),
+        "other page": choice(from_name="kind_0", to_name="page_1"),
+        "no page": choice(from_name="kind_first", to_name="page_0"),
+        "item": {**box(from_name="many", to_name="images"), "item_index": 2},
     }
     ITEMS = {
         "none": None,
@@ -84,8 +98,8 @@ MISTAKEN = """
 TOLD = {
     "from_name": (
         'results[0].result[0].from_name is "sentimen", and the labelling config has no such control'
-        ' tag (it has "sentiment", "ner" or "box"): the editor drops the region, or draws it without'
-        " a label"
+        ' tag (it has "sentiment", "ner", "box", "mask", "many" or "kind_{{i}}"): the editor drops the'
+        " region, or draws it without a label"
     ),
     "to_name": (
         'results[0].result[0].to_name is "txt", and the control tag "sentiment" points to "text":'
@@ -126,6 +140,38 @@ TOLD = {
     ),
     "span": (
         "results[0].result[0].value.end is 4, before the start at 9: the editor highlights nothing"
+    ),
+    "beyond": (
+        "results[0].result[0].value.end is 5, and the text has 4 characters: the editor highlights"
+        " less of the text, or nothing"
+    ),
+    "other text": (
+        'results[0].result[0].value.text is "fine", and 0 to 3 is "fin" (it stands at 0 to 4): the'
+        " editor highlights what stands at `start` to `end`"
+    ),
+    "outside": (
+        "results[0].result[0].value.x is -30, percent of the image go from 0 to 100, and all of it"
+        " lies outside: the editor draws it outside of what can be seen"
+    ),
+    "mask": (
+        "results[0].result[0].original_width is missing (the width of the image in pixels): the"
+        " editor draws the mask late or not at all, and exports cannot decode it"
+    ),
+    "page": (
+        'results[0].result[0].from_name is "kind_2", and "pages" of the task has 2 items: the editor'
+        " drops the region, or draws it without a label"
+    ),
+    "other page": (
+        'results[0].result[0].to_name is "page_1", and `from_name` is "kind_0": the editor drops the'
+        " region"
+    ),
+    "no page": (
+        'results[0].result[0].from_name is "kind_first", and {{i}} stands for the number of an item,'
+        " from 0 on: the editor drops the region, or draws it without a label"
+    ),
+    "item": (
+        'results[0].result[0].item_index is 2, and "pages" of the task has 2 items: the editor shows'
+        " it on no item"
     ),
     "none": (
         "results[0] is None instead of a list of predictions, empty for none: Label Studio answers"

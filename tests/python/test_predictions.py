@@ -34,7 +34,10 @@ def strict(project: Path) -> Iterator[Server]:
 
 def ask(server: Server, *mistakes: str, project: str = PROJECT, **params: Any) -> requests.Response:
     tasks = [
-        {"id": number, "data": {"text": "fine", "image": "/i.png", "mistake": mistake}}
+        {
+            "id": number,
+            "data": {"text": "fine", "image": "/i.png", "pages": ["/1.png", "/2.png"], "mistake": mistake},
+        }
         for number, mistake in enumerate(mistakes)
     ]
     return server.predict(tasks, project=project, config=CONFIG, **params)

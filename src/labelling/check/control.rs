@@ -16,6 +16,10 @@ pub(super) struct ControlRules {
     /// As written, `RectangleLabels`.
     pub(super) tag: String,
     pub(super) tool: ControlKind,
+    /// The type of the regions that the editor writes for the tag.
+    pub(super) own_type: String,
+    /// The key of `value` in which the labels or the answer are.
+    pub(super) key: Option<&'static str>,
     /// How the region lies in what the object tag shows.
     pub(super) region: RegionKind,
     targets: Vec<ControlTarget>,
@@ -123,6 +127,8 @@ impl ControlRules {
             name: name.to_owned(),
             tag: control.tag().to_owned(),
             tool,
+            own_type: tool.own_type(control.tag()),
+            key: tool.key(),
             region: tool.region(object.as_deref()),
             targets,
             marks_text: tool.labels_regions() || control.attribute("perRegion") == Some("true"),
@@ -146,6 +152,8 @@ impl ControlRules {
             name: name.to_owned(),
             tag: tag.to_owned(),
             tool,
+            own_type: tool.own_type(tag),
+            key: tool.key(),
             region: tool.region(None),
             targets,
             marks_text: false,
@@ -165,7 +173,9 @@ impl ControlRules {
 
     /// Whether the editor takes a region of this type.
     pub(super) fn takes_type(&self, kind: &str) -> bool {
-        self.merged_with_shape(kind).is_some() || self.tool.accepts(&self.tag, kind)
+        kind == self.own_type
+            || self.merged_with_shape(kind).is_some()
+            || self.tool.accepts(&self.tag, kind)
     }
 
     /// The object tag that a `to_name` means, and what it puts in the place of variables.

@@ -77,20 +77,17 @@ pub(super) fn check(
     report.subject = &control.name;
     names.tell(rules, &mut report);
     let merged = kind.and_then(|kind| control.merged_with_shape(kind));
-    if merged.is_none() {
+    if merged.is_none() && kind != Some(&control.own_type) {
         check_type(Some(control), kind, region, &mut report);
     }
     if let Some(value) = value {
-        let tool = merged.unwrap_or(control.tool);
-        let key = match merged {
-            Some(_) if kind.is_some_and(|kind| member(value, kind).is_none()) => Some("labels"),
-            _ => answer_value::key(tool, value),
+        let (key, lies) = match merged {
+            Some(shape) => (answer_value::merged_key(shape, value), shape.region(None)),
+            None => (answer_value::key(control, value), control.region),
         };
         answer_value::check(control, key, value, is_interactive, &mut report);
-        let lies = if merged.is_some() { tool.region(None) } else { control.region };
         value::check(lies, value, &mut report);
-        let is_encoded = member(value, "rle").is_some() && member(value, "maskDataURL").is_none();
-        if is_encoded && !is_interactive {
+        if !is_interactive && shapes::has_encoded_mask(lies, value) {
             check_image_size(region, &mut report);
         }
     }
@@ -122,8 +119,7 @@ fn check_type(
 ) {
     let expected = || match control {
         Some(control) => {
-            let own = control.tool.own_type(&control.tag);
-            format!("and <{}> writes {}", control.tag, quote(&own))
+            format!("and <{}> writes {}", control.tag, quote(&control.own_type))
         }
         None => "where the name of a control tag in lower case is expected".into(),
     };

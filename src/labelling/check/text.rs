@@ -95,7 +95,7 @@ pub(super) fn check(
         }
         (TextKind::Markup, JsonValue::Str(shown)) if !is_reference(shown) => {
             index.load(text.place, shown);
-            let is_whole = member(value, "startOffset").is_none();
+            let is_whole = !has_offsets(value);
             if let Some((_, end)) = ends(value, "start", "end").filter(|_| is_whole)
                 && end > index.length
             {
@@ -116,6 +116,11 @@ fn ends(value: &JsonMembers<'_>, start: &str, end: &str) -> Option<(usize, usize
     (start < end).then_some((start, end))
 }
 
+/// Whether the ends are places in markup; Label Studio's package writes null where they are not.
+fn has_offsets(value: &JsonMembers<'_>) -> bool {
+    member(value, "startOffset").is_some_and(|offset| !matches!(offset, JsonValue::Null))
+}
+
 fn plain(
     value: &JsonMembers<'_>,
     quoted: Option<&str>,
@@ -124,7 +129,7 @@ fn plain(
     report: &mut RegionReport<'_>,
 ) {
     // With offsets of their own the ends are places in the markup around the text.
-    if member(value, "startOffset").is_some() {
+    if has_offsets(value) {
         return;
     }
     let Some((start, end)) = ends(value, "start", "end") else { return };
@@ -216,7 +221,10 @@ fn hint(shown: &str, quoted: &str, start: usize, end: usize) -> String {
         return " (counted in UTF-16 units; Label Studio counts characters)".into();
     }
     match shown.find(quoted).and_then(|offset| shown.get(..offset)).filter(|_| !quoted.is_empty()) {
-        Some(before) => format!(" (it begins at {})", before.chars().count()),
+        Some(before) => {
+            let start = before.chars().count();
+            format!(" (it stands at {start} to {})", start + quoted.chars().count())
+        }
         None => String::new(),
     }
 }

@@ -64,24 +64,30 @@ fn check_item(
     bindings: &Bindings<'_>,
     report: &mut RegionReport<'_>,
 ) {
-    let Some(given) = number(found).filter(|given| *given >= 0.0 && given.fract() == 0.0) else {
+    let Some(given) = number(found) else {
         return report.wrong("item_index", Some(found), "the number of an item, from 0 on");
     };
     let Some(object) = object else { return };
-    let Some(path) = &object.items else {
-        if object.is_image && given > 0.0 {
+    let is_index = given >= 0.0 && given.fract() == 0.0;
+    match &object.items {
+        Some(_) if !is_index => report.add(Cause::ItemIndex, "item_index", || {
+            format!("is {given}, and items are numbered from 0 on")
+        }),
+        Some(path) => {
+            if let Some((path, length)) = length_of(path, data, bindings)
+                && given >= length_as_number(length)
+            {
+                report.add(Cause::ItemIndex, "item_index", || {
+                    format!("is {given}, and {} of the task has {}", quote(&path), items(length))
+                });
+            }
+        }
+        None if object.is_image && given != 0.0 => {
             report.add(Cause::ItemIndex, "item_index", || {
                 format!("is {given}, and the object tag shows one image, which is 0")
             });
         }
-        return;
-    };
-    if let Some((path, length)) = length_of(path, data, bindings)
-        && given >= length_as_number(length)
-    {
-        report.add(Cause::ItemIndex, "item_index", || {
-            format!("is {given}, and {} of the task has {}", quote(&path), items(length))
-        });
+        None => {}
     }
 }
 

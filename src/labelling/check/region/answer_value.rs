@@ -7,18 +7,22 @@ use crate::labelling::check::control::ControlRules;
 use crate::labelling::check::display::quote;
 use crate::labelling::check::finding::Cause;
 use crate::labelling::check::json::{JsonMembers, member, number};
-use crate::labelling::check::shape::ControlKind;
+use crate::labelling::check::shape::{ControlKind, is_answer_key};
 
-/// The key under which a value of this kind has its labels or its answer.
-pub(super) fn key(tool: ControlKind, value: &JsonMembers<'_>) -> Option<&'static str> {
-    match tool {
+/// The key under which a value has its labels or its answer; none for a bare shape.
+pub(super) fn key(control: &ControlRules, value: &JsonMembers<'_>) -> Option<&'static str> {
+    match control.tool {
         // Label Studio's package writes the one, its editor the other.
-        ControlKind::VideoVectorLabels if member(value, "videovectorlabels").is_none() => {
-            let has_plain = member(value, "labels").is_some();
-            Some(if has_plain { "labels" } else { "videovectorlabels" })
-        }
-        tool => tool.key(),
+        ControlKind::VideoVectorLabels => merged_key(control.tool, value),
+        _ => control.key,
     }
+}
+
+/// The same where a shape has its labels from elsewhere: under the name of both together, or of labels.
+pub(super) fn merged_key(shape: ControlKind, value: &JsonMembers<'_>) -> Option<&'static str> {
+    let own = shape.key()?;
+    let is_plain = member(value, own).is_none() && member(value, "labels").is_some();
+    Some(if is_plain { "labels" } else { own })
 }
 
 /// Checks the labels, or what else the tag writes under its own key.
@@ -31,11 +35,11 @@ pub(super) fn check(
     is_interactive: bool,
     report: &mut RegionReport<'_>,
 ) {
+    others(key, value, report);
     let Some(key) = key else { return };
     let found = member(value, key);
     let path = |rest: &str| format!("value.{key}{rest}");
-    let is_without = found.is_none_or(|found| matches!(found, JsonValue::Null));
-    if is_interactive && is_without && control.tool.labels_regions() {
+    if is_interactive && found.is_none() && control.tool.labels_regions() {
         return;
     }
     match control.tool {
@@ -77,7 +81,7 @@ pub(super) fn check(
         },
         tool if tool.borrows_labels() && found.is_none() => {}
         _ => match found {
-            Some(JsonValue::Array(labels)) => check_labels(control, &path(""), labels, report),
+            Some(JsonValue::Array(labels)) => check_labels(control, key, labels, report),
             found => report.wrong(&path(""), found, "a list of labels"),
         },
     }
@@ -119,13 +123,13 @@ fn starts_with_year(date: &str) -> bool {
 
 fn check_labels(
     control: &ControlRules,
-    path: &str,
+    key: &str,
     labels: &[JsonValue<'_>],
     report: &mut RegionReport<'_>,
 ) {
     let is_taxonomy = control.tool == ControlKind::Taxonomy;
     for (index, label) in labels.iter().enumerate() {
-        let at = |rest: &str| format!("{path}[{index}]{rest}");
+        let at = |rest: &str| format!("value.{key}[{index}]{rest}");
         match label {
             JsonValue::Str(label) if !is_taxonomy => check_label(control, label, || at(""), report),
             // A path, from the root to the choice.
@@ -158,4 +162,39 @@ fn check_label(
             format!("is {}, {} has {}", quote(label), quote(&control.name), control.labels())
         });
     }
+}
+
+/// Checks what the editor reads of every value, whatever the control tag: it fails on another type.
+fn others(own: Option<&str>, value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
+    for (key, found) in value {
+        let expected = match key.as_ref() {
+            key if Some(key) == own => continue,
+            "text" if is_texts(found) || matches!(found, JsonValue::Str(_)) => continue,
+            "text" => "a text or a list of texts",
+            "datetime" if matches!(found, JsonValue::Str(_)) => continue,
+            "datetime" => "a date such as \"2024-01-31\"",
+            "rating" | "number" | "rotation" | "channel" if number(found).is_some() => continue,
+            "rating" | "number" | "rotation" | "channel" => "a number",
+            "closed" | "instant" | "negative" if matches!(found, JsonValue::Bool(_)) => continue,
+            "closed" | "instant" | "negative" => "true or false",
+            "choices" if is_choices(found) => continue,
+            "choices" => "a list of labels",
+            key if key.ends_with("labels") && is_answer_key(key) && !is_texts(found) => {
+                "a list of labels"
+            }
+            _ => continue,
+        };
+        report.wrong(&format!("value.{key}"), Some(found), expected);
+    }
+}
+
+fn is_texts(found: &JsonValue<'_>) -> bool {
+    let is_text = |text: &JsonValue<'_>| matches!(text, JsonValue::Str(_));
+    matches!(found, JsonValue::Array(texts) if texts.iter().all(is_text))
+}
+
+fn is_choices(found: &JsonValue<'_>) -> bool {
+    let is_choice =
+        |choice: &JsonValue<'_>| matches!(choice, JsonValue::Str(_)) || is_texts(choice);
+    matches!(found, JsonValue::Array(choices) if choices.iter().all(is_choice))
 }

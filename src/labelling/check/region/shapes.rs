@@ -208,6 +208,13 @@ pub(super) fn brush(value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
     }
 }
 
+/// Whether a region has a mask that can be decoded only with the size of the image.
+pub(super) fn has_encoded_mask(region: RegionKind, value: &JsonMembers<'_>) -> bool {
+    matches!(region, RegionKind::Brush | RegionKind::OnImage)
+        && member(value, "rle").is_some()
+        && member(value, "maskDataURL").is_none()
+}
+
 /// A box of text on a page; its numbers depend on the document.
 pub(super) fn ocr_box(value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {
     numbers(value, "value", ["x", "y", "width", "height"], "a number", report);

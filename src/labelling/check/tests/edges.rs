@@ -84,7 +84,6 @@ fn a_turned_rectangle_may_reach_into_the_image() {
         (json!(90), 640.0, false),
         (json!(0), 101.0, false),
         (json!(360), 101.0, false),
-        (json!("90"), 101.0, false),
     ] {
         let value = json!({
             "x": x, "y": 1, "width": 2, "height": 2, "rotation": rotation, "rectanglelabels": ["Cat"],

@@ -27,7 +27,7 @@ fn a_suggestion_needs_no_label() {
     for (name, kind, value) in [
         ("box", "rectanglelabels", &rectangle),
         ("tag", "brushlabels", &json!({"format": "rle", "rle": [1, 2]})),
-        ("point", "keypointlabels", &json!({"x": 1, "y": 2, "width": 3, "keypointlabels": null})),
+        ("point", "keypointlabels", &json!({"x": 1, "y": 2, "width": 3})),
     ] {
         let region = on_image(name, kind, value);
         assert_eq!(interactive(SEGMENTS, &region), (0, vec![]), "{name}");

@@ -286,3 +286,36 @@ fn a_finding_is_about_the_control_tag_that_the_region_says_it_is_of() {
         assert_eq!(found, subjects, "{region}");
     }
 }
+
+#[test]
+fn what_the_editor_reads_of_every_value_has_its_type() {
+    let wrong = |path| Some((Cause::WrongValue, path));
+    for (key, right, mistaken) in [
+        ("text", json!("read"), json!(7)),
+        ("text", json!(["read", "twice"]), json!([7])),
+        ("text", json!([]), json!(null)),
+        ("datetime", json!("2024-01-31"), json!(2024)),
+        ("rating", json!(3), json!("3")),
+        ("number", json!(2.5), json!(null)),
+        ("rotation", json!(-90.5), json!("90")),
+        ("channel", json!(0), json!("left")),
+        ("closed", json!(true), json!("yes")),
+        ("instant", json!(false), json!(0)),
+        ("negative", json!(false), json!(null)),
+        ("choices", json!(["anything", ["a", "b"]]), json!("A")),
+        ("labels", json!(["anything"]), json!([1])),
+        ("brushlabels", json!(["anything"]), json!(null)),
+    ] {
+        let mut value =
+            json!({"x": 1, "y": 1, "width": 2, "height": 2, "rectanglelabels": ["Cat"]});
+        value[key] = right;
+        assert_value(IMAGE, &on_image("box", "rectanglelabels", &value), None);
+        value[key] = mistaken;
+        assert_value(IMAGE, &on_image("box", "rectanglelabels", &value), wrong(key));
+    }
+    // Keys that only models know are theirs.
+    let mut value = json!({"choices": ["A"], "my_labels": 7, "scores": null, "mylabels": "x"});
+    assert_value(IMAGE, &on_image("kind", "choices", &value), None);
+    value["score"] = json!({});
+    assert_value(IMAGE, &on_image("kind", "choices", &value), None);
+}

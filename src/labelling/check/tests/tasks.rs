@@ -19,20 +19,24 @@ fn an_index_of_an_item_is_in_its_list() {
     let choice = json!({"choices": ["A"]});
     let beyond = Some((Cause::ItemIndex, "item_index"));
     let wrong = Some((Cause::WrongValue, "item_index"));
+    let sound = &json!({"choices": ["A"]});
     for (name, to_name, kind, value, item_index, expected) in [
         ("box", "many", "rectanglelabels", &rectangle, json!(0), None),
         ("box", "many", "rectanglelabels", &rectangle, json!(1), None),
         ("box", "many", "rectanglelabels", &rectangle, json!(1.0), None),
         ("box", "many", "rectanglelabels", &rectangle, json!(null), None),
         ("box", "many", "rectanglelabels", &rectangle, json!(2), beyond),
-        ("box", "many", "rectanglelabels", &rectangle, json!(-1), wrong),
-        ("box", "many", "rectanglelabels", &rectangle, json!(0.5), wrong),
+        ("box", "many", "rectanglelabels", &rectangle, json!(-1), beyond),
+        ("box", "many", "rectanglelabels", &rectangle, json!(0.5), beyond),
         ("box", "many", "rectanglelabels", &rectangle, json!("1"), wrong),
         ("kind", "many", "choices", &choice, json!(1), None),
         ("kind", "many", "choices", &choice, json!(7), beyond),
         ("single", "one", "rectanglelabels", &rectangle, json!(0), None),
         ("single", "one", "rectanglelabels", &rectangle, json!(1), beyond),
-        ("noise", "sound", "choices", &choice, json!(3), None),
+        ("single", "one", "rectanglelabels", &rectangle, json!(-1), beyond),
+        ("noise", "sound", "choices", sound, json!(3), None),
+        ("noise", "sound", "choices", sound, json!(-1), None),
+        ("noise", "sound", "choices", sound, json!("1"), wrong),
     ] {
         let mut region = region(name, to_name, kind, value);
         region["item_index"] = item_index.clone();

@@ -66,7 +66,7 @@ fn the_message_says_what_may_have_been_counted_instead() {
     };
     assert_eq!(
         problem("a John b", 0, 4, "John"),
-        r#"is "John", and 0 to 4 is "a Jo" (it begins at 2)"#
+        r#"is "John", and 0 to 4 is "a Jo" (it stands at 2 to 6)"#
     );
     assert_eq!(
         problem("é John b", 3, 7, "John"),
@@ -124,6 +124,9 @@ fn of_markup_only_the_greatest_length_is_known() {
     assert_eq!(whole(5), []);
     assert_eq!(whole(12), []);
     assert_eq!(whole(13), [(Cause::BeyondText, "value.end".into())]);
+    let nulls = json!({"start": 0, "end": 99, "startOffset": null, "endOffset": null, "hypertextlabels": ["A"]});
+    let found = found_in(NER, &data, &region("hyper", "html", "hypertextlabels", &nulls));
+    assert_eq!(found, [(Cause::BeyondText, "value.end".into())]);
     let path = "/p[1]/text()[1]";
     let value = json!({"start": path, "end": path, "startOffset": 0, "endOffset": 99, "hypertextlabels": ["A"]});
     assert_eq!(found_in(NER, &data, &region("hyper", "html", "hypertextlabels", &value)), []);
