@@ -74,7 +74,10 @@ DATA = {
 }
 
 _BOX = {"x": 10, "y": 10.5, "width": 20, "height": 20, "rotation": 0}
-_VERTICES = {"vertices": [{"x": 1, "y": 2, "id": "a"}, {"x": 3, "y": 4, "id": "b"}], "closed": False}
+_VERTICES = {
+    "vertices": [{"x": 1, "y": 2, "id": "a"}, {"x": 3, "y": 4, "id": "b"}],
+    "closed": False,
+}
 _SHAPES: dict[str, Region] = {
     "rectangle": _BOX,
     "ellipse": {"x": 10, "y": 10, "radiusX": 5, "radiusY": 6, "rotation": 0},
@@ -112,15 +115,26 @@ def _right() -> list[Region]:
             made.append(_region("imagelabels", "image", "labels", {**value, "labels": _CAT}))
     made += [
         _region("magicwand", "image", "magicwand", _SHAPES["brush"]),
-        _region("textlabels", "text", "labels", {"start": 0, "end": 4, "text": "John", "labels": _CAT}),
+        _region(
+            "textlabels", "text", "labels", {"start": 0, "end": 4, "text": "John", "labels": _CAT}
+        ),
         _region(
             "hypertextlabels",
             "html",
             "hypertextlabels",
-            {"start": _PATH, "end": _PATH, "startOffset": 0, "endOffset": 4, "hypertextlabels": _CAT},
+            {
+                "start": _PATH,
+                "end": _PATH,
+                "startOffset": 0,
+                "endOffset": 4,
+                "hypertextlabels": _CAT,
+            },
         ),
         _region(
-            "hypertextlabels", "html", "hypertextlabels", {"start": 0, "end": 4, "hypertextlabels": _CAT}
+            "hypertextlabels",
+            "html",
+            "hypertextlabels",
+            {"start": 0, "end": 4, "hypertextlabels": _CAT},
         ),
         _region(
             "paragraphlabels",
@@ -134,7 +148,9 @@ def _right() -> list[Region]:
             "timeserieslabels",
             {"start": 1, "end": 2.5, "instant": False, "timeserieslabels": _CAT},
         ),
-        _region("audiolabels", "audio", "labels", {"start": 0.5, "end": 2, "channel": 0, "labels": _CAT}),
+        _region(
+            "audiolabels", "audio", "labels", {"start": 0.5, "end": 2, "channel": 0, "labels": _CAT}
+        ),
         _region("videorectangle", "video", "videorectangle", _TRACK),
         _region("videorectangle", "video", "videorectangle", {**_TRACK, "labels": _CAT}),
         _region("videovector", "video", "videovector", _LINE),
@@ -174,15 +190,45 @@ RIGHT = _right()
 
 _NUMBERS = (0, 1, 2.5, -1, -30, 4, 30, 60.5, 101, 130, 640, "12", None, True, [1], {})
 _TEXTS = ("", "Cat", "john", "John met", "none", 7, None, ["Cat"], {"a": 1})
-_LABEL_LISTS = ([], ["Dog"], ["d"], ["Cat", "d"], ["Bird"], [7], [["Cat"]], [["T1", "T9"]], "Cat", None)
-_LISTS = ([], [[1, 2]], [[1, 640]], [[-4, 1], [-9, 2]], [1, 300], [{}], ["a"], "1", None, {"a": ["a"]})
+_LABEL_LISTS = (
+    [],
+    ["Dog"],
+    ["d"],
+    ["Cat", "d"],
+    ["Bird"],
+    [7],
+    [["Cat"]],
+    [["T1", "T9"]],
+    "Cat",
+    None,
+)
+_LISTS = (
+    [],
+    [[1, 2]],
+    [[1, 640]],
+    [[-4, 1], [-9, 2]],
+    [1, 300],
+    [{}],
+    ["a"],
+    "1",
+    None,
+    {"a": ["a"]},
+)
 _NAMES = ("image", "text", "choices", "nobody", "box_7", "box_x", "page_1", "", None, 3)
 
 
 def _kinds(region: Region) -> tuple[Any, ...]:
     kind = str(region["type"])
     plain = kind.removesuffix("labels") or kind
-    return (kind.upper(), plain, f"{kind}labels", "labels", "choices", "magicwand", "rectanglelabels")
+    return (
+        kind.upper(),
+        plain,
+        f"{kind}labels",
+        "labels",
+        "choices",
+        "magicwand",
+        "rectanglelabels",
+    )
 
 
 def _other_value(found: Any, rng: random.Random) -> Any:

@@ -60,7 +60,7 @@ MISTAKEN = """
         "page": choice(from_name="kind_2", to_name="page_2"),
         "other page": choice(from_name="kind_0", to_name="page_1"),
         "no page": choice(from_name="kind_first", to_name="page_0"),
-        "item": {**box(from_name="many", to_name="images"), "item_index": 2},
+        "item": {**box(), "from_name": "many", "to_name": "images", "item_index": 2},
     }
     ITEMS = {
         "none": None,

@@ -96,7 +96,11 @@ RIGHT = (
     "video",
 )
 PROTOCOL = ("prewarm", "started", "progress", "mask in pixels", "capabilities")
-MISTAKES = {"wrong name": "from-name", "wrong type": "unknown-type", "unknown label": "unknown-label"}
+MISTAKES = {
+    "wrong name": "from-name",
+    "wrong type": "unknown-type",
+    "unknown label": "unknown-label",
+}
 DATA = {"image": "/i.png", "text": "It's John", "video": "/v.mp4"}
 
 
@@ -177,7 +181,7 @@ def test_notes_are_not_findings_of_an_answer(strict: Server) -> None:
 LOOKS = {
     "a parameter": ("tasks, context=None, **kwargs", "return [] if not context else tasks", True),
     "its keywords": ("tasks, **kwargs", "return [] if not kwargs.get('context') else tasks", True),
-    "an index": ("tasks, **kwargs", "return [] if kwargs['context'] is None else tasks", True),
+    "an index": ("tasks, **kwargs", "return [] if not kwargs['context'] else tasks", True),
     "passed on": ("tasks, context=None, **kwargs", "return self.other(tasks, context)", True),
     "not at all": ("tasks, context=None, **kwargs", "return []", False),
     "no parameter": ("tasks, **kwargs", "return []", False),

@@ -36,7 +36,12 @@ def ask(server: Server, *mistakes: str, project: str = PROJECT, **params: Any) -
     tasks = [
         {
             "id": number,
-            "data": {"text": "fine", "image": "/i.png", "pages": ["/1.png", "/2.png"], "mistake": mistake},
+            "data": {
+                "text": "fine",
+                "image": "/i.png",
+                "pages": ["/1.png", "/2.png"],
+                "mistake": mistake,
+            },
         }
         for number, mistake in enumerate(mistakes)
     ]
