@@ -11,6 +11,7 @@
 //! `rectangle` where the tag is `RectangleLabels`, two choices of a single-choice tag) is not a finding.
 
 mod answer;
+mod checking;
 mod control;
 mod display;
 mod finding;
@@ -19,6 +20,7 @@ mod object;
 mod region;
 mod relation;
 mod repeater;
+mod report;
 mod rules;
 mod shape;
 mod source;
@@ -28,6 +30,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{AnswerContext, check};
+pub use answer::check;
+pub use checking::AnswerContext;
 pub use finding::{Cause, Checked, Finding, Mended, Places};
 pub use rules::Rules;

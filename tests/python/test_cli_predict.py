@@ -96,6 +96,38 @@ def test_validate_names_task_and_place(project: Path, config: Path, tmp_path: Pa
     assert done.stderr == ""
 
 
+NER = """
+    from label_studio_ml.model import LabelStudioMLBase
+
+    class Names(LabelStudioMLBase):
+        LABEL_STUDIO_ML_API = 1
+
+        def predict(self, tasks, **kwargs):
+            span = {"from_name": "ner", "to_name": "text", "type": "labels",
+                    "value": {"start": 0, "end": 4, "text": "John", "labels": ["Person"]}}
+            return [{"result": [span]} for _ in tasks]
+"""
+
+
+def test_spans_are_measured_against_the_tasks_of_the_file(tmp_path: Path) -> None:
+    project = make_project(tmp_path, NER)
+    config = (
+        '<View><Text name="text" value="$text"/><Labels name="ner" toName="text">'
+        '<Label value="Person"/></Labels></View>'
+    )
+    (project / "label_config.xml").write_text(config)
+    tasks = tasks_file(tmp_path, "John", "Joh", "Mary")
+    done = validate(project, tasks)
+    assert done.returncode == 1
+    said = " ".join(done.stdout.replace("│", " ").replace("┆", " ").split())
+    assert "11 results[1].result[0].value.end is 4, and the text has 3 characters" in said
+    assert '12 results[2].result[0].value.text is "John", and 0 to 4 is "Mary"' in said
+    assert "2 findings." in said
+    done, made = predict(project, tasks, tmp_path / "strict.json", "--strict")
+    assert done.returncode == 1
+    assert [len(task["predictions"]) for task in made] == [1, 0, 0]
+
+
 def test_validate_takes_the_config_beside_the_model(tmp_path: Path) -> None:
     project = make_project(tmp_path, MODEL)
     tasks = tasks_file(tmp_path, "wrong")

@@ -5,47 +5,18 @@ use std::collections::HashSet;
 
 use jiter::JsonValue;
 
+use super::checking::{AnswerContext, Checking};
 use super::display::{quote, show};
-use super::finding::{Cause, Checked, Finding, FindingPlace, Mended};
+use super::finding::{Cause, Checked, Finding, FindingPlace};
 use super::json::{Results, member, read_results};
 use super::region;
 use super::relation;
 use super::rules::Rules;
-use super::tasks::TaskReader;
-use super::text::CharacterIndex;
-
-/// What the answer is an answer to.
-#[derive(Debug, Clone, Copy)]
-pub struct AnswerContext<'a> {
-    pub tasks: usize,
-    /// The version that /setup tells.
-    pub version: &'a str,
-    pub mended: &'a Mended,
-    /// The body of the request; its tasks are read only where a rule asks for their data.
-    pub request: &'a [u8],
-    /// The request has a context: a person labels, and the answer is a suggestion.
-    pub is_interactive: bool,
-    /// The model looks at the context, and may have nothing to say without one.
-    pub uses_context: bool,
-}
-
-/// What is known while an answer is checked.
-pub(super) struct Checking<'a> {
-    pub(super) asked: AnswerContext<'a>,
-    pub(super) tasks: TaskReader<'a>,
-    pub(super) texts: CharacterIndex,
-    pub(super) checked: Checked,
-}
 
 /// Checks the body of an answer. Without rules (no labelling config, or one that is not well-formed)
 /// only what Label Studio's server reads is checked, not the regions.
 pub fn check(body: &[u8], asked: AnswerContext<'_>, rules: Option<&Rules>) -> Checked {
-    let mut checking = Checking {
-        asked,
-        tasks: TaskReader::new(asked.request),
-        texts: CharacterIndex::default(),
-        checked: Checked::default(),
-    };
+    let mut checking = Checking::new(asked);
     checking.checked.add_mended(asked.mended);
     let read = read_results(body, |item, result| {
         check_item(result, item, rules, &mut checking);

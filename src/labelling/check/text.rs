@@ -11,7 +11,7 @@ use super::display::quote;
 use super::finding::Cause;
 use super::json::{JsonMembers, member, whole};
 use super::object::TextKind;
-use super::region::RegionReport;
+use super::report::RegionReport;
 use super::shape::ControlKind;
 
 /// The text that an object tag shows.
@@ -49,7 +49,7 @@ impl CharacterIndex {
         }
         self.length = 0;
         for (offset, _) in text.char_indices() {
-            if self.length % STEP == 0 {
+            if self.length.is_multiple_of(STEP) {
                 self.offsets.push(offset);
             }
             self.length += 1;

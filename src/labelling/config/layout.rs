@@ -44,7 +44,6 @@ pub struct NamedTag {
     pub tag: String,
     /// Index of the innermost Repeater around it.
     pub repeater: Option<usize>,
-    pub to_name: Option<String>,
     pub value: Option<String>,
     pub value_list: Option<String>,
     pub value_type: Option<String>,
@@ -97,7 +96,6 @@ fn named_tag(tag: Tag<'_>, repeater: Option<usize>) -> NamedTag {
     NamedTag {
         tag: tag.name(),
         repeater,
-        to_name: attribute(tag, "toName"),
         value: attribute(tag, "value"),
         value_list: attribute(tag, "valueList"),
         value_type: attribute(tag, "valueType"),

@@ -4,6 +4,7 @@
 //! gave for them with lxml 6.1.3.
 
 mod hostile;
+mod layout;
 mod recorded;
 mod rules;
 

@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
                     assert!(matches!(input.source(), ObjectSource::Value(_)));
                 }
             }
-            Rules::new(sdk);
+            Rules::parse(&text).expect("a config that is parsed has rules");
         }
         // Whether a text is well-formed is no matter of the dialect; how much it weighs is.
         (Err(LabelConfigError::TooLarge(_)), _) | (_, Err(LabelConfigError::TooLarge(_))) => {}

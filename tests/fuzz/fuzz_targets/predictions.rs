@@ -1,7 +1,8 @@
 //! Any answer and any labelling config: each finding names a place in the answer, or a place that is missing
 //! in something that the answer contains.
 //!
-//! An input is a byte with the number of tasks, the labelling config, a zero byte, the answer.
+//! An input is a byte with the number of tasks and two flags, the labelling config, a zero byte, the answer, and
+//! perhaps another zero byte and the request.
 #![no_main]
 
 use label_studio_ml::labelling::check::{AnswerContext, Cause, Checked, Mended, Rules, check};
@@ -13,12 +14,19 @@ const MOST_KEPT: usize = 100 + 40;
 
 fuzz_target!(|data: &[u8]| {
     let Some((tasks, rest)) = data.split_first() else { return };
-    let mut parts = rest.splitn(2, |byte| *byte == 0);
+    let mut parts = rest.splitn(3, |byte| *byte == 0);
     let config = String::from_utf8_lossy(parts.next().unwrap_or_default());
     let body = parts.next().unwrap_or_default();
+    let request = parts.next().unwrap_or_default();
     let rules = Rules::parse(&config).ok();
-    let asked =
-        AnswerContext { tasks: usize::from(*tasks % 4), version: "7", mended: &Mended::default() };
+    let asked = AnswerContext {
+        tasks: usize::from(*tasks % 4),
+        version: "7",
+        mended: &Mended::default(),
+        request,
+        is_interactive: *tasks & 4 != 0,
+        uses_context: *tasks & 8 != 0,
+    };
     let checked = check(body, asked, rules.as_ref());
     assert_eq!(checked, check(body, asked, rules.as_ref()), "the same answer, other findings");
     assert!(checked.findings.len() <= checked.total.min(MOST_KEPT));
@@ -49,6 +57,7 @@ fn assert_places_exist(checked: &Checked, whole: &Value) {
                         | Cause::UnknownType
                         | Cause::NoValue
                         | Cause::MissingKey
+                        | Cause::ImageSize
                         | Cause::Relation
                 ),
                 "{} is not there, {:?}",

@@ -2,14 +2,14 @@
 
 use jiter::JsonValue;
 
-use super::RegionReport;
 use super::names::RegionNames;
-use crate::labelling::check::answer::Checking;
+use crate::labelling::check::checking::Checking;
 use crate::labelling::check::display::quote;
 use crate::labelling::check::finding::{Cause, FindingPlace};
 use crate::labelling::check::json::{JsonMembers, member, number};
 use crate::labelling::check::object::ObjectRules;
 use crate::labelling::check::repeater::{Bindings, index};
+use crate::labelling::check::report::RegionReport;
 use crate::labelling::check::rules::Rules;
 use crate::labelling::check::source::{TaskPath, value_at};
 use crate::labelling::check::text::{self, ShownText};

@@ -2,11 +2,11 @@
 
 use jiter::JsonValue;
 
-use super::RegionReport;
 use crate::labelling::check::control::ControlRules;
-use crate::labelling::check::display::quote;
+use crate::labelling::check::display::{quote, show};
 use crate::labelling::check::finding::Cause;
 use crate::labelling::check::json::{JsonMembers, member, number};
+use crate::labelling::check::report::RegionReport;
 use crate::labelling::check::shape::{ControlKind, is_answer_key};
 
 /// The key under which a value has its labels or its answer; none for a bare shape.
@@ -68,7 +68,13 @@ pub(super) fn check(
             Some(JsonValue::Object(columns)) => {
                 for (column, ids) in columns.iter() {
                     if !matches!(ids, JsonValue::Array(_)) {
-                        report.wrong(&path(&format!(".{column}")), Some(ids), "a list of ids");
+                        report.add(Cause::WrongValue, &path(""), || {
+                            format!(
+                                "has {} for {} instead of a list of ids",
+                                show(ids),
+                                quote(column)
+                            )
+                        });
                     }
                 }
             }

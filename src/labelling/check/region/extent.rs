@@ -3,8 +3,8 @@
 //! A shape that sticks out is drawn up to the edge, which is no mistake. Told is one that lies wholly outside, and
 //! one so far beyond the edge that its numbers must be pixels.
 
-use super::RegionReport;
 use crate::labelling::check::finding::Cause;
+use crate::labelling::check::report::RegionReport;
 
 /// Rounding may take a coordinate a little beyond the edge.
 const ROUNDING: f64 = 0.001;

@@ -2,12 +2,12 @@
 
 use jiter::JsonValue;
 
-use super::RegionReport;
 use crate::labelling::check::control::{ControlRules, ControlTarget};
 use crate::labelling::check::display::{quote, show};
 use crate::labelling::check::finding::Cause;
 use crate::labelling::check::json::{JsonMembers, member};
 use crate::labelling::check::repeater::{Bindings, index};
+use crate::labelling::check::report::RegionReport;
 use crate::labelling::check::rules::{FoundControl, Rules};
 
 /// What the names of a region mean.
@@ -76,24 +76,20 @@ impl<'r, 'n> RegionNames<'r, 'n> {
             });
         };
         numbers(self.from_name, bindings, rules, Cause::FromName, "from_name", report);
-        match &self.target {
-            Some((_, of_target)) => {
-                numbers(self.to_name, of_target, rules, Cause::ToName, "to_name", report);
-                self.tell_difference(bindings, of_target, report);
-            }
-            None => {
-                let found = self
-                    .to_name
-                    .map_or_else(|| "is missing".into(), |name| format!("is {}", show(name)));
-                report.add(Cause::ToName, "to_name", || {
-                    format!(
-                        "{found}, and the control tag {} points to {}",
-                        quote(&control.name),
-                        control.objects()
-                    )
-                });
-            }
+        if let Some((_, of_target)) = &self.target {
+            numbers(self.to_name, of_target, rules, Cause::ToName, "to_name", report);
+            return self.tell_difference(bindings, of_target, report);
         }
+        report.add(Cause::ToName, "to_name", || {
+            let found = self
+                .to_name
+                .map_or_else(|| "is missing".into(), |name| format!("is {}", show(name)));
+            format!(
+                "{found}, and the control tag {} points to {}",
+                quote(&control.name),
+                control.objects()
+            )
+        });
     }
 
     /// Adds that both names speak of different items of one list.

@@ -3,10 +3,10 @@
 
 use jiter::JsonValue;
 
-use super::RegionReport;
 use super::extent::{Extent, out_of_range};
 use crate::labelling::check::finding::Cause;
 use crate::labelling::check::json::{JsonMembers, member, number};
+use crate::labelling::check::report::RegionReport;
 use crate::labelling::check::shape::RegionKind;
 
 const PERCENT: &str = "a number in percent of the image";

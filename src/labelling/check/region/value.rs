@@ -2,10 +2,10 @@
 
 use jiter::JsonValue;
 
-use super::RegionReport;
 use super::shapes;
 use crate::labelling::check::finding::Cause;
 use crate::labelling::check::json::{JsonMembers, member, number, whole};
+use crate::labelling::check::report::RegionReport;
 use crate::labelling::check::shape::RegionKind;
 
 pub(super) fn check(region: RegionKind, value: &JsonMembers<'_>, report: &mut RegionReport<'_>) {

@@ -218,7 +218,7 @@ fn a_pair_or_a_ranking_may_name_itself() {
     let columns = region("rank", "items", "ranker", &json!({"ranker": {"rank": "a"}}));
     assert_eq!(
         found_in(config, &json!({}), &columns),
-        [(Cause::WrongValue, "value.ranker.rank".into())]
+        [(Cause::WrongValue, "value.ranker".into())]
     );
 }
 

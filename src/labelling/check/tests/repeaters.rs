@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::super::Cause;
 use super::regions::region;
 use super::{causes, check_regions, found_in};
+use crate::testing::in_time;
 
 const PAGES: &str = r#"<View><Repeater on="$pages" indexFlag="{{i}}">
 <Image name="page_{{i}}" value="$pages[{{i}}].url"/>
@@ -135,4 +136,26 @@ fn each_task_has_its_own_lists() {
     let asked = super::AnswerContext { request: request.as_bytes(), ..super::asked(5, &mended) };
     let checked = super::check(body.as_bytes(), asked, Some(&rules));
     assert_eq!(causes(&checked), [(Cause::FromName, "results[0].result[0].from_name")]);
+}
+
+#[test]
+fn many_repeaters_and_many_names_take_little_time() {
+    let count = 2000;
+    let beside: String = (0..count)
+        .map(|n| {
+            format!(
+                r#"<Repeater on="$r{n}" indexFlag="{{{{v{n}}}}}"><Text name="t{n}_{{{{v{n}}}}}" value="$r{n}[{{{{v{n}}}}}]"/>
+                <Labels name="l{n}_{{{{v{n}}}}}" toName="t{n}_{{{{v{n}}}}}"/></Repeater>"#
+            )
+        })
+        .collect();
+    let depth = 200;
+    let nested: String = (0..depth)
+        .map(|n| format!(r#"<Repeater on="$n{n}" indexFlag="{{{{n{n}}}}}">"#))
+        .chain((0..2000).map(|n| format!(r#"<Rating name="r{n}_{{{{n{n}}}}}" toName="t{n}"/>"#)))
+        .chain((0..depth).map(|_| "</Repeater>".to_owned()))
+        .collect();
+    let config = format!("<View>{beside}{nested}</View>");
+    let rules = in_time(move || super::Rules::parse(&config)).unwrap();
+    assert!(rules.need_tasks());
 }
