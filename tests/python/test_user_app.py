@@ -176,7 +176,9 @@ def test_routes_are_added_and_ours_stay_with_the_server(serve: Callable[..., App
     )
     info = server.get("/info/3?q=ü%20b")
     assert info.json() == {"number": 3, "who": "127.0.0.1", "q": "ü b"}
-    sent = server.session.post(server.url + "/upload", files={"f": b"y" * 3_000_000}, data={"n": "1"})
+    sent = server.session.post(
+        server.url + "/upload", files={"f": b"y" * 3_000_000}, data={"n": "1"}
+    )
     assert sent.json()["files"] == {"f": 3_000_000} and sent.json()["form"] == {"n": "1"}
     put = server.session.put(server.url + "/upload", data=b"\x00" * 2_000_000)
     assert put.json()["body"] == 2_000_000

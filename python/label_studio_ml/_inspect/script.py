@@ -77,8 +77,8 @@ def uses_context(cls: type) -> bool:
 
     Many models take one because the template does, and few look at it.
     """
-    predict = inspect.unwrap(getattr(cls, "predict", None))
-    code = getattr(predict, "__code__", None)
+    predict = getattr(cls, "predict", None)
+    code = getattr(inspect.unwrap(predict), "__code__", None) if callable(predict) else None
     if code is None:
         return False
     return any(

@@ -141,14 +141,15 @@ fn each_task_has_its_own_lists() {
 #[test]
 fn many_repeaters_and_many_names_take_little_time() {
     let count = 2000;
-    let beside: String = (0..count)
+    let beside = (0..count)
         .map(|n| {
             format!(
                 r#"<Repeater on="$r{n}" indexFlag="{{{{v{n}}}}}"><Text name="t{n}_{{{{v{n}}}}}" value="$r{n}[{{{{v{n}}}}}]"/>
                 <Labels name="l{n}_{{{{v{n}}}}}" toName="t{n}_{{{{v{n}}}}}"/></Repeater>"#
             )
         })
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let depth = 200;
     let nested: String = (0..depth)
         .map(|n| format!(r#"<Repeater on="$n{n}" indexFlag="{{{{n{n}}}}}">"#))
