@@ -10,6 +10,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from label_studio_ml._media import label_studio_address
+
 logger = logging.getLogger("label_studio_ml")
 
 
@@ -40,6 +42,19 @@ class DerivedInV2:
             del instance.__dict__[self._name]
         except KeyError:
             raise AttributeError(self._name) from None
+
+
+class OfSetup:
+    """An attribute that API v1 assigns, from the /setup of which API v2 knows it; "" without one."""
+
+    def __init__(self, field: str) -> None:
+        self._field = field
+
+    def __get__(self, instance: Any, owner: type | None = None) -> str:
+        if instance is None:
+            return ""
+        known = instance._label_studio_of_setup or label_studio_address.current()
+        return str(getattr(known, self._field))
 
 
 class DefaultEvent(str):

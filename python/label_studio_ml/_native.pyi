@@ -12,6 +12,7 @@ __all__ = [
     "ask_key",
     "ask_route",
     "claim_job",
+    "api_verdict",
     "detect_api_version",
     "is_cancelled",
     "is_hosted",
@@ -45,6 +46,9 @@ def parse_config(
     config: str | None, dialect: Literal["tools", "sdk"] = "tools"
 ) -> dict[str, dict[str, Any]]:
     """Parse a labelling config; see `label_studio_ml.label_config.parse_config`."""
+
+def api_verdict(name: str, version: int, reason: str) -> str:
+    """What users are told of a verdict about a class."""
 
 def detect_api_version(class_: type, init_app: list[str] = ...) -> tuple[int, str]:
     """Tell for which version of the API a class is written, 1 or 2, and why.

@@ -12,6 +12,7 @@ models of API v1. Both are made at their first use.
 """
 
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 from label_studio_ml import _native
@@ -75,12 +76,16 @@ def init_app(
             MODEL_CLASS = model_class
             return recorded
     from label_studio_ml._inprocess import password, served
+    from label_studio_ml._inspect import api_evidence
 
     # First of all: if anything else fails, the app is not open.
     BASIC_AUTH = password.find(basic_auth_user, basic_auth_pass) or BASIC_AUTH
-    version, _ = _native.detect_api_version(model_class, list(kwargs))
+    file = sys._getframe(1).f_code.co_filename
+    said = api_evidence.given_to_init_app(kwargs, file)
+    version, reason = _native.detect_api_version(model_class, said)
     if model_class is not LabelStudioMLBase:
         model_class._known_ml_api = version
+        served.tell_verdict(model_class, version, reason)
     served.set_up(model_class, version, kwargs)
     MODEL_CLASS = model_class
     return _app()

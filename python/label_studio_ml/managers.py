@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from label_studio_ml import _native
+from label_studio_ml import _fit_call, _native
 from label_studio_ml._v1 import jobs, rq
 from label_studio_ml._v1.instances import Instances, Made, ModelWrapper
 from label_studio_ml._v1.jobs import JobManager, SimpleJobManager
@@ -69,7 +69,7 @@ class LabelStudioMLManager(Instances):
         version, workdir = cls._begin(project, tasks)
         wrapper.is_training = True
         try:
-            output = wrapper.model.fit(iter(tasks), workdir, **train_kwargs)
+            output = _fit_call.on_tasks(wrapper.model.fit, iter(tasks), workdir, train_kwargs)
         finally:
             for instance in (wrapper, cls.get(project) or wrapper):
                 instance.is_training = False

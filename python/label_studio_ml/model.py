@@ -20,8 +20,9 @@ from abc import ABC
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from label_studio_ml import _native
-from label_studio_ml._api_attributes import DerivedInV2, TrainEvents, train_events
+from label_studio_ml import _fit_call, _foreign_attributes, _native
+from label_studio_ml._api_attributes import DerivedInV2, OfSetup, TrainEvents, train_events
+from label_studio_ml._construction import origin_of
 from label_studio_ml._inspect import importers
 from label_studio_ml._media import label_studio_address
 from label_studio_ml._media.base import Media
@@ -135,8 +136,8 @@ class LabelStudioMLBase(Media, ABC):
     _known_ml_api: ClassVar[int] = 0
 
     train_output: dict[str, Any]
-    hostname: str = ""
-    access_token: str = ""
+    hostname: Any = OfSetup("hostname")
+    access_token: Any = OfSetup("access_token")
     project_id: str
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -171,11 +172,16 @@ class LabelStudioMLBase(Media, ABC):
         if type(self).predict is LabelStudioMLBase.predict:
             name = type(self).__name__
             raise TypeError(f"{name} cannot be instantiated: it does not override predict(tasks)")
+        # A constructor that does not take all of it cannot pass it on.
+        origin, of_setup = origin_of(self), label_studio_address.current()
+        label_config = origin.label_config if label_config is None else label_config
         self.label_config = label_config
         self.parsed_label_config = parse_config(label_config, "tools")
-        self.train_output = cast(dict[str, Any], train_output or {})
-        self.hostname = kwargs.get("hostname") or ""
-        self.access_token = kwargs.get("access_token") or ""
+        self.train_output = cast(dict[str, Any], train_output or origin.train_output or {})
+        self.hostname = kwargs.get("hostname") or of_setup.hostname
+        self.access_token = kwargs.get("access_token") or of_setup.access_token
+        if kwargs.get("project_id"):
+            self.project_id = kwargs["project_id"]
 
     def _init_v2(
         self,
@@ -192,6 +198,9 @@ class LabelStudioMLBase(Media, ABC):
             setattr(self, name, older.pop(name) or nothing[name])
         if older:
             raise TypeError(f"{type(self).__name__} got unexpected arguments: {', '.join(older)}")
+        if label_config is None:
+            # Empty is as good as none: the constructor did not ask for it.
+            label_config = origin_of(self).label_config or None
         self.project_id = project_id or ""
         self._label_studio_client = None
         self._label_studio_of_setup = label_studio_address.current()
@@ -204,6 +213,12 @@ class LabelStudioMLBase(Media, ABC):
 
     def setup(self) -> None:
         """Load the model (API v2). Called at the end of the constructor."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Find what only the base class of the other API has, for a wrong guess of the API."""
+            return _foreign_attributes.find(self, name)
 
     # What API v2 keeps for a project.
 
@@ -285,15 +300,7 @@ class LabelStudioMLBase(Media, ABC):
     @DerivedInV2
     def model_version(self) -> Any:
         """The version: a `semver.Version` if it can be read as one, else a str; None for none."""
-        version = self.get("model_version")
-        if not version:
-            return None
-        from semver import Version
-
-        try:
-            return Version.parse(version)
-        except ValueError:
-            return version
+        return read_version(self.get("model_version"))
 
     def bump_model_version(self) -> Any:
         """Raise the minor version, keep the new version and return it.
@@ -332,9 +339,10 @@ class LabelStudioMLBase(Media, ABC):
         """
         if event not in train_events(self):
             return None
+        more = {"job_id": job_id, **additional_params}
         if self._ml_api_version() == 1:
-            return self.fit((), event=event, data=data, job_id=job_id, **additional_params)
-        return self.fit(event=event, data=data, job_id=job_id, **additional_params)
+            return _fit_call.on_event_of_v1(self.fit, event, data, more)
+        return _fit_call.on_event_with(self.fit, event, data, more)
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         """Train the model; override it in a model that learns.
@@ -393,6 +401,18 @@ class LabelStudioMLBase(Media, ABC):
                 known = [label.lower()]
             label_map.update(dict.fromkeys(known, label))
         return label_map
+
+
+def read_version(version: str | None) -> Any:
+    """Return a kept version: a `semver.Version` if it can be read as one, else as it is; None for none."""
+    if not version:
+        return None
+    from semver import Version
+
+    try:
+        return Version.parse(version)
+    except ValueError:
+        return version
 
 
 def _bumped(version: str) -> str:

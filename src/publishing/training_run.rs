@@ -40,7 +40,7 @@ pub struct Fitted {
 pub struct Publication {
     /// The version that it made; none if there is nothing new.
     pub version: Option<VersionId>,
-    /// Why the version before is served nevertheless.
+    /// Why the version before is served.
     pub problem: Option<String>,
 }
 
@@ -72,12 +72,18 @@ impl TrainingRun {
         }
     }
 
-    /// Whether the result of `fit` may become a version. As in the original, the return value for a webhook
-    /// of API v1 is kept only if it is a dict.
-    pub fn may_publish(&self, fitted: &Fitted) -> bool {
+    /// Why the result of `fit` cannot become a version; none if it can. As in the original, the return value
+    /// for a webhook of API v1 is kept only if it is a dict.
+    pub fn unpublishable(&self, fitted: &Fitted) -> Option<String> {
         match self {
-            Self::V1(run) => !run.is_event || fitted.output.first() == Some(&b'{'),
-            Self::V2(_) => true,
+            Self::V1(run) if run.is_event && fitted.output.first() != Some(&b'{') => {
+                let returned = python_name(&fitted.output);
+                Some(format!(
+                    "fit returned {returned}, not a dict, so there is no new version: later instances get the \
+                     dict that it returns as self.train_output"
+                ))
+            }
+            Self::V1(_) | Self::V2(_) => None,
         }
     }
 
@@ -100,6 +106,38 @@ impl TrainingRun {
             // The folder stays: it shows what happened.
             Self::V1(_) => {}
             Self::V2(run) => run.abandon(publisher).await,
+        }
+    }
+}
+
+/// What a Python user calls a value that is JSON.
+fn python_name(json: &[u8]) -> &'static str {
+    match json.first() {
+        None | Some(b'n') => "None",
+        Some(b't' | b'f') => "a bool",
+        Some(b'"') => "a str",
+        Some(b'[') => "a list",
+        Some(b'{') => "a dict",
+        Some(_) => "a number",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_the_names_that_python_users_know() {
+        for (json, name) in [
+            ("null", "None"),
+            ("", "None"),
+            ("true", "a bool"),
+            ("\"a\"", "a str"),
+            ("[1]", "a list"),
+            ("{}", "a dict"),
+            ("-1.5", "a number"),
+        ] {
+            assert_eq!(python_name(json.as_bytes()), name, "{json}");
         }
     }
 }

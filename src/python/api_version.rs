@@ -1,31 +1,49 @@
 //! Detects for which version of the API a class is written.
 //!
 //! API v1 and v2 share the name of the base class and little else: they construct, train and version
-//! models differently. The evidence is in the class itself: its signatures, and names in its code that
-//! only one of them offers. The first match wins, from hard evidence to soft.
+//! models differently. What a class takes in `fit` and in its constructor decides alone. Where that says
+//! nothing, the rest is weighed: what the class uses, what its module imports, what its project requires,
+//! and what its `_wsgi.py` passes on. The stronger side wins; API v2 does where both are equal.
 
-use std::collections::HashSet;
+mod evidence;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::PyType;
 
+use self::evidence::{Evidence, Signature, gather};
 use crate::wire::api_version::ApiVersion::{self, V1, V2};
+use crate::wire::api_version::verdict;
 
-/// Names that only the base class of API v2 offers.
-const V2_ONLY: [&str; 8] = [
-    "label_interface",
-    "get_first_tag_occurence",
-    "preload_task_data",
-    "bump_model_version",
-    "extra_params",
-    "set_extra_params",
-    "use_label_config",
-    "build_label_map",
+/// Names that only the base class of one API ever offered, and what the use of each weighs. A short name may
+/// mean something else, so it weighs less; it counts only where it is read from `self`.
+const NAMES: [(&str, ApiVersion, u32); 17] = [
+    ("label_interface", V2, 5),
+    ("get_first_tag_occurence", V2, 5),
+    ("preload_task_data", V2, 5),
+    ("bump_model_version", V2, 5),
+    ("extra_params", V2, 5),
+    ("set_extra_params", V2, 5),
+    ("use_label_config", V2, 5),
+    ("build_label_map", V2, 5),
+    ("get_label_studio_access_token", V2, 5),
+    ("INITIAL_MODEL_VERSION", V2, 5),
+    ("project_id", V2, 2),
+    ("model_version", V2, 2),
+    ("get", V2, 2),
+    ("set", V2, 2),
+    ("has", V2, 2),
+    ("train_output", V1, 5),
+    ("access_token", V1, 2),
 ];
-/// Names that only the base class of API v1 offers. `hostname` is too common a word.
-const V1_ONLY: [&str; 1] = ["train_output"];
+/// From this weight on a name counts wherever it is used, not only as an attribute of `self`.
+const UNMISTAKABLE: u32 = 5;
+/// Arguments that only one API ever gave to the constructor, named in it or read from its `**kwargs`.
+const CONSTRUCTOR: [(&str, ApiVersion, u32); 4] =
+    [("project_id", V2, 5), ("train_output", V1, 5), ("access_token", V1, 2), ("hostname", V1, 1)];
 /// What models of API v1 call the first parameter of `fit`.
 const V1_FIT: [&str; 5] = ["completions", "tasks", "annotations", "items", "data_iter"];
+/// What models of API v2 call the first parameter of `fit`.
+const V2_FIT: [&str; 2] = ["event", "action"];
 /// Arguments of `init_app` that only a `_wsgi.py` of API v1 passes.
 const V1_INIT_APP: [&str; 4] = ["model_dir", "redis_queue", "redis_host", "redis_port"];
 
@@ -36,26 +54,8 @@ pub(super) struct DetectedApi {
     pub(super) reason: String,
 }
 
-/// A method's parameters after `self`.
-struct Signature {
-    /// Named parameters in order.
-    names: Vec<String>,
-    /// Named parameters without a default.
-    required: usize,
-    takes_any: bool,
-}
-
-struct Evidence {
-    explicit: Option<ApiVersion>,
-    helper: bool,
-    fit: Option<Signature>,
-    init: Option<Signature>,
-    predict: Option<Signature>,
-    setup: Option<Signature>,
-    names: HashSet<String>,
-    model_response: bool,
-    init_app: bool,
-}
+/// Something that speaks for a version, and how strongly.
+type Piece = (ApiVersion, u32, String);
 
 /// Returns the API version of a class and the reason, `(1 or 2, reason)`. `init_app` names the arguments
 /// that its `_wsgi.py` passed to `init_app`.
@@ -66,8 +66,16 @@ pub(super) fn detect_api_version(
     class: &Bound<'_, PyType>,
     init_app: Vec<String>,
 ) -> PyResult<(u8, String)> {
-    let verdict = detect(class, &init_app)?;
-    Ok((verdict.version.into(), verdict.reason))
+    let detected = detect(class, &init_app)?;
+    Ok((detected.version.into(), detected.reason))
+}
+
+/// Returns what users are told of a verdict: the name of the class, the version and the reason.
+#[pyfunction]
+pub(super) fn api_verdict(name: &str, version: u8, reason: &str) -> PyResult<String> {
+    let version = ApiVersion::try_from(version)
+        .map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))?;
+    Ok(verdict(name, version, reason))
 }
 
 /// Looks at a class, and at the names of the arguments that its `_wsgi.py` passed to `init_app`.
@@ -76,204 +84,108 @@ pub(super) fn detect(class: &Bound<'_, PyType>, init_app: &[String]) -> PyResult
 }
 
 fn decide(evidence: &Evidence) -> DetectedApi {
-    let verdict = |version, reason: &str| DetectedApi { version, reason: reason.to_owned() };
+    let decisive = decisive(evidence).map(|(version, reason)| DetectedApi { version, reason });
+    decisive.unwrap_or_else(|| weigh(&pieces(evidence)))
+}
+
+/// What decides alone, from hard to less hard.
+fn decisive(evidence: &Evidence) -> Option<(ApiVersion, String)> {
     if let Some(version) = evidence.explicit {
-        return verdict(version, "the class says LABEL_STUDIO_ML_API");
+        return Some((version, "the class says LABEL_STUDIO_ML_API".into()));
     }
-    if let Some(fit) = &evidence.fit
-        && fit.names.iter().take(2).eq(["event", "data"])
-    {
-        return verdict(V2, "fit(event, data, ...)");
+    let (fit, init) = (evidence.fit.as_ref(), evidence.init.as_ref());
+    if let Some(fit) = fit.filter(|fit| fit.begins_with(&V2_FIT)) {
+        return Some((V2, fit.shown("fit")));
     }
-    if evidence.init.as_ref().is_some_and(|init| init.has("project_id")) {
-        return verdict(V2, "__init__ takes project_id");
+    if init.is_some_and(|init| init.has("project_id")) {
+        return Some((V2, "__init__ takes project_id".into()));
     }
     if evidence.helper {
-        return verdict(V1, "it extends a class of label_studio_ml.helpers");
+        return Some((V1, "it extends a class of label_studio_ml.helpers".into()));
     }
-    if let Some(fit) = &evidence.fit
-        && (fit.has("workdir") || fit.names.first().is_some_and(|n| V1_FIT.contains(&n.as_str())))
-    {
-        let shown = fit.names.iter().take(2).cloned().collect::<Vec<_>>().join(", ");
-        return verdict(V1, &format!("fit({shown}, ...)"));
+    if let Some(fit) = fit.filter(|fit| fit.has("workdir") || fit.begins_with(&V1_FIT)) {
+        return Some((V1, fit.shown("fit")));
     }
-    if evidence.init.as_ref().is_some_and(|init| init.has("train_output")) {
-        return verdict(V1, "__init__ takes train_output");
-    }
+    init.is_some_and(|init| init.has("train_output"))
+        .then(|| (V1, "__init__ takes train_output".into()))
+}
+
+/// What speaks for one version or the other, without deciding alone.
+fn pieces(evidence: &Evidence) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut say = |version, weight, reason: String| pieces.push((version, weight, reason));
     if evidence.init_app {
-        return verdict(V1, "its _wsgi.py passes model_dir or redis_… to init_app");
+        say(V1, 8, "its _wsgi.py passes model_dir or redis_… to init_app".into());
     }
-    let used =
-        |names: &[&'static str]| names.iter().find(|name| evidence.names.contains(**name)).copied();
-    let (of_v1, of_v2) = (used(&V1_ONLY), used(&V2_ONLY));
-    if evidence.setup.as_ref().is_some_and(|setup| setup.required == 0) && of_v1.is_none() {
-        return verdict(V2, "it overrides setup(self)");
+    for (name, version, weight) in NAMES {
+        let used = if weight >= UNMISTAKABLE { &evidence.names } else { &evidence.self_names };
+        if used.contains(name) {
+            say(version, weight, format!("it uses self.{name}"));
+        }
     }
-    match (of_v1, of_v2) {
-        (Some(name), None) => return verdict(V1, &format!("it uses self.{name}")),
-        (None, Some(name)) => return verdict(V2, &format!("it uses self.{name}")),
-        _ => {}
+    for (name, version, weight) in CONSTRUCTOR {
+        let is_named = evidence.init.as_ref().is_some_and(|init| init.has(name));
+        if is_named || evidence.init_texts.contains(name) {
+            say(version, weight, format!("__init__ uses {name}"));
+        }
     }
-    if evidence.predict.as_ref().is_some_and(|predict| predict.has("context")) {
-        return verdict(V2, "predict(..., context, ...)");
+    if evidence.setup.as_ref().is_some_and(|setup| setup.required == 0) {
+        say(V2, 4, "it overrides setup(self)".into());
     }
     if evidence.model_response {
-        return verdict(V2, "its module uses ModelResponse");
+        say(V2, 3, "its module uses ModelResponse".into());
+    }
+    for (version, weight, name) in &evidence.imports {
+        say(*version, *weight, format!("its module imports {name}"));
+    }
+    for (version, requirement) in &evidence.pins {
+        say(*version, 3, format!("its project requires {requirement}"));
+    }
+    if evidence.predict.as_ref().is_some_and(|predict| predict.has("context")) {
+        say(V2, 2, "predict(..., context, ...)".into());
     }
     if evidence.init.as_ref().is_some_and(|init| init.takes_any) && evidence.setup.is_none() {
-        return verdict(V1, "__init__(**kwargs) without project_id, and no setup()");
+        say(V1, 1, "__init__(**kwargs) without project_id, and no setup()".into());
     }
-    verdict(V2, "nothing in it points to API v1")
+    pieces
+}
+
+/// The side with more weight, and the strongest piece on it.
+fn weigh(pieces: &[Piece]) -> DetectedApi {
+    let sum = |side| -> u32 {
+        pieces.iter().filter(|(version, ..)| *version == side).map(|(_, weight, _)| weight).sum()
+    };
+    let (of_v1, of_v2) = (sum(V1), sum(V2));
+    let version = if of_v1 > of_v2 { V1 } else { V2 };
+    // Of equally strong pieces the first.
+    let strongest = pieces
+        .iter()
+        .rev()
+        .filter(|(side, ..)| *side == version)
+        .max_by_key(|(_, weight, _)| weight);
+    let reason = match strongest {
+        Some(_) if of_v1 == of_v2 => "as much in it points to API v1 as to API v2",
+        Some((.., reason)) => reason,
+        None => "nothing in it points to API v1",
+    };
+    DetectedApi { version, reason: reason.to_owned() }
 }
 
 impl Signature {
     fn has(&self, name: &str) -> bool {
         self.names.iter().any(|known| known == name)
     }
-}
 
-fn gather(class: &Bound<'_, PyType>, init_app: &[String]) -> PyResult<Evidence> {
-    let py = class.py();
-    let own = own_members(class)?;
-    let (mut names, mut assigned) = (HashSet::new(), HashSet::new());
-    for (_, member) in own.iter() {
-        if let Some(function) = function(py, &member)? {
-            let code = function.getattr("__code__")?;
-            code_names(&code, &mut names)?;
-            assigned_names(&code, &mut assigned)?;
-        }
+    /// Whether the first parameter has one of these names.
+    fn begins_with(&self, names: &[&str]) -> bool {
+        let first = self.names.first().filter(|_| !self.args_first);
+        first.is_some_and(|first| names.contains(&first.as_str()))
     }
-    // A name that a class defines or assigns itself is its own, and not evidence.
-    for name in own.keys() {
-        names.remove(&name.to_string());
+
+    fn shown(&self, function: &str) -> String {
+        let shown = self.names.iter().take(2).cloned().collect::<Vec<_>>().join(", ");
+        format!("{function}({shown}, ...)")
     }
-    names.retain(|name| !assigned.contains(name));
-    let signature = |name: &str| -> PyResult<Option<Signature>> {
-        match own.get_item(name)? {
-            Some(member) => function(py, &member)?.map(|f| read_signature(&f)).transpose(),
-            None => Ok(None),
-        }
-    };
-    let explicit = class.getattr("LABEL_STUDIO_ML_API").and_then(|value| value.extract::<u8>());
-    let module = class.getattr("__module__")?;
-    let model_response = py
-        .import("sys")?
-        .getattr("modules")?
-        .call_method1("get", (module,))?
-        .hasattr("ModelResponse")?;
-    Ok(Evidence {
-        explicit: explicit.ok().and_then(|version| version.try_into().ok()),
-        helper: class.mro().iter().any(|class| is_helper(&class)),
-        fit: signature("fit")?,
-        init: signature("__init__")?,
-        predict: signature("predict")?,
-        setup: signature("setup")?,
-        names,
-        model_response,
-        init_app: init_app.iter().any(|name| V1_INIT_APP.contains(&name.as_str())),
-    })
-}
-
-/// Members of the class and of its bases, except those of the base class of this package.
-fn own_members<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyDict>> {
-    let own = PyDict::new(class.py());
-    let classes: Vec<Bound<'py, PyAny>> = class.mro().iter().collect();
-    for class in classes.iter().rev() {
-        if is_of_this_package(class) || class.is(class.py().get_type::<PyAny>()) {
-            continue;
-        }
-        for pair in class.getattr("__dict__")?.call_method0("items")?.try_iter()? {
-            let (name, member): (Bound<'py, PyAny>, Bound<'py, PyAny>) = pair?.extract()?;
-            own.set_item(name, member)?;
-        }
-    }
-    Ok(own)
-}
-
-fn module_of(class: &Bound<'_, PyAny>) -> String {
-    class.getattr("__module__").and_then(|name| name.extract()).unwrap_or_default()
-}
-
-fn is_of_this_package(class: &Bound<'_, PyAny>) -> bool {
-    let module = module_of(class);
-    module == "label_studio_ml"
-        || module.starts_with("label_studio_ml.model")
-        || module.starts_with("label_studio_ml._")
-}
-
-fn is_helper(class: &Bound<'_, PyAny>) -> bool {
-    module_of(class) == "label_studio_ml.helpers"
-}
-
-/// The plain function behind a member, if there is one.
-fn function<'py>(
-    py: Python<'py>,
-    member: &Bound<'py, PyAny>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let inspect = py.import("inspect")?;
-    let member = match member.getattr("__func__") {
-        Ok(function) => function,
-        Err(_) => member.clone(),
-    };
-    if !inspect.call_method1("isfunction", (&member,))?.is_truthy()? {
-        return Ok(None);
-    }
-    inspect.call_method1("unwrap", (member,)).map(Some)
-}
-
-fn read_signature(function: &Bound<'_, PyAny>) -> PyResult<Signature> {
-    let py = function.py();
-    let inspect = py.import("inspect")?;
-    let parameter = inspect.getattr("Parameter")?;
-    let (any_keyword, any_positional, empty) = (
-        parameter.getattr("VAR_KEYWORD")?,
-        parameter.getattr("VAR_POSITIONAL")?,
-        parameter.getattr("empty")?,
-    );
-    let mut signature = Signature { names: Vec::new(), required: 0, takes_any: false };
-    let parameters = inspect
-        .call_method1("signature", (function,))?
-        .getattr("parameters")?
-        .call_method0("values")?;
-    for parameter in parameters.try_iter()?.skip(1) {
-        let parameter = parameter?;
-        let kind = parameter.getattr("kind")?;
-        if kind.eq(&any_keyword)? {
-            signature.takes_any = true;
-        } else if !kind.eq(&any_positional)? {
-            signature.names.push(parameter.getattr("name")?.extract()?);
-            signature.required += usize::from(parameter.getattr("default")?.is(&empty));
-        }
-    }
-    Ok(signature)
-}
-
-/// Names of attributes and globals that a function and the functions inside it use.
-fn code_names(code: &Bound<'_, PyAny>, names: &mut HashSet<String>) -> PyResult<()> {
-    names.extend(code.getattr("co_names")?.extract::<Vec<String>>()?);
-    for constant in code.getattr("co_consts")?.cast::<PyTuple>()?.iter() {
-        if constant.hasattr("co_names")? {
-            code_names(&constant, names)?;
-        }
-    }
-    Ok(())
-}
-
-/// Names of attributes that a function and the functions inside it assign.
-fn assigned_names(code: &Bound<'_, PyAny>, names: &mut HashSet<String>) -> PyResult<()> {
-    let instructions = code.py().import("dis")?.call_method1("get_instructions", (code,))?;
-    for instruction in instructions.try_iter()? {
-        let instruction = instruction?;
-        if instruction.getattr("opname")?.eq("STORE_ATTR")? {
-            names.insert(instruction.getattr("argval")?.extract()?);
-        }
-    }
-    for constant in code.getattr("co_consts")?.cast::<PyTuple>()?.iter() {
-        if constant.hasattr("co_names")? {
-            assigned_names(&constant, names)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -25,8 +25,9 @@ impl Drop for TrainingCopies<'_> {
     }
 }
 
-/// Calls `fit` as the original does. API v1 gets annotated tasks and the parameters of /train, or a
-/// webhook event through `process_event`; API v2 gets the event and its payload.
+/// Calls `fit` with what the original passes, as far as its parameters take that. API v1 gets annotated
+/// tasks and the parameters of /train, or a webhook event through `process_event`; API v2 gets the event and
+/// its payload.
 pub(super) fn fit<'py>(
     instance: &Bound<'py, PyAny>,
     api: ApiVersion,
@@ -35,15 +36,16 @@ pub(super) fn fit<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = instance.py();
     let workdir = job.workdir.to_string_lossy();
+    let (calls, fit) = (py.import("label_studio_ml._fit_call")?, instance.getattr("fit")?);
     let Some(event) = &job.event else {
         let tasks = required(data, "annotations")?.try_iter()?;
-        return instance.call_method("fit", (tasks, workdir), Some(&params(data)?));
+        return calls.call_method1("on_tasks", (fit, tasks, workdir, params(data)?));
     };
     if data.contains("action")? {
         data.del_item("action")?;
     }
     if api == ApiVersion::V2 {
-        let result = instance.call_method1("fit", (event, data))?;
+        let result = calls.call_method1("on_event", (fit, event, data))?;
         note_own_version(instance)?;
         return Ok(result);
     }

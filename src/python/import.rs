@@ -164,7 +164,7 @@ fn import_submodules(py: Python<'_>, configure: &Configure) -> PyResult<()> {
 }
 
 fn finish(py: Python<'_>, configure: &Configure, found: &FoundClass<'_>) -> PyResult<Imported> {
-    let names: Vec<String> = found.init_app.keys().extract()?;
+    let names = said_to_init_app(&configure.source, &found.init_app)?;
     let detected = api_version::detect(&found.class, &names)?;
     found.class.setattr("_known_ml_api", u8::from(detected.version))?;
     let model_dir = model_dir(py, configure, found, detected.version)?;
@@ -228,6 +228,13 @@ fn finish(py: Python<'_>, configure: &Configure, found: &FoundClass<'_>) -> PyRe
             inspection,
         },
     })
+}
+
+/// Names of the arguments that the author of a `_wsgi.py` passes to `init_app`.
+fn said_to_init_app(source: &ClassSource, init_app: &Bound<'_, PyDict>) -> PyResult<Vec<String>> {
+    let ClassSource::Wsgi { path } = source else { return Ok(Vec::new()) };
+    let looks = init_app.py().import("label_studio_ml._inspect.api_evidence")?;
+    looks.call_method1("given_to_init_app", (init_app.keys(), path.as_os_str()))?.extract()
 }
 
 /// Names of the constructor's parameters; None if it takes any keyword.

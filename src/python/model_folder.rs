@@ -163,6 +163,8 @@ fn raised(error: StoreError) -> PyErr {
         StoreError::Io { reason, .. } => {
             std::io::Error::new(reason.kind(), error.to_string()).into()
         }
-        StoreError::Project(_) | StoreError::Json(_) => PyValueError::new_err(error.to_string()),
+        StoreError::Project(_) | StoreError::Json(_) | StoreError::NotAnObject { .. } => {
+            PyValueError::new_err(error.to_string())
+        }
     }
 }

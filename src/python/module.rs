@@ -18,7 +18,7 @@ use crate::workers::process::Launch;
 #[pymodule(name = "_native")]
 mod native {
     #[pymodule_export]
-    use super::super::api_version::detect_api_version;
+    use super::super::api_version::{api_verdict, detect_api_version};
     #[pymodule_export]
     use super::super::cancel::is_cancelled;
     #[pymodule_export]

@@ -42,16 +42,21 @@ impl UserClass {
         let _scope = logs::enter(model.spec.project.as_str());
         let setup = model.setup.as_ref().filter(|_| !self.fresh);
         let made = flask_request::around(py, setup.or(request), || {
-            let kwargs = self.kwargs(py, model)?;
-            let class = self.class.bind(py);
-            let instance = if let Some(connection) = &model.spec.connection {
-                // The instance knows it while it is made: its constructor may fetch files.
-                let connection = (&connection.hostname, &connection.access_token);
-                py.import("label_studio_ml._media.label_studio_address")?
-                    .call_method1("construct", (class, kwargs, connection))?
-            } else {
-                class.call((), Some(&kwargs))?
-            };
+            let (spec, connection) = (&model.spec, model.spec.connection.as_ref());
+            let train_output = self.train_output(py, model)?;
+            let kwargs = self.kwargs(py, model, &train_output)?;
+            // The instance knows all of it while it is made: its constructor may fetch files.
+            let connection = connection.map(|known| (&known.hostname, &known.access_token));
+            let origin = (
+                self.class.bind(py),
+                spec.project.as_str(),
+                spec.label_config.as_deref(),
+                train_output,
+                &spec.version,
+            );
+            let instance = py
+                .import("label_studio_ml._construction")?
+                .call_method1("construct", (kwargs, connection, origin))?;
             if self.api == ApiVersion::V2 {
                 note_own_version(&instance)?;
             }
@@ -89,12 +94,17 @@ impl UserClass {
 
     /// Keyword arguments for the constructor: those that the original passes, as far as the class takes
     /// them, and the user's own.
-    fn kwargs<'py>(&self, py: Python<'py>, model: &KnownModel) -> PyResult<Bound<'py, PyDict>> {
+    fn kwargs<'py>(
+        &self,
+        py: Python<'py>,
+        model: &KnownModel,
+        train_output: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         let spec = &model.spec;
         let kwargs = PyDict::new(py);
         if self.api == ApiVersion::V1 {
             kwargs.set_item("label_config", spec.label_config.as_deref())?;
-            kwargs.set_item("train_output", json_in::value(py, &model.train_output)?)?;
+            kwargs.set_item("train_output", train_output)?;
             if let Some(connection) = &spec.connection {
                 kwargs.set_item("hostname", &connection.hostname)?;
                 kwargs.set_item("access_token", &connection.access_token)?;
@@ -112,6 +122,18 @@ impl UserClass {
         }
         kwargs.update(self.init_kwargs.bind(py).as_mapping())?;
         Ok(kwargs)
+    }
+
+    /// What the last training returned, in API v1; None without one.
+    fn train_output<'py>(
+        &self,
+        py: Python<'py>,
+        model: &KnownModel,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match self.api {
+            ApiVersion::V1 => json_in::value(py, &model.train_output),
+            ApiVersion::V2 => Ok(py.None().into_bound(py)),
+        }
     }
 
     pub(super) fn predict<'py>(

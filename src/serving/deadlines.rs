@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
+use tracing::info;
 
 use super::error::ServingError;
+use crate::ids::ProjectKey;
 use crate::workers::handle::{Interruption, Interruptions};
 
 /// The deadlines that the user chose.
@@ -34,6 +36,10 @@ pub(super) struct CallClock<T> {
     /// None once the client has its answer.
     client: Option<Client<T>>,
     too_long: fn(Duration) -> ServingError,
+    /// What is asked for, and the project; empty for a request to the user's app, which knows none.
+    what: &'static str,
+    project: String,
+    is_broken_off: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,7 +63,16 @@ impl Deadlines {
     ) -> CallClock<T> {
         let stage = if gathers { CallStage::Gathers(asked + self.queue) } else { CallStage::Runs };
         let (began, client) = (Instant::now(), Some(client));
-        CallClock { deadlines: self, began, stage, client, too_long }
+        CallClock {
+            deadlines: self,
+            began,
+            stage,
+            client,
+            too_long,
+            what: "request to the app",
+            project: String::new(),
+            is_broken_off: false,
+        }
     }
 }
 
@@ -67,6 +82,38 @@ impl<T> CallClock<T> {
             // A client that hung up does not need the answer.
             let _ = client.send(answer);
         }
+    }
+
+    /// Makes the log say that the call is a prediction of a project.
+    pub(super) fn predicts(mut self, project: &ProjectKey) -> Self {
+        self.what = "prediction";
+        self.project = project.as_str().to_owned();
+        self
+    }
+
+    /// Logs why a call that was cancelled did not begin. Why one was broken off is in the log by then.
+    pub(super) fn tell_withdrawn(&self) {
+        if !self.is_broken_off {
+            let reason = match self.stage {
+                CallStage::Abandoned => "its client hung up before it began",
+                CallStage::Gathers(_) | CallStage::Runs => "no worker began it in time",
+            };
+            info!(project = self.project, "a prediction is not made: {reason}");
+        }
+    }
+
+    fn tell_broken_off(&self) {
+        let (ran, Deadlines { abandoned, run, .. }) = (self.began.elapsed(), self.deadlines);
+        let reason = if self.stage == CallStage::Abandoned && abandoned < run {
+            format!("its client hung up, and it ran on past --predict-timeout ({abandoned:?})")
+        } else {
+            format!("it ran past --predict-hard-timeout ({run:?})")
+        };
+        let seconds = ran.as_secs_f64();
+        info!(
+            project = self.project,
+            "a {} is cancelled after {seconds:.1} s: {reason}", self.what
+        );
     }
 
     /// Resolves when the client is gone.
@@ -80,7 +127,7 @@ impl<T> CallClock<T> {
 
 impl<T: Send> Interruptions for CallClock<T> {
     async fn next(&mut self) -> Interruption {
-        let Self { deadlines, began, stage, client, too_long } = self;
+        let Self { deadlines, began, stage, client, too_long, .. } = self;
         let until = match *stage {
             CallStage::Gathers(until) => until,
             CallStage::Runs => *began + deadlines.run,
@@ -101,6 +148,8 @@ impl<T: Send> Interruptions for CallClock<T> {
         // The client gets its answer without waiting for the worker to cancel.
         let too_long = too_long(deadlines.run);
         self.answer(Err(too_long));
+        self.is_broken_off = true;
+        self.tell_broken_off();
         Interruption::BreakOff
     }
 }

@@ -166,7 +166,8 @@ impl Predictor {
         let (client, answer) = oneshot::channel();
         let (renew, http) = (request.force_reload, request.http.clone());
         let gathers = http.batch.is_some();
-        let mut waiting = self.deadlines.begin(client, gathers, asked, ServingError::TooLong);
+        let waiting = self.deadlines.begin(client, gathers, asked, ServingError::TooLong);
+        let mut waiting = waiting.predicts(&request.project);
         let queue = self.deadlines.queue;
         tokio::spawn(async move {
             let worker = permit.worker();
@@ -183,6 +184,9 @@ impl Predictor {
                 model.set_loaded();
             }
             drop(permit);
+            if let Err(WorkerError::Cancelled) = predicted {
+                waiting.tell_withdrawn();
+            }
             waiting.answer(predicted.map_err(|error| match error {
                 // The client is still there, so the hard limit has passed.
                 WorkerError::Cancelled => ServingError::Busy(queue),

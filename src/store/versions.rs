@@ -49,6 +49,8 @@ pub enum StoreError {
     Io { path: PathBuf, reason: io::Error },
     #[error("the result of training is not valid JSON: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("{}: it must be a JSON object", path.display())]
+    NotAnObject { path: PathBuf },
 }
 
 /// Adds the path to an I/O error.

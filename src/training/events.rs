@@ -64,6 +64,16 @@ impl EventProject {
     }
 }
 
+/// What is missing in an event that names no project, and how it comes; none for one that names its project.
+pub fn lacks_payload(action: &str, project: &EventProject) -> Option<String> {
+    project.id.is_empty().then(|| {
+        format!(
+            "{action} names no project, so it trains the model of requests without one, and most models find \
+             no annotation in it; switch on \"Send payload\" of the webhook in Label Studio"
+        )
+    })
+}
+
 /// Why a class cannot be trained; none if it can.
 pub fn cannot_learn(class: &ClassInfo) -> Option<String> {
     let learns = class.wants_every_event || !class.train_events.is_empty();
@@ -117,6 +127,16 @@ mod tests {
             assert_eq!(project(json).key(None), "".into(), "{json}");
         }
         assert_eq!(EventProject::read(None).key(None), "".into());
+    }
+
+    #[test]
+    fn an_event_without_a_project_says_what_to_switch_on() {
+        for json in ["null", "{}", "7"] {
+            let hint = lacks_payload("ANNOTATION_CREATED", &project(json)).unwrap();
+            assert!(hint.starts_with("ANNOTATION_CREATED names no project"), "{hint}");
+            assert!(hint.contains("\"Send payload\""), "{hint}");
+        }
+        assert_eq!(lacks_payload("ANNOTATION_CREATED", &project(r#"{"id": 7}"#)), None);
     }
 
     #[test]

@@ -241,8 +241,8 @@ impl<T: Trainer> Runner<T> {
         fitted: Fitted,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<JobOutcome, TrainingError> {
-        if !run.may_publish(&fitted) {
-            return Ok(JobOutcome::Succeeded { version: None, error: None });
+        if let Some(reason) = run.unpublishable(&fitted) {
+            return Ok(JobOutcome::Succeeded { version: None, error: Some(reason) });
         }
         self.begin_publishing(job, stop).await?;
         let publication = run.publish(&self.publisher, fitted, stop).await?;
@@ -344,8 +344,9 @@ fn tell(project: &ProjectKey, id: JobId, outcome: &JobOutcome, began: Instant) {
             info!(project, job = %id, "trained in {seconds:.1} s");
             "succeeded"
         }
-        JobOutcome::Succeeded { version: None, .. } => {
-            info!(project, job = %id, "fit made no new version: the version before stays");
+        JobOutcome::Succeeded { version: None, error } => {
+            let reason = error.as_deref().unwrap_or("the version before stays");
+            info!(project, job = %id, "the training made no new version: {reason}");
             "succeeded"
         }
         JobOutcome::Failed { error, traceback } => {

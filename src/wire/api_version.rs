@@ -42,6 +42,18 @@ impl fmt::Display for ApiVersion {
     }
 }
 
+/// Tells users what a class was taken for, why, and how to overrule that.
+pub fn verdict(class: &str, api: ApiVersion, reason: &str) -> String {
+    let other = match api {
+        ApiVersion::V1 => ApiVersion::V2,
+        ApiVersion::V2 => ApiVersion::V1,
+    };
+    let number = u8::from(other);
+    format!(
+        "{class} is written for {api}: {reason}; LABEL_STUDIO_ML_API = {number} on the class overrules that"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +67,11 @@ mod tests {
             assert_eq!(serde_json::from_str::<ApiVersion>(number).unwrap(), version);
             assert_eq!(version.to_string(), name);
         }
+        assert_eq!(
+            verdict("Model", ApiVersion::V1, "fit(tasks, ...)"),
+            "Model is written for API v1: fit(tasks, ...); LABEL_STUDIO_ML_API = 2 on the class overrules that"
+        );
+        assert!(verdict("Model", ApiVersion::V2, "").contains("LABEL_STUDIO_ML_API = 1 "));
         let error = serde_json::from_str::<ApiVersion>("3").unwrap_err();
         assert!(error.to_string().starts_with("there is no API v3"), "{error}");
     }

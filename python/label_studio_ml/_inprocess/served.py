@@ -3,10 +3,11 @@
 import inspect
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
-from label_studio_ml import _native, api, model
+from label_studio_ml import _construction, _native, api, model
 from label_studio_ml._api_attributes import train_events as own_train_events
 from label_studio_ml._inspect import model_folder
 from label_studio_ml._inspect.script import V1_ARGUMENTS, accepted_names, named_kwargs
@@ -17,6 +18,9 @@ logger = logging.getLogger("label_studio_ml")
 
 #: Arguments of `init_app` for the instances of a class of API v2.
 init_kwargs: dict[str, Any] = {}
+
+#: Classes whose verdict was told.
+_told: set[type] = set()
 
 #: The folder and the class for which this process has last noted that the class uses the folder.
 _noted: tuple[str, str] | None = None
@@ -55,6 +59,21 @@ def set_up(model_class: type, api_version: int, given: Mapping[str, Any]) -> Non
     _warn_of_unused(model_class, given, own, folder)
 
 
+def tell_verdict(model_class: type, api_version: int, reason: str) -> None:
+    """Log for which API a class is written, why, and how to overrule that; once for a class.
+
+    WSGI servers leave logging as it is, in which nobody would see it: then it goes to stderr.
+    """
+    if model_class in _told:
+        return
+    _told.add(model_class)
+    text = _native.api_verdict(model_class.__name__, api_version, reason)
+    if logger.hasHandlers():
+        logger.info("%s", text)
+    else:
+        print(text, file=sys.stderr, flush=True)
+
+
 def _warn_of_unused(
     model_class: type, given: Mapping[str, Any], own: Mapping[str, Any], folder: str
 ) -> None:
@@ -85,7 +104,8 @@ def new_instance(project_id: str, label_config: Any) -> Any:
         names, own = None, init_kwargs
     taken = {name: given[name] for name in given if names is None or name in names}
     known = label_studio_address.of_project(project_id)
-    return label_studio_address.made(lambda: model_class(**{**taken, **own}), known)
+    origin = _construction.Origin(model_class, project_id, label_config)
+    return _construction.made(lambda: model_class(**{**taken, **own}), origin, known)
 
 
 def train_events() -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import jsonify, request
 
-from label_studio_ml import api
+from label_studio_ml import _fit_call, api
 from label_studio_ml._inprocess import served
 from label_studio_ml._media import label_studio_address
 from label_studio_ml._v2 import predictions
@@ -86,7 +86,7 @@ def webhook() -> Any:
         return jsonify({"status": "Unknown event"}), 200
     project = data["project"]
     model = served.new_instance(str(project["id"]), project["label_config"])
-    result = model.fit(event, data)
+    result = _fit_call.on_event(model.fit, event, data)
     try:
         answer = jsonify({"result": result, "status": "ok"})
     except Exception as error:

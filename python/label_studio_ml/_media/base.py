@@ -20,8 +20,8 @@ class Media:
 
     _label_studio_client: Any = None
     _label_studio_of_setup: Connection | None = None
-    hostname: str = ""
-    access_token: str = ""
+    hostname: Any
+    access_token: Any
 
     @classmethod
     def _ml_api_version(cls) -> int:

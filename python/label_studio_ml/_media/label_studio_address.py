@@ -4,7 +4,7 @@ An address begins with `http://` or `https://`, and has the path below which Lab
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -61,11 +61,6 @@ def made(make: Callable[[], Any], connection: Connection) -> Any:
     with suppress(AttributeError):  # a class with slots, or not a model
         instance._label_studio_of_setup = connection
     return instance
-
-
-def construct(model_class: Any, kwargs: Mapping[str, Any], connection: tuple[str, str]) -> Any:
-    """Make an instance with keyword arguments; `connection` is address and token, see `made`."""
-    return made(lambda: model_class(**kwargs), Connection(*connection))
 
 
 def remember(project_id: str, hostname: Any, access_token: Any) -> None:

@@ -170,7 +170,8 @@ class Instances:
         if version is None:
             version = INITIAL if train_output is None else cls._generate_version(project)
         given = {**kwargs, "label_config": label_config, "train_output": train_output}
-        wrapper = ModelWrapper(make_model(cls.model_class, given, cls.init_kwargs), version)
+        model = make_model(cls.model_class, given, cls.init_kwargs, cls._name(project), version)
+        wrapper = ModelWrapper(model, version)
         key, before = cls._key(project), cls.get(project)
         wrapper.is_training = before is not None and before.is_training
         cls._current_model[key] = wrapper

@@ -19,7 +19,9 @@ from types import MappingProxyType
 from typing import Any
 
 from label_studio_ml import _native
+from label_studio_ml._construction import Origin, made
 from label_studio_ml._inspect.script import accepted_names
+from label_studio_ml._media.label_studio_address import Connection
 
 logger = logging.getLogger("label_studio_ml.model")
 
@@ -58,18 +60,34 @@ def read_result(folder: Path, name: str = JOB_RESULT) -> Any:
 def train_output(result: Any) -> Any:
     """Return what `fit` returned, given what its job left.
 
-    Webhook jobs of the original left it bare; others wrapped it.
+    Webhook jobs of the original left it bare; others wrapped it. Raises ValueError for something that is
+    not a dict.
     """
-    if isinstance(result, Mapping) and None not in (result.get("workdir"), result.get("version")):
+    if not isinstance(result, Mapping):
+        raise ValueError(f"{JOB_RESULT} must hold a JSON object, not {type(result).__name__}")
+    if None not in (result.get("workdir"), result.get("version")):
         return result.get("train_output")
     return result
 
 
-def make_model(model_class: type, given: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
-    """Return an instance, made with the user's `own` arguments and those `given` that it takes."""
+def make_model(
+    model_class: type,
+    given: Mapping[str, Any],
+    own: Mapping[str, Any],
+    project: str,
+    version: str | None = None,
+) -> Any:
+    """Return an instance, made with the user's `own` arguments and those `given` that it takes.
+
+    It knows its project and version, and those `given` that it does not take.
+    """
     names = accepted_names(model_class)
     taken = {name: given[name] for name in given if names is None or name in names}
-    return model_class(**{**taken, **own})
+    reached = (given.get(name) or "" for name in ("hostname", "access_token"))
+    origin = Origin(
+        model_class, project, given.get("label_config"), given.get("train_output"), version
+    )
+    return made(lambda: model_class(**{**taken, **own}), origin, Connection(*reached))
 
 
 class JobManager:
@@ -110,7 +128,7 @@ class JobManager:
                 "train_output": _output_of(result),
                 **self.model_kwargs,
             }
-            model = make_model(model_class, given, {})
+            model = make_model(model_class, given, {}, project_key(data))
             parameters = self.get_additional_params(event, data, job_id)
             output = model.process_event(event, data, job_id, parameters)
             self.post_process(event, data, job_id, output)

@@ -80,7 +80,9 @@ impl From<StoreError> for ApiError {
             StoreError::Io { reason, .. } if reason.kind() == ErrorKind::StorageFull => {
                 ErrorCode::StorageFull
             }
-            StoreError::Io { .. } | StoreError::Json(_) => ErrorCode::StorageFailed,
+            StoreError::Io { .. } | StoreError::Json(_) | StoreError::NotAnObject { .. } => {
+                ErrorCode::StorageFailed
+            }
         };
         Self::new(code, error.to_string())
     }

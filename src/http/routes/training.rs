@@ -21,7 +21,7 @@ use crate::http::state::App;
 use crate::ids::ProjectKey;
 use crate::labelling::config::{Dialect, parse};
 use crate::store::jobs::enqueue::Queued;
-use crate::training::events::{EventProject, cannot_learn, ignored_because};
+use crate::training::events::{EventProject, cannot_learn, ignored_because, lacks_payload};
 use crate::training::queue::Request;
 use crate::wire::api_version::ApiVersion;
 
@@ -33,6 +33,9 @@ struct Accepted {
     /// Clients of the original's webhook read this one.
     job_id: String,
     status: &'static str,
+    /// What is unusual about the event, if anything is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
 }
 
 /// The answer to a client that waited.
@@ -51,11 +54,16 @@ struct Ignored {
     detail: String,
 }
 
-async fn accepted(app: &App, queued: Queued, wait: Option<Duration>) -> Result<Response, ApiError> {
+async fn accepted(
+    app: &App,
+    queued: Queued,
+    wait: Option<Duration>,
+    detail: Option<String>,
+) -> Result<Response, ApiError> {
     let job_id = queued.id.to_string();
     let Some(wait) = wait else {
         let status = if queued.merged { "merged" } else { "queued" };
-        let answer = Accepted { job: job_id.clone(), job_id, status };
+        let answer = Accepted { job: job_id.clone(), job_id, status, detail };
         return Ok((StatusCode::CREATED, Json(answer)).into_response());
     };
     let job = app.queue.ended(queued.id, wait).await?;
@@ -115,7 +123,7 @@ async fn queue_tasks(
     let request =
         Request { project, label_config, action: None, payload: body.bytes(), api: class.api };
     let queued = app.queue.add(request, &versions).await?;
-    accepted(&app, queued, wait).await
+    accepted(&app, queued, wait, None).await
 }
 
 pub(in crate::http) async fn webhook(
@@ -143,6 +151,7 @@ async fn queue_event(
         return Ok(ignored(reason));
     }
     let event = EventProject::read(fields.get("project"));
+    let hint = lacks_payload(&action, &event).inspect(|hint| tracing::warn!("webhook: {hint}"));
     readable("project.label_config", event.label_config.as_deref())?;
     let known = match app.serving.project_key(&event.id) {
         None => app.queue.project_key(&event.id).await,
@@ -156,7 +165,7 @@ async fn queue_event(
         api: class.api,
     };
     let queued = app.queue.add(request, &versions).await?;
-    accepted(&app, queued, wait).await
+    accepted(&app, queued, wait, hint).await
 }
 
 /// Clients of the original read `is_training`, `backend` and `model_version`; `backend` is where it kept its

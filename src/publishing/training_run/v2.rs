@@ -124,7 +124,15 @@ impl V2Run {
         };
         let staged = match staging {
             Staging::Staged(staged) => *staged,
-            Staging::Unchanged => return Ok(Publication::default()),
+            Staging::Unchanged => {
+                let problem = format!(
+                    "fit made nothing new, so there is no new version: it changed no file below MODEL_DIR, \
+                     {}, set no key with self.set, and returned nothing; if it keeps what it learned elsewhere, \
+                     return something that is not empty, such as the path",
+                    self.model_dir.display()
+                );
+                return Ok(Publication { version: None, problem: Some(problem) });
+            }
             Staging::Refused(reason) => {
                 let problem = format!("trained, but the version before is served: {reason}");
                 return Ok(Publication { version: None, problem: Some(problem) });

@@ -1,11 +1,20 @@
 //! Classes of API v1 and v2, and what gives each away.
 
+use pyo3::types::PyDict;
+
 use super::*;
 
 /// The verdict about the class `Model` in some code, after a base class like that of this package.
 fn verdict(code: &str, init_app: &[&str]) -> (u8, String) {
     Python::initialize();
     Python::attach(|py| {
+        let package = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
+        py.import("sys")
+            .unwrap()
+            .getattr("path")
+            .unwrap()
+            .call_method1("append", (package,))
+            .unwrap();
         let globals = PyDict::new(py);
         py.run(
             c"
@@ -38,10 +47,12 @@ fn class(lines: &[&str]) -> String {
 }
 
 const NOTHING: &str = "nothing in it points to API v1";
+const EQUAL: &str = "as much in it points to API v1 as to API v2";
+const OPEN: &str = "__init__(**kwargs) without project_id, and no setup()";
 
 #[test]
 fn each_piece_of_evidence_alone_is_enough() {
-    let cases: [(&[&str], u8, &str); 27] = [
+    let cases: &[(&[&str], u8, &str)] = &[
         (&[], 2, NOTHING),
         (&["LABEL_STUDIO_ML_API = 1"], 1, "the class says LABEL_STUDIO_ML_API"),
         (&["LABEL_STUDIO_ML_API = 2"], 2, "the class says LABEL_STUDIO_ML_API"),
@@ -49,9 +60,20 @@ fn each_piece_of_evidence_alone_is_enough() {
         (&["LABEL_STUDIO_ML_API = '1'"], 2, NOTHING),
         (&["def fit(self, event, data): pass"], 2, "fit(event, data, ...)"),
         (&["def fit(self, event, data, extra=None, **kw): pass"], 2, "fit(event, data, ...)"),
-        (&["def fit(self, event, x): pass"], 2, NOTHING),
+        (&["def fit(self, event, x): pass"], 2, "fit(event, x, ...)"),
         (&["def fit(self, data, event): pass"], 2, NOTHING),
-        (&["def fit(self, event): pass"], 2, NOTHING),
+        (&["def fit(self, event): pass"], 2, "fit(event, ...)"),
+        (&["def fit(self, action, data): pass"], 2, "fit(action, data, ...)"),
+        (&["def fit(self, *, event, data): pass"], 2, "fit(event, data, ...)"),
+        (&["def fit(self, *args, event=None, **kw): pass"], 2, NOTHING),
+        (&["def fit(self, *args, workdir=None, **kw): pass"], 1, "fit(workdir, ...)"),
+        (
+            &["def fit(self, annotations=None, workdir=None, event=None): pass"],
+            1,
+            "fit(annotations, workdir, ...)",
+        ),
+        (&["def fit(self, **kw): pass"], 2, NOTHING),
+        (&["def fit(self, *args, **kw): pass"], 2, NOTHING),
         (&["def fit(self, tasks): pass"], 1, "fit(tasks, ...)"),
         (&["def fit(self, completions, workdir=None): pass"], 1, "fit(completions, workdir, ...)"),
         (&["def fit(self, x, y, workdir): pass"], 1, "fit(x, y, ...)"),
@@ -74,7 +96,7 @@ fn each_piece_of_evidence_alone_is_enough() {
         (&["def __init__(self, *args): pass"], 2, NOTHING),
         (&["def __init__(self, **kw): pass", "def setup(self, x): pass"], 2, NOTHING),
     ];
-    for (lines, version, reason) in cases {
+    for &(lines, version, reason) in cases {
         assert_eq!(verdict(&class(lines), &[]), (version, reason.to_owned()), "{lines:?}");
     }
 }
@@ -139,7 +161,7 @@ fn harder_evidence_goes_before_softer() {
         (
             &["def setup(self): pass", "def predict(self, tasks): self.label_interface"],
             2,
-            "it overrides setup(self)",
+            "it uses self.label_interface",
         ),
         (
             &["def setup(self): pass", "def predict(self, tasks): self.train_output"],
@@ -147,7 +169,7 @@ fn harder_evidence_goes_before_softer() {
             "it uses self.train_output",
         ),
         // What speaks for both says nothing.
-        (&["def predict(self, tasks): return self.train_output, self.extra_params"], 2, NOTHING),
+        (&["def predict(self, tasks): return self.train_output, self.extra_params"], 2, EQUAL),
         (
             &["def predict(self, tasks, context): return self.train_output"],
             1,
@@ -162,9 +184,10 @@ fn harder_evidence_goes_before_softer() {
 #[test]
 fn names_count_wherever_they_are_used_and_not_where_the_class_makes_them_itself() {
     let uses = |reason: &str| (2, format!("it uses self.{reason}"));
-    for name in V2_ONLY {
+    for (name, version, _) in NAMES {
         let line = format!("def predict(self, tasks): return self.{name}");
-        assert_eq!(verdict(&class(&[&line]), &[]), uses(name));
+        let reason = format!("it uses self.{name}");
+        assert_eq!(verdict(&class(&[&line]), &[]), (version.into(), reason));
     }
     for (lines, expected) in [
         // Inside a function within.
@@ -227,4 +250,189 @@ fn evidence_is_inherited_but_not_from_this_package() {
 fn a_module_that_uses_the_response_class_of_the_newer_one_is_newer() {
     let code = "import sys, types\nmodule = types.ModuleType('script_with_response')\nmodule.ModelResponse = 1\nsys.modules['script_with_response'] = module\nclass Model(Base):\n    def __init__(self, **kw): pass\nModel.__module__ = 'script_with_response'\n";
     assert_eq!(verdict(code, &[]), (2, "its module uses ModelResponse".into()));
+}
+
+#[test]
+fn short_names_count_only_on_the_model_itself() {
+    for (line, expected) in [
+        ("def predict(self, tasks): return self.get('a')", (2, "it uses self.get")),
+        ("def predict(this, tasks): return this.has('a')", (2, "it uses self.has")),
+        (
+            "def predict(self, tasks): return [self.set(t, '') for t in tasks]",
+            (2, "it uses self.set"),
+        ),
+        (
+            "def predict(self, tasks): return lambda: self.model_version",
+            (2, "it uses self.model_version"),
+        ),
+        ("def predict(self, tasks): return tasks[0].get('a')", (1, OPEN)),
+        ("def predict(self, tasks): return self.client.get('a').has, tasks.project_id", (1, OPEN)),
+        ("def predict(self, tasks): self.project_id = 1; return self.project_id", (1, OPEN)),
+    ] {
+        for constructor in
+            ["def __init__(self, **kwargs): pass", "def __init__(self, *args, **kwargs): pass"]
+        {
+            let found = verdict(&class(&[constructor, line]), &[]);
+            assert_eq!(found, (expected.0, expected.1.to_owned()), "{constructor} {line}");
+        }
+    }
+    let own = ["def __init__(self, **kw): pass", "def get(self, key): pass"];
+    let reads = "def predict(self, tasks): return self.get('a')";
+    assert_eq!(verdict(&class(&[own[0], own[1], reads]), &[]), (1, OPEN.into()));
+    let getter =
+        ["def __init__(self, **kw): pass", "@property", "def shown(self): return self.project_id"];
+    assert_eq!(verdict(&class(&getter), &[]), (2, "it uses self.project_id".into()));
+}
+
+#[test]
+fn what_a_constructor_reads_and_passes_on_counts() {
+    for (body, version, reason) in [
+        ("self.p = kwargs['project_id']", 2, "__init__ uses project_id"),
+        ("self.p = kwargs.pop('project_id', None)", 2, "__init__ uses project_id"),
+        ("super().__init__(project_id=1)", 2, "__init__ uses project_id"),
+        ("self.o = kwargs.get('train_output') or {}", 1, "__init__ uses train_output"),
+        (
+            "self.h, self.t = kwargs['hostname'], kwargs['access_token']",
+            1,
+            "__init__ uses access_token",
+        ),
+        ("self.name = 'a project_id and more'", 1, OPEN),
+    ] {
+        let code = class(&[&format!("def __init__(self, **kwargs): {body}")]);
+        assert_eq!(verdict(&code, &[]), (version, reason.to_owned()), "{body}");
+    }
+}
+
+#[test]
+fn the_heavier_side_wins() {
+    let both = |of_v2: &str| {
+        class(&[
+            "def setup(self): pass",
+            "def predict(self, tasks, context=None): return self.label_interface",
+            of_v2,
+        ])
+    };
+    let reason = "it uses self.label_interface";
+    // An old `_wsgi.py` around a class that was ported.
+    assert_eq!(verdict(&both(""), &["model_dir"]), (2, reason.into()));
+    let mixed = both("def other(self): return self.train_output");
+    assert_eq!(verdict(&mixed, &[]), (2, reason.into()));
+    let reason = "its _wsgi.py passes model_dir or redis_… to init_app";
+    assert_eq!(verdict(&mixed, &["model_dir"]), (1, reason.into()));
+}
+
+/// The verdict about a class whose module and project are files.
+fn verdict_of_files(script: &str, files: &[(&str, &str)]) -> (u8, String) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let path = folder.path().join("model.py");
+    std::fs::write(&path, script).unwrap();
+    let name = format!("script_{}", folder.path().file_name().unwrap().to_str().unwrap());
+    let name = name.replace('.', "_");
+    let code = format!(
+        "import sys, types\nmodule = types.ModuleType('{name}')\nmodule.__file__ = '{}'\n\
+         sys.modules['{name}'] = module\nclass Model(Base):\n    def __init__(self, **kw): pass\n\
+         Model.__module__ = '{name}'\n",
+        path.display()
+    );
+    verdict(&code, &[])
+}
+
+#[test]
+fn imports_of_names_that_one_api_has_count() {
+    for (line, version, name) in [
+        (
+            "from label_studio_ml.response import ModelResponse",
+            2,
+            "label_studio_ml.response.ModelResponse",
+        ),
+        ("import label_studio_ml.response", 2, "label_studio_ml.response"),
+        ("from label_studio_ml.model import CACHE", 2, "label_studio_ml.model.CACHE"),
+        (
+            "from label_studio_sdk.label_interface import LabelInterface",
+            2,
+            "label_studio_sdk.label_interface.LabelInterface",
+        ),
+        ("from label_studio_sdk import LabelStudio", 2, "label_studio_sdk.LabelStudio"),
+        (
+            "def f():\n    from label_studio_sdk.converter import brush",
+            2,
+            "label_studio_sdk.converter.brush",
+        ),
+        ("from label_studio_ml.utils import match_labels", 2, "label_studio_ml.utils.match_labels"),
+        ("from label_studio_ml.model import JobManager", 1, "label_studio_ml.model.JobManager"),
+        (
+            "from label_studio_ml.utils import get_single_tag_keys",
+            1,
+            "label_studio_ml.utils.get_single_tag_keys",
+        ),
+    ] {
+        let reason = format!("its module imports {name}");
+        let found = verdict_of_files(line, &[]);
+        let expected = if name.ends_with("get_single_tag_keys") { OPEN.to_owned() } else { reason };
+        // The lighter of two pieces on the winning side is not told; both weigh the same here.
+        assert!(
+            found == (version, expected.clone()) || found.1.contains(name),
+            "{line}: {found:?}"
+        );
+        assert_eq!(found.0, version, "{line}");
+    }
+    for line in [
+        "import label_studio_sdk",
+        "from label_studio_sdk import Client",
+        "from label_studio_ml.utils import get_image_size, DATA_UNDEFINED_NAME",
+        "from .response import ModelResponse",
+        "from label_studio_ml.responses import x",
+        "this is not Python",
+    ] {
+        assert_eq!(verdict_of_files(line, &[]), (1, OPEN.into()), "{line}");
+    }
+}
+
+#[test]
+fn requirements_of_a_release_with_one_api_count() {
+    for (line, version, shown) in [
+        ("label-studio-ml==1.0.9", 1, "label-studio-ml==1.0.9"),
+        ("Label_Studio.ML[redis] ~= 1.0 ; python_version > '3'", 1, "Label_Studio.ML[redis]~=1.0"),
+        ("label-studio-ml>=1.0.4,<2", 1, "label-studio-ml>=1.0.4,<2"),
+        ("label-studio-ml<2.0", 1, "label-studio-ml<2.0"),
+        ("label-studio-ml==2.0.1.dev0", 2, "label-studio-ml==2.0.1.dev0"),
+        ("label_studio_ml-1.0.9-py3-none-any.whl", 1, "label_studio_ml-1.0.9"),
+        (
+            "git+https://github.com/heartexlabs/label-studio-ml-backend.git@1.0.4#egg=x",
+            1,
+            "label-studio-ml-backend.git@1.0.4",
+        ),
+    ] {
+        let expected = (version, format!("its project requires {shown} (requirements.txt)"));
+        let found = verdict_of_files("", &[("requirements.txt", line)]);
+        assert_eq!(found, expected, "{line}");
+    }
+    for (file, text) in [
+        ("requirements-base.txt", "numpy\nlabel-studio-ml == 2.*\n"),
+        ("setup.py", "setup(install_requires=['numpy', 'label-studio-ml==2.0.0'])"),
+        ("setup.cfg", "[options]\ninstall_requires =\n    label-studio-ml==2.0\n"),
+        ("pyproject.toml", "[project]\ndependencies = [\"label-studio-ml==2.0\"]"),
+        ("pyproject.toml", "[tool.poetry.dependencies]\nlabel-studio-ml = \"^2.0\""),
+        ("Pipfile", "[packages]\nlabel-studio-ml = {version = \"==2.0\"}"),
+    ] {
+        let found = verdict_of_files("", &[(file, text)]);
+        assert_eq!(found.0, 2, "{file}: {text}: {found:?}");
+    }
+    for line in [
+        "label-studio-ml",
+        "label-studio-ml>=1.0.9",
+        "label-studio-ml==3.0.0",
+        "label-studio-sdk==2.0.1",
+        "label-studio-ml-extras==2.0",
+        "# label-studio-ml==2.0",
+        "# label-studio-ml is installed already: label-studio-ml==2.0",
+        "label-studio-ml @ git+https://github.com/HumanSignal/label-studio-ml-backend.git@master",
+        "",
+    ] {
+        let found = verdict_of_files("", &[("requirements.txt", line)]);
+        assert_eq!(found, (1, OPEN.into()), "{line}");
+    }
 }

@@ -128,10 +128,14 @@ fn unwrap(result: &[u8]) -> Option<Bytes> {
     }
 }
 
-/// What `fit` returned for a version; webhook jobs of the original stored it bare.
+/// What `fit` returned for a version; webhook jobs of the original stored it bare. An error if the file does
+/// not hold an object, which neither wrote.
 pub(super) fn read_result(dir: &Path) -> Result<Bytes, StoreError> {
     let whole = whole_result(dir)?;
     let bytes = whole.get().as_bytes();
+    if !bytes.starts_with(b"{") {
+        return Err(StoreError::NotAnObject { path: dir.join(RESULT) });
+    }
     Ok(unwrap(bytes).unwrap_or_else(|| Bytes::copy_from_slice(bytes)))
 }
 

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 
 pub(super) use self::orders::{SlotOrder, SlotOrders};
 use self::phase::{SlotAction, SlotEvent, SlotPhase};
+use crate::wire::api_version::verdict;
 use crate::wire::protocol::{ImportFailure, ImportFailureKind};
 use crate::workers::STOP_GRACE;
 use crate::workers::handle::WorkerHandle;
@@ -249,7 +250,7 @@ impl WorkerSlot {
         self.class.send_if_modified(|known| {
             let first = !matches!(known, ClassState::Ready(_));
             if first {
-                info!("{} is written for {}: {}", class.class, class.api, class.reason);
+                info!("{}", verdict(&class.class, class.api, &class.reason));
             }
             *known = ClassState::Ready(class);
             first
