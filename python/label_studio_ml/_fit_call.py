@@ -118,10 +118,9 @@ class _Call:
                 rest = (one for one in ("event", "data") if self._is_left(one))
                 self._give(parameter, next(rest, ""))
         for parameter in placed:
-            if parameter.default is parameter.empty and parameter.name not in self._arguments:
+            if parameter.default is parameter.empty and _meaning(parameter.name) == "tasks":
                 # An event of API v2 comes without tasks.
-                if _meaning(parameter.name) == "tasks":
-                    self._arguments[parameter.name] = ()
+                self._arguments.setdefault(parameter.name, ())
         self._give_rest(placed, any_place, any_name)
 
     def _give_rest(

@@ -5,8 +5,6 @@ the base class looks here for a name that the instance and its class do not have
 them: a class that is written for both APIs asks it which one it runs under.
 """
 
-import dis
-import inspect
 import json
 import sys
 from collections.abc import Callable
@@ -21,6 +19,8 @@ _Derive = Callable[[Any], Any]
 
 def find(instance: Any, name: str) -> Any:
     """Return an attribute that normal lookup did not find. Raises AttributeError if there is none."""
+    import inspect
+
     cls = type(instance)
     is_v1 = cls._ml_api_version() == 1
     own = inspect.getattr_static(cls, name, None)
@@ -35,6 +35,8 @@ def find(instance: Any, name: str) -> Any:
 
 def _hasattr_asks() -> bool:
     """Tell whether `hasattr` asks, and not an expression like `self.name`, which cannot go without."""
+    import dis
+
     try:
         # Past this function, `find` and `__getattr__`.
         frame = sys._getframe(3)
@@ -72,14 +74,20 @@ def _label_interface(instance: Any) -> Any:
         raise AttributeError(
             f"{name!r} object has no 'label_interface': it got no labelling config"
         )
-    interface = instance.__dict__["label_interface"] = model.LabelInterface(config=config)
-    return interface
+    return _made_once(instance, "label_interface", lambda: model.LabelInterface(config=config))
 
 
 def _train_output(instance: Any) -> Any:
     # A model may add to it.
-    output = instance.__dict__["train_output"] = origin_of(instance).train_output or {}
-    return output
+    return _made_once(instance, "train_output", lambda: origin_of(instance).train_output or {})
+
+
+def _made_once(instance: Any, name: str, make: Callable[[], Any]) -> Any:
+    """Return what `make` makes, the same each time; not under its name, so `hasattr` does not find it."""
+    kept = instance.__dict__.setdefault("_foreign_attributes", {})
+    if name not in kept:
+        kept[name] = make()
+    return kept[name]
 
 
 #: Attributes that an instance has whose constructor does not call that of the base class.

@@ -9,10 +9,10 @@ from typing import Any, Literal, TypeAlias, final
 __all__ = [
     "KeyFile",
     "WithoutServer",
+    "api_verdict",
     "ask_key",
     "ask_route",
     "claim_job",
-    "api_verdict",
     "detect_api_version",
     "is_cancelled",
     "is_hosted",

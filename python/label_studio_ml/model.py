@@ -20,7 +20,7 @@ from abc import ABC
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from label_studio_ml import _fit_call, _foreign_attributes, _native
+from label_studio_ml import _foreign_attributes, _native
 from label_studio_ml._api_attributes import DerivedInV2, OfSetup, TrainEvents, train_events
 from label_studio_ml._construction import origin_of
 from label_studio_ml._inspect import importers
@@ -339,6 +339,8 @@ class LabelStudioMLBase(Media, ABC):
         """
         if event not in train_events(self):
             return None
+        from label_studio_ml import _fit_call
+
         more = {"job_id": job_id, **additional_params}
         if self._ml_api_version() == 1:
             return _fit_call.on_event_of_v1(self.fit, event, data, more)

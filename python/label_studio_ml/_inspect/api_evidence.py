@@ -40,7 +40,10 @@ _NAMES |= {
     ("label_studio_ml.utils", name): found
     for found, names in {
         (1, 3): "bool_from_request cast_bool_from_str get_cache_dir get_data_dir json_load",
-        (2, 3): "InMemoryLRUDictCache compare_nested_structures get_first_tag_keys is_preload_needed"
+        (
+            2,
+            3,
+        ): "InMemoryLRUDictCache compare_nested_structures get_first_tag_keys is_preload_needed"
         " is_valid_url match_labels",
         # Still there in API v2, whose models ask `self.get_first_tag_occurence` instead.
         (1, 1): "get_single_tag_keys",
@@ -108,16 +111,21 @@ def _all_of(code: CodeType) -> Iterator[CodeType]:
             yield from _all_of(constant)
 
 
-def imports(classes: Iterable[type]) -> list[tuple[int, int, str]]:
-    """Return what the modules of classes import that only one API has: API, weight and name."""
-    found: dict[str, tuple[int, int, str]] = {}
+def imports(classes: Iterable[type], used: Iterable[str]) -> list[tuple[int, int, str]]:
+    """Return what the modules of classes import that only one API has: API, weight and name.
+
+    In a module with further classes only what the methods of these classes use counts: `used`. Of each
+    API one import is returned, the strongest: it tells as much as many.
+    """
+    used = set(used)
+    strongest: dict[int, tuple[int, int, str]] = {}
     for path in _files(classes):
-        for module, name in _imported(path):
+        for module, name in _imported(path, used):
             shown = f"{module}.{name}" if name else module
-            tell = _NAMES.get((module, name)) or _of_module(shown)
-            if tell:
-                found[shown] = (*tell, shown)
-    return list(found.values())
+            api, weight = _NAMES.get((module, name)) or _of_module(shown) or (0, 0)
+            if weight > strongest.get(api, (0, 0, ""))[1]:
+                strongest[api] = (api, weight, shown)
+    return list(strongest.values())
 
 
 def _of_module(name: str) -> tuple[int, int] | None:
@@ -125,17 +133,23 @@ def _of_module(name: str) -> tuple[int, int] | None:
     return next(known, None)
 
 
-def _imported(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield module and name of each import in a file, also of those inside functions."""
+def _imported(path: Path, used: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield module and name of each import in a file that counts, also of those inside functions."""
     try:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError):
         return
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    has_one_class = sum(isinstance(node, ast.ClassDef) and bool(node.bases) for node in nodes) < 2
+    for node in nodes:
         if isinstance(node, ast.Import):
-            yield from ((alias.name, "") for alias in node.names)
+            for alias in node.names:
+                if has_one_class or (alias.asname or alias.name.split(".")[0]) in used:
+                    yield alias.name, ""
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield from ((node.module, alias.name) for alias in node.names)
+            for alias in node.names:
+                if has_one_class or (alias.asname or alias.name) in used:
+                    yield node.module, alias.name
 
 
 def pins(classes: Iterable[type]) -> list[tuple[int, str]]:

@@ -79,7 +79,8 @@ pub(super) fn gather(class: &Bound<'_, PyType>, init_app: &[String]) -> PyResult
         .getattr("modules")?
         .call_method1("get", (class.getattr("__module__")?,))?
         .hasattr("ModelResponse")?;
-    let imports: Vec<(u8, u32, String)> = looks.call_method1("imports", (&classes,))?.extract()?;
+    let imports: Vec<(u8, u32, String)> =
+        looks.call_method1("imports", (&classes, names.iter().collect::<Vec<_>>()))?.extract()?;
     let pins: Vec<(u8, String)> = looks.call_method1("pins", (&classes,))?.extract()?;
     Ok(Evidence {
         explicit: explicit.ok().and_then(|version| version.try_into().ok()),
