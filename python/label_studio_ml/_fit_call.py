@@ -93,7 +93,7 @@ class _Call:
         if self.signature is None:
             # A builtin does not tell its parameters.
             return self._fit(*self._by_place.values(), **self._by_name)
-        bound = BoundArguments(self.signature, self._arguments)  # type: ignore[arg-type]
+        bound = BoundArguments(self.signature, self._arguments)
         if any(one.kind is Parameter.POSITIONAL_ONLY for one in self.signature.parameters.values()):
             # What stands in front of another one by place alone cannot be left out.
             bound.apply_defaults()

@@ -229,7 +229,24 @@ ELSEWHERE: dict[str, str] = {
     "reason phrase of an error": (
         "tests/conformance/test_v1_differential.py::test_our_reason_phrase_is_the_detail"
     ),
+    # The original answers before such a job ends.
+    "`fit` that returns something other than a dict for a webhook": (
+        "tests/python/test_api_verdict.py::test_a_training_without_a_version_says_why"
+    ),
+    "parameters of `fit` that the original's call does not fit: `fit(event)`, `fit(action, data)`,"
+    " `fit(**kwargs)`, `fit(tasks)`": (
+        "tests/python/test_api_verdict.py::test_a_started_server_tells_fit_the_event"
+    ),
+    "names that only API v2 has, in API v1": (
+        "tests/python/test_api_verdict.py::test_every_instance_has_the_names_of_both_apis"
+    ),
+    "event without `project`": (
+        "tests/python/test_api_verdict.py::test_an_event_without_a_payload_gets_a_hint"
+    ),
     # About what lies on the disk.
+    "`job_result.json` that holds JSON other than an object": (
+        "tests/python/test_api_verdict.py::test_a_result_that_is_not_an_object_is_passed_over"
+    ),
     "a project key that is not a file name": (
         "tests/python/test_http.py::test_a_project_key_writes_nothing_outside_the_model_folder"
     ),
