@@ -38,7 +38,6 @@ fn a_result_counts_as_wrapped_only_with_workdir_and_version() {
         (r#"{"train_output":1,"version":"5"}"#, r#"{"train_output":1,"version":"5"}"#),
         (r#"{"train_output":1,"workdir":"/m"}"#, r#"{"train_output":1,"workdir":"/m"}"#),
         (r#"{"n":1}"#, r#"{"n":1}"#),
-        ("[1]", "[1]"),
     ];
     for (stored, output) in cases {
         let (_dir, versions) = folder(&[("7.1/5/job_result.json", stored)]);
@@ -47,6 +46,19 @@ fn a_result_counts_as_wrapped_only_with_workdir_and_version() {
         assert_eq!(versions.result(&"7.1".into(), VersionId(5)).unwrap().unwrap().get(), stored);
         assert!(versions.result(&"7.1".into(), VersionId(6)).unwrap().is_none());
         assert!(versions.find(&"7.1".into(), VersionId(6)).unwrap().is_none());
+    }
+}
+
+#[test]
+fn a_result_that_is_not_an_object_is_an_error_and_an_older_version_is_served() {
+    for stored in ["[1]", "null", "7", "true", "\"text\"", " [] ", "{"] {
+        let (_dir, versions) =
+            folder(&[("7.1/5/job_result.json", "{\"n\":1}"), ("7.1/6/job_result.json", stored)]);
+        let error = versions.find(&"7.1".into(), VersionId(6)).unwrap_err();
+        let is_json = serde_json::from_str::<serde_json::Value>(stored).is_ok();
+        assert_eq!(error.to_string().ends_with("it must be a JSON object"), is_json, "{error}");
+        let served = versions.current(&"7.1".into()).unwrap().unwrap();
+        assert_eq!((served.id, &served.train_output[..]), (VersionId(5), &b"{\"n\":1}"[..]));
     }
 }
 

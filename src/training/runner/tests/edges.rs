@@ -98,7 +98,10 @@ fn a_training_of_api_v2_that_did_nothing_makes_no_version() {
         let options = TrainingOptions { in_worker: true, ..OPTIONS };
         let runs = Bench::new(V2).await.run_returning(options, "null");
         let job = runs.train().await;
-        assert_eq!((job.state, job.version, job.error), (JobState::Succeeded, None, None));
+        assert_eq!((job.state, job.version), (JobState::Succeeded, None));
+        let reason = job.error.unwrap();
+        assert!(reason.starts_with("fit made nothing new"), "{reason}");
+        assert!(reason.contains(&*runs.bench.versions.model_dir().to_string_lossy()), "{reason}");
         assert_eq!(runs.served().as_deref(), Some("0.0.1"));
         assert!(runs.bench.versions.interrupted_trainings().is_empty());
     });
