@@ -85,10 +85,8 @@ impl<T> CallClock<T> {
     }
 
     /// Makes the log say that the call is a prediction of a project.
-    pub(super) fn predicts(mut self, project: &ProjectKey) -> Self {
-        self.what = "prediction";
-        self.project = project.as_str().to_owned();
-        self
+    pub(super) fn predicts(self, project: &ProjectKey) -> Self {
+        Self { what: "prediction", project: project.as_str().to_owned(), ..self }
     }
 
     /// Logs why a call that was cancelled did not begin. Why one was broken off is in the log by then.
