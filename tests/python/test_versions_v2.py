@@ -144,7 +144,7 @@ def test_a_model_that_names_its_versions_is_left_alone(serve: Serve) -> None:
     server.first(tasks=[{"data": {"set": {"model_version": "named by predict"}}}])
     assert version(server) == "named by predict"
     assert server.first()["model_version"] == "named by predict"
-    assert server.get("/versions").json()["versions"] == ["2.0.0"]
+    assert server.get("/versions").json()["versions"] == ["named by predict"]
 
 
 def test_until_the_end_of_a_fit_its_name_is_not_served(serve: Serve) -> None:
@@ -336,3 +336,27 @@ def test_fit_in_the_worker_needs_one_worker(tmp_path: Path) -> None:
     done = run("start", project, "--fit-in", "worker", "--workers", "2")
     assert done.returncode == 2
     assert "--fit-in worker needs --workers 1" in done.stderr
+
+
+def test_a_version_that_predict_names_is_the_same_everywhere(serve: Serve) -> None:
+    source = """
+        from label_studio_ml.model import LabelStudioMLBase
+
+        class Weights(LabelStudioMLBase):
+            def predict(self, tasks, context=None, **kwargs):
+                self.set("model_version", f"weights-{self.get('trainings') or 0}")
+                return [{"result": [], "score": 0.5} for _ in tasks]
+
+            def fit(self, event, data, **kwargs):
+                self.set("trainings", str(int(self.get("trainings") or 0) + 1))
+    """
+    server = serve(source)
+    server.setup()
+    for training in (1, 2):
+        server.predict()
+        server.post("/webhook", event(), headers={"Prefer": "wait=100"})
+        predicted = server.predict().json()["model_version"]
+        assert predicted == f"weights-{training}"
+        assert server.setup().json()["model_version"] == predicted
+        assert server.get("/versions").json()["versions"][0] == predicted
+    assert len(server.get("/versions").json()["versions"]) == 2

@@ -114,7 +114,7 @@ def describe(served: Any) -> tuple[bool, list[str], bool, str] | None:
     replaced = _replaced_views(own, _made) + _own_rules(rules)
     if not (seen or rules or replaced):
         return None
-    words = seen + ([f"{len(rules)} routes"] if rules else [])
+    words = seen + ([f"{len(rules)} route{'s' if len(rules) > 1 else ''}"] if rules else [])
     words += [f"another view for {route}" for route in replaced]
     if seen:
         _add_server_routes(own, {_shape(route) for route in _own_rules(rules)})

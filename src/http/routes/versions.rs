@@ -62,6 +62,8 @@ async fn answer(app: &App, projects: Vec<ProjectKey>) -> Result<Json<VersionsAns
 /// Ids and names of the versions of a project.
 async fn list(app: &App, project: ProjectKey) -> Result<Vec<(VersionId, String)>, ApiError> {
     let (class, versions) = app.serving.ready().await?;
+    // A model of API v2 may have renamed its newest version since that was published.
+    let served = app.serving.version(&project).filter(|_| class.api == ApiVersion::V2);
     let listed = tokio::task::spawn_blocking(move || {
         if class.api == ApiVersion::V1 {
             let ids = versions.list(&project)?;
@@ -70,6 +72,9 @@ async fn list(app: &App, project: ProjectKey) -> Result<Vec<(VersionId, String)>
         let mut named = Vec::new();
         for id in versions.record_ids(&project)? {
             named.extend(versions.record(&project, id)?.map(|record| (id, record.served)));
+        }
+        if let (Some((_, newest)), Some(served)) = (named.first_mut(), served) {
+            *newest = served;
         }
         Ok(named)
     });
