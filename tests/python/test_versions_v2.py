@@ -354,7 +354,7 @@ def test_a_version_that_predict_names_is_the_same_everywhere(serve: Serve) -> No
     server.setup()
     for training in (1, 2):
         server.predict()
-        server.post("/webhook", event(), headers={"Prefer": "wait=100"})
+        train(server, annotation={"id": training})
         predicted = server.predict().json()["model_version"]
         assert predicted == f"weights-{training}"
         assert server.setup().json()["model_version"] == predicted
