@@ -65,6 +65,11 @@ def state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text(errors="replace").rsplit(")", 1)[1].split()[0]
 
 
+def thread_states(pid: int) -> list[str]:
+    """Return the same for each thread of a process."""
+    return [state(int(thread.name)) for thread in Path(f"/proc/{pid}/task").iterdir()]
+
+
 def descriptors(pid: int) -> Counter[str]:
     """Count the open descriptors of a process by what they lead to, numbers left out."""
     kinds: Counter[str] = Counter()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from backend import Backend
-from footprint import state
+from footprint import thread_states
 from hosting import wait_for
 
 MakeBackend = Callable[..., Backend]
@@ -16,7 +16,8 @@ MakeBackend = Callable[..., Backend]
 
 def stop(pid: int) -> None:
     os.kill(pid, signal.SIGSTOP)
-    wait_for(lambda: state(pid) == "T", "it has stopped")
+    # A process whose server dies is only woken, and so ended, if all of its threads have stopped by then.
+    wait_for(lambda: set(thread_states(pid)) == {"T"}, "it has stopped")
 
 
 def test_a_worker_that_goes_on_after_a_stop_gives_its_answer(backend: Backend) -> None:
@@ -44,7 +45,7 @@ def test_a_worker_that_stops_itself_holds_up_its_own_request_only(
     with ThreadPoolExecutor(1) as threads:
         asked = threads.submit(backend.do, code)
         pid = int(wait_for(lambda: told.exists() and told.read_text(), "it is about to stop"))
-        wait_for(lambda: state(pid) == "T", "it has stopped")
+        wait_for(lambda: set(thread_states(pid)) == {"T"}, "it has stopped")
         assert backend.server.get("/health").status_code == 200
         os.kill(pid, signal.SIGCONT)
         assert asked.result().status_code == 200
