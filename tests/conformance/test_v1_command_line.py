@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import venv_of
-from upstream import NEWEST
+from upstream import NEWEST, upstream_venv
 
 CONSOLE_SCRIPT = Path(sys.prefix) / "bin" / "label-studio-ml"
 #: What the original makes of command lines; a refusal is None. Unknown words it passes on.
@@ -60,7 +59,7 @@ def command_lines() -> list[list[str]]:
 @pytest.fixture(scope="module")
 def original() -> list[dict[str, Any] | None]:
     done = subprocess.run(
-        [venv_of(NEWEST) / "bin" / "python", "-c", PARSING],
+        [upstream_venv(NEWEST) / "bin" / "python", "-c", PARSING],
         input=json.dumps(command_lines()),
         capture_output=True,
         text=True,

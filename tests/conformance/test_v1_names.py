@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import venv_of
 from services import child_environment
-from upstream import NEWEST
+from upstream import NEWEST, upstream_venv
 
 HELPERS = """
 import json
@@ -150,5 +149,5 @@ def test_a_function_does_what_it_does_in_the_original(name: str, tmp_path: Path)
     theirs, ours = tmp_path / "theirs", tmp_path / "ours"
     for folder in (theirs, ours):
         folder.mkdir()
-    expected = run(venv_of(NEWEST) / "bin" / "python", SNIPPETS[name], theirs)
+    expected = run(upstream_venv(NEWEST) / "bin" / "python", SNIPPETS[name], theirs)
     assert run(Path(sys.executable), SNIPPETS[name], ours) == expected

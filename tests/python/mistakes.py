@@ -9,13 +9,20 @@ CONFIG = """
   <Labels name="ner" toName="text"><Label value="Person"/></Labels>
   <Image name="image" value="$image"/>
   <RectangleLabels name="box" toName="image"><Label value="Cat"/></RectangleLabels>
+</View>
+"""
+
+#: The same, with tags whose regions are checked against the task.
+LARGE_CONFIG = CONFIG.replace(
+    "</View>",
+    """
   <Brush name="mask" toName="image"/>
   <Repeater on="$pages" indexFlag="{{i}}"><Image name="page_{{i}}" value="$pages[{{i}}]"/>
   <Choices name="kind_{{i}}" toName="page_{{i}}"><Choice value="Positive"/></Choices></Repeater>
   <Image name="images" valueList="$pages"/>
   <RectangleLabels name="many" toName="images"><Label value="Cat"/></RectangleLabels>
-</View>
-"""
+ </View>""",
+)
 
 #: Every task says what mistake the model makes.
 MISTAKEN = """

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 from hosting import PROJECT, ROOT, Server, make_project, run, wait_for
-from mistakes import ABOUT_ALL, CONFIG, MISTAKEN, TOLD
+from mistakes import ABOUT_ALL, LARGE_CONFIG, MISTAKEN, TOLD
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def ask(server: Server, *mistakes: str, project: str = PROJECT, **params: Any) -
         }
         for number, mistake in enumerate(mistakes)
     ]
-    return server.predict(tasks, project=project, config=CONFIG, **params)
+    return server.predict(tasks, project=project, config=LARGE_CONFIG, **params)
 
 
 def mistakes_of(server: Server, project: str) -> list[dict[str, Any]]:

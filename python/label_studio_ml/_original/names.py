@@ -137,7 +137,7 @@ def getter(module: str) -> Callable[[str], Any]:
 
     Raises AttributeError for any other name, and ImportError if the package of a name is missing.
     """
-    places = _PLACES[module]
+    places = _PLACES.get(module, {})
 
     def __getattr__(name: str) -> Any:
         if name not in places:
@@ -171,5 +171,5 @@ def starred(module: str) -> list[str]:
     class `datetime`, which would hide the module of a script that imported that.
     """
     optional = {"appdirs", "attr", "datetime", "flask_ngrok", "lxml", *_RQ}
-    places = _PLACES[module].items()
+    places = _PLACES.get(module, {}).items()
     return [name for name, place in places if place.split(":")[0].split(".")[0] not in optional]

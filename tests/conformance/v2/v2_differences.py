@@ -201,6 +201,7 @@ STARTED: Table = _both() | {
 
 #: Rows of the sections that other tests show: cell -> file and test.
 ELSEWHERE = {
+    "a class with an attribute or a property `model_version` of its own": "tests/python/test_own_version.py::test_setup_and_predictions_name_it",
     "`model_version` in the answer of /predict": "tests/python/test_serving_v2.py::test_what_predict_may_return",
     "an instance of the model": "tests/python/test_serving_v2.py::test_an_instance_is_used_again_by_the_thread_that_made_it",
     "version after a training that leaves its name": "tests/python/test_versions_v2.py::test_a_training_changes_model_and_version_in_every_worker_at_once",
