@@ -1,5 +1,6 @@
 //! A digest of a program: of the files that decide what its import brings, and of its options.
 
+use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,12 @@ pub fn of(folder: &Path, options: &[String]) -> Option<String> {
         add(path.as_os_str().as_encoded_bytes());
         add(&fs::read(path).ok()?);
     }
-    Some(context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+    let mut text = String::new();
+    for byte in context.finish().as_ref() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    Some(text)
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Option<()> {
