@@ -14,6 +14,7 @@ use super::registry::Registry;
 use super::served_model::{Load, ServedModel};
 use crate::ids::ProjectKey;
 use crate::wire::api_version::ApiVersion;
+use crate::wire::protocol::ModelErrorKind;
 use crate::workers::model::ForwardedRequest;
 
 /// Keeps a /setup, loads the model before the first prediction and waits for it at most `wait`: Label
@@ -60,6 +61,8 @@ pub(super) async fn set_up(
             return Ok(version());
         }
         match load_until(registry, &model, force_reload, deadline).await {
+            // Another request has rejected the version meanwhile.
+            Some(Load::Failed(error)) if error.kind == ModelErrorKind::Unloaded => {}
             Some(Load::Failed(error)) if registry.is_to_blame(&model, &error).await => {}
             Some(Load::Failed(error)) => return Err(ServingError::Model(error)),
             Some(_) => return Ok(version()),
