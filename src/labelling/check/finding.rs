@@ -73,7 +73,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Whether it is no mistake, and told only once.
+    /// Whether it is not a mistake, and told only once.
     pub fn is_note(self) -> bool {
         self == Self::ProtocolAnswer
     }
@@ -179,7 +179,7 @@ pub struct Checked {
     pub findings: Vec<Finding>,
     /// How many there are in all.
     pub total: usize,
-    /// The first of each cause of what is told once and is no mistake.
+    /// The first of each cause of what is told once and is not a mistake.
     pub notes: Vec<Finding>,
 }
 
@@ -203,7 +203,7 @@ impl Checked {
         }
     }
 
-    /// Adds something that is no mistake. `describe` is called only for the first of a cause.
+    /// Adds something that is not a mistake. `describe` is called only for the first of a cause.
     pub(super) fn note(&mut self, cause: Cause, describe: impl FnOnce() -> Finding) {
         if self.notes.iter().all(|note| note.cause != cause) {
             self.notes.push(describe());

@@ -1,14 +1,14 @@
 //! Whether a shape lies where it can be seen: its coordinates are percent of the image.
 //!
-//! A shape that sticks out is drawn up to the edge, which is no mistake. Told is one that lies wholly outside, and
-//! one so far beyond the edge that its numbers must be pixels.
+//! A shape that sticks out is drawn up to the edge, which is not a mistake. Two kinds are told: a shape that lies
+//! wholly outside, and one so far beyond the edge that its numbers must be pixels.
 
 use crate::labelling::check::finding::Cause;
 use crate::labelling::check::report::RegionReport;
 
 /// Rounding may take a coordinate a little beyond the edge.
 const ROUNDING: f64 = 0.001;
-/// No shape reaches so far beyond the edge, in percent of the image.
+/// Largest distance of a shape in percent from the edge of the image; numbers beyond it are taken for pixels.
 const FAR: f64 = 50.0;
 
 /// A shape along one axis, from its lowest to its highest coordinate.
