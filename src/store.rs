@@ -8,6 +8,7 @@ pub mod jobs;
 pub mod keys;
 pub mod last_class;
 pub mod lock;
+pub mod own_folder;
 pub mod project_dir;
 pub mod ready_note;
 pub mod versions;

@@ -13,9 +13,9 @@ use serde_json::value::RawValue;
 
 use super::{json_out, warnings};
 use crate::ids::{ProjectKey, VersionId};
-use crate::store::last_class;
 use crate::store::lock::{self, Lock, Sharing};
 use crate::store::versions::{self, StoreError, Versions};
+use crate::store::{last_class, own_folder};
 
 /// Versions of a project that can be served, newest first, each with its folder; with `as_served` the list
 /// begins with the one that a server would serve.
@@ -132,7 +132,7 @@ impl WithoutServer {
 
     /// Raises `RuntimeError` if a server owns the folder.
     fn __enter__(&mut self) -> PyResult<()> {
-        match lock::share(&versions::lock_file(&self.model_dir))? {
+        match lock::share(&own_folder::lock_file(&self.model_dir))? {
             Sharing::Shared(lock) => self.lock = lock,
             Sharing::Held(pid) => return Err(owned(&self.model_dir, pid)),
         }

@@ -3,12 +3,14 @@
 //! A plain rename is atomic for readers but not durable; these functions also sync the data and the folder
 //! entries before they return.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
+use super::own_folder;
 use crate::failpoint;
 
 /// Writes `bytes` to `target` through a file in `staging`, which must be on the same file system.
@@ -61,7 +63,7 @@ pub fn sync_tree(dir: &Path) -> io::Result<()> {
     sync_dir(dir)
 }
 
-/// Makes a folder and its missing parents, and syncs their entries.
+/// Makes a folder and its missing parents, and syncs their entries. The own folder of a MODEL_DIR is private.
 pub fn create_dirs(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
@@ -69,7 +71,8 @@ pub fn create_dirs(dir: &Path) -> io::Result<()> {
     if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         create_dirs(parent)?;
     }
-    match fs::create_dir(dir) {
+    let is_own = dir.file_name().is_some_and(|name| name == own_folder::NAME);
+    match DirBuilder::new().mode(if is_own { 0o700 } else { 0o777 }).create(dir) {
         // Another process or thread was faster.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
         made => made?,

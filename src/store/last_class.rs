@@ -3,13 +3,11 @@
 //! Two projects that share a folder serve each other's versions and stored keys, mostly because both were
 //! started in the same place. The note is only for a warning: if it cannot be read or written, there is none.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use super::durable_fs;
-use super::versions::lock_file;
+use super::{durable_fs, own_folder};
 
 /// Maximum length of a name that is kept, in characters.
 const MAX_NAME: usize = 200;
@@ -18,14 +16,16 @@ const MAX_BYTES: u64 = 4 * MAX_NAME as u64 + 1;
 
 /// Notes that `class` uses a model folder. Returns the class that used it before, if that was another one.
 pub fn replace(model_dir: &Path, class: &str) -> Option<String> {
-    let path = lock_file(model_dir).with_file_name("class");
+    let path = own_folder::path(model_dir).join("class");
     let class: String = class.chars().take(MAX_NAME).collect();
     let before = read(&path);
     if before.as_ref() == Some(&class) {
         return None;
     }
-    // A folder that is read-only, or missing, keeps no note.
-    let _ = write(&path, &class);
+    if model_dir.is_dir() {
+        // A folder that is read-only keeps no note.
+        let _ = write(&path, &class);
+    }
     before
 }
 
@@ -38,10 +38,7 @@ fn read(path: &Path) -> Option<String> {
 
 fn write(path: &Path, class: &str) -> io::Result<()> {
     let own = path.parent().unwrap_or(path);
-    match DirBuilder::new().mode(0o700).create(own) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
+    durable_fs::create_dirs(own)?;
     durable_fs::write_note(own, path, format!("{class}\n").as_bytes())
 }
 

@@ -10,8 +10,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::durable_fs;
-use super::versions::lock_file;
+use super::{durable_fs, own_folder};
 use crate::ids::ProjectKey;
 
 const FILE: &str = "ready.json";
@@ -36,7 +35,7 @@ pub struct ReadyNote {
 
 /// The note of a model folder, if it is about `program`.
 pub fn read(model_dir: &Path, program: &str) -> Option<ReadyNote> {
-    let path = lock_file(model_dir).with_file_name(FILE);
+    let path = own_folder::path(model_dir).join(FILE);
     let mut text = Vec::new();
     File::open(path).ok()?.take(MAX_BYTES).read_to_end(&mut text).ok()?;
     let note: ReadyNote = serde_json::from_slice(&text).ok()?;
@@ -45,7 +44,7 @@ pub fn read(model_dir: &Path, program: &str) -> Option<ReadyNote> {
 
 /// Replaces the note of a model folder.
 pub fn write(model_dir: &Path, note: &ReadyNote) -> io::Result<()> {
-    let path = lock_file(model_dir).with_file_name(FILE);
+    let path = own_folder::path(model_dir).join(FILE);
     let own = path.parent().unwrap_or(&path);
     durable_fs::create_dirs(own)?;
     durable_fs::write_note(own, &path, &serde_json::to_vec(note)?)

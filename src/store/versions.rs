@@ -26,19 +26,12 @@ use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use super::own_folder;
 use super::project_dir::{self, TooLong};
 use crate::ids::{JobId, ProjectKey, VersionId};
 use layout::{EVENT, TASKS, TASKS_INFO};
 pub use record::{Begun, Record};
 pub use without_server::{job_times, publish_result, write_event, write_tasks};
-
-/// Our own folder below MODEL_DIR.
-const OWN: &str = ".label-studio-ml";
-
-/// The file below MODEL_DIR that its owner locks.
-pub fn lock_file(model_dir: &Path) -> PathBuf {
-    model_dir.join(OWN).join("lock")
-}
 
 /// What went wrong with the model folder.
 #[derive(Debug, Error)]
@@ -105,7 +98,7 @@ impl Versions {
 
     /// Our own folder below MODEL_DIR.
     pub fn own_dir(&self) -> PathBuf {
-        self.model_dir.join(OWN)
+        own_folder::path(&self.model_dir)
     }
 
     /// Keys of the projects that have folders here.

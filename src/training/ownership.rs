@@ -3,10 +3,7 @@
 //! Two servers on one folder would disturb each other's jobs. The second one only predicts while it waits for
 //! the lock (a rolling update), and gives up after `--lock-wait`.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +19,8 @@ use crate::store::durable_fs;
 use crate::store::jobs::{JobStore, read, transitions};
 use crate::store::last_class;
 use crate::store::lock::{self, Lock, LockAttempt};
-use crate::store::versions::{StoreError, Versions, lock_file};
+use crate::store::own_folder::lock_file;
+use crate::store::versions::{StoreError, Versions};
 use crate::workers::orphan_process;
 
 /// Time between two attempts to take the lock.
@@ -148,27 +146,13 @@ fn open(versions: &Versions) -> Result<Result<(Lock, JobStore), Option<u32>>, Ob
     let own = versions.own_dir();
     let said =
         |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", own.display()));
-    make_private(&own).map_err(said)?;
+    durable_fs::create_dirs(&own).map_err(said)?;
     let lock = match lock::take(&lock_file(versions.model_dir())).map_err(said)? {
         LockAttempt::Taken(lock) => lock,
         LockAttempt::Held(holder) => return Ok(Err(holder)),
     };
     versions.sweep();
     Ok(Ok((lock, JobStore::open(&own.join("state.db"))?)))
-}
-
-/// Makes our own folder, if it does not exist. Only its owner may read it: the queue in it holds data of
-/// Label Studio, with tokens of its projects.
-fn make_private(own: &Path) -> io::Result<()> {
-    if let Some(model_dir) = own.parent() {
-        durable_fs::create_dirs(model_dir)?;
-    }
-    match fs::DirBuilder::new().mode(0o700).create(own) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && own.is_dir() => Ok(()),
-        Err(error) => Err(error),
-        // A job that was accepted must not be lost with the folder of its database.
-        Ok(()) => durable_fs::sync_parent(own),
-    }
 }
 
 /// Settles the jobs that ran when the previous server ended.
@@ -197,6 +181,9 @@ async fn recover(store: &JobStore, versions: &Arc<Versions>) -> Result<(), Obsta
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
     use crate::os::sync_calls::Watch;
 
@@ -205,15 +192,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let watch = Watch::over(dir.path());
         let own = dir.path().join("models/.label-studio-ml");
-        make_private(&own).unwrap();
+        durable_fs::create_dirs(&own).unwrap();
         let synced: Vec<_> =
             watch.take().into_iter().map(|synced| (synced.path, synced.names)).collect();
         let expected = [("", "models"), ("models", ".label-studio-ml")];
         assert_eq!(synced, expected.map(|(path, name)| (path.into(), vec![name.to_owned()])));
-        make_private(&own).unwrap();
+        durable_fs::create_dirs(&own).unwrap();
         assert_eq!(watch.take(), [], "nothing new is there");
         fs::remove_dir(&own).unwrap();
         watch.break_when(|synced| synced.path == Path::new("models"));
-        assert!(make_private(&own).is_err(), "jobs in it may be lost");
+        assert!(durable_fs::create_dirs(&own).is_err(), "jobs in it may be lost");
     }
 }

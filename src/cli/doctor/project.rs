@@ -12,7 +12,7 @@ use crate::cli::kwargs;
 use crate::cli::project_args::expand_user;
 use crate::project::find::FoundProject;
 use crate::store::lock;
-use crate::store::versions::lock_file;
+use crate::store::own_folder::lock_file;
 use crate::wire::protocol::ClassInfo;
 use crate::workers::process::Launch;
 
