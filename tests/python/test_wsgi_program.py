@@ -437,6 +437,25 @@ class Guarded(Server):
             return False
 
 
+def test_a_password_holds_until_the_server_ends(tmp_path: Path) -> None:
+    folder = project(tmp_path, "app = init_app(Model, 'user', 'pä:ss')")
+    server = Guarded(folder, cwd=tmp_path)
+    try:
+        (folder / "_wsgi.py").write_text(IMPORTS + "app = init_app(Model)\n")
+        os.kill(server.workers()[0], signal.SIGKILL)
+        body = {"tasks": [], "project": PROJECT}
+
+        def changed() -> bool:
+            refused = requests.post(f"{server.url}/predict", json=body, timeout=60)
+            assert refused.status_code == 401
+            return "the program has no password any more" in server.log()
+
+        wait_for(changed, "the changed program is served")
+        assert server.post("/predict", body).status_code == 200
+    finally:
+        server.stop()
+
+
 @pytest.mark.parametrize("way", PASSWORDS)
 def test_passwords_of_init_app_are_those_of_the_server(way: str, tmp_path: Path) -> None:
     server = Guarded(project(tmp_path, PASSWORDS[way]), cwd=tmp_path)

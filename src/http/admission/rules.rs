@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::http::Method;
 use parking_lot::RwLock;
+use tracing::warn;
 
 use crate::http::auth::Credentials;
 use crate::http::routes::ROUTES;
@@ -26,7 +27,7 @@ impl AccessRules {
 }
 
 /// Tells the rules of the program that is served. A worker that starts later may have imported a program that
-/// was changed meanwhile; its rules hold from then on.
+/// was changed meanwhile; its rules hold from then on, but a password never ends before the server does.
 pub struct Access {
     serving: Arc<Serving>,
     /// User and password of the command line or the environment.
@@ -42,18 +43,36 @@ impl Access {
     /// None until the program is imported.
     pub(in crate::http) fn rules(&self) -> Option<Arc<AccessRules>> {
         let class = self.serving.class()?;
-        if let Some((of, rules)) = &*self.known.read()
-            && Arc::ptr_eq(of, &class)
-        {
-            return Some(Arc::clone(rules));
+        let of_class = |known: &Option<(Arc<ClassInfo>, Arc<AccessRules>)>| {
+            let (_, rules) = known.as_ref().filter(|(of, _)| Arc::ptr_eq(of, &class))?;
+            Some(Arc::clone(rules))
+        };
+        if let Some(rules) = of_class(&self.known.read()) {
+            return Some(rules);
         }
         let own = class.basic_auth.as_ref();
-        let credentials = own.map(|own| Credentials::new(&own.user, &own.password));
-        let rules = Arc::new(AccessRules {
-            credentials: credentials.or_else(|| self.credentials.clone()),
-            app: class.app.clone(),
-        });
-        *self.known.write() = Some((class, Arc::clone(&rules)));
+        let own = own.map(|own| Credentials::new(&own.user, &own.password));
+        let mut known = self.known.write();
+        if let Some(rules) = of_class(&known) {
+            return Some(rules);
+        }
+        let before = known.as_ref().map(|(_, rules)| rules);
+        let credentials = match (own.or_else(|| self.credentials.clone()), before) {
+            (None, Some(before)) if before.credentials.is_some() => {
+                warn!(
+                    "the program has no password any more; the one before holds until the server is restarted"
+                );
+                before.credentials.clone()
+            }
+            (credentials, _) => credentials,
+        };
+        if before.is_some_and(|before| before.has_gate())
+            && !class.app.as_ref().is_some_and(|app| app.sees_all)
+        {
+            warn!("the program does not check requests any more; requests pass unchecked");
+        }
+        let rules = Arc::new(AccessRules { credentials, app: class.app.clone() });
+        *known = Some((class, Arc::clone(&rules)));
         Some(rules)
     }
 }
