@@ -4,6 +4,7 @@
 
 pub mod error;
 pub mod events;
+mod other_places;
 pub mod ownership;
 pub mod queue;
 pub mod report;

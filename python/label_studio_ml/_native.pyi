@@ -13,6 +13,7 @@ __all__ = [
     "ask_key",
     "ask_route",
     "claim_job",
+    "claim_models",
     "detect_api_version",
     "is_cancelled",
     "is_hosted",
@@ -21,11 +22,11 @@ __all__ = [
     "log_line",
     "log_text",
     "main",
+    "models_of_project",
     "next_job",
     "parse_config",
     "publish_result",
     "refuse_version",
-    "replace_last_class",
     "report_progress",
     "result_json",
     "to_json",
@@ -162,8 +163,16 @@ def publish_result(folder: _Path, json: str, name: str) -> None:
 def refuse_version(model_dir: _Path, project: str, version: int, reason: str) -> None:
     """Note that no instance can be made of a version, so that it is not served."""
 
-def replace_last_class(model_dir: _Path, class_: str) -> str | None:
-    """Note that a class uses a model folder; return the name of another class that used it before."""
+def models_of_project(folder: _Path) -> Path | None:
+    """Return the folder for models of the project in a folder, if `init` made one."""
+
+def claim_models(
+    model_dir: _Path, class_: str, script: _Path | None, takes_over: bool
+) -> None:
+    """Note that a class makes what is in a model folder.
+
+    Raises RuntimeError if that belongs to another model, unless the class takes it over.
+    """
 
 def job_times(folder: _Path) -> tuple[datetime | None, datetime | None]:
     """Return when a job began, and when it left its result; None if it did not."""

@@ -76,7 +76,7 @@ def init_app(
             MODEL_CLASS = model_class
             return recorded
     from label_studio_ml._inprocess import password, served
-    from label_studio_ml._inspect import api_evidence
+    from label_studio_ml._inspect import api_evidence, model_folder, script
 
     # First of all: if anything else fails, the app is not open.
     BASIC_AUTH = password.find(basic_auth_user, basic_auth_pass) or BASIC_AUTH
@@ -86,7 +86,9 @@ def init_app(
     if model_class is not LabelStudioMLBase:
         model_class._known_ml_api = version
         served.tell_verdict(model_class, version, reason)
-    served.set_up(model_class, version, kwargs)
+    defining = script.defining_file(model_class, file)
+    model_folder.look_beside([file] if defining is None else [file, defining])
+    served.set_up(model_class, version, kwargs, defining)
     MODEL_CLASS = model_class
     return _app()
 

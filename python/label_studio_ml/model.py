@@ -458,4 +458,4 @@ def get_all_classes_inherited_LabelStudioMLBase(script_file: str) -> list[str]:
 
 if not _native.is_hosted():
     # A worker does it itself, before it runs the script.
-    importers.import_used_submodules()
+    importers.prepare()

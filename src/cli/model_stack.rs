@@ -26,6 +26,8 @@ pub(super) struct StackOptions {
     pub(super) care: SupervisionPolicy,
     /// The workers that predict also run `fit`, so the keys that they set belong to a training.
     pub(super) fit_in_worker: bool,
+    /// The class goes on with what another model learned in the same MODEL_DIR.
+    pub(super) takes_over: bool,
     /// The routes of the server, for user apps; set once there are some.
     pub(super) routes: Arc<OnceLock<Arc<dyn ServerRoutes>>>,
 }
@@ -42,7 +44,8 @@ pub(super) struct ModelStack {
 impl ModelStack {
     /// Starts the workers; returns at once.
     pub(super) fn start(options: StackOptions, configure: &Configure, launch: &Launch) -> Self {
-        let StackOptions { pool, max_models, deadlines, care, fit_in_worker, routes } = options;
+        let StackOptions { pool, max_models, deadlines, care, fit_in_worker, takes_over, routes } =
+            options;
         let models = Arc::new(Models::new(max_models));
         let (found, class) = watch::channel(ClassState::Unknown);
         let serving = Arc::new(Serving::new(
@@ -51,6 +54,9 @@ impl ModelStack {
             class.clone(),
             deadlines,
         ));
+        if takes_over {
+            serving.registry().class.take_over();
+        }
         let publisher = Arc::new(Publisher::new(Arc::clone(serving.registry()), care.rollout));
         let keys = publisher.key_keeper(fit_in_worker);
         let questions = WorkerQuestions { keys, routes };

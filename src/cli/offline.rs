@@ -50,6 +50,7 @@ impl Offline {
     pub(super) async fn start(
         configure: &Configure,
         workers: u16,
+        takes_over: bool,
         launch: &Launch,
     ) -> Result<Self> {
         // The commands themselves bound how much they ask for at a time, and wait as long as it takes.
@@ -60,6 +61,7 @@ impl Offline {
             deadlines: Deadlines { queue: NO_HURRY, abandoned: NO_HURRY, run: NO_HURRY },
             care: SupervisionPolicy::default(),
             fit_in_worker: false,
+            takes_over,
             routes: Arc::default(),
         };
         let stack = ModelStack::start(options, configure, launch);

@@ -86,7 +86,9 @@ impl PredictArgs {
     async fn offline(&self, launch: &Launch) -> Result<Arc<Offline>> {
         let project = self.project_args.project()?;
         let configure = self.project_args.configure(&project, self.threads.into())?;
-        Ok(Arc::new(Offline::start(&configure, self.workers, launch).await?))
+        Ok(Arc::new(
+            Offline::start(&configure, self.workers, self.project_args.take_over, launch).await?,
+        ))
     }
 
     fn predictor(&self, offline: &Arc<Offline>, opened: Opened) -> OfflinePredictor {

@@ -17,9 +17,17 @@ pub(super) struct ProjectArgs {
     /// Keyword arguments for the model class
     #[arg(long = "with", visible_alias = "kwargs", value_name = "KEY=VALUE", num_args = 1.., action = ArgAction::Append)]
     with: Vec<String>,
-    /// Folder for trained models [default: the project for API v1, the working folder for API v2]
+    /// Folder for trained models [default: the project's folder `models`, which `init` makes; in a project without it the project folder for API v1, the working folder for API v2]
     #[arg(long, env = "MODEL_DIR", value_name = "DIR")]
     model_dir: Option<PathBuf>,
+    /// Go on with the versions and stored keys that another class or project left in the folder for models
+    #[arg(
+        long,
+        env = "LABEL_STUDIO_ML_TAKE_OVER",
+        value_parser = clap::builder::FalseyValueParser::new(),
+        hide_short_help = true
+    )]
+    pub(super) take_over: bool,
     /// Level of the log and of user code's root logger: DEBUG, INFO, WARNING, ERROR or CRITICAL
     /// [default: INFO for start, else ERROR]
     #[arg(long, value_name = "LEVEL", env = "LOG_LEVEL", value_parser = values::log_level)]

@@ -53,7 +53,7 @@ pub(super) fn run(args: &ValidateArgs, launch: &Launch) -> Result<i32> {
     let configure = args.project_args.configure(&found, 1)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let offline = Offline::start(&configure, 1, launch).await?;
+        let offline = Offline::start(&configure, 1, args.project_args.take_over, launch).await?;
         let done = validate(&offline, args, config, &tasks).await;
         offline.stop().await;
         done

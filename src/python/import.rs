@@ -11,6 +11,7 @@ use pyo3::types::{PyDict, PyList, PyType};
 use pythonize::pythonize;
 
 use super::{api_version, errors, user_app};
+use crate::store::models_folder;
 use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::{
     BasicAuth, ClassInfo, ClassSource, Configure, ImportFailure, ImportFailureKind, Inspection,
@@ -108,8 +109,9 @@ fn prepare(py: Python<'_>, configure: &Configure) -> PyResult<()> {
     }
     path.call_method1("insert", (0, script.parent().unwrap_or(Path::new(".")).as_os_str()))?;
     let environment = os.getattr("environ")?;
-    let model_dir = match (&configure.model_dir, &configure.source) {
-        (Some(model_dir), _) => Some(model_dir.clone()),
+    let own = models_folder::of_project(script.parent().unwrap_or(Path::new(".")));
+    let model_dir = match (configure.model_dir.clone().or(own), &configure.source) {
+        (Some(model_dir), _) => Some(model_dir),
         (None, ClassSource::Wsgi { path }) => Some(default_model_dir(py, path, &configure.cwd)?),
         (None, ClassSource::Script { .. }) => None,
     };
@@ -168,6 +170,12 @@ fn finish(py: Python<'_>, configure: &Configure, found: &FoundClass<'_>) -> PyRe
     let detected = api_version::detect(&found.class, &names)?;
     found.class.setattr("_known_ml_api", u8::from(detected.version))?;
     let model_dir = model_dir(py, configure, found, detected.version)?;
+    let (ClassSource::Script { path: file, .. } | ClassSource::Wsgi { path: file }) =
+        &configure.source;
+    let script = py
+        .import("label_studio_ml._inspect.script")?
+        .call_method1("defining_file", (&found.class, file.as_os_str()))?
+        .extract()?;
     py.import("os")?.getattr("environ")?.set_item("MODEL_DIR", model_dir.as_os_str())?;
 
     let init_kwargs = PyDict::new(py);
@@ -219,6 +227,7 @@ fn finish(py: Python<'_>, configure: &Configure, found: &FoundClass<'_>) -> PyRe
             api: detected.version,
             reason: detected.reason,
             model_dir,
+            script,
             thread_safe,
             train_events,
             wants_every_event,
@@ -243,8 +252,8 @@ pub(super) fn accepted_names(class: &Bound<'_, PyType>) -> PyResult<Option<Vec<S
     inspect.call_method1("accepted_names", (class,))?.extract()
 }
 
-/// MODEL_DIR: the user's choice; else what `_wsgi.py` says, if it can be made; else, as in the original, the project folder
-/// for API v1 and the working folder for API v2.
+/// MODEL_DIR: the user's choice; else what `_wsgi.py` says, if it can be made; else the project's folder for
+/// models; else, as in the original, the project folder for API v1 and the working folder for API v2.
 fn model_dir(
     py: Python<'_>,
     configure: &Configure,
@@ -254,12 +263,12 @@ fn model_dir(
     if let Some(model_dir) = &configure.model_dir {
         return Ok(model_dir.clone());
     }
-    let otherwise = match &configure.source {
-        ClassSource::Script { path, .. } | ClassSource::Wsgi { path } if api == ApiVersion::V1 => {
-            path.parent().unwrap_or(&configure.cwd)
-        }
-        _ => &configure.cwd,
-    };
+    let (ClassSource::Script { path, .. } | ClassSource::Wsgi { path }) = &configure.source;
+    let project = path.parent().unwrap_or(&configure.cwd);
+    let otherwise = models_folder::of_project(project).unwrap_or_else(|| match api {
+        ApiVersion::V1 => project.to_owned(),
+        ApiVersion::V2 => configure.cwd.clone(),
+    });
     match found.init_app.get_item("model_dir")? {
         Some(said) if said.is_truthy()? => {
             let make = configure.role != WorkerRole::Inspect;
@@ -267,6 +276,6 @@ fn model_dir(
                 .call_method1("usable", (said, otherwise.as_os_str(), make))?
                 .extract()
         }
-        _ => Ok(otherwise.to_owned()),
+        _ => Ok(otherwise),
     }
 }

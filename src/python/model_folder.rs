@@ -13,9 +13,10 @@ use serde_json::value::RawValue;
 
 use super::{json_out, warnings};
 use crate::ids::{ProjectKey, VersionId};
-use crate::store::lock::{self, Lock, Sharing};
+use crate::store::lock::{self, Holder, Lock, Sharing};
+use crate::store::maker::{self, Maker};
 use crate::store::versions::{self, StoreError, Versions};
-use crate::store::{last_class, own_folder};
+use crate::store::{models_folder, own_folder};
 
 /// Versions of a project that can be served, newest first, each with its folder; with `as_served` the list
 /// begins with the one that a server would serve.
@@ -102,11 +103,29 @@ pub(super) fn refuse_version(model_dir: PathBuf, project: &str, version: u64, re
     Versions::open(&model_dir).refuse(&project.into(), VersionId(version), reason);
 }
 
-/// Notes that a class uses a model folder. Returns the name of the class that used it before, if that was
-/// another one.
+/// The folder for models of the project in `folder`, if `init` made one.
 #[pyfunction]
-pub(super) fn replace_last_class(model_dir: PathBuf, class: &str) -> Option<String> {
-    last_class::replace(&model_dir, class)
+pub(super) fn models_of_project(folder: PathBuf) -> Option<PathBuf> {
+    models_folder::of_project(&folder)
+}
+
+/// Notes that a class makes what is in a model folder. Raises `RuntimeError` if that belongs to another model,
+/// unless the class takes it over.
+#[pyfunction]
+#[pyo3(signature = (model_dir, class, script, takes_over))]
+pub(super) fn claim_models(
+    model_dir: PathBuf,
+    class: &str,
+    script: Option<PathBuf>,
+    takes_over: bool,
+) -> PyResult<()> {
+    let asking = Maker::new(class, script.as_deref());
+    if !takes_over {
+        maker::check(&model_dir, &asking)
+            .map_err(|others| PyRuntimeError::new_err(others.to_string()))?;
+    }
+    maker::claim(&model_dir, &asking);
+    Ok(())
 }
 
 /// When a job began, and when it left its result; None if it did not.
@@ -134,7 +153,7 @@ impl WithoutServer {
     fn __enter__(&mut self) -> PyResult<()> {
         match lock::share(&own_folder::lock_file(&self.model_dir))? {
             Sharing::Shared(lock) => self.lock = lock,
-            Sharing::Held(pid) => return Err(owned(&self.model_dir, pid)),
+            Sharing::Held(holder) => return Err(owned(&self.model_dir, holder)),
         }
         Ok(())
     }
@@ -149,8 +168,8 @@ impl WithoutServer {
     }
 }
 
-fn owned(model_dir: &Path, pid: Option<u32>) -> PyErr {
-    let pid = pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
+fn owned(model_dir: &Path, holder: Option<Holder>) -> PyErr {
+    let pid = holder.map_or_else(|| "unknown".to_owned(), |holder| holder.pid.to_string());
     PyRuntimeError::new_err(format!(
         "{}: a server (pid {pid}) trains in this model folder; send it /train or /webhook, or stop it first",
         model_dir.display()

@@ -33,8 +33,8 @@ mod native {
     use super::super::logs::{log_line, log_text};
     #[pymodule_export]
     use super::super::model_folder::{
-        WithoutServer, claim_job, job_times, list_versions, next_job, publish_result,
-        refuse_version, replace_last_class, result_json, write_event, write_tasks,
+        WithoutServer, claim_job, claim_models, job_times, list_versions, models_of_project,
+        next_job, publish_result, refuse_version, result_json, write_event, write_tasks,
     };
     #[pymodule_export]
     use super::super::progress::report_progress;

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::ids::{ProjectKey, VersionId};
 use crate::store::db::DbError;
+use crate::store::maker::OthersModels;
 use crate::store::versions::StoreError;
 use crate::wire::frame::FrameError;
 use crate::wire::protocol::ModelError;
@@ -60,6 +61,8 @@ pub enum ServingError {
     NoWayBack,
     #[error("model folder: {0}")]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    OthersModels(Box<OthersModels>),
     #[error("what models keep: {0}")]
     Keys(DbError),
 }

@@ -1,14 +1,16 @@
 //! The user's class, known once a worker has imported it, and what lies in its MODEL_DIR.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use tokio::time::timeout;
 use tracing::warn;
 
 use super::error::{ServingError, on_disk};
 use crate::store::keys::KeyStore;
+use crate::store::maker::{self, Maker, OthersModels};
 use crate::store::versions::Versions;
 use crate::wire::protocol::ClassInfo;
 use crate::workers::supervision::ClassState;
@@ -20,13 +22,35 @@ const IMPORT_TIMEOUT: Duration = Duration::from_secs(100);
 #[derive(Debug)]
 pub struct ServedClass {
     class: watch::Receiver<ClassState>,
-    versions: OnceLock<Arc<Versions>>,
+    versions: OnceCell<Result<Arc<Versions>, Box<OthersModels>>>,
+    /// The user lets the class go on with what another model learned.
+    takes_over: AtomicBool,
     keys: OnceLock<Arc<KeyStore>>,
 }
 
 impl ServedClass {
     pub fn new(class: watch::Receiver<ClassState>) -> Self {
-        Self { class, versions: OnceLock::new(), keys: OnceLock::new() }
+        let takes_over = AtomicBool::new(false);
+        Self { class, versions: OnceCell::new(), takes_over, keys: OnceLock::new() }
+    }
+
+    /// Lets the class serve what another model learned in the same MODEL_DIR.
+    pub fn take_over(&self) {
+        self.takes_over.store(true, Ordering::Relaxed);
+    }
+
+    /// Fails if MODEL_DIR holds what another model learned, unless the class may take that over.
+    pub fn check_folder(&self, class: &ClassInfo) -> Result<(), Box<OthersModels>> {
+        if self.takes_over.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        maker::check(&class.model_dir, &made_by(class))
+    }
+
+    /// Whether another model uses MODEL_DIR, which the class may not take over.
+    pub fn is_used_by_other(&self, class: &ClassInfo) -> bool {
+        !self.takes_over.load(Ordering::Relaxed)
+            && maker::is_used_by_other(&class.model_dir, &made_by(class))
     }
 
     /// The class, if a worker has imported it.
@@ -44,7 +68,8 @@ impl ServedClass {
         })
     }
 
-    /// Waits until the class is known: its API says what MODEL_DIR is.
+    /// Waits until the class is known: its API says what MODEL_DIR is. Nothing is served from a folder that
+    /// belongs to another model.
     pub async fn imported(&self) -> Result<(Arc<ClassInfo>, Arc<Versions>), ServingError> {
         let mut class = self.class.clone();
         let known = class
@@ -53,9 +78,8 @@ impl ServedClass {
             .map(|class| class.clone());
         match known {
             Ok(ClassState::Ready(class)) => {
-                let open = || Arc::new(Versions::open(&class.model_dir));
-                let versions = Arc::clone(self.versions.get_or_init(open));
-                Ok((class, versions))
+                let versions = self.versions.get_or_init(|| self.open(&class)).await.clone();
+                Ok((class, versions.map_err(ServingError::OthersModels)?))
             }
             Ok(ClassState::Failed(failure)) => Err(ServingError::NotReady(failure.message.clone())),
             Ok(ClassState::Unknown) | Err(_) => {
@@ -64,9 +88,19 @@ impl ServedClass {
         }
     }
 
+    async fn open(&self, class: &Arc<ClassInfo>) -> Result<Arc<Versions>, Box<OthersModels>> {
+        let (folder, asking) = (class.model_dir.clone(), made_by(class));
+        if !self.takes_over.load(Ordering::Relaxed) {
+            let checked = tokio::task::spawn_blocking(move || maker::check(&folder, &asking));
+            // A thread that cannot be had leaves it to the owner of the folder, who checks again.
+            checked.await.unwrap_or(Ok(()))?;
+        }
+        Ok(Arc::new(Versions::open(&class.model_dir)))
+    }
+
     /// The versions below MODEL_DIR, if they were opened before.
     pub fn versions_now(&self) -> Option<Arc<Versions>> {
-        self.versions.get().cloned()
+        self.versions.get()?.as_ref().ok().cloned()
     }
 
     /// The keys that models keep below MODEL_DIR; waits for the class.
@@ -94,4 +128,9 @@ impl ServedClass {
             warn!("cache.db cannot be completed, keep cache.db-wal with it: {error}");
         }
     }
+}
+
+/// The class as the maker of what is in its MODEL_DIR.
+pub fn made_by(class: &ClassInfo) -> Maker {
+    Maker::new(&class.class, class.script.as_deref())
 }

@@ -46,6 +46,7 @@ pub(crate) fn class(api: ApiVersion) -> ClassInfo {
         api,
         reason: String::new(),
         model_dir: "/nowhere".into(),
+        script: None,
         thread_safe: true,
         train_events: vec!["ANNOTATION_CREATED".into()],
         wants_every_event: false,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::db::{Db, DbError};
+use super::db::{self, Db, DbError};
 use super::durable_fs;
 pub use file::KeyFile;
 
@@ -21,6 +21,37 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS cache (
     value TEXT NOT NULL,
     PRIMARY KEY (project_id, key)
 )";
+
+/// Keys that a model sets without learning anything: what /setup brought, and the name of its version.
+const NAME_OF_VERSION: &str = "model_version";
+const OF_SETUP: [&str; 4] =
+    ["label_config", "parsed_label_config", "extra_params", NAME_OF_VERSION];
+
+/// Whether a model has kept something in a MODEL_DIR that it may have learned.
+pub fn holds_learned(model_dir: &Path) -> bool {
+    let look = || {
+        let file =
+            Connection::open_with_flags(model_dir.join(FILE), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        file.busy_timeout(db::BUSY)?;
+        let mut rows =
+            file.prepare("SELECT 1 FROM cache WHERE key NOT IN (?1, ?2, ?3, ?4) LIMIT 1")?;
+        rows.exists(OF_SETUP)
+    };
+    // Of a file that cannot be read nothing is served.
+    look().unwrap_or(false)
+}
+
+/// Removes the names that a model gave its versions, which another model must not show as its own.
+pub fn forget_names(model_dir: &Path) -> rusqlite::Result<()> {
+    let file = model_dir.join(FILE);
+    if !file.is_file() {
+        return Ok(());
+    }
+    let file = Connection::open(file)?;
+    file.busy_timeout(db::BUSY)?;
+    file.execute_batch(TABLE)?;
+    file.execute("DELETE FROM cache WHERE key = ?1", [NAME_OF_VERSION]).map(drop)
+}
 
 /// The values of all projects below one MODEL_DIR.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 //! The lock ends with the process, however that ends, so it is never stale. Worker processes do not inherit
 //! it.
 
+use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
@@ -17,17 +18,32 @@ pub struct Lock {
 #[derive(Debug)]
 pub enum LockAttempt {
     Taken(Lock),
-    /// Another process holds it; its pid, if known.
-    Held(Option<u32>),
+    /// Another process holds it; what it wrote about itself, if it did.
+    Held(Option<Holder>),
 }
 
-/// Tries to take the lock at `path`, without waiting.
-pub fn take(path: &Path) -> io::Result<LockAttempt> {
+/// What the process that holds a lock wrote about itself; only for messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    pub pid: u32,
+    /// The port that its server listens on. Servers of earlier versions do not write it.
+    pub port: Option<u16>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "server {}", self.pid)?;
+        self.port.map_or(Ok(()), |port| write!(f, " (port {port})"))
+    }
+}
+
+/// Tries to take the lock at `path`, without waiting. `port`: that of this server.
+pub fn take(path: &Path, port: Option<u16>) -> io::Result<LockAttempt> {
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(LockAttempt::Held(pid_in(&mut file))),
+        Err(TryLockError::WouldBlock) => return Ok(LockAttempt::Held(holder_in(&mut file))),
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
             tracing::warn!(
                 "{}: this disk does not support locks; two servers on one model folder would harm it",
@@ -38,7 +54,8 @@ pub fn take(path: &Path) -> io::Result<LockAttempt> {
     }
     file.rewind()?;
     file.set_len(0)?;
-    writeln!(file, "{}", std::process::id())?;
+    let port = port.map(|port| format!("port {port}\n")).unwrap_or_default();
+    write!(file, "{}\n{port}", std::process::id())?;
     Ok(LockAttempt::Taken(Lock { _file: file }))
 }
 
@@ -47,8 +64,8 @@ pub fn take(path: &Path) -> io::Result<LockAttempt> {
 pub enum Sharing {
     /// Keeps servers from taking the lock until it is dropped. Empty if there is no file, so no owner yet.
     Shared(Option<Lock>),
-    /// An owner holds it; its pid, if known.
-    Held(Option<u32>),
+    /// An owner holds it; what it wrote about itself, if it did.
+    Held(Option<Holder>),
 }
 
 /// Shares the lock at `path` with other processes that only keep owners away; does not wait.
@@ -59,7 +76,7 @@ pub fn share(path: &Path) -> io::Result<Sharing> {
     };
     match file.try_lock_shared() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(Sharing::Held(pid_in(&mut file))),
+        Err(TryLockError::WouldBlock) => return Ok(Sharing::Held(holder_in(&mut file))),
         // This disk does not support locks.
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
         Err(TryLockError::Error(error)) => return Err(error),
@@ -67,20 +84,22 @@ pub fn share(path: &Path) -> io::Result<Sharing> {
     Ok(Sharing::Shared(Some(Lock { _file: file })))
 }
 
-/// Finds out who holds the lock at `path`, without taking it: none if no process does, else its pid, if
-/// known.
-pub fn holder(path: &Path) -> io::Result<Option<Option<u32>>> {
+/// Finds out who holds the lock at `path`, without taking it: none if no process does, else what it wrote
+/// about itself, if it did.
+pub fn holder(path: &Path) -> io::Result<Option<Option<Holder>>> {
     Ok(match share(path)? {
         Sharing::Shared(_) => None,
-        Sharing::Held(pid) => Some(pid),
+        Sharing::Held(holder) => Some(holder),
     })
 }
 
-/// The pid that a holder wrote; only for messages.
-fn pid_in(file: &mut File) -> Option<u32> {
+fn holder_in(file: &mut File) -> Option<Holder> {
     let mut text = String::new();
     let _ = file.read_to_string(&mut text);
-    text.trim().parse().ok()
+    let mut lines = text.lines().map(str::trim);
+    let pid = lines.next()?.parse().ok()?;
+    let port = lines.find_map(|line| line.strip_prefix("port ")?.parse().ok());
+    Some(Holder { pid, port })
 }
 
 #[cfg(test)]
@@ -91,11 +110,11 @@ mod tests {
     fn one_owner_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
-        let LockAttempt::Taken(lock) = take(&path).unwrap() else { panic!("nobody has it") };
-        let LockAttempt::Held(holder) = take(&path).unwrap() else { panic!("it is taken") };
-        assert_eq!(holder, Some(std::process::id()));
+        let LockAttempt::Taken(lock) = take(&path, None).unwrap() else { panic!("nobody has it") };
+        let LockAttempt::Held(holder) = take(&path, None).unwrap() else { panic!("it is taken") };
+        assert_eq!(holder, Some(Holder { pid: std::process::id(), port: None }));
         drop(lock);
-        assert!(matches!(take(&path).unwrap(), LockAttempt::Taken(_)));
+        assert!(matches!(take(&path, None).unwrap(), LockAttempt::Taken(_)));
     }
 
     #[test]
@@ -104,11 +123,12 @@ mod tests {
         let path = dir.path().join("lock");
         assert_eq!(holder(&path).unwrap(), None);
         assert!(!path.exists());
-        let taken = take(&path).unwrap();
-        assert_eq!(holder(&path).unwrap(), Some(Some(std::process::id())));
+        let taken = take(&path, None).unwrap();
+        let us = Holder { pid: std::process::id(), port: None };
+        assert_eq!(holder(&path).unwrap(), Some(Some(us)));
         drop(taken);
         assert_eq!(holder(&path).unwrap(), None);
-        assert!(matches!(take(&path).unwrap(), LockAttempt::Taken(_)));
+        assert!(matches!(take(&path, None).unwrap(), LockAttempt::Taken(_)));
     }
 
     #[test]
@@ -119,7 +139,7 @@ mod tests {
         file.lock().unwrap();
         for said in ["", "what?"] {
             std::fs::write(&path, said).unwrap();
-            assert!(matches!(take(&path).unwrap(), LockAttempt::Held(None)), "{said}");
+            assert!(matches!(take(&path, None).unwrap(), LockAttempt::Held(None)), "{said}");
             assert_eq!(holder(&path).unwrap(), Some(None));
         }
     }
@@ -129,16 +149,30 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         std::fs::write(&path, "99999999999999\nand more\n").unwrap();
-        let taken = take(&path).unwrap();
+        let taken = take(&path, None).unwrap();
         assert!(matches!(taken, LockAttempt::Taken(_)));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
     }
 
     #[test]
+    fn a_server_names_its_port() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let taken = take(&path, Some(9090)).unwrap();
+        let us = holder(&path).unwrap().flatten().unwrap();
+        assert_eq!(us.to_string(), format!("server {} (port 9090)", std::process::id()));
+        drop(taken);
+        // A shorter note leaves nothing of the one before.
+        let _taken = take(&path, None).unwrap();
+        let us = holder(&path).unwrap().flatten().unwrap();
+        assert_eq!(us.to_string(), format!("server {}", std::process::id()));
+    }
+
+    #[test]
     fn a_file_that_cannot_be_opened_is_an_error_and_not_a_held_lock() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(take(&dir.path().join("no such folder/lock")).is_err());
-        assert!(take(dir.path()).is_err());
+        assert!(take(&dir.path().join("no such folder/lock"), None).is_err());
+        assert!(take(dir.path(), None).is_err());
         assert!(holder(&dir.path().join("no such folder/lock")).unwrap().is_none());
     }
 

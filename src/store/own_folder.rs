@@ -24,13 +24,14 @@ mod tests {
 
     use super::*;
     use crate::ids::ProjectKey;
+    use crate::store::durable_fs;
+    use crate::store::maker::{self, Maker};
     use crate::store::ready_note::{self, ReadyNote};
-    use crate::store::{durable_fs, last_class};
 
     #[test]
     fn it_is_private_whoever_makes_it() {
         let by_hand = |dir: &Path| durable_fs::create_dirs(&path(dir).join("versions/7")).unwrap();
-        let by_class = |dir: &Path| assert_eq!(last_class::replace(dir, "Cats"), None);
+        let by_class = |dir: &Path| maker::claim(dir, &Maker::new("Cats", None));
         let by_note = |dir: &Path| {
             let note = ReadyNote {
                 program: "a".into(),

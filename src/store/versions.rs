@@ -124,6 +124,20 @@ impl Versions {
         keys
     }
 
+    /// Whether any project has a version here, of API v1 or v2.
+    pub fn has_any(&self) -> bool {
+        let has_folder = |dir: &Path| {
+            let ids = layout::job_folders(dir).into_iter();
+            ids.map(|id| dir.join(id.to_string())).any(|dir| layout::is_published(&dir))
+        };
+        let has_record = |key: &ProjectKey| self.record_ids(key).is_ok_and(|ids| !ids.is_empty());
+        let is_trained =
+            |key: &ProjectKey| has_record(key) || has_folder(&self.model_dir.join(key.as_str()));
+        has_folder(&self.model_dir)
+            || has_record(&ProjectKey::default())
+            || self.projects().iter().any(is_trained)
+    }
+
     /// Ids of the versions of a project that can be served, newest first.
     pub fn list(&self, project: &ProjectKey) -> Result<Vec<VersionId>, StoreError> {
         Ok(self.folders(project)?.into_iter().map(|(id, _)| id).collect())

@@ -146,6 +146,7 @@ mod tests {
             api: ApiVersion::V1,
             reason: String::new(),
             model_dir: "/m".into(),
+            script: None,
             thread_safe: true,
             train_events: vec!["ANNOTATION_CREATED".into()],
             wants_every_event: false,

@@ -1,7 +1,8 @@
 //! Becoming the owner of a model folder: the lock, the job store, and the jobs of a server that was killed.
 //!
 //! Two servers on one folder would disturb each other's jobs. The second one only predicts while it waits for
-//! the lock (a rolling update), and gives up after `--lock-wait`.
+//! the lock (a rolling update), and gives up after `--lock-wait`. If the folder is that of another model, it
+//! gives up at once.
 
 use std::io;
 use std::sync::Arc;
@@ -12,13 +13,15 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::queue::{Ownership, Queue};
+use super::runner::TrainingOptions;
 use crate::publishing::Publisher;
 use crate::serving::ServingError;
+use crate::serving::served_class::made_by;
 use crate::store::db::DbError;
 use crate::store::durable_fs;
 use crate::store::jobs::{JobStore, read, transitions};
-use crate::store::last_class;
-use crate::store::lock::{self, Lock, LockAttempt};
+use crate::store::lock::{self, Holder, Lock, LockAttempt};
+use crate::store::maker;
 use crate::store::own_folder::lock_file;
 use crate::store::versions::{StoreError, Versions};
 use crate::workers::orphan_process;
@@ -39,15 +42,26 @@ pub struct Owner {
 #[derive(Debug, Error)]
 pub enum OwnershipError {
     #[error(
-        "{folder}: another server{} did not let go of this model folder within {waited} s (--lock-wait); one folder can have one server",
-        holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+        "{folder}: {} still uses this folder for its models after {waited} s (--lock-wait), and one folder can \
+         have one server; choose another --model-dir, or stop that server first",
+        named(*holder)
     )]
-    Held { folder: String, holder: Option<u32>, waited: u64 },
+    Held { folder: String, holder: Option<Holder>, waited: u64 },
+    #[error(
+        "{folder}: {} uses this folder for the models of another class or project; choose another --model-dir",
+        named(*holder)
+    )]
+    HeldByOther { folder: String, holder: Option<Holder> },
     /// There is no class, so nothing says where MODEL_DIR is.
     #[error(transparent)]
     NoClass(ServingError),
     #[error(transparent)]
     Serving(#[from] ServingError),
+}
+
+/// A server as messages name it.
+pub fn named(holder: Option<Holder>) -> String {
+    holder.map_or_else(|| "another server".to_owned(), |holder| holder.to_string())
 }
 
 /// Why a folder cannot be owned.
@@ -65,16 +79,22 @@ enum Obstacle {
 pub async fn own(
     publisher: &Publisher,
     queue: &Queue,
-    lock_wait: Duration,
+    options: TrainingOptions,
 ) -> Result<Owner, OwnershipError> {
-    let imported = publisher.registry().class.imported().await;
-    let (class, versions) = imported.map_err(OwnershipError::NoClass)?;
+    let served = &publisher.registry().class;
+    let (class, versions) = served.imported().await.map_err(|error| match error {
+        ServingError::OthersModels(_) => OwnershipError::Serving(error),
+        error => OwnershipError::NoClass(error),
+    })?;
+    let lock_wait = options.lock_wait;
     let began = Instant::now();
     let mut waited = false;
     loop {
-        match try_to_own(&versions).await {
+        match try_to_own(&versions, options.port).await {
             Ok(Ok((lock, store))) => {
-                warn_of_other_class(&versions, &class.class).await;
+                // The server before may have been that of another model.
+                served.check_folder(&class).map_err(ServingError::OthersModels)?;
+                maker::claim(versions.model_dir(), &made_by(&class));
                 publisher.give_up_interrupted().await?;
                 if waited {
                     info!("this server owns the model folder now");
@@ -86,13 +106,21 @@ pub async fn own(
                 return Ok(Owner { store, versions, _lock: lock });
             }
             Ok(Err(holder)) => {
+                let folder = versions.model_dir().display().to_string();
+                if served.is_used_by_other(&class) {
+                    return Err(OwnershipError::HeldByOther { folder, holder });
+                }
                 if !waited {
-                    warn!("another server owns the model folder; this one only predicts for now");
+                    warn!(
+                        "training is off: {} already uses {folder}; choose another --model-dir, or stop that \
+                         server: this one stops in {} s (--lock-wait)",
+                        named(holder),
+                        lock_wait.as_secs()
+                    );
                 }
                 waited = true;
                 queue.set_ownership(Ownership::Held(holder));
                 if began.elapsed() >= lock_wait {
-                    let folder = versions.model_dir().display().to_string();
                     let waited = lock_wait.as_secs();
                     return Err(OwnershipError::Held { folder, holder, waited });
                 }
@@ -110,29 +138,14 @@ pub async fn own(
     }
 }
 
-/// Warns if another class used the model folder before, whose versions and stored keys are in it.
-async fn warn_of_other_class(versions: &Arc<Versions>, class: &str) {
-    let (versions, name) = (Arc::clone(versions), class.to_owned());
-    let noted = move || {
-        let folder = versions.model_dir();
-        let before = last_class::replace(folder, &name)?;
-        Some((folder.display().to_string(), before))
-    };
-    if let Ok(Some((folder, before))) = tokio::task::spawn_blocking(noted).await {
-        warn!(
-            "{folder}: the class {before:?} used this model folder before, and now {class:?} does; what it \
-             trained and stored is served on, so give each model a folder of its own (--model-dir)"
-        );
-    }
-}
-
 /// Takes the lock and opens the store, or returns the holder of the lock.
 async fn try_to_own(
     versions: &Arc<Versions>,
-) -> Result<Result<(Lock, Arc<JobStore>), Option<u32>>, Obstacle> {
+    port: Option<u16>,
+) -> Result<Result<(Lock, Arc<JobStore>), Option<Holder>>, Obstacle> {
     let opened = tokio::task::spawn_blocking({
         let versions = Arc::clone(versions);
-        move || open(&versions)
+        move || open(&versions, port)
     });
     let (lock, store) = match opened.await.map_err(io::Error::other)?? {
         Ok(opened) => opened,
@@ -142,12 +155,15 @@ async fn try_to_own(
     Ok(Ok((lock, Arc::new(store))))
 }
 
-fn open(versions: &Versions) -> Result<Result<(Lock, JobStore), Option<u32>>, Obstacle> {
+fn open(
+    versions: &Versions,
+    port: Option<u16>,
+) -> Result<Result<(Lock, JobStore), Option<Holder>>, Obstacle> {
     let own = versions.own_dir();
     let said =
         |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", own.display()));
     durable_fs::create_dirs(&own).map_err(said)?;
-    let lock = match lock::take(&lock_file(versions.model_dir())).map_err(said)? {
+    let lock = match lock::take(&lock_file(versions.model_dir()), port).map_err(said)? {
         LockAttempt::Taken(lock) => lock,
         LockAttempt::Held(holder) => return Ok(Err(holder)),
     };

@@ -12,6 +12,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::ownership::named;
 use crate::failpoint;
 use crate::ids::{JobId, ProjectKey};
 use crate::store::db::DbError;
@@ -19,6 +20,7 @@ use crate::store::jobs::enqueue::{NewJob, Policy, Queued, enqueue};
 use crate::store::jobs::read::{self, JobLookup};
 use crate::store::jobs::transitions::{self, Cancel};
 use crate::store::jobs::{self, Claimed, Job, JobState, JobStore};
+use crate::store::lock::Holder;
 use crate::store::versions::{StoreError, Versions};
 use crate::wire::api_version::ApiVersion;
 use crate::workers::output::job::JobOutput;
@@ -34,8 +36,8 @@ const KNOWN_SOON: Duration = Duration::from_secs(1);
 pub enum Ownership {
     /// The class is still being imported, so MODEL_DIR is not known.
     Pending,
-    /// Another server owns the model folder; its pid, if known.
-    Held(Option<u32>),
+    /// Another server owns the model folder.
+    Held(Option<Holder>),
     /// The folder cannot be used, for this reason.
     Unusable(String),
     /// The class cannot be imported, for this reason.
@@ -48,8 +50,8 @@ pub enum Ownership {
 /// Why the queue could not serve a request.
 #[derive(Debug, Error)]
 pub enum QueueError {
-    #[error("another server{} owns the model folder; this one only predicts", of_pid(*.0))]
-    Held(Option<u32>),
+    #[error("training is off here: {} uses the same MODEL_DIR", named(*.0))]
+    Held(Option<Holder>),
     #[error("no training: {0}")]
     Unusable(String),
     #[error("{0}")]
@@ -68,10 +70,6 @@ pub enum QueueError {
     Stopping,
     #[error("a thread of the server ended early: {0}")]
     Thread(#[from] tokio::task::JoinError),
-}
-
-fn of_pid(pid: Option<u32>) -> String {
-    pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
 }
 
 /// A request for a training.
@@ -137,7 +135,7 @@ impl Queue {
         let now = ownership.wait_for(decided).await.map_err(|_| QueueError::Stopping)?.clone();
         match now {
             Ownership::Owner(store) => Ok(store),
-            Ownership::Held(pid) => Err(QueueError::Held(pid)),
+            Ownership::Held(holder) => Err(QueueError::Held(holder)),
             Ownership::Unusable(reason) => Err(QueueError::Unusable(reason)),
             Ownership::NoClass(reason) => Err(QueueError::NoClass(reason)),
             Ownership::Pending | Ownership::Ended => Err(QueueError::Stopping),

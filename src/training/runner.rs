@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use super::error::TrainingError;
 use super::events::{cannot_learn, ignored_because};
+use super::other_places;
 use super::ownership::{Owner, OwnershipError, own};
 use super::queue::{Ownership, Queue, Running};
 use super::report::{Reporter, last_words};
@@ -47,6 +48,8 @@ pub struct TrainingOptions {
     pub keep_versions: Option<usize>,
     /// Whether `fit` runs inside the worker that predicts.
     pub in_worker: bool,
+    /// The port that this server listens on, for a second server on the same folder.
+    pub port: Option<u16>,
 }
 
 /// Runs the jobs of one queue.
@@ -69,10 +72,12 @@ pub async fn train(
     options: TrainingOptions,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), OwnershipError> {
+    let unserved = other_places::warn(Arc::clone(&publisher), configure.clone());
+    tokio::spawn(unserved);
     let owner = tokio::select! {
         // If both have come, the server stops for want of the class.
         biased;
-        owner = own(&publisher, &queue, options.lock_wait) => match owner {
+        owner = own(&publisher, &queue, options) => match owner {
             Err(OwnershipError::NoClass(error)) => {
                 queue.set_ownership(Ownership::NoClass(error.to_string()));
                 return Ok(());

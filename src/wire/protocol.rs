@@ -229,6 +229,9 @@ pub struct ClassInfo {
     pub reason: String,
     /// `MODEL_DIR` in force.
     pub model_dir: PathBuf,
+    /// The file that defines the class; that which hands it to the server where a package defines it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<PathBuf>,
     /// False when the class says `THREAD_SAFE = False`.
     pub thread_safe: bool,
     /// Webhook actions that train the class; empty for a class without `fit`.

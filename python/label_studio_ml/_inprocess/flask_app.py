@@ -111,7 +111,7 @@ def make() -> Flask:
         app.add_url_rule("/versions", "get_version", api.get_version, methods=get + post)
         # The password before all else, also where there is no route.
         app.before_request(check_auth)
-        app.before_request(_note_class)
+        app.before_request(_claim_models)
     app.register_error_handler(FileNotFoundError, _not_found)
     app.register_error_handler(AssertionError, _failed)
     app.register_error_handler(IndexError, _failed)
@@ -131,9 +131,14 @@ def check_auth() -> Response | None:
     return Response("Unauthorized", 401, {"WWW-Authenticate": 'Basic realm="Login required"'})
 
 
-def _note_class() -> None:
-    if request.endpoint in _MODEL:
-        served.note_class()
+def _claim_models() -> tuple[str, int] | None:
+    if request.endpoint in (*_MODEL, "get_version"):
+        try:
+            served.claim_models()
+        except RuntimeError as error:
+            logger.error("%s", error)
+            return str(error), 503
+    return None
 
 
 def _not_found(error: Exception) -> tuple[str, int]:

@@ -23,7 +23,8 @@ def load(
     from label_studio_ml._inspect import model_folder, submodules
     from label_studio_ml._inspect.script import model_classes, named_kwargs
 
-    model_folder.settle(str(path.parent), str(Path.cwd()))
+    own = _native.models_of_project(path.parent)
+    model_folder.settle(str(path.parent), str(own or Path.cwd()))
     sys.argv = [str(path), *(arguments or [])]
     sys.path.insert(0, str(path.parent))
     submodules.import_used(path)

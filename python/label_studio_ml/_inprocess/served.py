@@ -22,13 +22,22 @@ init_kwargs: dict[str, Any] = {}
 #: Classes whose verdict was told.
 _told: set[type] = set()
 
-#: The folder and the class for which this process has last noted that the class uses the folder.
-_noted: tuple[str, str] | None = None
+#: The file that defines the class, if it is known.
+_script: str | None = None
+
+#: The folder, class and file for which this process has last claimed what is in the folder.
+_claimed: tuple[str, str, str | None] | None = None
+
+#: Folders that this process has claimed for a class: what is in them is what it made itself.
+_ours: set[str] = set()
 
 
-def set_up(model_class: type, api_version: int, given: Mapping[str, Any]) -> None:
-    """Take the arguments of `init_app` besides class and password."""
-    global init_kwargs
+def set_up(
+    model_class: type, api_version: int, given: Mapping[str, Any], defining: str | None
+) -> None:
+    """Take the arguments of `init_app` besides class and password, and the file that defines the class."""
+    global init_kwargs, _script
+    _script = defining
     said, unsaid = given.get("model_dir"), model_folder.unsaid(api_version)
     folder = unsaid
     if api_version == 1:
@@ -116,23 +125,19 @@ def train_events() -> tuple[str, ...]:
     return own_train_events(api.MODEL_CLASS)
 
 
-def note_class() -> None:
-    """Note that the class uses MODEL_DIR; warn if another class used it last."""
-    global _noted
+def claim_models() -> None:
+    """Claim what is in MODEL_DIR for the class. Raises RuntimeError if it belongs to another model."""
+    global _claimed
     if not isinstance(api.MODEL_CLASS, type) or not isinstance(model.CACHE, BaseCache):
         # A test has put something in the place of them.
         return
     is_v1 = api.MODEL_CLASS._ml_api_version() == 1
     folder = api._manager.model_dir if is_v1 else os.path.abspath(model.CACHE.path)  # noqa: PTH100
     name = api.MODEL_CLASS.__name__
-    if folder is None or _noted == (folder, name):
+    if folder is None or _claimed == (folder, name, _script):
         return
-    _noted = (folder, name)
-    if before := _native.replace_last_class(folder, name):
-        logger.warning(
-            "%s: the class %r used this model folder before, and now %r does; what it trained and "
-            "stored is served on, so give each model a folder of its own (MODEL_DIR)",
-            folder,
-            before,
-            name,
-        )
+    said = os.environ.get("LABEL_STUDIO_ML_TAKE_OVER", "").lower()
+    takes_over = said not in ("", "0", "n", "no", "f", "false", "off")
+    _native.claim_models(folder, name, _script, takes_over or folder in _ours)
+    _claimed = (folder, name, _script)
+    _ours.add(folder)

@@ -7,12 +7,16 @@ import sys
 _LIBRARIES = {"site-packages", "dist-packages"}
 
 
-def import_used_submodules() -> None:
-    """Import the submodules that the scripts on this thread's stack use as attributes."""
+def prepare() -> None:
+    """Import the submodules that the scripts on this thread's stack use as attributes.
+
+    Their project's folder for models becomes MODEL_DIR, which a script may read when it is imported.
+    """
     scripts = _running()
     if scripts:
-        from label_studio_ml._inspect import submodules
+        from label_studio_ml._inspect import model_folder, submodules
 
+        model_folder.look_beside(scripts)
         for script in scripts:
             submodules.import_used(script)
 

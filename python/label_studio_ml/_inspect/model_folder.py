@@ -2,7 +2,10 @@
 
 import logging
 import os
+from collections.abc import Iterable
 from typing import Any
+
+from label_studio_ml import _native
 
 logger = logging.getLogger("label_studio_ml")
 
@@ -10,6 +13,8 @@ logger = logging.getLogger("label_studio_ml")
 _default: str | None = None
 #: The folder of the project, in a program that was told which one to serve.
 _project: str | None = None
+#: The folder for models of the project whose program this is, if `init` made one.
+_own: str | None = None
 #: Whether that program was told MODEL_DIR too, which then counts more than what `_wsgi.py` says.
 _is_settled = False
 
@@ -21,6 +26,26 @@ def settle(project: str, at_import: str) -> None:
     _is_settled = is_chosen()
     if not _is_settled:
         use_default(at_import)
+
+
+def look_beside(files: Iterable[str]) -> None:
+    """Use the folder for models that `init` made beside one of these files, unless the user chose one.
+
+    A program that was told which project to serve knows its folder already.
+    """
+    global _own, _default
+    if is_chosen() or _project is not None:
+        return
+    folders = (os.path.dirname(os.path.abspath(file)) for file in files)  # noqa: PTH100, PTH120
+    found = (_native.models_of_project(folder) for folder in folders)
+    own = next((str(models) for models in found if models), None)
+    if own is not None:
+        use_default(own)
+    elif _own is not None and _default == _own:
+        # Of the project that this process served before.
+        os.environ.pop("MODEL_DIR", None)
+        _default = None
+    _own = own
 
 
 def use_default(folder: str) -> None:
@@ -42,10 +67,14 @@ def is_chosen() -> bool:
 def unsaid(api_version: int) -> str:
     """Return the folder where `init_app` names none.
 
-    It is the user's choice; else for API v1 the project folder, if it is known, or the working folder.
+    It is the user's choice, else the project's folder for models; else for API v1 the project folder, if
+    it is known, or the working folder.
     """
     if is_chosen():
         return _absolute(os.environ["MODEL_DIR"])
+    own = _own if _project is None else _native.models_of_project(_project)
+    if own is not None:
+        return _absolute(own)
     return _absolute(_project if api_version == 1 and _project else ".")
 
 

@@ -5,11 +5,13 @@ import contextlib
 import dis
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from label_studio_ml import _native
 from label_studio_ml._api_attributes import train_events
 from label_studio_ml.model import LabelStudioMLBase
 
@@ -20,10 +22,12 @@ V1_ARGUMENTS = {"model_dir", "redis_queue", "redis_host", "redis_port"}
 def default_model_dir(wsgi: str | Path, cwd: str | Path) -> str:
     """Return MODEL_DIR for a project whose user chose none, before its class is imported.
 
-    A `_wsgi.py` of API v1 passes the folder of models to `init_app`, by default its own folder;
+    It is the project's folder for models, if `init` made one. Else a `_wsgi.py` of API v1 passes the folder of models to `init_app`, by default its own folder;
     models of API v2 use the working folder.
     """
     wsgi = Path(wsgi)
+    if own := _native.models_of_project(wsgi.parent):
+        return str(own)
     try:
         tree = ast.parse(wsgi.read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -35,6 +39,18 @@ def default_model_dir(wsgi: str | Path, cwd: str | Path) -> str:
             if names & V1_ARGUMENTS:
                 return str(wsgi.parent)
     return str(cwd)
+
+
+def defining_file(cls: type, instead: str | Path | None) -> str | None:
+    """Return the absolute path of the file that defines a class, as the maker of what it learns.
+
+    The class of a package is in all projects that use it: then it is `instead`, the file that hands it
+    to the server, if that is known.
+    """
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    if file is None or {"site-packages", "dist-packages"} & {*Path(file).parts}:
+        file = instead
+    return None if file is None else os.path.abspath(file)  # noqa: PTH100
 
 
 def model_classes(module: Any) -> list[tuple[str, type]]:

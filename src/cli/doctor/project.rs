@@ -13,6 +13,7 @@ use crate::cli::project_args::expand_user;
 use crate::project::find::FoundProject;
 use crate::store::lock;
 use crate::store::own_folder::lock_file;
+use crate::training::ownership::named;
 use crate::wire::protocol::ClassInfo;
 use crate::workers::process::Launch;
 
@@ -101,11 +102,10 @@ pub(super) fn check_model_dir(group: &mut CheckGroup, model_dir: &Path, serving:
     match lock::holder(&lock_file(model_dir)) {
         Ok(Some(_)) if serving => {}
         Ok(Some(holder)) => {
-            let pid = holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
             group.warning(
-                format!("another server{pid} uses MODEL_DIR {shown}"),
-                "a second server only predicts, and ends after --lock-wait: stop the other one, give one of them \
-                 another --model-dir, or run doctor with its --port",
+                format!("{} uses MODEL_DIR {shown}", named(holder)),
+                "a second server on this folder does not train, and stops after a minute (--lock-wait): stop the \
+                 other one, choose another --model-dir, or run doctor with its --port",
             );
         }
         Ok(None) => {}
@@ -152,11 +152,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = lock_file(dir.path());
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let taken = lock::take(&path).unwrap();
+        let taken = lock::take(&path, Some(9123)).unwrap();
         for (serving, warned) in [(false, true), (true, false)] {
             let mut group = CheckGroup::new("");
             check_model_dir(&mut group, dir.path(), serving);
-            let told = format!("another server (pid {}) uses", std::process::id());
+            let told = format!("server {} (port 9123) uses MODEL_DIR", std::process::id());
             assert_eq!(group.checks.iter().any(|check| check.text.starts_with(&told)), warned);
         }
         drop(taken);

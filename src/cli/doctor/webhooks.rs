@@ -289,6 +289,7 @@ mod tests {
             api: ApiVersion::V2,
             reason: String::new(),
             model_dir: "/m".into(),
+            script: None,
             thread_safe: true,
             train_events: events.iter().map(|event| (*event).to_owned()).collect(),
             wants_every_event,

@@ -25,9 +25,10 @@ use crate::http::state::{AppState, HttpOptions};
 use crate::project::digest;
 use crate::serving::Serving;
 use crate::serving::early_names::EarlyNames;
+use crate::store::models_folder;
 use crate::training::ownership::OwnershipError;
 use crate::training::queue::Queue;
-use crate::training::runner::train;
+use crate::training::runner::{TrainingOptions, train};
 use crate::wire::protocol::{ClassSource, Configure, ImportFailure};
 use crate::workers::process::Launch;
 use crate::workers::server_routes::ServerRoutes;
@@ -86,7 +87,8 @@ impl RunningServer {
     ) -> Result<Self> {
         // Before anything is counted.
         let metrics = PrometheusBuilder::new().install_recorder()?;
-        let training_options = args.training.options();
+        let port = listener.local_addr().ok().map(|address| address.port());
+        let training_options = TrainingOptions { port, ..args.training.options() };
         let routes: Arc<OnceLock<Arc<dyn ServerRoutes>>> = Arc::default();
         let stack_options = StackOptions {
             pool: args.workers.pool(args.waiting.bounds()),
@@ -94,6 +96,7 @@ impl RunningServer {
             deadlines: args.waiting.deadlines(),
             care: args.workers.care(&args.replacing),
             fit_in_worker: training_options.in_worker,
+            takes_over: args.project.take_over,
             routes: Arc::clone(&routes),
         };
 
@@ -197,14 +200,17 @@ impl RunningServer {
     }
 }
 
-/// Names of versions for the time of the import. MODEL_DIR is the user's choice, else the project folder or
-/// the working folder, by the API of the class.
+/// Names of versions for the time of the import. MODEL_DIR is the user's choice, else the project's folder
+/// for models, else the project folder or the working folder, by the API of the class.
 fn early_names(serving: &Arc<Serving>, configure: &Configure) -> EarlyNames {
     let (ClassSource::Wsgi { path } | ClassSource::Script { path, .. }) = &configure.source;
     let folder = path.parent().unwrap_or(&configure.cwd);
     let folders = match &configure.model_dir {
         Some(model_dir) => vec![model_dir.clone()],
-        None => vec![folder.to_owned(), configure.cwd.clone()],
+        None => match models_folder::of_project(folder) {
+            Some(own) => vec![own],
+            None => vec![folder.to_owned(), configure.cwd.clone()],
+        },
     };
     let mut options = configure.arguments.clone();
     options.push(serde_json::Value::from(configure.init_kwargs.clone()).to_string());

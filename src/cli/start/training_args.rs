@@ -92,6 +92,7 @@ impl TrainingArgs {
             drain: self.train_drain_timeout,
             keep_versions: self.keep_versions,
             in_worker: self.is_in_worker(),
+            port: None,
         }
     }
 }

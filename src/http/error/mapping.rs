@@ -19,7 +19,7 @@ impl From<ServingError> for ApiError {
         let code = match error {
             ServingError::Model(error) => return Self::from(error),
             ServingError::Store(error) => return Self::from(error),
-            ServingError::NotReady(_) => ErrorCode::ModelNotReady,
+            ServingError::NotReady(_) | ServingError::OthersModels(_) => ErrorCode::ModelNotReady,
             ServingError::Busy(_) => ErrorCode::QueueTimeout,
             ServingError::QueueFull(_) => ErrorCode::QueueFull,
             ServingError::ProjectQueueFull(_) => ErrorCode::ProjectQueueFull,

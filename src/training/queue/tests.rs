@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::jobs::transitions::{JobOutcome, settle};
+use crate::store::lock::Holder;
 use crate::testing::{DEADLINE, run_in_time};
 use crate::wire::api_version::ApiVersion::{self, V1, V2};
 use crate::wire::record::FitProgress;
@@ -76,7 +77,7 @@ fn the_api_decides_whether_waiting_events_are_merged() {
 fn a_server_that_is_not_the_owner_says_why() {
     run_in_time(|| async {
         let queue = Queue::new(None);
-        queue.set_ownership(Ownership::Held(Some(42)));
+        queue.set_ownership(Ownership::Held(Some(Holder { pid: 42, port: None })));
         let said = queue.job(JobId(1)).await.unwrap_err().to_string();
         assert_eq!(said, "another server (pid 42) owns the model folder; this one only predicts");
         queue.set_ownership(Ownership::Unusable("disk full".into()));
@@ -250,7 +251,7 @@ fn jobs_are_listed_for_one_project_up_to_a_limit() {
 #[test]
 fn a_request_waits_while_the_server_before_ends_or_the_class_is_imported() {
     run_in_time(|| async {
-        for before in [Ownership::Held(Some(42)), Ownership::Pending] {
+        for before in [Ownership::Held(Some(Holder { pid: 42, port: None })), Ownership::Pending] {
             let (_dir, queue, store, versions) = queue();
             queue.set_ownership(before);
             let adding = tokio::spawn({

@@ -144,6 +144,7 @@ fn messages_from_a_worker() {
             api: ApiVersion::V1,
             reason: "fit(tasks, workdir, ...)".into(),
             model_dir: "/models".into(),
+            script: None,
             thread_safe: true,
             train_events: vec!["ANNOTATION_CREATED".into()],
             wants_every_event: false,

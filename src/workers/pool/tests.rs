@@ -23,6 +23,7 @@ pub(super) fn worker(incarnation: u64, thread_safe: bool) -> Arc<WorkerHandle> {
         api: ApiVersion::V1,
         reason: String::new(),
         model_dir: "/models".into(),
+        script: None,
         thread_safe,
         train_events: Vec::new(),
         wants_every_event: false,

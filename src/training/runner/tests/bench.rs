@@ -31,6 +31,7 @@ pub(super) const OPTIONS: TrainingOptions = TrainingOptions {
     drain: Duration::ZERO,
     keep_versions: None,
     in_worker: false,
+    port: None,
 };
 
 pub(super) type Fitted = Result<&'static str, TrainingError>;
@@ -60,7 +61,7 @@ impl Bench {
     pub(super) async fn of(class: ClassInfo) -> Self {
         let stage = PublishingStage::new(class);
         let queue = Arc::new(Queue::new(None));
-        let owner = own(&stage.publisher, &queue, Duration::ZERO).await.unwrap();
+        let owner = own(&stage.publisher, &queue, OPTIONS).await.unwrap();
         let (store, versions) = (Arc::clone(&owner.store), Arc::clone(&owner.versions));
         Self { stage, queue, owner: Some(owner), store, versions }
     }
