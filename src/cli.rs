@@ -1,11 +1,14 @@
 //! The command line `label-studio-ml`. One file a command.
 
+mod activate;
 mod addresses;
 mod arguments;
+mod cancel;
 mod doctor;
 mod environment;
 mod init;
 mod inspect;
+mod jobs;
 mod kwargs;
 mod listen;
 mod log;
@@ -13,13 +16,16 @@ mod model_stack;
 mod offline;
 mod password;
 mod predict;
+mod probe;
 mod project_args;
+mod remote;
 mod signals;
 mod start;
 mod task_file;
 mod terminal;
 mod validate;
 mod values;
+mod versions;
 
 use std::io::Write;
 
@@ -55,6 +61,14 @@ enum Command {
     Validate(validate::ValidateArgs),
     /// Find out why a server and Label Studio do not work together
     Doctor(doctor::DoctorArgs),
+    /// List the model versions of a running server
+    Versions(versions::VersionsArgs),
+    /// Make a running server serve an earlier model version
+    Activate(activate::ActivateArgs),
+    /// List the training jobs of a running server, or show one
+    Jobs(jobs::JobsArgs),
+    /// Cancel a training job of a running server
+    Cancel(cancel::CancelArgs),
 }
 
 /// Runs a command line, `argv[0]` being the program; returns the exit status.
@@ -86,6 +100,10 @@ pub fn run(argv: &[String], launch: &Launch) -> i32 {
         Command::Predict(options) => predict::run(&options, launch),
         Command::Validate(options) => validate::run(&options, launch),
         Command::Doctor(options) => doctor::run(&options, launch),
+        Command::Versions(options) => versions::run(&options),
+        Command::Activate(options) => activate::run(&options),
+        Command::Jobs(options) => jobs::run(&options),
+        Command::Cancel(options) => cancel::run(&options),
     };
     log::flush();
     match done {

@@ -7,10 +7,10 @@ use reqwest::Url;
 use tokio::time::timeout;
 
 use super::complaint::{self, is_loopback};
-use super::probe::{ProbeResult, Prober};
 use super::report::CheckGroup;
 use super::server::ServerAtPort;
 use crate::cli::addresses::{Surroundings, in_a_line};
+use crate::cli::probe::{ProbeResult, Prober};
 use crate::label_studio::LabelStudio;
 use crate::label_studio::backends::{Backend, BackendState};
 use crate::label_studio::projects::Project;

@@ -2,7 +2,7 @@
 
 use reqwest::Url;
 
-use super::probe::ProbeResult;
+use crate::cli::probe::ProbeResult;
 
 /// Advice for a complaint of Label Studio about the backend at `url`. `from_here`: what this machine finds at
 /// that address. `addresses`: those to paste instead.

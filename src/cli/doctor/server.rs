@@ -1,10 +1,11 @@
 //! Checks the server at the port, and the addresses at which Label Studio may reach it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 
-use super::probe::{ProbeResult, Prober, ServerHealth};
 use super::report::CheckGroup;
 use crate::cli::addresses::{Address, EVERYWHERE, HERE, Surroundings};
+use crate::cli::listen;
+use crate::cli::probe::{ProbeResult, Prober, ServerHealth};
 use crate::os::listeners;
 
 /// What is known of the server at the port.
@@ -45,9 +46,7 @@ pub(super) async fn check(
     start: &str,
 ) -> ServerAtPort {
     let listening = listeners::on(port);
-    let bound = bound(&listening);
-    let host = if bound.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { bound };
-    let url = format!("http://{}", SocketAddr::new(host, port));
+    let (bound, url) = listen::found_at(port, &listening);
     let mut server =
         ServerAtPort { port, health: None, locked: false, bound, token: token.map(str::to_owned) };
     match prober.health(&url).await {
@@ -117,16 +116,6 @@ fn report_health(group: &mut CheckGroup, health: &ServerHealth, port: u16) {
     }
 }
 
-/// The widest address that a program listens on; all addresses if nothing is known.
-fn bound(listening: &[SocketAddr]) -> IpAddr {
-    let ips = || listening.iter().map(SocketAddr::ip);
-    ips()
-        .find(IpAddr::is_unspecified)
-        .or_else(|| ips().find(|ip| !ip.is_loopback()))
-        .or_else(|| ips().next())
-        .unwrap_or(EVERYWHERE)
-}
-
 /// Lists the addresses to paste. `here`: whether Label Studio's own address is one of this machine, if known.
 pub(super) async fn check_addresses(
     group: &mut CheckGroup,
@@ -164,22 +153,5 @@ async fn reach(prober: &Prober, server: &ServerAtPort, address: &Address) -> Opt
     match prober.health(&address.url).await {
         ProbeResult::Nothing(why) | ProbeResult::Stranger(why) => Some(why),
         ProbeResult::Backend(_) | ProbeResult::Locked => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_widest_address_counts() {
-        let bound_to = |texts: &[&str]| {
-            let listening: Vec<SocketAddr> = texts.iter().map(|t| t.parse().unwrap()).collect();
-            bound(&listening).to_string()
-        };
-        assert_eq!(bound_to(&["127.0.0.1:1", "0.0.0.0:1"]), "0.0.0.0");
-        assert_eq!(bound_to(&["127.0.0.1:1", "192.168.1.5:1"]), "192.168.1.5");
-        assert_eq!(bound_to(&["127.0.0.1:1"]), "127.0.0.1");
-        assert_eq!(bound_to(&[]), "0.0.0.0");
     }
 }

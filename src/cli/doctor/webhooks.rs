@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use super::backends::{ConnectedBackend, leads_here};
-use super::probe::{ProbeResult, Prober};
 use super::report::CheckGroup;
 use super::server::ServerAtPort;
 use crate::cli::addresses::Surroundings;
+use crate::cli::probe::{ProbeResult, Prober};
 use crate::label_studio::ids::ProjectId;
 use crate::label_studio::webhooks::{Webhook, WebhookFields};
 use crate::label_studio::{LabelStudio, LabelStudioError};

@@ -15,28 +15,28 @@ const WHOLE: Duration = Duration::from_secs(5);
 
 /// The fields of /health that are used. Servers of the original package send fewer.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct ServerHealth {
+pub(in crate::cli) struct ServerHealth {
     status: String,
-    pub(super) model_class: Option<String>,
-    pub(super) model_dir: Option<String>,
+    pub(in crate::cli) model_class: Option<String>,
+    pub(in crate::cli) model_dir: Option<String>,
     #[serde(default)]
-    pub(super) problems: Vec<String>,
+    pub(in crate::cli) problems: Vec<String>,
     /// None: the server is of another kind.
-    pub(super) workers: Option<WorkerCounts>,
+    pub(in crate::cli) workers: Option<WorkerCounts>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct WorkerCounts {
-    pub(super) ready: usize,
-    pub(super) total: usize,
+pub(in crate::cli) struct WorkerCounts {
+    pub(in crate::cli) ready: usize,
+    pub(in crate::cli) total: usize,
 }
 
 /// A mistake in predictions that a server noted.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct NotedMistake {
-    pub(super) project: String,
-    pub(super) message: String,
-    pub(super) answers: u64,
+pub(in crate::cli) struct NotedMistake {
+    pub(in crate::cli) project: String,
+    pub(in crate::cli) message: String,
+    pub(in crate::cli) answers: u64,
 }
 
 #[derive(Deserialize)]
@@ -46,7 +46,7 @@ struct DiagnosticsAnswer {
 
 impl ServerHealth {
     /// Whether both come from the same server, as far as they tell.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    pub(in crate::cli) fn is_same(&self, other: &Self) -> bool {
         self.workers.is_some() == other.workers.is_some()
             && self.model_class == other.model_class
             && self.model_dir.is_some()
@@ -56,7 +56,7 @@ impl ServerHealth {
 
 /// What was at an address.
 #[derive(Debug, Clone)]
-pub(super) enum ProbeResult {
+pub(in crate::cli) enum ProbeResult {
     Backend(ServerHealth),
     /// It requires a password, or another one.
     Locked,
@@ -68,14 +68,14 @@ pub(super) enum ProbeResult {
 
 /// Asks servers, with a user and a password if they are given.
 #[derive(Debug, Clone)]
-pub(super) struct Prober {
+pub(in crate::cli) struct Prober {
     http: Client,
     user: Option<String>,
     authorization: Option<HeaderValue>,
 }
 
 impl Prober {
-    pub(super) fn new(credentials: Option<(&str, &str)>) -> Result<Self, LabelStudioError> {
+    pub(in crate::cli) fn new(credentials: Option<(&str, &str)>) -> Result<Self, LabelStudioError> {
         let http = crate::label_studio::http_client(CONNECT, WHOLE, false)?;
         let user = credentials.map(|(user, _)| user.to_owned());
         let authorization = credentials.map(|(user, password)| basic(user, password));
@@ -83,35 +83,44 @@ impl Prober {
         Ok(Self { http, user, authorization })
     }
 
-    pub(super) fn user(&self) -> Option<&str> {
+    pub(in crate::cli) fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }
 
     /// The Authorization header that is sent, if there is one.
-    pub(super) fn authorization(&self) -> Option<&str> {
+    pub(in crate::cli) fn authorization(&self) -> Option<&str> {
         self.authorization.as_ref().and_then(|value| value.to_str().ok())
     }
 
+    /// The same header, which is not shown in messages.
+    pub(in crate::cli) fn authorization_header(&self) -> Option<HeaderValue> {
+        self.authorization.clone()
+    }
+
     /// What answers to `GET {url}/health`.
-    pub(super) async fn health(&self, url: &str) -> ProbeResult {
+    pub(in crate::cli) async fn health(&self, url: &str) -> ProbeResult {
         self.ask(url, self.authorization.clone()).await
     }
 
     /// The same with another Authorization header, or without one.
-    pub(super) async fn health_with(&self, url: &str, authorization: Option<&str>) -> ProbeResult {
+    pub(in crate::cli) async fn health_with(
+        &self,
+        url: &str,
+        authorization: Option<&str>,
+    ) -> ProbeResult {
         self.ask(url, authorization.and_then(sensitive)).await
     }
 
     /// Whether the webhook of the server at `url` accepts events without a password; none if nothing answers.
     /// No event is sent: the request has the wrong method.
-    pub(super) async fn takes_events(&self, url: &str) -> Option<bool> {
+    pub(in crate::cli) async fn takes_events(&self, url: &str) -> Option<bool> {
         let request = self.http.get(format!("{}/webhook", url.trim_end_matches('/')));
         let status = request.send().await.ok()?.status();
         Some(status != StatusCode::UNAUTHORIZED)
     }
 
     /// Mistakes in predictions since the server at `url` started; empty if it does not report any.
-    pub(super) async fn mistakes(&self, url: &str) -> Vec<NotedMistake> {
+    pub(in crate::cli) async fn mistakes(&self, url: &str) -> Vec<NotedMistake> {
         let request = self.http.get(format!("{url}/diagnostics"));
         let request = match &self.authorization {
             Some(value) => request.header(AUTHORIZATION, value.clone()),
@@ -154,7 +163,7 @@ impl Prober {
 }
 
 /// The value of a basic Authorization header.
-pub(super) fn basic(user: &str, password: &str) -> String {
+pub(in crate::cli) fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
