@@ -12,6 +12,7 @@ mod finish;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod normalize;
+mod probe_ticket;
 pub mod request_metrics;
 pub mod router;
 mod routes;

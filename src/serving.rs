@@ -8,6 +8,7 @@ pub mod deadlines;
 pub mod diagnostics;
 pub mod early_names;
 pub mod error;
+pub mod failures;
 pub mod keys;
 pub mod model_workers;
 pub mod models;
@@ -31,6 +32,7 @@ use app::AppCaller;
 use deadlines::Deadlines;
 use diagnostics::Diagnostics;
 pub use error::ServingError;
+use failures::FailedPredictions;
 pub use model_workers::prepare;
 use models::{Models, Setup};
 use predict::Predictor;
@@ -112,6 +114,11 @@ impl Serving {
     /// What is wrong with predictions that were made.
     pub fn diagnostics(&self) -> &Diagnostics {
         self.predictor.diagnostics()
+    }
+
+    /// Predictions that failed.
+    pub fn failures(&self) -> &FailedPredictions {
+        self.predictor.failures()
     }
 
     /// The class, once a worker has imported it.

@@ -11,6 +11,7 @@ mod project;
 mod report;
 mod server;
 mod studio;
+mod troubles;
 mod webhooks;
 
 use std::path::{Path, PathBuf};

@@ -1,17 +1,25 @@
 //! Asks a server for its health, as Label Studio does.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use parking_lot::Mutex;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::label_studio::LabelStudioError;
 
 const CONNECT: Duration = Duration::from_secs(2);
 const WHOLE: Duration = Duration::from_secs(5);
+/// The header that asks a server for a ticket, and brings it from then on: with it the server does not warn of
+/// requests that it refuses.
+const PROBE: &str = "x-label-studio-ml-probe";
+const ASKING: HeaderValue = HeaderValue::from_static("ask");
 
 /// The fields of /health that are used. Servers of the original package send fewer.
 #[derive(Debug, Clone, Deserialize)]
@@ -39,9 +47,31 @@ pub(in crate::cli) struct NotedMistake {
     pub(in crate::cli) answers: u64,
 }
 
-#[derive(Deserialize)]
-struct DiagnosticsAnswer {
-    mistakes: Vec<NotedMistake>,
+/// What `GET /diagnostics` answers; servers of earlier versions tell less.
+#[derive(Debug, Default, Deserialize)]
+pub(in crate::cli) struct NotedTroubles {
+    pub(in crate::cli) mistakes: Vec<NotedMistake>,
+    #[serde(default)]
+    pub(in crate::cli) failed_predictions: Vec<NotedFailure>,
+    #[serde(default)]
+    pub(in crate::cli) failed_jobs: Vec<NotedFailure>,
+}
+
+/// A prediction or a training that failed.
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::cli) struct NotedFailure {
+    pub(in crate::cli) project: String,
+    pub(in crate::cli) at: Value,
+    pub(in crate::cli) error: String,
+    pub(in crate::cli) succeeded_since: bool,
+    /// Of a training.
+    #[serde(default)]
+    pub(in crate::cli) job: Option<String>,
+    /// Of a prediction.
+    #[serde(default)]
+    pub(in crate::cli) tasks: Vec<Value>,
+    #[serde(default)]
+    pub(in crate::cli) task_count: usize,
 }
 
 impl ServerHealth {
@@ -72,6 +102,8 @@ pub(in crate::cli) struct Prober {
     http: Client,
     user: Option<String>,
     authorization: Option<HeaderValue>,
+    /// The tickets of servers, by their origin.
+    tickets: Arc<Mutex<HashMap<String, HeaderValue>>>,
 }
 
 impl Prober {
@@ -80,7 +112,7 @@ impl Prober {
         let user = credentials.map(|(user, _)| user.to_owned());
         let authorization = credentials.map(|(user, password)| basic(user, password));
         let authorization = authorization.and_then(|text| sensitive(&text));
-        Ok(Self { http, user, authorization })
+        Ok(Self { http, user, authorization, tickets: Arc::default() })
     }
 
     pub(in crate::cli) fn user(&self) -> Option<&str> {
@@ -115,20 +147,31 @@ impl Prober {
     /// No event is sent: the request has the wrong method.
     pub(in crate::cli) async fn takes_events(&self, url: &str) -> Option<bool> {
         let request = self.http.get(format!("{}/webhook", url.trim_end_matches('/')));
-        let status = request.send().await.ok()?.status();
+        let status = self.send(url, request).await.ok()?.status();
         Some(status != StatusCode::UNAUTHORIZED)
     }
 
-    /// Mistakes in predictions since the server at `url` started; empty if it does not report any.
-    pub(in crate::cli) async fn mistakes(&self, url: &str) -> Vec<NotedMistake> {
+    /// What the server at `url` noted since it started; nothing if it does not report any.
+    pub(in crate::cli) async fn diagnostics(&self, url: &str) -> NotedTroubles {
         let request = self.http.get(format!("{url}/diagnostics"));
         let request = match &self.authorization {
             Some(value) => request.header(AUTHORIZATION, value.clone()),
             None => request,
         };
-        let body = async { request.send().await.ok()?.bytes().await.ok() }.await;
-        let told = body.and_then(|body| serde_json::from_slice::<DiagnosticsAnswer>(&body).ok());
-        told.map(|told| told.mistakes).unwrap_or_default()
+        let body = async { self.send(url, request).await.ok()?.bytes().await.ok() }.await;
+        body.and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default()
+    }
+
+    /// Sends a request to the server at `url`, with its ticket if there is one.
+    async fn send(&self, url: &str, request: RequestBuilder) -> reqwest::Result<Response> {
+        let origin = url.parse::<Url>().map(|url| url.origin().ascii_serialization());
+        let origin = origin.unwrap_or_default();
+        let ticket = self.tickets.lock().get(&origin).cloned().unwrap_or(ASKING);
+        let response = request.header(PROBE, ticket).send().await?;
+        if let Some(ticket) = response.headers().get(PROBE) {
+            self.tickets.lock().insert(origin, ticket.clone());
+        }
+        Ok(response)
     }
 
     async fn ask(&self, url: &str, authorization: Option<HeaderValue>) -> ProbeResult {
@@ -139,7 +182,7 @@ impl Prober {
         let failed = |error: &reqwest::Error| {
             ProbeResult::Nothing(LabelStudioError::transport(url, error).summary())
         };
-        let response = match request.send().await {
+        let response = match self.send(url, request).await {
             Ok(response) => response,
             Err(error) => return failed(&error),
         };

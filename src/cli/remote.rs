@@ -39,7 +39,7 @@ pub(super) struct ServerArgs {
     #[arg(short, long, env = "PORT", value_parser = whole::<u16>(1..=65_535), help_heading = SERVER)]
     port: Option<u16>,
     /// Address of the server, if it is on another machine, behind TLS or below a path
-    #[arg(long, value_name = "URL", conflicts_with = "port", help_heading = SERVER)]
+    #[arg(long, value_name = "URL", help_heading = SERVER)]
     url: Option<String>,
     /// User name for the server [default: `$BASIC_AUTH_USER`, `$ML_SERVER_BASIC_AUTH_USER`]
     #[arg(long, value_name = "USER", help_heading = SERVER)]
@@ -68,7 +68,6 @@ pub(super) struct RemoteServer {
     http: Client,
     pub(super) url: String,
     authorization: Option<HeaderValue>,
-    pub(super) model_class: Option<String>,
     as_json: bool,
 }
 
@@ -96,8 +95,8 @@ impl RemoteServer {
         let prober = Prober::new(pair)?;
         let place = place::find(args, project)?;
         let url = place.url;
-        let health = match prober.health(&url).await {
-            ProbeResult::Backend(health) if health.workers.is_some() => health,
+        match prober.health(&url).await {
+            ProbeResult::Backend(health) if health.workers.is_some() => {}
             ProbeResult::Backend(_) => bail!(
                 "the server at {url} was not started with `label-studio-ml start`, so it has no list of versions and \
                  jobs: it is of the original, or runs under gunicorn, uWSGI or --debug"
@@ -117,12 +116,11 @@ impl RemoteServer {
                  --url of one that runs",
                 place.project
             ),
-        };
+        }
         Ok(Self {
             http: label_studio::http_client(CONNECT, WHOLE, false)?,
             url,
             authorization: prober.authorization_header(),
-            model_class: health.model_class,
             as_json: args.json,
         })
     }

@@ -25,15 +25,18 @@ pub(super) struct RequestSummary {
     method: Method,
     uri: Uri,
     by_token: bool,
+    /// A refusal is not worth a warning.
+    is_quiet: bool,
 }
 
 impl RequestSummary {
-    pub(super) fn new(options: &HttpOptions, request: &Request) -> Self {
+    pub(super) fn new(options: &HttpOptions, request: &Request, is_quiet: bool) -> Self {
         Self {
             id: request_id(request, options.webhook_token.as_ref()),
             method: request.method().clone(),
             uri: request.uri().clone(),
             by_token: webhook_token::is_brought(request),
+            is_quiet,
         }
     }
 }
@@ -78,13 +81,15 @@ fn request_id(request: &Request, token: Option<&WebhookToken>) -> String {
 }
 
 fn log(options: &HttpOptions, request: &RequestSummary, error: &ApiError) {
-    let RequestSummary { id, method, uri, by_token } = request;
+    let RequestSummary { id, method, uri, by_token, is_quiet } = request;
     let path = webhook_token::shown(options.webhook_token.as_ref(), uri, *by_token);
     let (status, detail) = (error.status.as_u16(), &error.detail);
     let internal = error.internal.as_ref().map(|said| format!(" ({said})")).unwrap_or_default();
     if error.status.is_server_error() {
         let traceback = error.traceback.as_ref().map(|t| format!("\n{t}")).unwrap_or_default();
         tracing::error!(request = id, "{method} {path} → {status} {detail}{internal}{traceback}");
+    } else if *is_quiet {
+        tracing::debug!(request = id, "{method} {path} → {status} {detail}{internal}");
     } else {
         tracing::warn!(request = id, "{method} {path} → {status} {detail}{internal}");
     }

@@ -8,6 +8,7 @@ use axum::routing::{get, post};
 use tower_service::Service;
 
 use super::finish::{RequestSummary, finish};
+use super::probe_ticket::ProbeTicket;
 use super::routes::{
     diagnostics, fallback, health, jobs, metrics, predict, setup, training, versions,
 };
@@ -19,20 +20,25 @@ use super::{admission, normalize};
 pub struct HttpService {
     app: App,
     routes: Router,
+    ticket: ProbeTicket,
 }
 
 impl HttpService {
     pub fn new(app: App) -> Self {
-        Self { routes: routes(&app), app }
+        Self { routes: routes(&app), app, ticket: ProbeTicket::new() }
     }
 
     pub(super) async fn answer(&self, mut request: Request) -> Response {
         let options = &self.app.options;
         normalize::normalize(options.webhook_token.as_ref(), &mut request);
-        let summary = RequestSummary::new(options, &request);
+        let (probe, rules) = (self.ticket.look_at(&request), self.app.access.rules());
+        let is_quiet = ProbeTicket::quietens(probe, rules.as_deref(), &request);
+        let path = request.uri().path().to_owned();
+        let summary = RequestSummary::new(options, &request, is_quiet);
         let Ok(mut response) = self.routes.clone().call(request).await;
         // The header `Allow` is added by the routes as a whole, so what completes it is outside.
         fallback::complete_allow(&mut response);
+        self.ticket.give(probe, &path, rules.as_deref(), &mut response);
         finish(options, summary, response)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use reqwest::Method;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{ProjectId, WebhookId};
@@ -93,6 +94,21 @@ impl LabelStudio {
         fields: &WebhookFields,
     ) -> Result<Webhook, LabelStudioError> {
         self.change(Method::POST, "/api/webhooks/", &NewWebhook { project, fields }).await
+    }
+
+    /// Why Label Studio sends no events to an address, if it refuses that one. Nothing is made: the actions
+    /// of the request are none, and Label Studio looks at the address before them.
+    pub async fn refused_address(&self, url: &str) -> Option<LabelStudioError> {
+        #[derive(Serialize)]
+        struct NoWebhook<'a> {
+            url: &'a str,
+            actions: &'static str,
+            headers: &'static str,
+        }
+        let asked = NoWebhook { url, actions: "none", headers: "none" };
+        let answer: Result<IgnoredAny, _> =
+            self.change(Method::POST, "/api/webhooks/", &asked).await;
+        answer.err().filter(|error| matches!(error, LabelStudioError::PrivateAddress { .. }))
     }
 
     pub async fn update_webhook(

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::deadlines::Deadlines;
 use super::diagnostics::Diagnostics;
 use super::error::{MAX_REJECTED, ServingError};
+use super::failures::FailedPredictions;
 use super::registry::Registry;
 use super::served_model::{Load, ServedModel};
 use crate::ids::ProjectKey;
@@ -56,6 +57,7 @@ pub(super) struct Predictor {
     registry: Arc<Registry>,
     deadlines: Deadlines,
     diagnostics: Diagnostics,
+    failures: FailedPredictions,
     /// Stops waiting for predictions that still run.
     ended: watch::Sender<bool>,
 }
@@ -63,7 +65,13 @@ pub(super) struct Predictor {
 impl Predictor {
     pub(super) fn new(registry: Arc<Registry>, deadlines: Deadlines) -> Self {
         let ended = watch::channel(false).0;
-        Self { registry, deadlines, diagnostics: Diagnostics::default(), ended }
+        Self {
+            registry,
+            deadlines,
+            diagnostics: Diagnostics::default(),
+            failures: FailedPredictions::default(),
+            ended,
+        }
     }
 
     pub(super) fn end(&self) {
@@ -74,7 +82,24 @@ impl Predictor {
         &self.diagnostics
     }
 
+    pub(super) fn failures(&self) -> &FailedPredictions {
+        &self.failures
+    }
+
     pub(super) async fn predict(
+        &self,
+        request: PredictRequest,
+    ) -> Result<PredictAnswer, ServingError> {
+        let (project, body) = (request.project.clone(), request.http.body.clone());
+        let answered = self.predict_until_ended(request).await;
+        match &answered {
+            Ok(_) => self.failures.note_success(&project),
+            Err(error) => self.failures.note_failure(&project, &body, error),
+        }
+        answered
+    }
+
+    async fn predict_until_ended(
         &self,
         request: PredictRequest,
     ) -> Result<PredictAnswer, ServingError> {

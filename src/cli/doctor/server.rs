@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::report::CheckGroup;
+use super::troubles;
 use crate::cli::addresses::{Address, EVERYWHERE, HERE, Surroundings};
 use crate::cli::listen;
 use crate::cli::probe::{ProbeResult, Prober, ServerHealth};
@@ -52,16 +53,7 @@ pub(super) async fn check(
     match prober.health(&url).await {
         ProbeResult::Backend(health) => {
             report_health(group, &health, port);
-            for mistake in prober.mistakes(&url).await {
-                let many = if mistake.answers == 1 { "answer" } else { "answers" };
-                group.problem(
-                    format!(
-                        "{} {many} for project {}: {}",
-                        mistake.answers, mistake.project, mistake.message
-                    ),
-                    "correct the model's `predict`; `label-studio-ml validate` runs it on your tasks",
-                );
-            }
+            troubles::report(group, &prober.diagnostics(&url).await);
             let open = prober.authorization().is_none()
                 || matches!(prober.health_with(&url, None).await, ProbeResult::Backend(_));
             server.locked = !open;

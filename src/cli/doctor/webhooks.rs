@@ -26,6 +26,9 @@ const ACTIONS: [&str; 5] = [
 /// The actions that nearly every model learns from.
 const USUAL: [&str; 2] = ["ANNOTATION_CREATED", "ANNOTATION_UPDATED"];
 const AUTHORIZATION: &str = "Authorization";
+/// Advice for an address that Label Studio refuses, although it may reach the ML backend there.
+const SSRF: &str = "if you trust everyone who can change its projects, restart Label Studio with these variables; \
+                    else connect the server at a public address";
 
 /// What the checks of webhooks need.
 pub(super) struct WebhookContext<'a> {
@@ -77,6 +80,10 @@ pub(super) async fn check(group: &mut CheckGroup, context: &WebhookContext<'_>) 
             );
         }
         let hook = own.iter().find(|hook| hook.is_active).or(own.first()).copied();
+        if let Some(refusal) = context.studio.refused_address(&address).await {
+            group.problem(format!("no event will come to {address}: {refusal}"), SSRF);
+            continue;
+        }
         let faults = find_faults(context, one, hook, &address, &wanted).await;
         settle(group, context, hook, &address, faults).await;
     }

@@ -1,7 +1,7 @@
 //! Plain tables and times, for a terminal of any width.
 
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::{Timestamp, ZonedDateTime};
 use serde_json::Value;
 
 /// Rows below a heading, in columns as wide as they must be. A row may be followed by a line of its own.
@@ -71,7 +71,8 @@ pub(in crate::cli) fn local_time(value: &Value) -> String {
 }
 
 fn at(time: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
-    let (time, now) = (Zoned::new(time, zone.clone()), Zoned::new(now, zone.clone()));
+    let (time, now) =
+        (ZonedDateTime::new(time, zone.clone()), ZonedDateTime::new(now, zone.clone()));
     if time.date() == now.date() {
         return time.strftime("%H:%M:%S").to_string();
     }
