@@ -42,9 +42,9 @@ pub struct Owner {
 #[derive(Debug, Error)]
 pub enum OwnershipError {
     #[error(
-        "{folder}: {} still uses this folder for its models after {waited} s (--lock-wait), and one folder can \
+        "{folder}: {} did not let go of this model folder within {waited} s (--lock-wait), and one folder can \
          have one server; choose another --model-dir, or stop that server first",
-        named(*holder)
+        with_pid(*holder)
     )]
     Held { folder: String, holder: Option<Holder>, waited: u64 },
     #[error(
@@ -59,9 +59,15 @@ pub enum OwnershipError {
     Serving(#[from] ServingError),
 }
 
-/// A server as messages name it.
-pub fn named(holder: Option<Holder>) -> String {
+/// `server 42 (port 9090)`.
+fn named(holder: Option<Holder>) -> String {
     holder.map_or_else(|| "another server".to_owned(), |holder| holder.to_string())
+}
+
+/// `another server (pid 42)`.
+pub fn with_pid(holder: Option<Holder>) -> String {
+    let pid = holder.map(|holder| format!(" (pid {})", holder.pid));
+    format!("another server{}", pid.unwrap_or_default())
 }
 
 /// Why a folder cannot be owned.

@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::ownership::named;
+use super::ownership::with_pid;
 use crate::failpoint;
 use crate::ids::{JobId, ProjectKey};
 use crate::store::db::DbError;
@@ -50,7 +50,7 @@ pub enum Ownership {
 /// Why the queue could not serve a request.
 #[derive(Debug, Error)]
 pub enum QueueError {
-    #[error("training is off here: {} uses the same MODEL_DIR", named(*.0))]
+    #[error("{} owns the model folder; this one only predicts", with_pid(*.0))]
     Held(Option<Holder>),
     #[error("no training: {0}")]
     Unusable(String),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from fake_studio import KEY, PROJECT, FakeStudio, Recorder, webhook
 from hosting import ECHO, ROOT, Server, free_port, make_project, run, wait_for
 
@@ -199,6 +200,113 @@ def test_mistakes_in_predictions_are_told(serve: Serve) -> None:
     mistake = told.one("problem", "1 answer for project 2.1795430965: ")
     assert "Neutral" in mistake["text"]
     assert "validate" in mistake["advice"]
+
+
+FAILING = """
+    from label_studio_ml.model import LabelStudioMLBase
+
+    class Failing(LabelStudioMLBase):
+        LABEL_STUDIO_ML_API = {api}
+
+        def predict(self, tasks, **kwargs):
+            if tasks[0]["data"]["text"] == "bad":
+                raise KeyError("no such word")
+            return [{"result": []} for _ in tasks]
+
+        def fit(self, *args, **kwargs):
+            order = list(args[0])[0]["order"] if {api} == 1 else args[1]["order"]
+            if order == "fail":
+                raise ValueError("too few annotations")
+            return {"order": order}
+"""
+
+
+def train(server: Server, order: str, api: int) -> str:
+    """Train, and return the number of the job."""
+    headers = {"Prefer": "wait=100"}
+    if api == 1:
+        body = {"annotations": [{"order": order}], "project": "2.1", "label_config": "<View/>"}
+        answer = server.post("/train", body, headers=headers)
+    else:
+        event = {"action": "ANNOTATION_CREATED", "project": {"id": 2}, "order": order}
+        answer = server.post("/webhook", event, headers=headers)
+    return str(answer.json()["job_id"])
+
+
+@pytest.mark.parametrize("api", [1, 2])
+def test_the_last_failures_are_problems_until_something_succeeds(serve: Serve, api: int) -> None:
+    server = serve(FAILING.replace("{api}", str(api)))
+    assert server.predict().ok
+    bad = [{"id": 41, "data": {"text": "bad"}}, {"id": 42, "data": {"text": "fine"}}]
+    assert not server.predict(bad).ok
+    job = train(server, "fail", api)
+    answer = server.get("/diagnostics").json()
+    [failed] = answer["failed_predictions"]
+    assert (failed["project"], failed["tasks"], failed["task_count"]) == (
+        "2.1795430965",
+        [41, 42],
+        2,
+    )
+    assert "no such word" in failed["error"]
+    [trained] = answer["failed_jobs"]
+    assert trained["job"] == job and "too few annotations" in trained["error"]
+    told = Told(server.project, "-p", str(server.port))
+    assert told.returncode == 1
+    prediction = told.one("problem", "the last prediction for project 2.1795430965 failed at ")
+    assert "2 tasks (41, 42): " in prediction["text"] and "no such word" in prediction["text"]
+    training = told.one("problem", "the last training of project ")
+    assert f"(job {job}): " in training["text"] and "too few annotations" in training["text"]
+    assert f"label-studio-ml jobs {job}" in training["advice"]
+    assert "No problem" not in run("doctor", server.project, "-p", str(server.port)).stdout
+    # Of another project nothing is made good.
+    assert server.predict(project="9.9").ok
+    told = Told(server.project, "-p", str(server.port))
+    told.one("problem", "the last prediction for project 2.1795430965")
+    assert server.predict().ok
+    train(server, "learn", api)
+    told = Told(server.project, "-p", str(server.port))
+    assert not [text for text in told.texts("problem") if "failed at" in text], told.output
+    told.one("ok", "a prediction for 2 tasks (41, 42) of project 2.1795430965 failed at ")
+    told.one("ok", f"training job {job} of project ")
+
+
+def test_probes_leave_no_warnings_and_hide_none(serve: Serve, studio: FakeStudio) -> None:
+    token = "f00d" * 8
+    server = serve(ECHO, "--webhook-token", token, auth=(USER, PASSWORD))
+    studio.connect(f"http://127.0.0.1:{server.port}/{token}", basic_auth_user=USER)
+    studio.connect(f"http://localhost:{server.port}", basic_auth_user=USER)
+    studio.webhooks[0]["headers"] = {"Authorization": BASIC}
+    studio.webhooks[1]["headers"] = {"Authorization": "Basic eDp5"}
+    in_studio(studio, server.port, *GIVEN, "--webhook-token", token)
+    assert "WARN" not in server.log(), server.log()
+    # Those who do not know the password cannot keep their attempts out of the log.
+    in_studio(studio, server.port, "--basic-auth-user", USER, "--basic-auth-pass", "no")
+    server.wait_logged("its user or password is wrong")
+    anybody = requests.Session()
+    probe = "x-label-studio-ml-probe"
+    for number, given in enumerate(("ask", "0" * 32, "")):
+        for auth in (None, ("x", "y")):
+            before = server.log().count("→ 401")
+            answer = anybody.get(f"{server.url}/jobs", headers={probe: given}, auth=auth, timeout=9)
+            assert answer.status_code == 401 and probe not in answer.headers, number
+            wait_for(lambda before=before: server.log().count("→ 401") > before, "it is logged")
+    given_back = server.get("/health", headers={probe: "ask"}).headers[probe]
+    assert len(given_back) == 32
+    assert probe not in server.get("/health").headers
+
+
+def test_a_ticket_of_a_server_without_a_password_hides_one_probe(
+    serve: Serve, studio: FakeStudio
+) -> None:
+    server = serve(ECHO, "--webhook-token", "f00d" * 8)
+    studio.connect(f"http://127.0.0.1:{server.port}")
+    in_studio(studio, server.port)
+    assert "WARN" not in server.log().replace("no password is set", ""), server.log()
+    probe = "x-label-studio-ml-probe"
+    ticket = server.get("/health", headers={probe: "ask"}).headers[probe]
+    guess = "beef" * 8
+    assert server.post(f"/{guess}/webhook", {}, headers={probe: ticket}).status_code == 404
+    server.wait_logged("POST /…/webhook → 404")
 
 
 def test_start_names_the_addresses_and_the_next_steps(echo: Server) -> None:
@@ -440,6 +548,22 @@ def test_our_password_goes_to_no_other_server(
         assert set(recorder.authorizations) == {None}
     finally:
         other.stop()
+
+
+def test_an_address_that_label_studio_refuses_is_told(echo: Server, studio: FakeStudio) -> None:
+    studio.connect(f"http://localhost:{echo.port}")
+    block = "URL resolves to a reserved network address (block: 127.0.0.0/8)"
+    studio.answers["POST /api/webhooks"] = (403, {"detail": block})
+    for more in ((), ("--fix",)):
+        told = in_studio(studio, echo.port, *more)
+        assert told.returncode == 1
+        problem = told.one("problem", f"no event will come to http://localhost:{echo.port}/webhook")
+        assert block in problem["text"] and "SSRF_PROTECTION_ENABLED=false" in problem["text"]
+        assert not [text for text in told.texts("ok") if "reports annotations" in text]
+    assert studio.changes() == []
+    # A user who may not change webhooks cannot be told.
+    studio.answers["POST /api/webhooks"] = (403, {"detail": "not yours"})
+    in_studio(studio, echo.port).one("ok", "reports annotations")
 
 
 def test_webhooks_of_deleted_backends_are_told(echo: Server, studio: FakeStudio) -> None:

@@ -13,7 +13,7 @@ use crate::cli::project_args::expand_user;
 use crate::project::find::FoundProject;
 use crate::store::lock;
 use crate::store::own_folder::lock_file;
-use crate::training::ownership::named;
+use crate::training::ownership::with_pid;
 use crate::wire::protocol::ClassInfo;
 use crate::workers::process::Launch;
 
@@ -102,8 +102,10 @@ pub(super) fn check_model_dir(group: &mut CheckGroup, model_dir: &Path, serving:
     match lock::holder(&lock_file(model_dir)) {
         Ok(Some(_)) if serving => {}
         Ok(Some(holder)) => {
+            let port = holder.and_then(|holder| holder.port);
+            let port = port.map(|port| format!(", and listens on port {port}")).unwrap_or_default();
             group.warning(
-                format!("{} uses MODEL_DIR {shown}", named(holder)),
+                format!("{} uses MODEL_DIR {shown}{port}", with_pid(holder)),
                 "a second server on this folder does not train, and stops after a minute (--lock-wait): stop the \
                  other one, choose another --model-dir, or run doctor with its --port",
             );
@@ -156,7 +158,7 @@ mod tests {
         for (serving, warned) in [(false, true), (true, false)] {
             let mut group = CheckGroup::new("");
             check_model_dir(&mut group, dir.path(), serving);
-            let told = format!("server {} (port 9123) uses MODEL_DIR", std::process::id());
+            let told = format!("another server (pid {}) uses MODEL_DIR", std::process::id());
             assert_eq!(group.checks.iter().any(|check| check.text.starts_with(&told)), warned);
         }
         drop(taken);

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::http::error::ErrorCode;
 use crate::http::state::App;
-use crate::training::queue::{Ownership, QueueError};
+use crate::training::queue::Ownership;
 use crate::workers::pool::SlotState;
 
 #[derive(Serialize)]
@@ -133,7 +133,7 @@ fn problems(app: &App) -> Vec<String> {
         format!("project {project}: version {version} cannot be loaded: {reason}")
     });
     let training = match app.queue.ownership() {
-        Ownership::Held(holder) => Some(QueueError::Held(holder).to_string()),
+        Ownership::Held(_) => Some("another server owns the model folder: no training here".into()),
         Ownership::Unusable(reason) => Some(format!("no training: {reason}")),
         // The reason is that of the worker.
         Ownership::NoClass(_) | Ownership::Pending | Ownership::Owner(_) | Ownership::Ended => None,

@@ -79,7 +79,7 @@ fn a_server_that_is_not_the_owner_says_why() {
         let queue = Queue::new(None);
         queue.set_ownership(Ownership::Held(Some(Holder { pid: 42, port: None })));
         let said = queue.job(JobId(1)).await.unwrap_err().to_string();
-        assert_eq!(said, "training is off here: server 42 uses the same MODEL_DIR");
+        assert_eq!(said, "another server (pid 42) owns the model folder; this one only predicts");
         queue.set_ownership(Ownership::Unusable("disk full".into()));
         assert_eq!(queue.job(JobId(1)).await.unwrap_err().to_string(), "no training: disk full");
         assert_eq!(queue.of_project(&"2.17".into()).await, None);
@@ -276,7 +276,7 @@ fn a_request_waits_for_another_server_only_so_long() {
         let refused = queue.add(event(V1), &versions).await.unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "training is off here: another server uses the same MODEL_DIR"
+            "another server owns the model folder; this one only predicts"
         );
         assert_eq!(began.elapsed().as_secs(), 10);
         // Waiting does not make a folder writable.
