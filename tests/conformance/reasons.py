@@ -215,6 +215,13 @@ NAMED_MISTAKE = because(
 )
 
 ELSEWHERE: dict[str, str] = {
+    # Neither serves a folder that the other has claimed.
+    "versions and stored keys that another class or project left in MODEL_DIR": (
+        "tests/python/test_maker.py::test_what_one_class_learned_is_not_served_by_another"
+    ),
+    "MODEL_DIR of a project that `init` made": (
+        "tests/python/test_models_folder.py::test_it_is_the_same_from_everywhere"
+    ),
     # The original has no port then.
     "`/setup` while the script is imported": (
         "tests/python/test_early_names.py"

@@ -23,6 +23,7 @@ from hosting import (
 )
 
 Serve = Callable[..., Server]
+GUNICORN = (sys.executable, "-m", "gunicorn", "-b", "127.0.0.1:{port}")
 
 #: Says where it keeps its models; the folder is read when the script is imported, too.
 SOURCE = """
@@ -61,6 +62,16 @@ def place(url: str) -> set[str]:
     results = answer.json()["results"]
     items = results if isinstance(results, list) else [results]
     return {str(items[0]["place"]), str(items[0]["at_import"])}
+
+
+def model_dir_of(url: str) -> Path:
+    """Return MODEL_DIR once the script is imported."""
+
+    def told() -> str | None:
+        said: str | None = requests.get(f"{url}/health", timeout=10).json().get("model_dir")
+        return said
+
+    return Path(wait_for(told, "the script is imported"))
 
 
 @pytest.fixture
@@ -103,7 +114,6 @@ def test_it_is_the_same_from_everywhere(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     port = ("--host", "127.0.0.1", "-p", "{port}")
-    gunicorn = Path(sys.executable).parent / "gunicorn"
     ways: list[tuple[tuple[str | Path, ...], Path]] = [
         ((CONSOLE_SCRIPT, "start", "backend", *port), tmp_path),
         ((CONSOLE_SCRIPT, "start", ".", *port), project),
@@ -111,7 +121,7 @@ def test_it_is_the_same_from_everywhere(
         ((CONSOLE_SCRIPT, "start", project, "--debug", *port), elsewhere),
         ((CONSOLE_SCRIPT, "start", "model.py", "--debug", *port), project),
         ((sys.executable, project / "_wsgi.py", *port), elsewhere),
-        ((gunicorn, "-b", "127.0.0.1:{port}", "--chdir", project, "_wsgi:app"), elsewhere),
+        ((*GUNICORN, "--chdir", project, "_wsgi:app"), elsewhere),
     ]
     expected = {str(project / "models")}
     for command, cwd in ways:
@@ -131,8 +141,7 @@ def test_the_users_choice_comes_first(tmp_path: Path, api: int, start: Callable[
     ):
         url = start(CONSOLE_SCRIPT, "start", project, *port, *more, cwd=tmp_path, **env)
         assert place(url) == chosen
-    gunicorn = Path(sys.executable).parent / "gunicorn"
-    command = (gunicorn, "-b", "127.0.0.1:{port}", "_wsgi:app")
+    command = (*GUNICORN, "_wsgi:app")
     assert place(start(*command, cwd=project, MODEL_DIR=str(tmp_path / "chosen"))) == chosen
     # So does what the program says itself.
     wsgi = project / "_wsgi.py"
@@ -140,7 +149,7 @@ def test_the_users_choice_comes_first(tmp_path: Path, api: int, start: Callable[
     text = wsgi.read_text().split("app = init_app")[0]
     wsgi.write_text(f"{text}app = init_app(model_class=Teller, model_dir={str(said)!r})\n")
     url = start(CONSOLE_SCRIPT, "start", project, *port, cwd=tmp_path)
-    assert requests.get(f"{url}/health", timeout=10).json()["model_dir"] == str(said)
+    assert model_dir_of(url) == said
 
 
 def test_without_the_marker_the_rules_of_the_original_hold(
@@ -151,8 +160,7 @@ def test_without_the_marker_the_rules_of_the_original_hold(
         project = made(tmp_path, api, f"backend-{api}")
         (project / "models" / ".gitignore").write_text("*.bin\n")
         url = start(CONSOLE_SCRIPT, "start", project, *port, cwd=tmp_path)
-        model_dir = requests.get(f"{url}/health", timeout=10).json()["model_dir"]
-        assert Path(model_dir) == tmp_path / expected
+        assert model_dir_of(url) == tmp_path / expected
 
 
 def test_doctor_and_validate_look_there(tmp_path: Path) -> None:

@@ -83,10 +83,21 @@ pub(super) fn advice(
 }
 
 /// The cause in a complaint, without the words in which Python's HTTP client wraps it.
-pub(super) fn in_short(complaint: &str) -> &str {
-    let Some((_, cause)) = complaint.rsplit_once("Caused by ") else { return complaint };
-    let inner = cause.rsplit_once(": ").map_or(cause, |(_, inner)| inner);
-    inner.trim_end_matches(['\'', '"', ')']).trim_start_matches(['\'', '"'])
+pub(super) fn in_short(complaint: &str) -> String {
+    let Some((_, cause)) = complaint.rsplit_once("Caused by ") else { return complaint.to_owned() };
+    // A colon behind an opening bracket and one word, as in `(block: 127.0.0.0/8)`, belongs to the sentence.
+    let is_in_brackets = |at: usize| {
+        let word = cause[..at].rsplit('(').next().unwrap_or_default();
+        cause[..at].contains('(') && !word.is_empty() && word.chars().all(char::is_alphabetic)
+    };
+    let mut colons = cause.rmatch_indices(": ");
+    let inner =
+        colons.find(|(at, _)| !is_in_brackets(*at)).map_or(cause, |(at, _)| &cause[at + 2..]);
+    let quoted = inner.rsplit_once("('").or_else(|| inner.rsplit_once("(\""));
+    let inner = quoted.map_or(inner, |(_, inner)| inner);
+    let bare = inner.trim_end_matches(['\'', '"', ')', ',']).trim_start_matches(['\'', '"']);
+    let open = bare.matches('(').count().saturating_sub(bare.matches(')').count());
+    format!("{bare}{}", ")".repeat(open))
 }
 
 pub(super) fn is_loopback(host: &str) -> bool {
@@ -114,6 +125,17 @@ mod tests {
         assert_eq!(in_short(REFUSED), "[Errno 111] Connection refused");
         let plain = "URL resolves to a reserved network address (block: 127.0.0.0/8)";
         assert_eq!(in_short(plain), plain);
+        for wrapped in [
+            format!(
+                "HTTPConnectionPool(host='h', port=1): failed (Caused by SsrfBlockedUrlError('{plain}'))"
+            ),
+            format!(
+                "Pool(host='h'): Max retries (Caused by ProtocolError(\"it: failed\", Blocked('{plain}')))"
+            ),
+            format!("Pool(host='h'): Max retries (Caused by Blocked: {plain})"),
+        ] {
+            assert_eq!(in_short(&wrapped), plain, "{wrapped}");
+        }
     }
 
     #[test]
