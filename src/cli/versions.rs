@@ -89,7 +89,8 @@ fn shown(listed: &Value) -> String {
             [only] => format!(", since {only}"),
             _ => String::new(),
         };
-        lines.push_str(&format!("\n\n*  served now{since}"));
+        lines.push_str("\n\n*  served now");
+        lines.push_str(&since);
     }
     lines
 }

@@ -69,7 +69,7 @@ mod tests {
         maker::claim(&cwd, &Maker::new("Dogs", None));
         assert!(found().is_empty(), "they are those of Dogs");
         maker::claim(&cwd, &cats);
-        assert_eq!(found(), [cwd.clone()]);
+        assert_eq!(found(), std::slice::from_ref(&cwd));
         train(&project);
         assert_eq!(found(), [project.clone(), cwd.clone()]);
         let parent = root.path().join("there/models");

@@ -11,7 +11,7 @@ use crate::cli::listen;
 use crate::cli::project_args::expand_user;
 use crate::cli::start::DEFAULT_PORT;
 use crate::os::listeners;
-use crate::project::find::{self, FindError, FoundProject};
+use crate::project::find::{self, FoundProject};
 use crate::store::own_folder::lock_file;
 use crate::store::{lock, models_folder};
 
@@ -28,7 +28,6 @@ pub(super) fn find(args: &ServerArgs, name: Option<&str>) -> Result<ServerPlace>
         Ok(project) => Some(project),
         // A project that the user names must exist.
         Err(error) if name.is_some() => return Err(error.into()),
-        Err(FindError::None(_)) => None,
         Err(_) => None,
     };
     let named = project.as_ref().map_or_else(|| "NAME".to_owned(), ToString::to_string);
