@@ -17,7 +17,7 @@ pub(super) struct ProjectArgs {
     /// Keyword arguments for the model class
     #[arg(long = "with", visible_alias = "kwargs", value_name = "KEY=VALUE", num_args = 1.., action = ArgAction::Append)]
     with: Vec<String>,
-    /// Folder for trained models [default: the project's folder `models`, which `init` makes; in a project without it the project folder for API v1, the working folder for API v2]
+    /// Folder for trained models [default: the folder `models` of a project that `init` made; in other projects the project folder for API v1 and the working folder for API v2]
     #[arg(long, env = "MODEL_DIR", value_name = "DIR")]
     model_dir: Option<PathBuf>,
     /// Go on with the versions and stored keys that another class or project left in the folder for models

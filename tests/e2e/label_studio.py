@@ -124,6 +124,12 @@ class LabelStudio:
         shutil.copyfile(self._template / "label_studio.sqlite3", self._database())
         self._run()
 
+    def restart(self, **env: str) -> None:
+        """Stop, and start with other variables; its data stays."""
+        self._stop()
+        self._env.update(env)
+        self._run()
+
     def _run(self) -> None:
         command = [
             *(str(self._venv.resolve() / "bin" / "label-studio"), "start", "--no-browser"),

@@ -262,6 +262,26 @@ def test_a_project_of_nobody_is_told(ask: Ask, server: Server) -> None:
     told.one("problem", "Label Studio does not accept this API key")
 
 
+@pytest.mark.slow
+def test_a_webhook_that_label_studio_refuses_for_its_address_is_told(server: Server) -> None:
+    with LabelStudio() as studio:
+        api, token = studio.api(), studio.token("legacy")
+        number = api.create_project("refused", CHOICES)
+        api.import_tasks(number, [{"data": {"text": "fine"}}])
+        api.connect_backend(number, server.url, "counter")
+        told = Told(studio.url, token, number, server.port)
+        told.one("ok", f"the webhook {server.url}/webhook reports annotations")
+        assert events_reach(api, number, server)
+        studio.restart(SSRF_PROTECTION_ENABLED="true")
+        told = Told(studio.url, token, number, server.port)
+        assert told.returncode == 1
+        told.one("ok", f'Label Studio reaches "counter" at {server.url}')
+        refused = told.one("problem", f"no event will come to {server.url}/webhook")["text"]
+        assert "reserved network address (block: 127.0.0.0/8)" in refused
+        assert not events_reach(api, number, server), "it is so"
+        assert len(api.webhooks(number)) == 1, "nothing was made"
+
+
 def test_files_are_fetched_as_models_fetch_them(
     studio: LabelStudio, api: Api, ask: Ask, server: Server
 ) -> None:
