@@ -30,6 +30,7 @@ __all__ = [
     "report_progress",
     "result_json",
     "to_json",
+    "unserved_models",
     "worker_main",
     "write_event",
     "write_tasks",
@@ -166,13 +167,16 @@ def refuse_version(model_dir: _Path, project: str, version: int, reason: str) ->
 def models_of_project(folder: _Path) -> Path | None:
     """Return the folder for models of the project in a folder, if `init` made one."""
 
-def claim_models(
-    model_dir: _Path, class_: str, script: _Path | None, takes_over: bool
-) -> None:
+def claim_models(model_dir: _Path, class_: str, script: _Path | None, takes_over: bool) -> None:
     """Note that a class makes what is in a model folder.
 
     Raises RuntimeError if that belongs to another model, unless the class takes it over.
     """
+
+def unserved_models(
+    model_dir: _Path, project: _Path, class_: str, script: _Path | None
+) -> list[str]:
+    """Say where else the class has learned something that is not served."""
 
 def job_times(folder: _Path) -> tuple[datetime | None, datetime | None]:
     """Return when a job began, and when it left its result; None if it did not."""

@@ -16,7 +16,7 @@ use crate::ids::{ProjectKey, VersionId};
 use crate::store::lock::{self, Holder, Lock, Sharing};
 use crate::store::maker::{self, Maker};
 use crate::store::versions::{self, StoreError, Versions};
-use crate::store::{models_folder, own_folder};
+use crate::store::{models_folder, own_folder, usual_places};
 
 /// Versions of a project that can be served, newest first, each with its folder; with `as_served` the list
 /// begins with the one that a server would serve.
@@ -126,6 +126,19 @@ pub(super) fn claim_models(
     }
     maker::claim(&model_dir, &asking);
     Ok(())
+}
+
+/// Sentences about what the class learned that lies in another usual place than its model folder.
+#[pyfunction]
+pub(super) fn unserved_models(
+    model_dir: PathBuf,
+    project: PathBuf,
+    class: &str,
+    script: Option<PathBuf>,
+) -> PyResult<Vec<String>> {
+    let (cwd, model) = (std::env::current_dir()?, Maker::new(class, script.as_deref()));
+    let places = usual_places::others(&model_dir, &project, &cwd, &model);
+    Ok(places.iter().map(|place| usual_places::sentence(class, &model_dir, place)).collect())
 }
 
 /// When a job began, and when it left its result; None if it did not.

@@ -34,7 +34,8 @@ mod native {
     #[pymodule_export]
     use super::super::model_folder::{
         WithoutServer, claim_job, claim_models, job_times, list_versions, models_of_project,
-        next_job, publish_result, refuse_version, result_json, write_event, write_tasks,
+        next_job, publish_result, refuse_version, result_json, unserved_models, write_event,
+        write_tasks,
     };
     #[pymodule_export]
     use super::super::progress::report_progress;

@@ -37,6 +37,17 @@ impl fmt::Display for Holder {
     }
 }
 
+/// `server 42 (port 9090)`.
+pub fn named(holder: Option<Holder>) -> String {
+    holder.map_or_else(|| "another server".to_owned(), |holder| holder.to_string())
+}
+
+/// `another server (pid 42)`.
+pub fn with_pid(holder: Option<Holder>) -> String {
+    let pid = holder.map(|holder| format!(" (pid {})", holder.pid));
+    format!("another server{}", pid.unwrap_or_default())
+}
+
 /// Tries to take the lock at `path`, without waiting. `port`: that of this server.
 pub fn take(path: &Path, port: Option<u16>) -> io::Result<LockAttempt> {
     let mut file =

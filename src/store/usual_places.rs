@@ -6,6 +6,15 @@ use std::path::{Path, PathBuf};
 
 use super::maker::{self, Maker};
 
+/// What to tell of versions in `place` that are not served.
+pub fn sentence(class: &str, model_dir: &Path, place: &Path) -> String {
+    let (model_dir, place) = (model_dir.display(), place.display());
+    format!(
+        "trained versions of {class} in {place} are not served, because models are kept in {model_dir}; to use \
+         them, start with --model-dir {place}"
+    )
+}
+
 /// The other usual folders for the models of a project that hold what this model learned.
 pub fn others(model_dir: &Path, project: &Path, cwd: &Path, model: &Maker) -> Vec<PathBuf> {
     let near = [Some(project), Some(cwd), project.parent()];

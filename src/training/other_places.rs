@@ -1,6 +1,5 @@
 //! Warns of versions that are not served, because they lie in another usual place than MODEL_DIR.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::publishing::Publisher;
@@ -18,14 +17,6 @@ pub(super) async fn warn(publisher: Arc<Publisher>, configure: Configure) {
         usual_places::others(&model_dir, &project, &cwd, &maker)
     });
     for place in looked.await.unwrap_or_default() {
-        tracing::warn!("{}", sentence(&class.class, &class.model_dir, &place));
+        tracing::warn!("{}", usual_places::sentence(&class.class, &class.model_dir, &place));
     }
-}
-
-fn sentence(class: &str, model_dir: &Path, place: &Path) -> String {
-    let (model_dir, place) = (model_dir.display(), place.display());
-    format!(
-        "trained versions of {class} in {place} are not served, because models are kept in {model_dir}; to use \
-         them, start with --model-dir {place}"
-    )
 }

@@ -13,14 +13,13 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::queue::{Ownership, Queue};
-use super::runner::TrainingOptions;
 use crate::publishing::Publisher;
 use crate::serving::ServingError;
 use crate::serving::served_class::made_by;
 use crate::store::db::DbError;
 use crate::store::durable_fs;
 use crate::store::jobs::{JobStore, read, transitions};
-use crate::store::lock::{self, Holder, Lock, LockAttempt};
+use crate::store::lock::{self, Holder, Lock, LockAttempt, named, with_pid};
 use crate::store::maker;
 use crate::store::own_folder::lock_file;
 use crate::store::versions::{StoreError, Versions};
@@ -59,17 +58,6 @@ pub enum OwnershipError {
     Serving(#[from] ServingError),
 }
 
-/// `server 42 (port 9090)`.
-fn named(holder: Option<Holder>) -> String {
-    holder.map_or_else(|| "another server".to_owned(), |holder| holder.to_string())
-}
-
-/// `another server (pid 42)`.
-pub fn with_pid(holder: Option<Holder>) -> String {
-    let pid = holder.map(|holder| format!(" (pid {})", holder.pid));
-    format!("another server{}", pid.unwrap_or_default())
-}
-
 /// Why a folder cannot be owned.
 #[derive(Debug, Error)]
 enum Obstacle {
@@ -85,18 +73,18 @@ enum Obstacle {
 pub async fn own(
     publisher: &Publisher,
     queue: &Queue,
-    options: TrainingOptions,
+    lock_wait: Duration,
+    port: Option<u16>,
 ) -> Result<Owner, OwnershipError> {
     let served = &publisher.registry().class;
     let (class, versions) = served.imported().await.map_err(|error| match error {
         ServingError::OthersModels(_) => OwnershipError::Serving(error),
         error => OwnershipError::NoClass(error),
     })?;
-    let lock_wait = options.lock_wait;
     let began = Instant::now();
     let mut waited = false;
     loop {
-        match try_to_own(&versions, options.port).await {
+        match try_to_own(&versions, port).await {
             Ok(Ok((lock, store))) => {
                 // The server before may have been that of another model.
                 served.check_folder(&class).map_err(ServingError::OthersModels)?;

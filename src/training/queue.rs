@@ -12,7 +12,6 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::ownership::with_pid;
 use crate::failpoint;
 use crate::ids::{JobId, ProjectKey};
 use crate::store::db::DbError;
@@ -20,7 +19,7 @@ use crate::store::jobs::enqueue::{NewJob, Policy, Queued, enqueue};
 use crate::store::jobs::read::{self, JobLookup};
 use crate::store::jobs::transitions::{self, Cancel};
 use crate::store::jobs::{self, Claimed, Job, JobState, JobStore};
-use crate::store::lock::Holder;
+use crate::store::lock::{Holder, with_pid};
 use crate::store::versions::{StoreError, Versions};
 use crate::wire::api_version::ApiVersion;
 use crate::workers::output::job::JobOutput;

@@ -77,7 +77,7 @@ pub async fn train(
     let owner = tokio::select! {
         // If both have come, the server stops for want of the class.
         biased;
-        owner = own(&publisher, &queue, options) => match owner {
+        owner = own(&publisher, &queue, options.lock_wait, options.port) => match owner {
             Err(OwnershipError::NoClass(error)) => {
                 queue.set_ownership(Ownership::NoClass(error.to_string()));
                 return Ok(());

@@ -195,6 +195,16 @@ def test_versions_in_another_usual_place_are_told(serve: Serve, tmp_path: Path, 
         f"{project / 'models'}; to use them, start with --model-dir {used}"
     )
     assert server.stop() == 0
+    log = tmp_path / "debug.log"
+    with log.open("wb") as output:
+        command = [CONSOLE_SCRIPT, "start", project, "--debug", "-p", str(free_port())]
+        debugged = subprocess.Popen(
+            [*map(str, command)], cwd=tmp_path, env=environment(), stdout=output, stderr=output
+        )
+    wait_for(lambda: "debugging on" in log.read_text(), "it serves")
+    debugged.terminate()
+    debugged.wait(30)
+    assert f"trained versions of Teller in {used} are not served" in log.read_text()
     served = serve(project, "--model-dir", str(used), cwd=tmp_path)
     served.wait_logged("paste into Label Studio")
     assert served.stop() == 0

@@ -118,6 +118,9 @@ def _serve(app: Any, host: str, port: int, busy: threading.Lock) -> int:
     except (OSError, SystemExit) as error:
         print(f"error: cannot listen on {host}:{port}: {error}", file=sys.stderr)
         return 2
+    from label_studio_ml._inprocess import served
+
+    served.warn_of_unserved()
     where = f"http://{host}:{server.server_port}"
     print(f"debugging on {where}: one request at a time; restarts at every change", flush=True)
     try:

@@ -128,16 +128,33 @@ def train_events() -> tuple[str, ...]:
 def claim_models() -> None:
     """Claim what is in MODEL_DIR for the class. Raises RuntimeError if it belongs to another model."""
     global _claimed
-    if not isinstance(api.MODEL_CLASS, type) or not isinstance(model.CACHE, BaseCache):
-        # A test has put something in the place of them.
+    folder = _folder()
+    if folder is None:
         return
-    is_v1 = api.MODEL_CLASS._ml_api_version() == 1
-    folder = api._manager.model_dir if is_v1 else os.path.abspath(model.CACHE.path)  # noqa: PTH100
     name = api.MODEL_CLASS.__name__
-    if folder is None or _claimed == (folder, name, _script):
+    if _claimed == (folder, name, _script):
         return
     said = os.environ.get("LABEL_STUDIO_ML_TAKE_OVER", "").lower()
     takes_over = said not in ("", "0", "n", "no", "f", "false", "off")
     _native.claim_models(folder, name, _script, takes_over or folder in _ours)
     _claimed = (folder, name, _script)
     _ours.add(folder)
+
+
+def warn_of_unserved() -> None:
+    """Log where else the class has learned something, in a program that was told its project."""
+    folder, project = _folder(), model_folder.project()
+    if folder is not None and project is not None:
+        name = api.MODEL_CLASS.__name__
+        for sentence in _native.unserved_models(folder, project, name, _script):
+            logger.warning("%s", sentence)
+
+
+def _folder() -> str | None:
+    """Return MODEL_DIR of the class that is served, if it is kept in files."""
+    if not isinstance(api.MODEL_CLASS, type) or not isinstance(model.CACHE, BaseCache):
+        # A test has put something in the place of them.
+        return None
+    if api.MODEL_CLASS._ml_api_version() == 1:
+        return api._manager.model_dir
+    return os.path.abspath(model.CACHE.path)  # noqa: PTH100

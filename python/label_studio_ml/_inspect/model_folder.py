@@ -54,6 +54,11 @@ def use_default(folder: str) -> None:
     os.environ["MODEL_DIR"] = _default = folder
 
 
+def project() -> str | None:
+    """Return the folder of the project that this program was told to serve."""
+    return _project
+
+
 def is_settled() -> bool:
     """Tell whether this program was told MODEL_DIR."""
     return _is_settled

@@ -11,9 +11,8 @@ use crate::cli::inspect::inspect;
 use crate::cli::kwargs;
 use crate::cli::project_args::expand_user;
 use crate::project::find::FoundProject;
-use crate::store::lock;
+use crate::store::lock::{self, with_pid};
 use crate::store::own_folder::lock_file;
-use crate::training::ownership::with_pid;
 use crate::wire::protocol::ClassInfo;
 use crate::workers::process::Launch;
 

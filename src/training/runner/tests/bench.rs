@@ -61,7 +61,7 @@ impl Bench {
     pub(super) async fn of(class: ClassInfo) -> Self {
         let stage = PublishingStage::new(class);
         let queue = Arc::new(Queue::new(None));
-        let owner = own(&stage.publisher, &queue, OPTIONS).await.unwrap();
+        let owner = own(&stage.publisher, &queue, Duration::ZERO, None).await.unwrap();
         let (store, versions) = (Arc::clone(&owner.store), Arc::clone(&owner.versions));
         Self { stage, queue, owner: Some(owner), store, versions }
     }
