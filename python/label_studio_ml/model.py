@@ -383,6 +383,10 @@ class LabelStudioMLBase(Media, ABC):
         )
         return cast(tuple[str, str, str], found)
 
+    def get_first_tag_occurrence(self, *args: Any, **kwargs: Any) -> tuple[str, str, str]:
+        """Do what `get_first_tag_occurence` does, which the original misspells; see there."""
+        return self.get_first_tag_occurence(*args, **kwargs)
+
     def build_label_map(self, tag_name: str, names: list[str]) -> dict[str, str]:
         """Map the model's own `names` to labels of a control tag.
 

@@ -16,9 +16,10 @@ use crate::wire::api_version::verdict;
 
 /// Names that only the base class of one API ever offered, and what the use of each weighs. A short name may
 /// mean something else, so it weighs less; it counts only where it is read from `self`.
-const NAMES: [(&str, ApiVersion, u32); 17] = [
+const NAMES: [(&str, ApiVersion, u32); 18] = [
     ("label_interface", V2, 5),
     ("get_first_tag_occurence", V2, 5),
+    ("get_first_tag_occurrence", V2, 5),
     ("preload_task_data", V2, 5),
     ("bump_model_version", V2, 5),
     ("extra_params", V2, 5),

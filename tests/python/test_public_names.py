@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hosting import ROOT
+from hosting import CHOICES, ROOT
 
 SURFACE: dict[str, dict[str, list[str]]] = json.loads(
     (ROOT / "tests" / "fixtures" / "public_surface.json").read_text()
@@ -135,3 +135,27 @@ def test_the_package_is_still_cheap(tmp_path: Path) -> None:
         [sys.executable, str(script)], capture_output=True, text=True, check=False
     )
     assert done.stdout == "[]\n", done.stderr
+
+
+@pytest.mark.parametrize("api", [1, 2])
+def test_the_method_for_the_first_tag_has_its_right_spelling_too(api: int) -> None:
+    from label_studio_ml.model import LabelInterface, LabelStudioMLBase
+
+    class Model(LabelStudioMLBase):
+        LABEL_STUDIO_ML_API = api
+
+        def predict(self, tasks: Any, context: Any = None, **kwargs: Any) -> Any: ...
+
+    model = Model(label_config=CHOICES)
+    expected = ("sentiment", "text", "text")
+    assert model.get_first_tag_occurrence("Choices", "Text") == expected
+    assert model.label_interface.get_first_tag_occurrence("Choices", "Text") == expected
+    assert LabelInterface(CHOICES).get_first_tag_occurrence("Choices", "Text") == expected
+    with pytest.raises(ValueError, match="Labels"):
+        model.get_first_tag_occurrence("Labels", "Text", name_filter=lambda name: True)
+
+    class Replaced(Model):
+        def get_first_tag_occurence(self, *args: Any, **kwargs: Any) -> Any:
+            return "mine"
+
+    assert Replaced(label_config=CHOICES).get_first_tag_occurrence("Choices", "Text") == "mine"

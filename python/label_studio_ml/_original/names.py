@@ -22,6 +22,7 @@ def _modules(names: str) -> dict[str, str]:
 
 
 _PARAMS = "label_studio_tools.core.utils.params"
+_LABEL_INTERFACE = "label_studio_sdk.label_interface:LabelInterface"
 _TYPES = _from("typing", "Any Callable Dict List Optional Tuple Type Union")
 _PUBLIC = (
     *("api", "cache", "exceptions", "helpers", "label_config", "ls_io", "managers", "model"),
@@ -161,7 +162,16 @@ def _found(place: str) -> Any:
         module = rq_module(source)
     else:
         module = importlib.import_module(source)
-    return getattr(module, name) if name else module
+    found = getattr(module, name) if name else module
+    if place == _LABEL_INTERFACE:
+        _spell_right(found)
+    return found
+
+
+def _spell_right(label_interface: Any) -> None:
+    """Give the SDK's class a method under its right spelling too, unless the SDK has that by now."""
+    if not hasattr(label_interface, "get_first_tag_occurrence"):
+        label_interface.get_first_tag_occurrence = label_interface.get_first_tag_occurence
 
 
 def starred(module: str) -> list[str]:

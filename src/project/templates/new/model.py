@@ -35,7 +35,7 @@ class NewModel(LabelStudioMLBase):
         self, tasks: list[dict[str, Any]], context: dict[str, Any] | None = None, **kwargs: Any
     ) -> ModelResponse:
         """Return a choice for each task, with a score from 0 to 1."""
-        from_name, to_name, value = self.get_first_tag_occurence("Choices", "Text")
+        from_name, to_name, value = self.get_first_tag_occurrence("Choices", "Text")
         first = next(iter(self.label_interface.get_tag(from_name).labels))
         learned = self._learned()
         predictions = []
@@ -54,7 +54,7 @@ class NewModel(LabelStudioMLBase):
         """Learn from an annotation that was created or updated."""
         if event not in ("ANNOTATION_CREATED", "ANNOTATION_UPDATED"):
             return
-        _, _, value = self.get_first_tag_occurence("Choices", "Text")
+        _, _, value = self.get_first_tag_occurrence("Choices", "Text")
         learned = self._learned()
         for region in data["annotation"]["result"]:
             if region["type"] == "choices":
