@@ -9,6 +9,7 @@ mod environment;
 mod init;
 mod inspect;
 mod jobs;
+mod install;
 mod kwargs;
 mod listen;
 mod log;
@@ -53,6 +54,8 @@ enum Command {
     /// Create a project folder from a model script
     #[command(visible_alias = "create")]
     Init(init::InitArgs),
+    /// Install what a project requires, from its requirements.txt
+    Install(install::InstallArgs),
     /// Start the server for a project folder
     Start(Box<start::StartArgs>),
     /// Predict for a file of tasks or a whole project of Label Studio
@@ -96,6 +99,7 @@ pub fn run(argv: &[String], launch: &Launch) -> i32 {
     };
     let done = match command {
         Command::Init(options) => init::run(&options, launch),
+        Command::Install(options) => install::run(&options, launch),
         Command::Start(options) => start::run(&options, &passed_on, launch),
         Command::Predict(options) => predict::run(&options, launch),
         Command::Validate(options) => validate::run(&options, launch),

@@ -25,6 +25,7 @@ mod label_config;
 mod logs;
 mod model_folder;
 mod module;
+mod prediction_check;
 mod progress;
 mod server;
 mod streams;

@@ -12,6 +12,7 @@ __all__ = [
     "api_verdict",
     "ask_key",
     "ask_route",
+    "check_predictions",
     "claim_job",
     "claim_models",
     "detect_api_version",
@@ -62,6 +63,16 @@ def to_json(value: object) -> str:
     """Write a value as Flask does, and also what models return: NumPy numbers and such.
 
     NaN and infinities become null, with a warning. Raises TypeError, which names the place.
+    """
+
+def check_predictions(
+    body: bytes, request: bytes, label_config: str | None, about: tuple[int, str | None, bool, bool]
+) -> str:
+    """Check the body of an answer to /predict against a labelling config, if there is one.
+
+    `request` is the body of the request; `about` has the number of its tasks, the version that /setup
+    tells, whether it has a context, and whether the class looks at that. Returns JSON: `total`, and the
+    first of each mistake as `findings`.
     """
 
 # In a worker process.

@@ -103,6 +103,13 @@ def metrics() -> Any:
     return _views().metrics()
 
 
+def diagnostics() -> Any:
+    """GET /diagnostics: the mistakes in the predictions of this process."""
+    from label_studio_ml._inprocess import views
+
+    return views.diagnostics()
+
+
 def _predict() -> Any:
     return _views().predict()
 

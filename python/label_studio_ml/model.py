@@ -285,7 +285,11 @@ class LabelStudioMLBase(Media, ABC):
         own = self.__dict__.get("_own_label_config")
         if own is not None:
             return parse_config(own, "sdk")
-        return json.loads(cast(str, self.get("parsed_label_config")))
+        kept = self.get("parsed_label_config")
+        if kept is None:
+            name = type(self).__name__
+            raise TypeError(f"{name!r} object has no 'parsed_label_config': it got no labelling config")
+        return json.loads(kept)
 
     def set_extra_params(self, extra_params: str) -> None:
         """Keep the extra parameters of the project: JSON, as the user typed it in Label Studio."""

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::inspect::inspect;
-use super::say;
+use super::inspect::{NotImported, inspect};
+use super::offline::not_imported;
+use super::{note, say};
 use crate::project::find::{DEFAULT_NAME, below, split_class};
 use crate::project::scaffold::{self, ScaffoldPlan};
 use crate::project::{model_script, template};
@@ -50,36 +51,93 @@ pub(super) fn run(args: &InitArgs, launch: &Launch) -> Result<i32> {
     if folder.exists() && !args.force {
         return Err(scaffold::ScaffoldError::Exists(folder).into());
     }
-    let found =
-        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(inspect(
-            ClassSource::Script { path: script.clone(), class },
-            serde_json::Map::new(),
-            None,
-            "init",
-            launch,
-        ))?;
+    let asked = inspect(
+        ClassSource::Script { path: script.clone(), class },
+        serde_json::Map::new(),
+        None,
+        "init",
+        launch,
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let found = match runtime.block_on(asked) {
+        Ok(found) => found,
+        Err(error) => return Err(reason_last(error)),
+    };
+    let inspection = found.inspection.unwrap_or_default();
     let report = scaffold::create(&ScaffoldPlan {
         folder: folder.clone(),
-        script,
+        script: script.clone(),
         class: found.class.clone(),
         api: found.api,
-        siblings: found.inspection.unwrap_or_default().siblings,
+        companions: inspection.companions,
+        requirements: inspection.requirements,
         force: args.force,
     })?;
+    let made = Made { folder: &folder, script: &script, is_new };
+    say(&format!(
+        "Congratulations! {} is an ML backend with {} ({}).\n",
+        folder.display(),
+        found.class,
+        found.api
+    ));
     for (file, line) in report.commented_out {
         say(&format!(
             "{file}: commented out `{line}`, which would replace the installed label-studio-ml"
         ));
     }
-    let shown = folder.display();
-    say(&format!(
-        "Congratulations! {} ({}) is now an ML backend in {shown}. Start it with:\n\n    label-studio-ml start {shown}\n",
-        found.class, found.api
-    ));
-    if is_new {
+    for name in inspection.left_out {
         say(&format!(
-            "Your model is {shown}/model.py: change it, and test it by running pytest in {shown}."
+            "{}: not copied, because it is large; copy it if the model needs it",
+            name.display()
         ));
     }
+    say(&made.next_steps());
     Ok(0)
+}
+
+/// Prints the traceback of a failed import, so that the reason is what the user reads last.
+fn reason_last(error: anyhow::Error) -> anyhow::Error {
+    let Some(NotImported(failure)) = error.downcast_ref() else { return error };
+    if let Some(traceback) = &failure.traceback {
+        note(traceback);
+    }
+    not_imported(&failure.message)
+}
+
+/// A project folder that was just made.
+struct Made<'a> {
+    folder: &'a Path,
+    script: &'a Path,
+    /// The script is the model to start from.
+    is_new: bool,
+}
+
+impl Made<'_> {
+    /// What to change, and then what to run.
+    fn next_steps(&self) -> String {
+        let folder = self.folder.display();
+        let name = self.script.file_name().unwrap_or_default().to_string_lossy();
+        let is_there = |name: &str| self.folder.join(name).is_file();
+        let model = if self.is_new {
+            format!(
+                "Your model is {folder}/{name}: change it, and the labelling config in label_config.xml with it."
+            )
+        } else if is_there("label_config.xml") {
+            format!(
+                "Your model is {folder}/{name}; README.md there says what else the folder holds."
+            )
+        } else {
+            format!(
+                "Your model is {folder}/{name}. Put the labelling config of your project into {folder}/label_config.xml."
+            )
+        };
+        let validate = if is_there("label_config.xml") && is_there("tasks.json") {
+            format!("    label-studio-ml validate {folder} --task {folder}/tasks.json\n")
+        } else {
+            String::new()
+        };
+        format!(
+            "{model}\n\nNext:\n\n    label-studio-ml install {folder}\n{validate}    label-studio-ml start {folder}\n"
+        )
+    }
 }

@@ -2,14 +2,20 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use serde_json::{Map, Value};
+use thiserror::Error;
 
-use crate::wire::protocol::{ClassInfo, ClassSource, Configure, WorkerRole};
+use crate::wire::protocol::{ClassInfo, ClassSource, Configure, ImportFailure, WorkerRole};
 use crate::workers::output::OutputOrigin;
 use crate::workers::output::job::CurrentJob;
 use crate::workers::process::{self, Launch};
 use crate::workers::start::{StartError, StartedWorker, start_worker};
+
+/// The script cannot be imported; the first line says why.
+#[derive(Debug, Error)]
+#[error("{}{}", .0.message, .0.traceback.iter().map(|text| format!("\n{text}")).collect::<String>())]
+pub(super) struct NotImported(pub(super) ImportFailure);
 
 /// Imports what `source` names; returns the class in it. `who` names the process in the log.
 pub(super) async fn inspect(
@@ -42,10 +48,7 @@ pub(super) async fn inspect(
             process.end(crate::workers::STOP_GRACE).await;
             Ok(worker.class.clone())
         }
-        Err(StartError::Import(failure)) => {
-            let traceback = failure.traceback.map(|t| format!("\n{t}")).unwrap_or_default();
-            Err(anyhow!("{}{traceback}", failure.message))
-        }
+        Err(StartError::Import(failure)) => Err(NotImported(failure).into()),
         Err(other) => Err(other.into()),
     }
 }

@@ -10,13 +10,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::model_stack::{ModelStack, StackOptions};
+use super::note;
 use crate::ids::ProjectKey;
 use crate::serving::deadlines::Deadlines;
 use crate::serving::diagnostics::Mistake;
 use crate::serving::models::Setup;
 use crate::serving::{PredictAnswer, PredictRequest, ServingError};
 use crate::wire::http::HttpHead;
-use crate::wire::protocol::{ClassInfo, Configure, LabelStudioConnection};
+use crate::wire::protocol::{ClassInfo, Configure, LabelStudioConnection, ModelError};
 use crate::workers::fair_queue::QueueBounds;
 use crate::workers::model::ForwardedRequest;
 use crate::workers::pool::{Pool, Priority, WorkerCapacity};
@@ -123,8 +124,37 @@ impl Offline {
             Setup { label_config: label_config.clone(), connection, extra_params: Value::Null };
         let request = request("/setup", body);
         let loaded = self.stack.serving.setup(project, setup, request, false, LOAD_TIMEOUT).await;
-        let version = loaded.context("the model cannot be loaded")?;
+        let version = match loaded {
+            Ok(version) => version,
+            Err(ServingError::Model(error)) => return Err(self.not_loaded(&error, label_config)),
+            Err(error) => return Err(error).context("the model cannot be loaded"),
+        };
         Ok(Opened { project: project.to_owned(), label_config, version })
+    }
+
+    /// Why a model cannot be loaded; the traceback is printed.
+    fn not_loaded(&self, error: &ModelError, label_config: Option<String>) -> anyhow::Error {
+        if let Some(advice) = self.without_config(label_config.as_deref()) {
+            if !is_about_config(error) {
+                tell_traceback(error);
+                note(&format!("error: {}: {}", error.class, error.message));
+            }
+            return anyhow!(advice);
+        }
+        tell_traceback(error);
+        let place = place(error).map(|place| format!(" ({place})")).unwrap_or_default();
+        anyhow!("the model cannot be loaded: {}: {}{place}", error.class, error.message)
+    }
+
+    /// What to do about a failure of a model that reads the labelling config, where there is none.
+    pub(super) fn without_config(&self, label_config: Option<&str>) -> Option<String> {
+        (label_config.is_none() && self.class.reads_config).then(|| {
+            format!(
+                "{} reads the labelling config, and there is none: give --config FILE, or put it into \
+                 label_config.xml in the project folder",
+                self.class.class
+            )
+        })
     }
 
     /// Predicts for tasks, which are JSON objects as Label Studio sends them.
@@ -183,6 +213,31 @@ fn request(target: &str, body: Vec<u8>) -> ForwardedRequest {
         body: body.into(),
         batch: None,
     }
+}
+
+/// Whether an exception says itself that there is no labelling config; then its traceback tells no more.
+pub(super) fn is_about_config(error: &ModelError) -> bool {
+    error.message.contains("it got no labelling config")
+}
+
+/// Prints the traceback of a model, so that the reason is what the user reads last.
+pub(super) fn tell_traceback(error: &ModelError) {
+    if let Some(traceback) = &error.traceback {
+        note(traceback.trim_end());
+    }
+}
+
+/// File and line of the model's own code that an exception comes from: of the innermost place that is not in an
+/// installed package.
+pub(super) fn place(error: &ModelError) -> Option<String> {
+    let frames = error.traceback.as_deref()?.lines().filter_map(|line| {
+        let (file, rest) = line.trim_start().strip_prefix("File \"")?.split_once("\", line ")?;
+        let number = rest.split(',').next()?;
+        Some((file, number))
+    });
+    let own =
+        frames.filter(|(file, _)| !file.contains("/site-packages/") && !file.starts_with('<'));
+    own.last().map(|(file, number)| format!("{file}, line {number}"))
 }
 
 /// The error of a command whose class cannot be imported, in one line: it is the last one, and messages of

@@ -23,6 +23,7 @@ use training_args::TrainingArgs;
 use waiting_args::WaitingArgs;
 use worker_args::{ReplacingArgs, WorkerArgs};
 
+use super::addresses::{Address, Surroundings};
 use super::arguments::PassedOn;
 use super::project_args::ProjectArgs;
 use super::terminal;
@@ -121,6 +122,7 @@ fn debug(
     if args.check {
         command.arg("--check");
     }
+    command.args(addresses_to_paste(&args.network));
     if let Some(model_dir) = &configure.model_dir {
         command.env("MODEL_DIR", model_dir);
     }
@@ -136,6 +138,18 @@ fn debug(
     let arguments = serde_json::Value::from(configure.arguments.clone());
     command.arg("--arguments").arg(arguments.to_string());
     anyhow!(command.exec()).context("the Python process")
+}
+
+/// Arguments of the Python process: the addresses that Label Studio can reach it at, each with the place of Label
+/// Studio.
+fn addresses_to_paste(network: &NetworkArgs) -> Vec<String> {
+    let Ok(bound) = network.host.parse() else {
+        return vec![format!("--paste=http://{}:{}", network.host, network.port)];
+    };
+    let addresses = Surroundings::look().to_paste(bound, network.port, None);
+    let argument =
+        |address: Address| format!("--paste={:<30} Label Studio {}", address.url, address.place);
+    addresses.into_iter().map(argument).collect()
 }
 
 fn configure(

@@ -9,13 +9,13 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::offline::{Offline, Opened, label_config};
+use super::offline::{Offline, Opened, is_about_config, label_config};
 use super::project_args::ProjectArgs;
 use super::task_file::{self, FileTask};
 use super::{note, say, terminal};
 use crate::labelling::check::Finding;
 use crate::serving::{PredictAnswer, ServingError};
-use crate::wire::protocol::LabelStudioConnection;
+use crate::wire::protocol::{LabelStudioConnection, ModelError};
 use crate::workers::process::Launch;
 
 /// Exit status if Label Studio would drop or hide something, or the model fails.
@@ -74,8 +74,7 @@ async fn validate(
     let PredictAnswer { body, checked } = match offline.predict(&opened, &asked).await {
         Ok(answered) => answered,
         Err(ServingError::Model(error)) => {
-            say(error.traceback.as_deref().unwrap_or_default());
-            note(&format!("error: predict failed: {}: {}", error.class, error.message));
+            tell_failure(offline, &opened, &asked, error).await;
             return Ok(FOUND);
         }
         Err(error) => {
@@ -96,6 +95,41 @@ async fn validate(
     let findings = if checked.total == 1 { "finding" } else { "findings" };
     say(&format!("{} {findings}{more}.", checked.total));
     Ok(FOUND)
+}
+
+/// Tells why the model failed: where, for which task, and last what to do.
+async fn tell_failure(
+    offline: &Offline,
+    opened: &Opened,
+    asked: &[&RawValue],
+    mut error: ModelError,
+) {
+    let advice = offline.without_config(opened.label_config.as_deref());
+    if advice.is_none() || !is_about_config(&error) {
+        if error.task.is_none() && asked.len() > 1 {
+            error = first_failure(offline, opened, asked).await.unwrap_or(error);
+        }
+        say(error.traceback.as_deref().unwrap_or_default());
+        let task = error.task.map(|task| format!("task {task}: ")).unwrap_or_default();
+        note(&format!("error: {task}predict failed: {}: {}", error.class, error.message));
+    }
+    if let Some(advice) = advice {
+        note(&format!("error: {advice}"));
+    }
+}
+
+/// The error of the first task that fails on its own, which names it.
+async fn first_failure(
+    offline: &Offline,
+    opened: &Opened,
+    asked: &[&RawValue],
+) -> Option<ModelError> {
+    for &task in asked {
+        if let Err(ServingError::Model(error)) = offline.predict(opened, &[task]).await {
+            return Some(error);
+        }
+    }
+    None
 }
 
 fn heading(offline: &Offline, opened: &Opened, tasks: usize) -> String {
@@ -163,7 +197,7 @@ fn findings(findings: &[Finding], tasks: &[FileTask]) -> Table {
     let mut table = table(&["task", "finding"]);
     for finding in findings {
         let task = finding.item.and_then(|item| tasks.get(item));
-        table.add_row([task.map_or("all", |task| task.id.as_str()), &finding.sentence()]);
+        table.add_row([task.map_or("all", |task| task.id.as_str()), &finding.without_task()]);
     }
     table
 }

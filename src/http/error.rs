@@ -29,6 +29,8 @@ pub(super) struct ApiError {
     /// What only the log is told besides.
     pub(super) internal: Option<String>,
     pub(super) traceback: Option<String>,
+    /// Id of the task that the model was at.
+    pub(super) task: Option<String>,
     /// More for `result`, from user code.
     pub(super) result: Map<String, Value>,
 }
@@ -41,6 +43,7 @@ impl ApiError {
             detail: detail.into(),
             internal: None,
             traceback: None,
+            task: None,
             result: Map::new(),
         }
     }

@@ -85,13 +85,17 @@ fn log(options: &HttpOptions, request: &RequestSummary, error: &ApiError) {
     let path = webhook_token::shown(options.webhook_token.as_ref(), uri, *by_token);
     let (status, detail) = (error.status.as_u16(), &error.detail);
     let internal = error.internal.as_ref().map(|said| format!(" ({said})")).unwrap_or_default();
+    let task = error.task.as_ref().map(|task| format!("task {task}: ")).unwrap_or_default();
     if error.status.is_server_error() {
         let traceback = error.traceback.as_ref().map(|t| format!("\n{t}")).unwrap_or_default();
-        tracing::error!(request = id, "{method} {path} → {status} {detail}{internal}{traceback}");
+        tracing::error!(
+            request = id,
+            "{method} {path} → {status} {task}{detail}{internal}{traceback}"
+        );
     } else if *is_quiet {
-        tracing::debug!(request = id, "{method} {path} → {status} {detail}{internal}");
+        tracing::debug!(request = id, "{method} {path} → {status} {task}{detail}{internal}");
     } else {
-        tracing::warn!(request = id, "{method} {path} → {status} {detail}{internal}");
+        tracing::warn!(request = id, "{method} {path} → {status} {task}{detail}{internal}");
     }
 }
 
@@ -104,6 +108,9 @@ fn describe(
     let traceback = error.traceback.as_deref().filter(|_| !options.hide_tracebacks);
     let mut result = error.result.clone();
     result.entry("request_id").or_insert_with(|| request.id.as_str().into());
+    if let Some(task) = &error.task {
+        result.entry("task").or_insert_with(|| task.as_str().into());
+    }
     if let Some(traceback) = traceback {
         result.entry("traceback").or_insert_with(|| traceback.into());
     }

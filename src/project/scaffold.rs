@@ -4,6 +4,8 @@
 //! another name and then renamed. With `force` an existing folder gets the new files; other files in it,
 //! trained models above all, stay.
 
+mod readme;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,12 +20,19 @@ use crate::wire::api_version::ApiVersion;
 const DOCKERFILE: &str = include_str!("templates/Dockerfile");
 const COMPOSE: &str = include_str!("templates/docker-compose.yml");
 const DOCKERIGNORE: &str = include_str!("templates/dockerignore");
-const README: &str = include_str!("templates/README.md");
+const GITIGNORE: &str = include_str!("templates/gitignore");
+const MODELS_GITIGNORE: &str = include_str!("templates/models_gitignore");
+const TEST: &str = include_str!("templates/test_backend.py");
+const TEST_REQUIREMENTS: &str = include_str!("templates/new/requirements-test.txt");
 const WSGI_V1: &str = include_str!("templates/wsgi_v1.py");
 const WSGI_V2: &str = include_str!("templates/wsgi_v2.py");
 
-/// Files beside the script that are copied too.
-const COMPANIONS: [&str; 4] = ["README.md", "conftest.py", "test_api.py", "start.sh"];
+/// The README of the script, whose commands are for another folder.
+const ABOUT: &str = "ABOUT.md";
+/// The folder in which models are kept: `start` does so because of the `.gitignore` in it.
+const MODELS: &str = "models";
+/// Maximum size of a file of tasks that is searched for names of local files, in bytes.
+const MAX_TASKS: u64 = 16 << 20;
 
 #[derive(Debug, Error)]
 pub enum ScaffoldError {
@@ -47,8 +56,10 @@ pub struct ScaffoldPlan {
     pub script: PathBuf,
     pub class: String,
     pub api: ApiVersion,
-    /// Modules and packages beside the script that it imports; paths relative to the script's folder.
-    pub siblings: Vec<PathBuf>,
+    /// Files and folders beside the script that are brought; paths relative to the script's folder.
+    pub companions: Vec<PathBuf>,
+    /// The text of requirements.txt if there is none beside the script.
+    pub requirements: String,
     pub force: bool,
 }
 
@@ -97,27 +108,60 @@ fn fill(plan: &ScaffoldPlan, into: &Path) -> Result<ScaffoldReport, ScaffoldErro
     let mut report = ScaffoldReport::default();
     let from = plan.script.parent().unwrap_or(Path::new(""));
     let name = plan.script.file_name().map_or(plan.script.as_path(), Path::new);
+    let holds_models = holds_models(into);
     copy(&plan.script, &into.join(name))?;
-    for sibling in &plan.siblings {
-        copy(&from.join(sibling), &into.join(sibling))?;
-    }
-    for companion in COMPANIONS {
-        let path = from.join(companion);
-        if path.is_file() {
-            copy(&path, &into.join(companion))?;
-        }
+    for companion in &plan.companions {
+        let is_readme = companion == Path::new("README.md") && !is_same(from, into);
+        let to = if is_readme { Path::new(ABOUT) } else { companion };
+        copy(&from.join(companion), &into.join(to))?;
     }
     copy_requirements(from, into, &mut report)?;
     write(&into.join(WSGI), &wsgi(plan))?;
     write(&into.join("Dockerfile"), DOCKERFILE)?;
     write(&into.join("docker-compose.yml"), COMPOSE)?;
-    write(&into.join(".dockerignore"), DOCKERIGNORE)?;
-    let readme = into.join("README.md");
-    if !readme.exists() {
-        let shown = plan.folder.file_name().unwrap_or_default().to_string_lossy();
-        write(&readme, &README.replace("{class}", &plan.class).replace("{folder}", &shown))?;
+    // A package of this name is the model's own, and models that are there already stay where they are.
+    if !plan.companions.iter().any(|companion| companion.starts_with(MODELS)) {
+        write(&into.join(".dockerignore"), &format!("{DOCKERIGNORE}{MODELS}/\n"))?;
+        if !holds_models {
+            let models = into.join(MODELS);
+            fs::create_dir_all(&models).map_err(at(&models))?;
+            write_new(&models.join(".gitignore"), MODELS_GITIGNORE)?;
+        }
+    } else {
+        write(&into.join(".dockerignore"), DOCKERIGNORE)?;
     }
+    write_new(&into.join(".gitignore"), GITIGNORE)?;
+    write_new(&into.join("requirements.txt"), &plan.requirements)?;
+    write_new(&into.join("requirements-test.txt"), TEST_REQUIREMENTS)?;
+    write_new(&into.join("test_backend.py"), TEST)?;
+    let content = readme::Content {
+        folder: &plan.folder.file_name().unwrap_or_default().to_string_lossy(),
+        names: &names(into)?,
+        has_local_files: names_local_files(&into.join("tasks.json")),
+    };
+    write_new(&into.join("README.md"), &readme::text(plan, &content))?;
     Ok(report)
+}
+
+/// Whether a folder holds what models keep beside their script, as in projects of the original.
+fn holds_models(folder: &Path) -> bool {
+    let names = names(folder).unwrap_or_default();
+    // The folder of a project of Label Studio: `2.1795430965`.
+    let is_project =
+        |name: &String| name.contains('.') && name.chars().all(|c| c.is_ascii_digit() || c == '.');
+    names.iter().any(|name| name == "cache.db" || name == ".label-studio-ml" || is_project(name))
+}
+
+/// The names of the files and folders in a folder.
+fn names(folder: &Path) -> Result<Vec<String>, ScaffoldError> {
+    let entries = fs::read_dir(folder).map_err(at(folder))?.flatten();
+    Ok(entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+}
+
+/// Whether tasks name files below Label Studio's root for local files.
+fn names_local_files(tasks: &Path) -> bool {
+    let is_small = tasks.metadata().is_ok_and(|about| about.len() <= MAX_TASKS);
+    is_small && fs::read_to_string(tasks).is_ok_and(|text| text.contains("/data/local-files/"))
 }
 
 fn copy_requirements(
@@ -183,11 +227,18 @@ fn write(path: &Path, text: &str) -> Result<(), ScaffoldError> {
     fs::write(path, text).map_err(at(path))
 }
 
+/// Writes a file unless there is one, which is the user's.
+fn write_new(path: &Path, text: &str) -> Result<(), ScaffoldError> {
+    if path.exists() { Ok(()) } else { write(path, text) }
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    fs::canonicalize(one).ok().zip(fs::canonicalize(other).ok()).is_some_and(|(a, b)| a == b)
+}
+
 /// Copies a file or a folder; does nothing if both paths are the same.
 fn copy(from: &Path, to: &Path) -> Result<(), ScaffoldError> {
-    let same =
-        fs::canonicalize(from).ok().zip(fs::canonicalize(to).ok()).is_some_and(|(a, b)| a == b);
-    if same {
+    if is_same(from, to) {
         return Ok(());
     }
     if from.is_dir() {

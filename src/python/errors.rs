@@ -21,13 +21,25 @@ pub(super) fn model_error(py: Python<'_>, error: &PyErr, kind: ModelErrorKind) -
         class: class_name(&error.get_type(py)),
         message: cut(message(py, error)),
         traceback: Some(cut(traceback(py, error))),
+        task: None,
         answer: answer(py, error),
     }
 }
 
+/// An exception of `predict`, with the task that it was at.
+pub(super) fn predict_error(py: Python<'_>, error: &PyErr, tasks: &Bound<'_, PyAny>) -> ModelError {
+    let raised = error.traceback(py);
+    let task = py
+        .import("label_studio_ml._inspect.failing_task")
+        .and_then(|module| module.call_method1("failing_task", (tasks, raised))?.extract());
+    // User code may hold variables whose comparison raises; the error is told without the task then.
+    let task = task.unwrap_or_default();
+    ModelError { task, ..model_error(py, error, ModelErrorKind::Raised) }
+}
+
 /// An error of this package about a request or a result.
 pub(super) fn own_error(kind: ModelErrorKind, class: &str, message: String) -> ModelError {
-    ModelError { kind, class: class.to_owned(), message, traceback: None, answer: None }
+    ModelError { kind, class: class.to_owned(), message, traceback: None, task: None, answer: None }
 }
 
 /// Cuts out the middle: a model may put a whole task into a message, and the end of a traceback tells most.

@@ -10,7 +10,7 @@ use pyo3::types::{PyCFunction, PyDict};
 
 use super::batch::{self, BatchOutcome};
 use super::cancel::RunningCalls;
-use super::errors::{model_error, own_error};
+use super::errors::{model_error, own_error, predict_error};
 use super::import::{self, Imported};
 use super::instances::{Instances, thread_instance};
 use super::user_class::{UserClass, params, required};
@@ -89,11 +89,12 @@ impl ModelHost for PythonHost {
             refuse_batches_of(configure, info.app.as_ref())?;
             if configure.check {
                 class.bind(py).call((), Some(init_kwargs.bind(py))).map_err(|error| {
-                    import::failure_of(py, &error, ImportFailureKind::CheckFailed)
+                    import::failure_of(py, configure, &error, ImportFailureKind::CheckFailed)
                 })?;
             }
-            let accepts = import::accepted_names(class.bind(py))
-                .map_err(|error| import::failure_of(py, &error, ImportFailureKind::Raised))?;
+            let accepts = import::accepted_names(class.bind(py)).map_err(|error| {
+                import::failure_of(py, configure, &error, ImportFailureKind::Raised)
+            })?;
             let fresh = configure.fresh_instances && info.api == ApiVersion::V2;
             let user_class = UserClass { class, init_kwargs, api: info.api, accepts, fresh };
             // A worker imports once.
@@ -174,8 +175,7 @@ impl ModelHost for PythonHost {
                 user_class.predict(instance.bind(py), &tasks, &params)
             });
             self.end_forked_child(py);
-            let results =
-                results.map_err(|error| model_error(py, &error, ModelErrorKind::Raised))?;
+            let results = results.map_err(|error| predict_error(py, &error, &tasks))?;
             let names = slot.names();
             let written = json_out::predictions(&results, &names)?;
             let tasks = tasks.len().unwrap_or(0);

@@ -37,16 +37,16 @@ type ImportResult<T> = Result<T, ImportFailure>;
 
 /// Prepares the interpreter and imports what `configure` names.
 pub(super) fn import(py: Python<'_>, configure: &Configure) -> ImportResult<Imported> {
-    prepare(py, configure).map_err(|error| raised(py, &error))?;
+    prepare(py, configure).map_err(|error| raised(py, configure, &error))?;
     check_package(py)?;
-    import_submodules(py, configure).map_err(|error| raised(py, &error))?;
+    import_submodules(py, configure).map_err(|error| raised(py, configure, &error))?;
     let found = secrets::lend(py, configure, || match &configure.source {
-        ClassSource::Script { path, class } => script::load(py, path, class.as_deref()),
-        ClassSource::Wsgi { path } => wsgi::load(py, path, &configure.arguments),
+        ClassSource::Script { path, class } => script::load(py, configure, path, class.as_deref()),
+        ClassSource::Wsgi { path } => wsgi::load(py, configure, path),
     })?;
     // A `_wsgi.py` of the original sets a level of its own when it is imported.
-    set_log_level(py, configure).map_err(|error| raised(py, &error))?;
-    finish(py, configure, &found).map_err(|error| raised(py, &error))
+    set_log_level(py, configure).map_err(|error| raised(py, configure, &error))?;
+    finish(py, configure, &found).map_err(|error| raised(py, configure, &error))
 }
 
 fn set_log_level(py: Python<'_>, configure: &Configure) -> PyResult<()> {
@@ -65,17 +65,31 @@ struct FoundClass<'py> {
     basic_auth: Option<BasicAuth>,
 }
 
-fn raised(py: Python<'_>, error: &PyErr) -> ImportFailure {
-    failure_of(py, error, ImportFailureKind::Raised)
+fn raised(py: Python<'_>, configure: &Configure, error: &PyErr) -> ImportFailure {
+    failure_of(py, configure, error, ImportFailureKind::Raised)
 }
 
-pub(super) fn failure_of(py: Python<'_>, error: &PyErr, kind: ImportFailureKind) -> ImportFailure {
+/// An exception of the import. Of a package that is missing the message says how to install it.
+pub(super) fn failure_of(
+    py: Python<'_>,
+    configure: &Configure,
+    error: &PyErr,
+    kind: ImportFailureKind,
+) -> ImportFailure {
     let class = errors::class_name(&error.get_type(py));
-    ImportFailure {
-        kind,
-        message: format!("{class}: {}", errors::message(py, error)),
-        traceback: Some(errors::traceback(py, error)),
-    }
+    let message = missing_package(py, configure, error)
+        .unwrap_or_else(|| format!("{class}: {}", errors::message(py, error)));
+    ImportFailure { kind, message, traceback: Some(errors::traceback(py, error)) }
+}
+
+/// How to install the package without which an import failed; none if it failed for another reason.
+fn missing_package(py: Python<'_>, configure: &Configure, error: &PyErr) -> Option<String> {
+    let (ClassSource::Script { path, .. } | ClassSource::Wsgi { path }) = &configure.source;
+    let given = (error.value(py), path, &configure.cwd);
+    let advice = py
+        .import("label_studio_ml._inspect.missing_package")
+        .and_then(|module| module.call_method1("advice", given)?.extract());
+    advice.ok().flatten()
 }
 
 fn failure(kind: ImportFailureKind, message: String) -> ImportFailure {
@@ -205,10 +219,9 @@ fn finish(py: Python<'_>, configure: &Configure, found: &FoundClass<'_>) -> PyRe
     let events = inspect.call_method1("training_events", (&found.class,))?;
     let (train_events, wants_every_event): (Vec<String>, bool) = events.extract()?;
     let uses_context = inspect.call_method1("uses_context", (&found.class,))?.extract()?;
+    let reads_config = inspect.call_method1("reads_label_config", (&found.class,))?.extract()?;
     let inspection = match (&configure.role, &configure.source) {
-        (WorkerRole::Inspect, ClassSource::Script { path, .. }) => {
-            Some(Inspection { siblings: inspect.call_method1("siblings", (path,))?.extract()? })
-        }
+        (WorkerRole::Inspect, ClassSource::Script { path, .. }) => Some(inspection(py, path)?),
         _ => None,
     };
     let thread_safe = match found.class.getattr("THREAD_SAFE") {
@@ -232,11 +245,21 @@ fn finish(py: Python<'_>, configure: &Configure, found: &FoundClass<'_>) -> PyRe
             train_events,
             wants_every_event,
             uses_context,
+            reads_config,
             basic_auth: found.basic_auth.clone(),
             app,
             inspection,
         },
     })
+}
+
+/// What a project made from the script at `path` needs besides it.
+fn inspection(py: Python<'_>, path: &Path) -> PyResult<Inspection> {
+    let companions = py.import("label_studio_ml._inspect.companions")?;
+    let (companions, left_out) = companions.call_method1("companions", (path,))?.extract()?;
+    let suggestion = py.import("label_studio_ml._inspect.suggestion")?;
+    let requirements = suggestion.call_method1("requirements", (path,))?.extract()?;
+    Ok(Inspection { companions, left_out, requirements })
 }
 
 /// Names of the arguments that the author of a `_wsgi.py` passes to `init_app`.

@@ -38,6 +38,8 @@ mod native {
         write_tasks,
     };
     #[pymodule_export]
+    use super::super::prediction_check::check_predictions;
+    #[pymodule_export]
     use super::super::progress::report_progress;
     #[pymodule_export]
     use super::super::server::is_hosted;

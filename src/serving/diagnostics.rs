@@ -37,6 +37,9 @@ pub struct Mistake {
     pub cause: Cause,
     /// One sentence about the newest place, with how Label Studio treats it.
     pub message: String,
+    /// Id of the task there, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
     /// Path of that place in the answer.
     pub path: String,
     /// Name of the control tag, if it concerns one.
@@ -66,7 +69,7 @@ impl Diagnostics {
         }
         let now = Timestamp::now();
         let mut known = self.known.lock();
-        for finding in first_of_each(&checked.findings).chain(&checked.notes) {
+        for finding in checked.first_of_each() {
             let key = Key {
                 project: project.to_owned(),
                 cause: finding.cause,
@@ -76,6 +79,7 @@ impl Diagnostics {
                 mistake.answers += 1;
                 mistake.last_seen = now;
                 mistake.message = finding.sentence();
+                mistake.task.clone_from(&finding.task);
                 mistake.path.clone_from(&finding.path);
             } else if known.len() < MAX_MISTAKES {
                 let mistake = Mistake::new(project, finding, now);
@@ -106,29 +110,14 @@ impl Mistake {
             project: project.to_owned(),
             cause: finding.cause,
             message: finding.sentence(),
+            task: finding.task.clone(),
             path: finding.path.clone(),
-            // Any other subject is a version, which the message names.
-            control: if finding.cause == Cause::OtherVersion {
-                String::new()
-            } else {
-                finding.subject.clone()
-            },
+            control: finding.control().to_owned(),
             answers: 1,
             first_seen: now,
             last_seen: now,
         }
     }
-}
-
-/// The same mistake in a hundred regions counts once for an answer.
-fn first_of_each(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
-    findings.iter().enumerate().filter_map(|(index, finding)| {
-        let before = &findings[..index];
-        let is_first = before
-            .iter()
-            .all(|other| other.cause != finding.cause || other.subject != finding.subject);
-        is_first.then_some(finding)
-    })
 }
 
 #[cfg(test)]
@@ -138,7 +127,7 @@ mod tests {
     fn finding(path: &str, subject: &str) -> Finding {
         let problem = "is \"Bird\"".into();
         let (path, subject) = (path.into(), subject.into());
-        Finding { cause: Cause::UnknownLabel, item: Some(0), path, subject, problem }
+        Finding { cause: Cause::UnknownLabel, item: Some(0), task: None, path, subject, problem }
     }
 
     #[test]

@@ -241,7 +241,7 @@ async fn checked(
     let check = move |model: &ServedModel, predicted: &PredictionReply, request: &[u8]| {
         let version = model.model.names().served;
         let PredictionReply { body, tasks, mended } = predicted;
-        let version = version.as_str();
+        let version = Some(version.as_str());
         let asked =
             AnswerContext { tasks: *tasks, version, mended, request, is_interactive, uses_context };
         check(body, asked, model.rules())

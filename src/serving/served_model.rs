@@ -218,6 +218,7 @@ mod tests {
             class: "MemoryError".into(),
             message: String::new(),
             traceback: None,
+            task: None,
             answer: None,
         }
     }

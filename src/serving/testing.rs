@@ -51,6 +51,7 @@ pub(crate) fn class(api: ApiVersion) -> ClassInfo {
         train_events: vec!["ANNOTATION_CREATED".into()],
         wants_every_event: false,
         uses_context: false,
+        reads_config: false,
         basic_auth: None,
         app: None,
         inspection: None,
@@ -64,6 +65,7 @@ pub(crate) fn raised(kind: ModelErrorKind) -> ModelError {
         class: "KeyError".into(),
         message: "'x'".into(),
         traceback: None,
+        task: None,
         answer: None,
     }
 }

@@ -110,6 +110,7 @@ mod tests {
                 class: "KeyError".into(),
                 message: "'x'".into(),
                 traceback: traceback.map(str::to_owned),
+                task: None,
                 answer: None,
             }))
         };

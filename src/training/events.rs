@@ -151,6 +151,7 @@ mod tests {
             train_events: vec!["ANNOTATION_CREATED".into()],
             wants_every_event: false,
             uses_context: false,
+            reads_config: false,
             basic_auth: None,
             app: None,
             inspection: None,

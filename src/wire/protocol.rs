@@ -241,13 +241,16 @@ pub struct ClassInfo {
     /// `predict` looks at the context of interactive requests.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uses_context: bool,
+    /// The class, or what lies beside it in its module, asks for the labelling config.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reads_config: bool,
     /// What every request must bring, if `_wsgi.py` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basic_auth: Option<BasicAuth>,
     /// What was added to the app that `_wsgi.py` serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<UserApp>,
-    /// All model classes of the script and the files that it needs beside itself (`Inspect` only).
+    /// What `init` needs to know of the script (`Inspect` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inspection: Option<Inspection>,
 }
@@ -255,8 +258,12 @@ pub struct ClassInfo {
 /// What `init` needs to know of a script.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inspection {
-    /// Modules and packages beside the script that it imports, as paths relative to its folder.
-    pub siblings: Vec<PathBuf>,
+    /// Files and folders beside the script that its project needs, as paths relative to its folder.
+    pub companions: Vec<PathBuf>,
+    /// Such ones that are too large to be copied.
+    pub left_out: Vec<PathBuf>,
+    /// The text of a requirements file, suggested from what the script imports.
+    pub requirements: String,
 }
 
 /// Why there is no class.
@@ -371,6 +378,9 @@ pub struct ModelError {
     /// `str(exception)`.
     pub message: String,
     pub traceback: Option<String>,
+    /// Id of the task that `predict` was at, where that can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
     /// The error answer that user code asked for by raising `AnswerException`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<ErrorAnswer>,

@@ -255,7 +255,7 @@ fn reply(writer: &ChannelWriter, request: RequestId, header: &FromWorker, body: 
 
 fn own_error(class: &str, message: String) -> ModelError {
     let kind = ModelErrorKind::Result;
-    ModelError { kind, class: class.into(), message, traceback: None, answer: None }
+    ModelError { kind, class: class.into(), message, traceback: None, task: None, answer: None }
 }
 
 /// Sends an error. Its texts are short, so sending fails only when the server is gone, which the reader

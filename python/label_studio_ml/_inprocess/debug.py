@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from label_studio_ml._inprocess import script
+from label_studio_ml._inspect import missing_package
 
 #: Folders of a project that are not part of the program.
 _IGNORED_FOLDERS = {"__pycache__", "node_modules", "data", "logs"}
@@ -39,6 +40,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--arguments", type=json.loads, default=[])
     parser.add_argument("--script", type=Path)
     parser.add_argument("--class", dest="model_class")
+    parser.add_argument("--paste", action="append", default=[], help="address for Label Studio")
     options = parser.parse_args(argv)
     level = os.environ.get("LOG_LEVEL") or "DEBUG"
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -60,14 +62,19 @@ def main(argv: list[str]) -> int:
             )
         else:
             app = load(options.project, options.kwargs, options.check, options.arguments)
-    except Exception:
+    except Exception as error:
         traceback.print_exc()
+        program = options.script or options.project / "_wsgi.py"
+        if advice := missing_package.advice(error, program, Path.cwd()):
+            # No change of a file of the project would end it.
+            print(f"error: {advice}", file=sys.stderr, flush=True)
+            return 2
         print("the project cannot be served; waiting for a change", file=sys.stderr, flush=True)
         _restart_when_changed(options.project, before, busy)
         return 2
     watch = (options.project, before, busy)
     threading.Thread(target=_restart_when_changed, args=watch, daemon=True).start()
-    return _serve(app, options.host, options.port, busy)
+    return _serve(app, options.host, options.port, options.paste, busy)
 
 
 def load(
@@ -99,7 +106,7 @@ def load(
     return loaded.served
 
 
-def _serve(app: Any, host: str, port: int, busy: threading.Lock) -> int:
+def _serve(app: Any, host: str, port: int, paste: list[str], busy: threading.Lock) -> int:
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Handler(WSGIRequestHandler):
@@ -123,6 +130,9 @@ def _serve(app: Any, host: str, port: int, busy: threading.Lock) -> int:
     served.warn_of_unserved()
     where = f"http://{host}:{server.server_port}"
     print(f"debugging on {where}: one request at a time; restarts at every change", flush=True)
+    if paste:
+        print("Paste into Label Studio (Settings → Model → Connect model):")
+        print(*(f"    {address}" for address in paste), sep="\n", flush=True)
     try:
         server.serve_forever(poll_interval=0.1)
     except KeyboardInterrupt:
@@ -164,7 +174,9 @@ def _restart_when_changed(
     # A person at a breakpoint wants to finish.
     busy.acquire()
     print(f"{Path(changed[0]).name} has changed: restarting", flush=True)
-    program = [sys.executable, "-m", "label_studio_ml._inprocess.debug", *_arguments]
+    # The addresses stand in the terminal already.
+    arguments = [each for each in _arguments if not each.startswith("--paste=")]
+    program = [sys.executable, "-m", "label_studio_ml._inprocess.debug", *arguments]
     os.execve(sys.executable, program, _environment)
 
 

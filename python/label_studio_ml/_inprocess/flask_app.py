@@ -18,10 +18,12 @@ logger = logging.getLogger("label_studio_ml.api")
 
 #: Routes that only models of API v1 have, with their endpoints.
 _V1_ONLY = {"/train": "_train", "/is_training": "_is_training", "/versions": "get_version"}
+#: A route of ours that a program of the original may have added for itself.
+_DIAGNOSTICS = "/diagnostics"
 #: Endpoints that use the model and its folder.
 _MODEL = {"_predict", "_setup", "_train", "webhook"}
 #: Endpoints of this app, also of a request that found no route; others are the user's.
-_OURS = {*_MODEL, "_is_training", "get_version", "health", "metrics", "static", None}
+_OURS = {*_MODEL, "_is_training", "get_version", "diagnostics", "health", "metrics", "static", None}
 
 
 class App(Flask):
@@ -29,7 +31,7 @@ class App(Flask):
 
     def preprocess_request(self, *args: Any) -> Any:
         """Choose the route anew for a model that has fewer; then call the hooks."""
-        if not _native.is_hosted() and request.path in _V1_ONLY:
+        if not _native.is_hosted() and request.path in (*_V1_ONLY, _DIAGNOSTICS):
             _leave_to_user(self)
         return super().preprocess_request(*args)
 
@@ -45,20 +47,27 @@ class App(Flask):
 
 
 def _leave_to_user(app: Flask) -> None:
-    """Give a route that a model of API v2 does not have to the user's own rule, or to none.
+    """Give a route that a model of API v2 does not have to the user's own rule, or to none; and /diagnostics
+    to the user's own rule, if there is one.
 
     Hooks see the rule that is chosen here, so that a gate of a blueprint stands in front of its routes.
     """
-    is_ours = request.url_rule is None or request.endpoint in _V1_ONLY.values()
-    if not is_ours or api.MODEL_CLASS._ml_api_version() == 1:
+    left = {"diagnostics"} if request.path == _DIAGNOSTICS else {*_V1_ONLY.values()}
+    is_ours = request.url_rule is None or request.endpoint in left
+    is_for_all = request.path == _DIAGNOSTICS
+    if not is_ours or (not is_for_all and api.MODEL_CLASS._ml_api_version() == 1):
         return
-    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint not in _V1_ONLY.values()]
+    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint not in left]
     routes = Map([rule.empty() for rule in rules], converters=app.url_map.converters)
+    chosen = request.url_rule, request.view_args, request.routing_exception
     request.routing_exception = request.url_rule = request.view_args = None
     try:
         rule, values = routes.bind_to_environ(request.environ).match(return_rule=True)
         request.url_rule, request.view_args = rule, dict(values)
     except NotFound:
+        if is_for_all:
+            request.url_rule, request.view_args, request.routing_exception = chosen
+            return
         name = api.MODEL_CLASS.__name__
         detail = f"{request.path} is for models of API v1, and {name} is of API v2"
         request.routing_exception = NotFound(detail)
@@ -109,6 +118,7 @@ def make() -> Flask:
     if not _native.is_hosted():
         # In a worker the server does all of it.
         app.add_url_rule("/versions", "get_version", api.get_version, methods=get + post)
+        app.add_url_rule(_DIAGNOSTICS, "diagnostics", api.diagnostics, methods=get)
         # The password before all else, also where there is no route.
         app.before_request(check_auth)
         app.before_request(_claim_models)

@@ -6,7 +6,8 @@ from typing import Any
 from flask import jsonify, request
 
 from label_studio_ml import _fit_call, api
-from label_studio_ml._inprocess import served
+from label_studio_ml._inprocess import prediction_check, served
+from label_studio_ml._inspect.failing_task import task_named
 from label_studio_ml._media import label_studio_address
 from label_studio_ml._v2 import predictions
 from label_studio_ml.exceptions import exception_handler
@@ -35,13 +36,26 @@ def predict() -> Any:
     if _is_v1():
         given = (data.get("project"), data.get("label_config"))
         switches = (data.get("force_reload", False), data.get("try_fetch", True))
-        results, wrapper = api._manager.predict(data.get("tasks"), *given, *switches, **params)
-        return jsonify({"results": results, "model_version": wrapper.model_version})
+        with task_named(data.get("tasks")):
+            results, wrapper = api._manager.predict(data.get("tasks"), *given, *switches, **params)
+        version = wrapper.model_version
+        response = jsonify({"results": results, "model_version": version})
+        config = data.get("label_config") or getattr(wrapper.model, "label_config", None)
+        return prediction_check.check(response, request, config, version)
     project_id = str(data.get("project")).split(".", 1)[0]
     context = params.pop("context", {})
     model = served.new_instance(project_id, data.get("label_config"))
-    response = model.predict(data.get("tasks"), context=context, **params)
-    return jsonify({"results": predictions.of(response, lambda: model.model_version)})
+    with task_named(data.get("tasks")):
+        response = model.predict(data.get("tasks"), context=context, **params)
+    results = predictions.of(response, lambda: model.model_version)
+    config = data.get("label_config") or model.label_config
+    version = model.get("model_version")
+    return prediction_check.check(jsonify({"results": results}), request, config, version)
+
+
+@exception_handler
+def diagnostics() -> Any:
+    return jsonify(prediction_check.diagnostics())
 
 
 @exception_handler

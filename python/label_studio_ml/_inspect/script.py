@@ -9,12 +9,20 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from label_studio_ml import _native
 from label_studio_ml._api_attributes import train_events
+from label_studio_ml._inspect.imports import beside_of
 from label_studio_ml.model import LabelStudioMLBase
 
+#: What a model asks for its labelling config.
+_LABEL_CONFIG = {
+    *("label_config", "parsed_label_config", "label_interface", "build_label_map"),
+    *("get_first_tag_occurence", "get_first_tag_occurrence"),
+    *("get_single_tag_keys", "get_first_tag_keys"),
+}
 #: Arguments of `init_app` that only a `_wsgi.py` of API v1 passes.
 V1_ARGUMENTS = {"model_dir", "redis_queue", "redis_host", "redis_port"}
 
@@ -104,6 +112,30 @@ def uses_context(cls: type) -> bool:
     )
 
 
+def reads_label_config(cls: type) -> bool:
+    """Return whether `cls`, or a function beside it in its module, asks for the labelling config."""
+    ours = LabelStudioMLBase.__module__.partition(".")[0]
+    owners: list[Any] = [one for one in cls.__mro__ if one.__module__.partition(".")[0] != ours]
+    owners += [sys.modules.get(one.__module__) for one in [*owners] if one is not object]
+    for owner in owners:
+        for value in list(vars(owner).values()) if owner is not None else ():
+            function = getattr(value, "__func__", None) or getattr(value, "fget", None) or value
+            code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+            if isinstance(code, CodeType) and not _LABEL_CONFIG.isdisjoint(_names(code)):
+                return True
+    return False
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Yield the names and texts that a function mentions, with those of the functions in it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            yield constant
+        elif isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
 def import_flask_if_named(folder: str | Path) -> None:
     """Import flask if a module of the project mentions it, perhaps inside a function.
 
@@ -138,17 +170,11 @@ def siblings(script: str | Path) -> list[str]:
     waiting = [script]
     while waiting:
         for name in _imported_names(waiting.pop()):
-            module, package = folder / f"{name}.py", folder / name
-            # In the order of Python: package, module, folder without __init__.py.
-            if (package / "__init__.py").is_file():
-                relative, sources = name, list(package.rglob("*.py"))
-            elif module.is_file():
-                relative, sources = module.name, [module]
-            elif package.is_dir() and any(package.rglob("*.py")):
-                relative, sources = name, list(package.rglob("*.py"))
-            else:
+            beside = beside_of(folder, name)
+            if beside is None:
                 continue
-            if module == script:
+            relative, sources = beside
+            if sources == [script]:
                 continue
             if relative not in found:
                 found.add(relative)

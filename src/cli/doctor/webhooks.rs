@@ -305,6 +305,7 @@ mod tests {
             train_events: events.iter().map(|event| (*event).to_owned()).collect(),
             wants_every_event,
             uses_context: false,
+            reads_config: false,
             basic_auth: None,
             app: None,
             inspection: None,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::task::JoinSet;
 
-use crate::cli::offline::{Offline, Opened};
+use crate::cli::offline::{Offline, Opened, is_about_config};
 use crate::labelling::check::Finding;
 use crate::serving::ServingError;
 
@@ -83,6 +83,11 @@ impl OfflinePredictor {
         }
     }
 
+    /// What to do about failures that have their reason in the missing labelling config.
+    pub(super) fn advice(&self) -> Option<String> {
+        self.offline.without_config(self.opened.label_config.as_deref())
+    }
+
     async fn batch(&self, tasks: &[Box<RawValue>]) -> Vec<TaskOutcome> {
         let together = self.ask(tasks).await;
         match together {
@@ -104,7 +109,11 @@ impl OfflinePredictor {
     /// Calls the model once; fails unless every task has a result of its own.
     async fn ask(&self, tasks: &[Box<RawValue>]) -> Result<Vec<TaskOutcome>, String> {
         let borrowed: Vec<&RawValue> = tasks.iter().map(AsRef::as_ref).collect();
-        let answered = self.offline.predict(&self.opened, &borrowed).await.map_err(in_words)?;
+        let answered = self
+            .offline
+            .predict(&self.opened, &borrowed)
+            .await
+            .map_err(|error| self.in_words(error))?;
         let findings = &answered.checked.findings;
         if self.strict && answered.checked.total > findings.len() && tasks.len() > 1 {
             return Err("there are too many findings to tell their tasks apart".into());
@@ -132,24 +141,27 @@ impl OfflinePredictor {
         };
         Ok(answer.results.iter().enumerate().map(outcome).collect())
     }
+
+    /// Describes a failure, with the lines of the user's code from the traceback if there is one.
+    fn in_words(&self, error: ServingError) -> String {
+        match error {
+            ServingError::Model(error) => {
+                if let Some(advice) = self.advice().filter(|_| is_about_config(&error)) {
+                    return advice;
+                }
+                let said = format!("{}: {}", error.class, error.message);
+                match error.traceback {
+                    Some(traceback) => format!("{said}\n{}", traceback.trim_end()),
+                    None => said,
+                }
+            }
+            other => other.to_string(),
+        }
+    }
 }
 
 fn sentence(findings: &[Finding]) -> Option<String> {
     findings.first().map(Finding::sentence)
-}
-
-/// Describes a failure, with the lines of the user's code from the traceback if there is one.
-fn in_words(error: ServingError) -> String {
-    match error {
-        ServingError::Model(error) => {
-            let said = format!("{}: {}", error.class, error.message);
-            match error.traceback {
-                Some(traceback) => format!("{said}\n{}", traceback.trim_end()),
-                None => said,
-            }
-        }
-        other => other.to_string(),
-    }
 }
 
 /// Reads the predictions for one task: an object, or a list of objects.

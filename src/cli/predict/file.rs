@@ -68,6 +68,7 @@ pub(super) async fn predict(args: &PredictArgs, input: &Path, launch: &Launch) -
     let tasks = task_file::read(input)?;
     let config = label_config(args.config.as_deref(), &args.project_args.project()?.folder)?;
     let offline = args.offline(launch).await?;
+    let mut advice = None;
     let done: Result<Tally> = async {
         let project = offline.project_key(args.project.as_deref()).await?;
         let connection = LabelStudioConnection {
@@ -97,7 +98,12 @@ pub(super) async fn predict(args: &PredictArgs, input: &Path, launch: &Launch) -
             }
         }
         write(args.output.as_deref(), &tasks, &outcomes)?;
-        Ok(progress.end(&offline))
+        let tally = progress.end(&offline);
+        // What most probably helps is what the user reads last.
+        if tally.failed > 0 {
+            advice = predictor.advice();
+        }
+        Ok(tally)
     }
     .await;
     stop(offline).await;
@@ -109,6 +115,9 @@ pub(super) async fn predict(args: &PredictArgs, input: &Path, launch: &Launch) -
         place.unwrap_or_default(),
         tally.failed
     ));
+    if let Some(advice) = advice {
+        note(&format!("error: {advice}"));
+    }
     Ok(tally)
 }
 

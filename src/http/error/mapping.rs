@@ -118,12 +118,13 @@ impl From<ModelError> for ApiError {
                 format!("the labelling config cannot be read: {}", error.message),
             ),
         };
-        let traceback = error.traceback;
+        let (traceback, task) = (error.traceback, error.task);
         match error.answer {
-            None => Self { traceback, ..Self::new(code, detail) },
+            None => Self { traceback, task, ..Self::new(code, detail) },
             Some(answer) => Self {
                 status: StatusCode::from_u16(answer.status).unwrap_or(code.status()),
                 traceback,
+                task,
                 result: answer.result,
                 ..Self::new(ErrorCode::ModelAnswered, error.message)
             },
@@ -150,6 +151,7 @@ mod tests {
             class: "AnswerException".into(),
             message: "short and stout".into(),
             traceback: None,
+            task: None,
             answer,
         })
     }

@@ -12,6 +12,7 @@ use super::json::{Results, member, read_results};
 use super::region;
 use super::relation;
 use super::rules::Rules;
+use super::tasks::ids;
 
 /// Checks the body of an answer. Without rules (no labelling config, or one that is not well-formed)
 /// only what Label Studio's server reads is checked, not the regions.
@@ -33,7 +34,18 @@ pub fn check(body: &[u8], asked: AnswerContext<'_>, rules: Option<&Rules>) -> Ch
     if let Some((cause, problem)) = whole {
         checked.add_first(Finding::of_all(cause, "results", problem));
     }
+    name_tasks(&mut checked, asked.request);
     checked
+}
+
+/// Names the tasks of the findings by their ids. The request is read only if there are any.
+fn name_tasks(checked: &mut Checked, request: &[u8]) {
+    let all = || checked.findings.iter().chain(&checked.notes);
+    let Some(last) = all().filter_map(Finding::task_index).max() else { return };
+    let ids = ids(request, last);
+    for finding in checked.findings.iter_mut().chain(&mut checked.notes) {
+        finding.task = finding.task_index().and_then(|item| ids.get(item).cloned().flatten());
+    }
 }
 
 /// What is wrong with the number of results, if anything.
@@ -112,6 +124,7 @@ fn check_prediction(
         }),
     }
     if let Some(JsonValue::Str(given)) = member(prediction, "model_version")
+        && let Some(version) = version
         && given != version
     {
         let cause = Cause::OtherVersion;

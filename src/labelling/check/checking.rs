@@ -8,8 +8,8 @@ use super::text::CharacterIndex;
 #[derive(Debug, Clone, Copy)]
 pub struct AnswerContext<'a> {
     pub tasks: usize,
-    /// The version that /setup tells.
-    pub version: &'a str,
+    /// The version that /setup tells, where that is known.
+    pub version: Option<&'a str>,
     pub mended: &'a Mended,
     /// The body of the request; its tasks are read only where a rule asks for their data.
     pub request: &'a [u8],

@@ -135,6 +135,9 @@ pub struct Finding {
     /// Index of the result, which is that of the task; none if it is about the results as a whole.
     #[serde(skip)]
     pub item: Option<usize>,
+    /// Id of the task as text, where the request has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
     /// Where in the answer: `results[0].result[2].value.x`.
     pub path: String,
     /// What of the labelling config it is about, a control tag mostly: with the cause, it tells one
@@ -155,6 +158,7 @@ impl Finding {
         Self {
             cause,
             item: Some(place.item),
+            task: None,
             path: place.path(rest),
             subject: subject.to_owned(),
             problem,
@@ -163,11 +167,34 @@ impl Finding {
 
     /// About the results as a whole.
     pub(super) fn of_all(cause: Cause, path: &str, problem: String) -> Self {
-        Self { cause, item: None, path: path.to_owned(), subject: String::new(), problem }
+        Self {
+            cause,
+            item: None,
+            task: None,
+            path: path.to_owned(),
+            subject: String::new(),
+            problem,
+        }
     }
 
-    /// The finding in one sentence.
+    /// Index of the task, also of the first one of a finding about several.
+    pub(super) fn task_index(&self) -> Option<usize> {
+        self.item.or_else(|| self.path.strip_prefix("results[")?.split_once(']')?.0.parse().ok())
+    }
+
+    /// Name of the control tag, empty if it concerns none. Any other subject is a version.
+    pub fn control(&self) -> &str {
+        if self.cause == Cause::OtherVersion { "" } else { &self.subject }
+    }
+
+    /// The finding in one sentence, which begins with the task.
     pub fn sentence(&self) -> String {
+        let task = self.task.as_ref().map(|task| format!("task {task}: ")).unwrap_or_default();
+        task + &self.without_task()
+    }
+
+    /// The sentence where the task is told beside it.
+    pub fn without_task(&self) -> String {
         format!("{} {}: {}", self.path, self.problem, self.cause.effect())
     }
 }
@@ -201,6 +228,16 @@ impl Checked {
             let problem = format!("is None instead of {expected}{others}");
             self.findings.push(Finding::of_all(cause, first, problem));
         }
+    }
+
+    /// The first finding of each mistake, then the notes: a mistake in a hundred regions counts once.
+    pub fn first_of_each(&self) -> impl Iterator<Item = &Finding> {
+        let is_first = |(index, finding): &(usize, &Finding)| {
+            let before = &self.findings[..*index];
+            before.iter().all(|it| it.cause != finding.cause || it.subject != finding.subject)
+        };
+        let first = self.findings.iter().enumerate().filter(is_first);
+        first.map(|(_, finding)| finding).chain(&self.notes)
     }
 
     /// Adds something that is not a mistake. `describe` is called only for the first of a cause.

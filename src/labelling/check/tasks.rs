@@ -81,6 +81,49 @@ fn first_task(body: &[u8]) -> JiterResult<Option<Jiter<'_>>> {
     Ok(if tasks.next_array()?.is_some() { Some(tasks) } else { None })
 }
 
+/// The ids of the tasks of a request up to the index `last`, as text; none for a task without one.
+pub(super) fn ids(body: &[u8], last: usize) -> Vec<Option<String>> {
+    let mut ids = Vec::new();
+    // A request that cannot be read has been told of already; what was read so far counts.
+    let _ = read_ids(body, last, &mut ids);
+    ids
+}
+
+fn read_ids(body: &[u8], last: usize, ids: &mut Vec<Option<String>>) -> JiterResult<()> {
+    let Some(mut jiter) = first_task(body)? else { return Ok(()) };
+    let mut more = true;
+    while more && ids.len() <= last {
+        let id = id_of(&mut jiter)?;
+        ids.push(id);
+        more = jiter.array_step()?.is_some();
+    }
+    Ok(())
+}
+
+/// Reads a task to its end.
+fn id_of(jiter: &mut Jiter<'_>) -> JiterResult<Option<String>> {
+    let mut id = None;
+    if jiter.peek()? != Peek::Object {
+        jiter.next_skip()?;
+        return Ok(id);
+    }
+    let mut key = jiter.known_object()?;
+    while let Some(name) = key {
+        if name == "id" {
+            id = match jiter.next_value()? {
+                JsonValue::Int(id) => Some(id.to_string()),
+                JsonValue::BigInt(id) => Some(id.to_string()),
+                JsonValue::Str(id) => Some(id.into_owned()),
+                _ => None,
+            };
+        } else {
+            jiter.next_skip()?;
+        }
+        key = jiter.next_key()?;
+    }
+    Ok(id)
+}
+
 /// Reads a task to its end.
 fn data_of<'a>(jiter: &mut Jiter<'a>, rules: &Rules) -> JiterResult<Members<'a>> {
     let mut members = Vec::new();

@@ -20,7 +20,7 @@ use super::{AnswerContext, Cause, Checked, Mended, Rules, check};
 fn asked(tasks: usize, mended: &Mended) -> AnswerContext<'_> {
     AnswerContext {
         tasks,
-        version: "7",
+        version: Some("7"),
         mended,
         request: b"{}",
         is_interactive: false,

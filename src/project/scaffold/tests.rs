@@ -27,7 +27,8 @@ fn plan(scripts: &Path, folder: &Path) -> ScaffoldPlan {
         script: scripts.join("model.py"),
         class: "MyEchoModel".into(),
         api: ApiVersion::V1,
-        siblings: vec!["helpers.py".into(), "nets".into()],
+        companions: vec!["helpers.py".into(), "nets".into(), "start.sh".into()],
+        requirements: "numpy>=1\n".into(),
         force: false,
     }
 }

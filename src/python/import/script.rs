@@ -7,16 +7,17 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
 use super::{FoundClass, ImportResult, failure, raised};
-use crate::wire::protocol::ImportFailureKind;
+use crate::wire::protocol::{Configure, ImportFailureKind};
 
 pub(super) fn load<'py>(
     py: Python<'py>,
+    configure: &Configure,
     path: &Path,
     class: Option<&str>,
 ) -> ImportResult<FoundClass<'py>> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let module = execute(py, path, &name)?;
-    let classes = model_classes(py, &module).map_err(|error| raised(py, &error))?;
+    let module = execute(py, configure, path, &name)?;
+    let classes = model_classes(py, &module).map_err(|error| raised(py, configure, &error))?;
     let names = || classes.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
     let shown = path.display();
     let found = match class {
@@ -50,7 +51,12 @@ pub(super) fn load<'py>(
 }
 
 /// Runs a file as the module `name`.
-fn execute<'py>(py: Python<'py>, path: &Path, name: &str) -> ImportResult<Bound<'py, PyAny>> {
+fn execute<'py>(
+    py: Python<'py>,
+    configure: &Configure,
+    path: &Path,
+    name: &str,
+) -> ImportResult<Bound<'py, PyAny>> {
     if !path.is_file() {
         let message = format!("there is no script {}", path.display());
         return Err(failure(ImportFailureKind::Missing, message));
@@ -67,7 +73,7 @@ fn execute<'py>(py: Python<'py>, path: &Path, name: &str) -> ImportResult<Bound<
         spec.getattr("loader")?.call_method1("exec_module", (&module,))?;
         Ok(module)
     };
-    run().map_err(|error| raised(py, &error))
+    run().map_err(|error| raised(py, configure, &error))
 }
 
 /// Names and classes of the models in a module, except those of this package itself.

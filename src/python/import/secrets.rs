@@ -16,9 +16,9 @@ pub(super) fn lend<T>(
     configure: &Configure,
     import: impl FnOnce() -> ImportResult<T>,
 ) -> ImportResult<T> {
-    put(py, configure).map_err(|error| raised(py, &error))?;
+    put(py, configure).map_err(|error| raised(py, configure, &error))?;
     let imported = import();
-    take_back(py, configure).map_err(|error| raised(py, &error))?;
+    take_back(py, configure).map_err(|error| raised(py, configure, &error))?;
     imported
 }
 

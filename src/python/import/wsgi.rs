@@ -6,20 +6,21 @@ use std::path::Path;
 
 use pyo3::prelude::*;
 
-use super::{FoundClass, ImportResult, failure_of, raised};
+use super::{FoundClass, ImportResult, failure_of, missing_package, raised};
 use crate::python::errors;
-use crate::wire::protocol::{BasicAuth, ImportFailure, ImportFailureKind};
+use crate::wire::protocol::{BasicAuth, Configure, ImportFailure, ImportFailureKind};
 
 pub(super) fn load<'py>(
     py: Python<'py>,
+    configure: &Configure,
     path: &Path,
-    arguments: &[String],
 ) -> ImportResult<FoundClass<'py>> {
-    let program = py.import("label_studio_ml._program").map_err(|error| raised(py, &error))?;
+    let program =
+        py.import("label_studio_ml._program").map_err(|error| raised(py, configure, &error))?;
     let loaded = program
-        .call_method1("load", (path.as_os_str(), arguments))
-        .map_err(|error| failed(py, &error))?;
-    found(&loaded).map_err(|error| raised(py, &error))
+        .call_method1("load", (path.as_os_str(), &configure.arguments))
+        .map_err(|error| failed(py, configure, &error))?;
+    found(&loaded).map_err(|error| raised(py, configure, &error))
 }
 
 fn found<'py>(loaded: &Bound<'py, PyAny>) -> PyResult<FoundClass<'py>> {
@@ -33,7 +34,7 @@ fn found<'py>(loaded: &Bound<'py, PyAny>) -> PyResult<FoundClass<'py>> {
 }
 
 /// A `ProgramError` has a sentence of its own, and the traceback of the exception that user code raised.
-fn failed(py: Python<'_>, error: &PyErr) -> ImportFailure {
+fn failed(py: Python<'_>, configure: &Configure, error: &PyErr) -> ImportFailure {
     let kind: Option<String> = py
         .import("label_studio_ml._program.failure")
         .and_then(|module| module.getattr("ProgramError"))
@@ -42,12 +43,14 @@ fn failed(py: Python<'_>, error: &PyErr) -> ImportFailure {
         .then(|| error.value(py).getattr("kind").and_then(|kind| kind.extract()).ok())
         .flatten();
     let kind = match kind.as_deref() {
-        None => return failure_of(py, error, ImportFailureKind::Raised),
+        None => return failure_of(py, configure, error, ImportFailureKind::Raised),
         Some("missing") => ImportFailureKind::Missing,
         Some("no_class") => ImportFailureKind::NoClass,
         Some("several_classes") => ImportFailureKind::SeveralClasses,
         Some(_) => ImportFailureKind::Raised,
     };
     let traceback = error.cause(py).map(|cause| errors::traceback(py, &cause));
-    ImportFailure { kind, message: errors::message(py, error), traceback }
+    let message =
+        missing_package(py, configure, error).unwrap_or_else(|| errors::message(py, error));
+    ImportFailure { kind, message, traceback }
 }

@@ -149,6 +149,7 @@ fn messages_from_a_worker() {
             train_events: vec!["ANNOTATION_CREATED".into()],
             wants_every_event: false,
             uses_context: false,
+            reads_config: false,
             basic_auth: Some(BasicAuth { user: "user".into(), password: "secret".into() }),
             app: Some(UserApp {
                 sees_all: true,
@@ -181,6 +182,7 @@ fn messages_from_a_worker() {
                 class: "KeyError".into(),
                 message: "'sentiment'".into(),
                 traceback: None,
+                task: None,
                 answer: Some(ErrorAnswer { status: 418, result: serde_json::Map::new() }),
             },
         },

@@ -28,6 +28,7 @@ pub(super) fn worker(incarnation: u64, thread_safe: bool) -> Arc<WorkerHandle> {
         train_events: Vec::new(),
         wants_every_event: false,
         uses_context: false,
+        reads_config: false,
         basic_auth: None,
         app: None,
         inspection: None,
