@@ -178,8 +178,8 @@ def test_colours_come_from_the_labels(client: Any, project: int, publish: Publis
 
 def test_the_sample_images(client: Any, project: int, serve: Callable[[Path], str]) -> None:
     address = serve(HERE)
-    paths = [task["data"]["image"].split("?d=dominant_colours")[1] for task in TASKS]
-    light, house, blocks = predict(client, project, *(address + path for path in paths))
+    paths = [task["data"]["image"].split("?d=")[1] for task in TASKS]
+    light, house, blocks = predict(client, project, *(f"{address}/{path}" for path in paths))
     assert {label for label, _ in boxes(light)} == {"Black", "Red", "Yellow", "Green"}
     assert {"Red", "Green", "Blue", "Yellow"} <= {label for label, _ in boxes(house)}
     assert len(blocks["result"]) == 5

@@ -71,6 +71,7 @@ pub(super) fn run(args: &InitArgs, launch: &Launch) -> Result<i32> {
         api: found.api,
         companions: inspection.companions,
         requirements: inspection.requirements,
+        has_tests: is_new,
         force: args.force,
     })?;
     let made = Made { folder: &folder, script: &script, is_new };

@@ -150,8 +150,8 @@ impl Offline {
     pub(super) fn without_config(&self, label_config: Option<&str>) -> Option<String> {
         (label_config.is_none() && self.class.reads_config).then(|| {
             format!(
-                "{} reads the labelling config, and there is none: give --config FILE, or put it into \
-                 label_config.xml in the project folder",
+                "{} reads the labelling config, and there is none: give --config FILE, or put label_config.xml \
+                 into the project folder",
                 self.class.class
             )
         })

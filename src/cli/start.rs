@@ -143,6 +143,10 @@ fn debug(
 /// Arguments of the Python process: the addresses that Label Studio can reach it at, each with the place of Label
 /// Studio.
 fn addresses_to_paste(network: &NetworkArgs) -> Vec<String> {
+    // Port 0 is a port that only the Python process learns, and prints.
+    if network.port == 0 {
+        return Vec::new();
+    }
     let Ok(bound) = network.host.parse() else {
         return vec![format!("--paste=http://{}:{}", network.host, network.port)];
     };

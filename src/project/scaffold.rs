@@ -60,6 +60,8 @@ pub struct ScaffoldPlan {
     pub companions: Vec<PathBuf>,
     /// The text of requirements.txt if there is none beside the script.
     pub requirements: String,
+    /// The script has tests of health, setup and a prediction already.
+    pub has_tests: bool,
     pub force: bool,
 }
 
@@ -133,7 +135,9 @@ fn fill(plan: &ScaffoldPlan, into: &Path) -> Result<ScaffoldReport, ScaffoldErro
     write_new(&into.join(".gitignore"), GITIGNORE)?;
     write_new(&into.join("requirements.txt"), &plan.requirements)?;
     write_new(&into.join("requirements-test.txt"), TEST_REQUIREMENTS)?;
-    write_new(&into.join("test_backend.py"), TEST)?;
+    if !plan.has_tests {
+        write_new(&into.join("test_backend.py"), TEST)?;
+    }
     let content = readme::Content {
         folder: &plan.folder.file_name().unwrap_or_default().to_string_lossy(),
         names: &names(into)?,

@@ -3,7 +3,7 @@
 use super::ScaffoldPlan;
 
 /// The files that the README may tell of, with what each is for.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     (
         "requirements.txt",
         "the packages that the model needs; `label-studio-ml install` installs them",
@@ -12,6 +12,7 @@ const FILES: [(&str, &str); 6] = [
     ("tasks.json", "tasks to import into the project, and to predict for"),
     ("annotations.json", "annotated tasks to learn from"),
     ("test_backend.py", "tests of health, setup and one prediction; they need the package pytest"),
+    ("test_api.py", "tests of the model over HTTP; they need the package pytest"),
     ("models", "where trained models are kept; git and docker leave them out"),
 ];
 

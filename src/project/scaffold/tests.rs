@@ -29,6 +29,7 @@ fn plan(scripts: &Path, folder: &Path) -> ScaffoldPlan {
         api: ApiVersion::V1,
         companions: vec!["helpers.py".into(), "nets".into(), "start.sh".into()],
         requirements: "numpy>=1\n".into(),
+        has_tests: false,
         force: false,
     }
 }

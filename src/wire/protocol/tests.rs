@@ -157,7 +157,11 @@ fn messages_from_a_worker() {
                 is_wrapped: false,
                 summary: "a before_request hook".into(),
             }),
-            inspection: Some(Inspection { siblings: vec!["helpers.py".into()] }),
+            inspection: Some(Inspection {
+                companions: vec!["helpers.py".into()],
+                left_out: vec!["data".into()],
+                requirements: "numpy>=2\n".into(),
+            }),
         }),
         FromWorker::ClassFailed(ImportFailure {
             kind: ImportFailureKind::Raised,

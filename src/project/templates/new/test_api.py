@@ -1,4 +1,4 @@
-"""Tests of the model over HTTP, without a server: `pip install -r requirements-test.txt`, `pytest`.
+"""Tests of the model over HTTP, without a server: `python -m pytest` in this folder.
 
 In this mode /webhook answers when `fit` has ended. Add tests of what your model should do.
 """
@@ -6,6 +6,7 @@ In this mode /webhook answers when `fit` has ended. Add tests of what your model
 import os
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,15 +16,7 @@ os.environ["MODEL_DIR"] = tempfile.mkdtemp()
 
 from _wsgi import app
 
-LABEL_CONFIG = """
-<View>
-  <Text name="text" value="$text"/>
-  <Choices name="sentiment" toName="text">
-    <Choice value="Positive"/>
-    <Choice value="Negative"/>
-  </Choices>
-</View>
-"""
+LABEL_CONFIG = (Path(__file__).parent / "label_config.xml").read_text(encoding="utf-8")
 TASK = {"id": 1, "data": {"text": "It broke on the first day"}}
 
 
@@ -38,6 +31,9 @@ def predict(client: Any) -> dict[str, Any]:
     request = {"tasks": [TASK], "project": "1.1700000000", "label_config": LABEL_CONFIG}
     response = client.post("/predict", json=request)
     assert response.status_code == 200, response.text
+    # Set if Label Studio would drop or hide something of the prediction.
+    mistakes = client.get("/diagnostics").json["mistakes"]
+    assert "X-Prediction-Warnings" not in response.headers, mistakes
     (prediction,) = response.json["results"]
     return prediction
 
