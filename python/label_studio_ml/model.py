@@ -288,7 +288,9 @@ class LabelStudioMLBase(Media, ABC):
         kept = self.get("parsed_label_config")
         if kept is None:
             name = type(self).__name__
-            raise TypeError(f"{name!r} object has no 'parsed_label_config': it got no labelling config")
+            raise TypeError(
+                f"{name!r} object has no 'parsed_label_config': it got no labelling config"
+            )
         return json.loads(kept)
 
     def set_extra_params(self, extra_params: str) -> None:

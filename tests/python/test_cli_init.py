@@ -26,6 +26,7 @@ def test_a_project_holds_the_script_and_what_it_imports(tmp_path: Path) -> None:
     project = tmp_path / "my_ml_backend"
     assert sorted(path.name for path in project.iterdir()) == [
         ".dockerignore",
+        ".gitignore",
         "Dockerfile",
         "README.md",
         "_wsgi.py",
@@ -33,8 +34,11 @@ def test_a_project_holds_the_script_and_what_it_imports(tmp_path: Path) -> None:
         "helpers.py",
         "later.py",
         "model.py",
+        "models",
         "nets",
+        "requirements-test.txt",
         "requirements.txt",
+        "test_backend.py",
     ]
     assert "commented out `label-studio-ml @ git+" in done.stdout
     assert "label-studio-ml start my_ml_backend" in done.stdout
@@ -103,6 +107,8 @@ def test_a_failing_import_shows_the_lines_of_the_user(tmp_path: Path) -> None:
     assert "model.py" in done.stderr
     assert "import no_such_package" in done.stderr
     assert "importlib" not in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith('error: Package "no_such_package" is missing. Run "')
 
 
 def test_a_script_that_ends_the_process_is_reported(tmp_path: Path) -> None:

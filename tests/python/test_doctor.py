@@ -131,7 +131,7 @@ def test_a_script_that_does_not_load_is_told_with_its_place(tmp_path: Path) -> N
     told = Told(project, "-p", str(free_port()))
     assert told.returncode == 1
     text = told.one("problem", "the script does not load")["text"]
-    assert "No module named 'no_such_module'" in text
+    assert 'Package "no_such_module" is missing.' in text
     assert 'model.py", line 2' in text
     assert "\n" not in text
 

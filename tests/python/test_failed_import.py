@@ -16,8 +16,13 @@ from hosting import CONSOLE_SCRIPT, ECHO, Server, environment, free_port, make_p
 #: Time for clients to ask before the import fails.
 SOON = "import time; time.sleep(0.7)\n"
 
+#: A project that `init` made has a requirements.txt.
+MISSING = (
+    'Package "no_such_package" is missing. Add it to {project}/requirements.txt and run '
+    '"label-studio-ml install {project}"'
+)
 FAILURES = {
-    "import": ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
+    "import": ("import no_such_package", MISSING),
     "syntax": ("compile('def x(:', 'm.py', 'exec')", "SyntaxError: invalid syntax (m.py, line 1)"),
     "lines": (
         "raise ImportError('\\n\\nREAD THIS\\n\\n  at once\\n')",
@@ -82,10 +87,12 @@ def asked_until_the_end(project: Path, *arguments: str) -> tuple[int, str, list[
 @pytest.mark.parametrize("failure", FAILURES)
 def test_everybody_is_told_the_reason(tmp_path: Path, failure: str) -> None:
     source, reason = FAILURES[failure]
+    project = broken(tmp_path, source)
+    reason = reason.format(project=project)
     # If a request kept it from ending, that would take longer than the test waits.
     patient = ("--setup-timeout", "100", "--drain-timeout", "100")
     status, last, answers = asked_until_the_end(
-        broken(tmp_path, source), "--workers", "2", *patient
+        project, "--workers", "2", *patient
     )
     assert status == 2
     # What ends with a status is told where.
@@ -93,7 +100,7 @@ def test_everybody_is_told_the_reason(tmp_path: Path, failure: str) -> None:
     paths = {answer.request.path_url for answer in answers}
     assert paths >= {"/predict", "/setup", "/jobs", "/webhook", "/train", "/versions?project=1.1"}
     for answer in answers:
-        text = " ".join(answer.text.replace("\\n", " ").split())
+        text = " ".join(answer.text.replace("\\n", " ").replace('\\"', '"').split())
         if answer.request.path_url in {"/health", "/readyz"}:
             is_known = "the server is stopping" in text or '"restarts":0' not in text
             assert not is_known or "no worker is ready" in text or reason in text, text
@@ -121,7 +128,7 @@ def test_the_sentence_is_the_same_again_and_again(tmp_path: Path) -> None:
         (done.returncode, done.stderr.splitlines()[-1])
         for done in (run("start", project, "-p", str(free_port())) for _ in range(8))
     }
-    assert ends == {(2, "error: ModuleNotFoundError: No module named 'no_such_package'")}
+    assert ends == {(2, f"error: {MISSING.format(project=project)}")}
 
 
 def test_other_commands_say_the_same(tmp_path: Path) -> None:
@@ -133,7 +140,7 @@ def test_other_commands_say_the_same(tmp_path: Path) -> None:
         done = run(*command)
         assert done.returncode == 2
         last = done.stderr.splitlines()[-1]
-        assert last == "error: ModuleNotFoundError: No module named 'no_such_package'"
+        assert last == f"error: {MISSING.format(project=project)}"
 
 
 def test_a_job_that_was_interrupted_does_not_change_the_reason(
@@ -148,4 +155,4 @@ def test_a_job_that_was_interrupted_does_not_change_the_reason(
     (server.project / "model.py").write_text(SOON + "import no_such_package\n")
     status, last, _ = asked_until_the_end(server.project)
     assert status == 2
-    assert last == "error: ModuleNotFoundError: No module named 'no_such_package'"
+    assert last == f"error: {MISSING.format(project=server.project)}"

@@ -288,7 +288,7 @@ def test_other_paths_of_label_studio_are_asked_without_a_token(configured: Label
     message = refusal("/home/me/a.png")
     assert message == (
         f"cannot fetch /home/me/a.png: files of this machine are opened only below {ROOT}, which is not "
-        f"set; {configured.url} answered 401"
+        f"set; {configured.url} answered 401; if the file is on this machine, set {ROOT} to a folder above it"
     )
     assert [header for _, header in configured.asked] == [None, None]
 
@@ -342,7 +342,10 @@ def test_the_parameters_are_those_of_the_originals(
 
 
 def test_no_label_studio_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert refusal(UPLOAD).endswith("no Label Studio is known; set LABEL_STUDIO_URL to its address")
+    assert refusal(UPLOAD).endswith(
+        "no Label Studio is known; set LABEL_STUDIO_URL to its address, and LABEL_STUDIO_API_KEY to a token "
+        "of a user who can see the project"
+    )
     monkeypatch.setenv("LABEL_STUDIO_URL", "ls:8080")
     assert refusal(UPLOAD).endswith("LABEL_STUDIO_URL must begin with http:// or https://")
     assert "'ls:8080' is not an address" in refusal(UPLOAD, hostname="ls:8080")

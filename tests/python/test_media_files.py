@@ -64,9 +64,26 @@ def test_without_a_root_nothing_is_opened(value: str, monkeypatch: pytest.Monkey
     monkeypatch.delenv("LOCAL_FILES_DOCUMENT_ROOT")
     message = refusal("/data/local-files/?d=etc/passwd")
     assert message.endswith(
-        f"no Label Studio is known; set LABEL_STUDIO_URL to its address, or {ROOT} to the folder of "
-        "the files, if they are on this machine"
+        f"{said}; no Label Studio is known (LABEL_STUDIO_URL is not set); if the file is on this machine, "
+        f"set {ROOT} to a folder above it"
     )
+
+
+@pytest.mark.usefixtures("media_environment")
+@pytest.mark.parametrize(
+    "value",
+    ["/home/me/a.png", "C:\\pics\\a.png", "C:/pics/a.png", "pics/a.png", "a.png", "file:///home/me/a.png"],
+)
+def test_what_most_probably_helps_comes_last(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    remedy = f"; if the file is on this machine, set {ROOT} to a folder above it"
+    assert refusal(value).endswith(remedy)
+    # A Label Studio that does not answer changes nothing in what helps.
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "0" * 40)
+    assert refusal(value).endswith(remedy)
+    assert refusal("/data/local-files/?d=a.png").endswith(remedy)
+    assert "LABEL_STUDIO_URL" in refusal("/data/upload/1/a.png")
+    assert ROOT not in refusal("/data/upload/1/a.png")
 
 
 def test_what_is_not_below_the_root_is_no_file(root: Path, tmp_path: Path) -> None:

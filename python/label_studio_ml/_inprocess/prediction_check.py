@@ -65,9 +65,7 @@ def _note(project: str, found: Mapping[str, Any]) -> None:
             if known := _mistakes.get(key):
                 known |= {**finding, "answers": known["answers"] + 1, "last_seen": now}
             elif len(_mistakes) < _MAX_MISTAKES:
-                logger.log(
-                    logging.INFO if is_note else logging.WARNING, "%s", finding["message"]
-                )
+                logger.log(logging.INFO if is_note else logging.WARNING, "%s", finding["message"])
                 times = {"answers": 1, "first_seen": now, "last_seen": now}
                 _mistakes[key] = {"project": project, **finding, **times}
 

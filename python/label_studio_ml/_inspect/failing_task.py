@@ -24,7 +24,9 @@ def failing_task(tasks: Any, raised: TracebackType | None) -> str | None:
         return _id(tasks[0])
     known = {id(task): task for task in tasks if isinstance(task, dict)}
     # What a model loops over is often only the data of a task.
-    known |= {id(task["data"]): task for task in known.values() if isinstance(task.get("data"), dict)}
+    known |= {
+        id(task["data"]): task for task in known.values() if isinstance(task.get("data"), dict)
+    }
     found = None
     while raised is not None:
         variables = _current(raised)

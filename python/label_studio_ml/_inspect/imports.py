@@ -151,7 +151,9 @@ def _of_calls(statement: ast.stmt, is_optional: bool) -> Iterator[Import]:
         if not isinstance(expression, ast.expr):
             continue
         for node in ast.walk(expression):
-            if not (isinstance(node, ast.Call) and _last_name(node.func) in _IMPORTERS and node.args):
+            if not (
+                isinstance(node, ast.Call) and _last_name(node.func) in _IMPORTERS and node.args
+            ):
                 continue
             name = node.args[0]
             is_text = isinstance(name, ast.Constant) and isinstance(name.value, str)

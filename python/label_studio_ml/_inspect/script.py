@@ -120,7 +120,9 @@ def reads_label_config(cls: type) -> bool:
     for owner in owners:
         for value in list(vars(owner).values()) if owner is not None else ():
             function = getattr(value, "__func__", None) or getattr(value, "fget", None) or value
-            code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+            code = (
+                getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+            )
             if isinstance(code, CodeType) and not _LABEL_CONFIG.isdisjoint(_names(code)):
                 return True
     return False

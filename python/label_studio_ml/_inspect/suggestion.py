@@ -19,9 +19,15 @@ def requirements(script: str | Path) -> str:
         # `google` may stand for several distributions.
         for one in imports:
             key, line = _line(top, one)
-            (optional if one.is_optional or line.startswith("#") else required).setdefault(key, line)
-    lines = [f"# Suggested by `label-studio-ml init` from the imports of {script.name}: please check it."]
-    lines += sorted(required.values(), key=str.lower) or ["# It imports no package that must be installed."]
+            (optional if one.is_optional or line.startswith("#") else required).setdefault(
+                key, line
+            )
+    lines = [
+        f"# Suggested by `label-studio-ml init` from the imports of {script.name}: please check it."
+    ]
+    lines += sorted(required.values(), key=str.lower) or [
+        "# It imports no package that must be installed."
+    ]
     if rest := {key: line for key, line in optional.items() if key not in required}:
         lines += ["", "# Imported only in places, or only if it is there:"]
         lines += sorted((f"# {line.removeprefix('# ')}" for line in rest.values()), key=str.lower)
@@ -34,7 +40,9 @@ def _line(top: str, one: Import) -> tuple[str, str]:
     if found is None:
         # A name that is installed and belongs to no distribution, or one that is not installed.
         name = distributions.name_for(one.names)
-        return distributions.canonical(name), name if _is_missing(top) else f"# {top}: not from a package"
+        return distributions.canonical(name), name if _is_missing(
+            top
+        ) else f"# {top}: not from a package"
     name = found.metadata["Name"]
     line = distributions.requirement(found)
     return distributions.canonical(name), line or f"# {name} {found.version}: not from an index"

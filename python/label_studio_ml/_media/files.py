@@ -51,6 +51,13 @@ def nothing_here() -> str:
     return f"files of this machine are opened only below {variable}, which {said}"
 
 
+def remedy() -> str:
+    """Return what makes a file of this machine available."""
+    known = root()
+    variable = known.variable if known else ROOT_VARIABLE
+    return f"if the file is on this machine, set {variable} to a folder above it"
+
+
 def real(path: str | Path) -> Path | None:
     """Return a path with all links resolved; None if the text cannot be a path."""
     text = os.fspath(path)

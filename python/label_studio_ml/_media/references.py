@@ -161,6 +161,13 @@ def gives_files(url: str, address: str) -> bool:
     return path == before and ".." not in path.split("/")
 
 
+def may_be_here(reference: Reference | None) -> bool:
+    """Tell whether a value most probably names a file of this machine, and not one that Label Studio has."""
+    if isinstance(reference, Served):
+        return not reference.remote.startswith(_SERVED)
+    return reference is None or isinstance(reference, Here | LocalFile)
+
+
 def presign(task_id: int | str, uri: str) -> str:
     """Return the path at which Label Studio serves a file of a cloud storage for a task."""
     encoded = base64.urlsafe_b64encode(uri.encode()).decode()

@@ -3,6 +3,7 @@
 import base64
 import mimetypes
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable
@@ -68,16 +69,15 @@ def get_local_path(
         raise _error(url, f"{error}") from None
     reference = references.reference_of(url, label_studio.addresses if label_studio else ())
     if reference is None:
-        raise _error(
-            url, files.nothing_here(), "it is not a path of Label Studio and not an address"
-        )
+        why = "it is not a path of Label Studio and not an address"
+        raise _error(url, files.nothing_here(), why, files.remedy() if _is_pathlike(url) else "")
     if isinstance(reference, Here):
         named = files.of_uri(reference.url)
         if named and (found := files.found(named, roots)):
             return str(found)
-        raise _error(url, files.nothing_here())
+        raise _error(url, files.nothing_here(), files.remedy())
     kept = folder if cache_dir and download_resources else None
-    looked = files.nothing_here() if isinstance(reference, Served) else ""
+    looked = files.nothing_here() if isinstance(reference, Served | LocalFile) else ""
     if isinstance(reference, Upload):
         if found := _upload(reference, images):
             return str(_copied(found, images, kept))
@@ -88,6 +88,11 @@ def get_local_path(
         looked = f"it is not in {local.folder} ({local.variable})"
     wanted = _Wanted(url, reference, label_studio, task_id, looked)
     return _copy_of(wanted, reference, folder, download_resources)
+
+
+def _is_pathlike(text: str) -> bool:
+    """Tell whether a text may be meant as a path of this machine: `C:\\a.png`, `pics/a.png`, `a.png`."""
+    return bool(re.search(r"[/\\]\S|^\S+\.\w{1,5}$", text))
 
 
 def _named(url: str, found: Path) -> str:
@@ -106,7 +111,9 @@ class _Wanted(NamedTuple):
     looked: str
 
     def message(self, *clauses: str) -> str:
-        return _message(self.url, (self.looked, *map(self._short, clauses)))
+        """Return what was tried, and last what most probably helps."""
+        last = files.remedy() if references.may_be_here(self.reference) else ""
+        return _message(self.url, (self.looked, *map(self._short, clauses), last))
 
     def _short(self, clause: str) -> str:
         """Leave out a path that the message begins with; Label Studio shows 120 characters."""
@@ -194,7 +201,7 @@ def _copy_of(
         remotes = (reference.url,)
     else:
         if known is None:
-            raise MediaError(wanted.message("no Label Studio is known", _no_address(reference)))
+            raise MediaError(wanted.message(*_no_address(reference)))
         path = cache.path_of(
             folder, f"{known.address} {_key(reference)}", references.name_of(reference)
         )
@@ -223,18 +230,22 @@ def _copy_of(
     return str(path)
 
 
-def _no_address(reference: Reference) -> str:
+def _no_address(reference: Reference) -> tuple[str, ...]:
+    """Return that no Label Studio is known, and what to set if it has the file."""
+    unknown = "no Label Studio is known"
     unusable = [name for name in VARIABLES[:3] if os.environ.get(name)]
     unusable = [name for name in unusable if not is_address(os.environ[name])]
     if unusable:
-        return f"{unusable[0]} must begin with http:// or https://"
-    advice = "set LABEL_STUDIO_URL to its address"
-    local = files.root()
-    if isinstance(reference, LocalFile) and not (local and local.folder):
-        advice += (
-            f", or {files.ROOT_VARIABLE} to the folder of the files, if they are on this machine"
-        )
-    return advice
+        return unknown, f"{unusable[0]} must begin with http:// or https://"
+    if references.may_be_here(reference):
+        return (f"{unknown} (LABEL_STUDIO_URL is not set)",)
+    has_token = bool(os.environ.get("LABEL_STUDIO_API_KEY"))
+    token = (
+        ""
+        if has_token
+        else ", and LABEL_STUDIO_API_KEY to a token of a user who can see the project"
+    )
+    return unknown, f"set LABEL_STUDIO_URL to its address{token}"
 
 
 def _key(reference: Upload | LocalFile | Stored | Served) -> str:
@@ -289,8 +300,7 @@ def _advice(reference: Reference, failure: "Failure") -> str:
     if isinstance(reference, LocalFile):
         return (
             "its folder must be a local storage of the project and Label Studio run with "
-            f"LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true; or set {files.ROOT_VARIABLE} here, if the "
-            "files are on this machine"
+            "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true"
         )
     if isinstance(reference, Stored):
         return (
