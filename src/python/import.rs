@@ -85,6 +85,10 @@ pub(super) fn failure_of(
 /// How to install the package without which an import failed; none if it failed for another reason.
 fn missing_package(py: Python<'_>, configure: &Configure, error: &PyErr) -> Option<String> {
     let (ClassSource::Script { path, .. } | ClassSource::Wsgi { path }) = &configure.source;
+    // The line that failed tells more than the exception; its own attribute may lack the traceback.
+    if let Some(raised) = error.traceback(py) {
+        let _ = error.value(py).setattr("__traceback__", raised);
+    }
     let given = (error.value(py), path, &configure.cwd);
     let advice = py
         .import("label_studio_ml._inspect.missing_package")

@@ -91,9 +91,7 @@ def test_everybody_is_told_the_reason(tmp_path: Path, failure: str) -> None:
     reason = reason.format(project=project)
     # If a request kept it from ending, that would take longer than the test waits.
     patient = ("--setup-timeout", "100", "--drain-timeout", "100")
-    status, last, answers = asked_until_the_end(
-        project, "--workers", "2", *patient
-    )
+    status, last, answers = asked_until_the_end(project, "--workers", "2", *patient)
     assert status == 2
     # What ends with a status is told where.
     assert last == f"error: {reason}" or (failure == "exit" and last.endswith(reason))

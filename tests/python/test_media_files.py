@@ -72,7 +72,14 @@ def test_without_a_root_nothing_is_opened(value: str, monkeypatch: pytest.Monkey
 @pytest.mark.usefixtures("media_environment")
 @pytest.mark.parametrize(
     "value",
-    ["/home/me/a.png", "C:\\pics\\a.png", "C:/pics/a.png", "pics/a.png", "a.png", "file:///home/me/a.png"],
+    [
+        "/home/me/a.png",
+        "C:\\pics\\a.png",
+        "C:/pics/a.png",
+        "pics/a.png",
+        "a.png",
+        "file:///home/me/a.png",
+    ],
 )
 def test_what_most_probably_helps_comes_last(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     remedy = f"; if the file is on this machine, set {ROOT} to a folder above it"
