@@ -5,6 +5,7 @@
 //! test holds the code to. `python` is the only room that names the interpreter: it implements
 //! [`worker::host::ModelHost`] and is the door through which Python enters.
 
+pub mod activity;
 pub mod cli;
 mod failpoint;
 pub mod http;

@@ -69,6 +69,8 @@ pub(super) fn write_block(text: &str) {
 
 /// Waits until everything logged before is written, for at most [`LAST_LINES`].
 pub(super) fn flush() {
+    // A command that was interrupted leaves none of its bars behind.
+    let _ = BARS.clear();
     if let Some(Some(log)) = LOG.get() {
         let (written, mark) = mpsc::channel();
         if log.pieces.send(LogPiece::Mark(written)).is_ok() {

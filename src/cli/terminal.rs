@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use self::log_line::TerminalLine;
-use super::log::{BARS, Unfailing, is_watched};
+use super::log::{BARS, Unfailing, is_watched, write_block};
+use crate::activity;
 use crate::training::queue::Running;
 use crate::training::report;
 use crate::workers::output::job::JobOutput;
@@ -21,6 +22,11 @@ const BAR: &str = "{spinner} training project {prefix} {bar:30} {elapsed} {wide_
 /// How often the clock of a bar advances without a report.
 const TICK: Duration = Duration::from_millis(250);
 
+/// Rooms whose INFO lines are about the server itself: a terminal shows [`activity`] instead.
+const QUIET: [&str; 4] = ["workers", "publishing", "training::runner", "training::report"];
+/// Where each failed request is logged; a terminal shows those of [`activity::failures`].
+const REQUESTS: &str = "label_studio_ml::http::finish";
+
 pub(super) fn init_log(level: &str) {
     let level = match level {
         "DEBUG" | "NOTSET" => "debug",
@@ -29,7 +35,7 @@ pub(super) fn init_log(level: &str) {
         "ERROR" | "CRITICAL" | "FATAL" => "error",
         _ => "info",
     };
-    let filter = EnvFilter::new(format!("warn,label_studio_ml={level},model={level}"));
+    let filter = EnvFilter::new(directives(level, is_watched()));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| Unfailing)
@@ -39,10 +45,53 @@ pub(super) fn init_log(level: &str) {
     let _ = if is_watched() { log.event_format(TerminalLine).try_init() } else { log.try_init() };
 }
 
+/// What is logged at a level of ours. Other crates log warnings and errors only.
+fn directives(level: &str, is_watched: bool) -> String {
+    let ours = format!("warn,label_studio_ml={level},model={level}");
+    let failures = activity::FAILURES_TARGET;
+    match (is_watched, level) {
+        // A person wants to see what happens, not how the server does it; and a failed request once.
+        (true, "info") => {
+            let quiet = QUIET.map(|target| format!(",label_studio_ml::{target}=warn")).concat();
+            format!("{ours}{quiet},{REQUESTS}=off")
+        }
+        (true, "warn" | "error") => format!("{ours},{REQUESTS}=off"),
+        _ => format!("{ours},{failures}=off"),
+    }
+}
+
 /// Whether stderr shows colours: in a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
 pub(super) fn has_colour() -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     is_watched() && !unwanted && std::env::var_os("TERM").is_none_or(|name| name != "dumb")
+}
+
+/// Shows what a command waits for and for how long, until it is dropped.
+#[must_use]
+pub(super) struct WaitingLine(Option<ProgressBar>);
+
+pub(super) fn show_waiting(text: &str) -> WaitingLine {
+    if !has_colour() {
+        // Such a terminal cannot take the line back.
+        write_block(&format!("{text}\n"));
+        return WaitingLine(None);
+    }
+    let line = BARS.add(ProgressBar::new_spinner());
+    if let Ok(style) = ProgressStyle::with_template("{msg} {elapsed}") {
+        line.set_style(style);
+    }
+    line.set_message(text.to_owned());
+    line.enable_steady_tick(TICK);
+    WaitingLine(Some(line))
+}
+
+impl Drop for WaitingLine {
+    fn drop(&mut self) {
+        if let Some(line) = &self.0 {
+            line.finish_and_clear();
+            BARS.remove(line);
+        }
+    }
 }
 
 /// Shows a bar for the running job if stderr is a terminal.

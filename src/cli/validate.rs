@@ -71,7 +71,7 @@ async fn validate(
     let opened = offline.open(&project, config, connection).await?;
     say(&heading(offline, &opened, tasks.len()));
     let asked: Vec<&RawValue> = tasks.iter().map(|task| task.json.as_ref()).collect();
-    let PredictAnswer { body, checked } = match offline.predict(&opened, &asked).await {
+    let PredictAnswer { body, checked, .. } = match offline.predict(&opened, &asked).await {
         Ok(answered) => answered,
         Err(ServingError::Model(error)) => {
             tell_failure(offline, &opened, &asked, error).await;

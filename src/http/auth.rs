@@ -16,7 +16,7 @@ use super::webhook_token::{self, WebhookToken, hash};
 
 /// A supervisor or a proxy must be able to ask these, and learns nothing else.
 const OPEN: [&str; 2] = ["/livez", "/readyz"];
-const WEBHOOK: &str = "/webhook";
+pub(super) const WEBHOOK: &str = "/webhook";
 
 /// User and password that every request must bring.
 #[derive(Clone)]

@@ -7,10 +7,12 @@ mod body;
 mod code;
 mod mapping;
 mod reason;
+mod subject;
 
 pub(super) use body::ErrorBody;
 pub(super) use code::ErrorCode;
 pub(super) use reason::{reason_line, reason_phrase};
+pub(super) use subject::RequestSubject;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -31,6 +33,8 @@ pub(super) struct ApiError {
     pub(super) traceback: Option<String>,
     /// Id of the task that the model was at.
     pub(super) task: Option<String>,
+    /// What failed, where a request says more than its path: `predicting task 17 of project 1`.
+    pub(super) subject: Option<RequestSubject>,
     /// More for `result`, from user code.
     pub(super) result: Map<String, Value>,
 }
@@ -44,6 +48,7 @@ impl ApiError {
             internal: None,
             traceback: None,
             task: None,
+            subject: None,
             result: Map::new(),
         }
     }
@@ -51,6 +56,12 @@ impl ApiError {
     /// Adds what the log says and the client does not learn.
     pub(super) fn logging(mut self, internal: impl Into<String>) -> Self {
         self.internal = Some(internal.into());
+        self
+    }
+
+    /// Says which tasks of which project the request was about.
+    pub(super) fn about(mut self, subject: RequestSubject) -> Self {
+        self.subject = Some(subject);
         self
     }
 

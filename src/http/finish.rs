@@ -5,14 +5,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
 
+use super::auth::WEBHOOK;
 use super::error::{ApiError, ErrorBody, reason_phrase};
 use super::extract::query;
 use super::state::HttpOptions;
 use super::webhook_token::{self, WebhookToken};
+use crate::activity::ActivityLog;
+use crate::activity::failures::FailedRequest;
 
 const REQUEST_ID: &str = "x-request-id";
 
@@ -27,6 +32,8 @@ pub(super) struct RequestSummary {
     by_token: bool,
     /// A refusal is not worth a warning.
     is_quiet: bool,
+    /// An event as Label Studio sends it, to a server that has no webhook token.
+    is_bare_event: bool,
 }
 
 impl RequestSummary {
@@ -37,6 +44,9 @@ impl RequestSummary {
             uri: request.uri().clone(),
             by_token: webhook_token::is_brought(request),
             is_quiet,
+            is_bare_event: options.webhook_token.is_none()
+                && request.uri().path() == WEBHOOK
+                && !request.headers().contains_key(AUTHORIZATION),
         }
     }
 }
@@ -44,6 +54,7 @@ impl RequestSummary {
 /// Gives every answer its request id, and every error its body and reason phrase.
 pub(super) fn finish(
     options: &HttpOptions,
+    activity: &ActivityLog,
     request: RequestSummary,
     mut response: Response,
 ) -> Response {
@@ -51,7 +62,7 @@ pub(super) fn finish(
         if let Some(token) = &options.webhook_token {
             error.scrub(token);
         }
-        log(options, &request, &error);
+        log(options, activity, &request, &error);
         response = describe(options, &request, response, &error);
     }
     let headers = response.headers_mut();
@@ -80,23 +91,40 @@ fn request_id(request: &Request, token: Option<&WebhookToken>) -> String {
     }
 }
 
-fn log(options: &HttpOptions, request: &RequestSummary, error: &ApiError) {
-    let RequestSummary { id, method, uri, by_token, is_quiet } = request;
+/// Logs an error: a line for each request in files, and for a person at a terminal what failed and why.
+fn log(options: &HttpOptions, activity: &ActivityLog, request: &RequestSummary, error: &ApiError) {
+    let RequestSummary { id, method, uri, by_token, is_quiet, is_bare_event } = request;
     let path = webhook_token::shown(options.webhook_token.as_ref(), uri, *by_token);
     let (status, detail) = (error.status.as_u16(), &error.detail);
     let internal = error.internal.as_ref().map(|said| format!(" ({said})")).unwrap_or_default();
     let task = error.task.as_ref().map(|task| format!("task {task}: ")).unwrap_or_default();
-    if error.status.is_server_error() {
+    let is_refusal = !error.status.is_server_error();
+    let about = error.subject.as_ref();
+    if *is_quiet && is_refusal {
+        tracing::debug!(request = id, "{method} {path} → {status} {task}{detail}{internal}");
+        return;
+    }
+    if is_refusal {
+        tracing::warn!(request = id, "{method} {path} → {status} {task}{detail}{internal}");
+    } else {
+        let about = about.map(|subject| format!(" ({})", subject.what)).unwrap_or_default();
         let traceback = error.traceback.as_ref().map(|t| format!("\n{t}")).unwrap_or_default();
         tracing::error!(
             request = id,
-            "{method} {path} → {status} {task}{detail}{internal}{traceback}"
+            "{method} {path} → {status} {task}{detail}{internal}{about}{traceback}"
         );
-    } else if *is_quiet {
-        tracing::debug!(request = id, "{method} {path} → {status} {task}{detail}{internal}");
-    } else {
-        tracing::warn!(request = id, "{method} {path} → {status} {task}{detail}{internal}");
     }
+    if *is_bare_event && error.status == StatusCode::UNAUTHORIZED {
+        activity.event_refused();
+    }
+    let asked = format!("{method} {path} → {status}");
+    activity.failures.note(FailedRequest {
+        what: about.map_or(&asked, |subject| &subject.what),
+        kind: about.map_or(&asked, |subject| &subject.kind),
+        why: &format!("{task}{detail}{internal}"),
+        traceback: error.traceback.as_deref(),
+        is_refusal,
+    });
 }
 
 fn describe(

@@ -39,7 +39,7 @@ impl HttpService {
         // The header `Allow` is added by the routes as a whole, so what completes it is outside.
         fallback::complete_allow(&mut response);
         self.ticket.give(probe, &path, rules.as_deref(), &mut response);
-        finish(options, summary, response)
+        finish(options, &self.app.activity, summary, response)
     }
 }
 

@@ -12,6 +12,7 @@ use super::auth::Credentials;
 use super::extract::body_limits::BodyLimits;
 use super::request_metrics::RequestMetrics;
 use super::webhook_token::WebhookToken;
+use crate::activity::ActivityLog;
 use crate::publishing::Publisher;
 use crate::serving::Serving;
 use crate::serving::early_names::EarlyNames;
@@ -51,6 +52,7 @@ pub struct AppState {
     pub access: Access,
     pub metrics: PrometheusHandle,
     pub request_metrics: RequestMetrics,
+    pub activity: Arc<ActivityLog>,
     /// The server was asked to end.
     pub stopping: Arc<AtomicBool>,
 }

@@ -38,6 +38,8 @@ pub struct PredictRequest {
 #[derive(Debug)]
 pub struct PredictAnswer {
     pub body: Bytes,
+    /// Number of tasks that it is for.
+    pub tasks: usize,
     /// Parts of it that Label Studio would drop or hide.
     pub checked: Checked,
 }
@@ -168,9 +170,10 @@ impl Predictor {
                     is_interactive: request.priority == Priority::Interactive,
                     uses_context: self.registry.class.now().is_some_and(|class| class.uses_context),
                 };
+                let tasks = predicted.tasks;
                 let (body, checked) = checked(&model, predicted, asked).await?;
                 self.diagnostics.note(&request.project, &checked);
-                Ok(PredictAttempt::PredictAnswer(PredictAnswer { body, checked }))
+                Ok(PredictAttempt::PredictAnswer(PredictAnswer { body, tasks, checked }))
             }
             Err(ServingError::Model(error)) if self.registry.is_to_blame(&model, &error).await => {
                 Ok(PredictAttempt::Rejected)

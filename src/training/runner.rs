@@ -19,6 +19,7 @@ use super::report::{Reporter, last_words};
 use super::trainer::Trainer;
 use super::trainer::in_worker::InWorkerTrainer;
 use super::trainer::process::ProcessTrainer;
+use crate::activity;
 use crate::failpoint;
 use crate::ids::{JobId, ProjectKey};
 use crate::publishing::training_run::{Fitted, Publication, TrainingRun};
@@ -154,7 +155,8 @@ impl<T: Trainer> Runner<T> {
         }
         let outcome = published.unwrap_or_else(|failure| failure.outcome(job.attempts));
         drop(reporter);
-        tell(project, id, &outcome, began);
+        let version = self.publisher.registry().models.served_version(project);
+        tell(project, id, &outcome, began, version.as_deref());
         self.settle(&job, running, outcome, stop).await;
     }
 
@@ -341,37 +343,49 @@ async fn drained(stop: &mut watch::Receiver<bool>, drain: Duration) {
     sleep(drain).await;
 }
 
-fn tell(project: &ProjectKey, id: JobId, outcome: &JobOutcome, began: Instant) {
-    let project = project.as_str();
+/// Tells how a run ended. `version`: the one that predictions carry now.
+fn tell(
+    project: &ProjectKey,
+    id: JobId,
+    outcome: &JobOutcome,
+    began: Instant,
+    version: Option<&str>,
+) {
     let seconds = began.elapsed().as_secs_f64();
     let state = match outcome {
-        JobOutcome::Succeeded { version: Some(_), .. } => {
-            info!(project, job = %id, "trained in {seconds:.1} s");
+        JobOutcome::Succeeded { version: Some(made), error: None } => {
+            let made = made.to_string();
+            activity::trained(project, id, seconds, version.unwrap_or(&made));
             "succeeded"
         }
-        JobOutcome::Succeeded { version: None, error } => {
+        JobOutcome::Succeeded { version: made, error } => {
             let reason = error.as_deref().unwrap_or("the version before stays");
-            info!(project, job = %id, "the training made no new version: {reason}");
+            let reason = match made {
+                Some(made) => format!("version {made} is not served: {reason}"),
+                None => format!("the training made no new version: {reason}"),
+            };
+            activity::trained_in_vain(project, id, seconds, &reason);
             "succeeded"
         }
         JobOutcome::Failed { error, traceback } => {
-            let traceback = traceback.as_ref().map(|text| format!("\n{text}")).unwrap_or_default();
-            error!(project, job = %id, "training failed: {error}{traceback}");
+            activity::training_failed(project, id, error, traceback.as_deref());
             "failed"
         }
         JobOutcome::Lost { error } => {
-            error!(project, job = %id, "training failed and is not tried again: {error}");
+            let why = format!("{error}; it is not tried again");
+            activity::training_failed(project, id, &why, None);
             "lost"
         }
         JobOutcome::Retry { error } => {
-            warn!(project, job = %id, "training failed and is tried again: {error}");
+            activity::training_repeated(project, id, error);
             return;
         }
         JobOutcome::Cancelled { error } => {
-            info!(project, job = %id, "training ended: {error}");
+            activity::training_ended(project, id, error);
             "cancelled"
         }
         JobOutcome::Interrupted => {
+            let project = project.as_str();
             info!(project, job = %id, "the server is stopping; the job goes back to the queue");
             return;
         }

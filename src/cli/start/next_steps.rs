@@ -2,7 +2,7 @@
 //! where to find help. A block of text in a terminal, once the script is imported; lines of the log elsewhere.
 
 use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,15 +12,17 @@ use tracing::{Level, enabled, info, warn};
 
 use super::StartArgs;
 use super::network_args::DEFAULT_PORT;
+use crate::activity;
 use crate::cli::addresses::{Address, Surroundings, in_a_line};
 use crate::cli::{log, terminal};
 use crate::http::state::HttpOptions;
 use crate::http::webhook_token::WebhookToken;
 use crate::ids::ProjectKey;
 use crate::serving::Serving;
-use crate::wire::protocol::ClassInfo;
+use crate::store::versions::Versions;
+use crate::wire::api_version::ApiVersion;
 
-/// Tells the user what to do once the server listens at `address`.
+/// Tells the user what to do once the server listens at `address` and the model is loaded.
 pub(super) fn show(
     args: &StartArgs,
     options: &HttpOptions,
@@ -29,36 +31,43 @@ pub(super) fn show(
 ) {
     let steps = NextSteps::new(args, options, address, &Surroundings::look());
     let serving = Arc::clone(serving);
-    if !log::is_watched() || !enabled!(Level::INFO) {
+    let is_watched = log::is_watched() && enabled!(Level::INFO);
+    let waiting = if is_watched {
+        Some(terminal::show_waiting("Loading the model …"))
+    } else {
         info!("listening on http://{address}");
-        steps.log();
-        tokio::spawn(async move {
-            // A failure is what the command ends with.
-            if let Ok((class, _)) = serving.imported().await {
-                steps.log_program(&class);
-            }
-        });
-        return;
-    }
-    let version = env!("CARGO_PKG_VERSION");
-    let project = args.project.name.as_deref().unwrap_or_default();
-    let heading = format!("label-studio-ml {version}   {project}");
-    log::write_block(&format!("{}\nLoading the model …\n", heading.trim_end()));
+        None
+    };
     let began = Instant::now();
     tokio::spawn(async move {
-        // A failure is what the command ends with.
-        let Ok((class, versions)) = serving.imported().await else { return };
-        let trained = tokio::task::spawn_blocking(move || versions.projects()).await;
+        let imported = serving.imported().await;
+        drop(waiting);
+        // A failure is what the command ends with. An address to paste would be forgotten above it.
+        let Ok((class, versions)) = imported else { return };
+        let api = class.api;
+        let newest = tokio::task::spawn_blocking(move || NewestVersion::find(&versions, api)).await;
         let model = LoadedModel {
             class: format!("{} ({})", class.class, class.api),
             seconds: began.elapsed().as_secs_f64(),
-            model_dir: class.model_dir.display().to_string(),
-            trained: trained.unwrap_or_default(),
+            model_dir: shown(&class.model_dir),
+            newest: newest.unwrap_or_default(),
             has_password: class.basic_auth.is_some(),
+            can_learn: !class.train_events.is_empty() || class.wants_every_event,
             app: class.app.as_ref().map(|app| app.summary.clone()),
         };
-        log::write_block(&steps.block(&model, terminal::has_colour()));
+        if is_watched {
+            log::write_block(&steps.block(&model, terminal::has_colour()));
+        } else {
+            steps.log(&model);
+        }
     });
+}
+
+/// A path as the user would write it here.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let below = here.and_then(|here| path.strip_prefix(here).ok());
+    below.filter(|below| !below.as_os_str().is_empty()).unwrap_or(path).display().to_string()
 }
 
 struct LoadedModel {
@@ -66,18 +75,63 @@ struct LoadedModel {
     /// How long the import of the script took.
     seconds: f64,
     model_dir: String,
-    /// Keys of projects with a trained version.
-    trained: Vec<ProjectKey>,
+    newest: Option<NewestVersion>,
     /// `_wsgi.py` says user and password.
     has_password: bool,
+    /// Whether events of Label Studio can train it.
+    can_learn: bool,
     /// What `_wsgi.py` adds to its app.
     app: Option<String>,
+}
+
+impl LoadedModel {
+    fn trained(&self) -> String {
+        match &self.newest {
+            None => "no trained version yet".into(),
+            Some(NewestVersion { name, project }) => {
+                format!("newest version: {name}, of project {}", project.id())
+            }
+        }
+    }
+}
+
+/// The version that was trained last, of all projects.
+#[derive(Debug)]
+struct NewestVersion {
+    name: String,
+    project: ProjectKey,
+}
+
+impl NewestVersion {
+    fn find(versions: &Versions, api: ApiVersion) -> Option<Self> {
+        let newest = |project: &ProjectKey| {
+            let ids = match api {
+                ApiVersion::V1 => versions.list(project),
+                ApiVersion::V2 => versions.record_ids(project),
+            };
+            ids.ok()?.into_iter().next()
+        };
+        let all = versions.projects().into_iter();
+        let (id, project) = all.filter_map(|p| Some((newest(&p)?, p))).max_by_key(|(id, _)| *id)?;
+        let recorded = match api {
+            ApiVersion::V1 => None,
+            ApiVersion::V2 => versions.record(&project, id).ok().flatten(),
+        };
+        let name = recorded.map_or_else(|| id.to_string(), |record| record.served);
+        Some(Self { name, project })
+    }
 }
 
 struct NextSteps {
     addresses: Vec<Address>,
     port: u16,
-    is_open_to_all: bool,
+    /// The project, as the user named it.
+    name: Option<String>,
+    /// Other machines can reach the server.
+    is_reachable: bool,
+    /// Options or variables set user and password.
+    has_password: bool,
+    has_token: bool,
     note: Option<String>,
     doctor: String,
 }
@@ -94,35 +148,58 @@ impl NextSteps {
         Self {
             addresses: surroundings.to_paste(ip, port, token),
             port,
-            is_open_to_all: is_open_to_all(options, ip),
+            name: args.project.name.clone(),
+            is_reachable: !ip.is_loopback(),
+            has_password: options.credentials.is_some(),
+            has_token: token.is_some(),
             note: surroundings.note(ip, port),
             doctor: doctor_command(args, port),
         }
     }
 
-    fn log(&self) {
+    /// Lines for a log that nobody watches.
+    fn log(&self, model: &LoadedModel) {
+        info!("models are kept in {} ({})", model.model_dir, model.trained());
         let addresses = in_a_line(&self.addresses);
         info!("paste into Label Studio, Settings → Model → Connect model: {addresses}");
         if let Some(note) = &self.note {
             info!("{note}");
         }
         info!("something does not work? {}", self.doctor);
+        if let Some(app) = &model.app {
+            info!("requests pass through the app of _wsgi.py, which adds {app}");
+        }
+        if model.has_password {
+            info!("every request must bring the user and password of _wsgi.py");
+        }
+        for Warning { what, remedy } in self.warnings(model) {
+            warn!("{what}: {remedy}");
+        }
     }
 
-    /// What is known once the program is imported.
-    fn log_program(&self, class: &ClassInfo) {
-        if let Some(app) = &class.app {
-            info!("requests pass through the app of _wsgi.py, which adds {}", app.summary);
+    fn warnings(&self, model: &LoadedModel) -> Vec<Warning> {
+        let has_password = self.has_password || model.has_password;
+        let mut warnings = Vec::new();
+        if self.is_reachable && !has_password {
+            let port = self.port;
+            warnings.push(Warning {
+                what: format!(
+                    "no password is set: anyone who can reach port {port} can use and train the model"
+                ),
+                remedy: "set BASIC_AUTH_USER, BASIC_AUTH_PASS and LABEL_STUDIO_ML_WEBHOOK_TOKEN, or listen \
+                         with --host 127.0.0.1"
+                    .into(),
+            });
         }
-        if class.basic_auth.is_some() {
-            info!("every request must bring the user and password of _wsgi.py");
-        } else if self.is_open_to_all {
-            warn!(
-                "no password is set: anyone who can reach port {} can use and train the model; set \
-                 BASIC_AUTH_USER and BASIC_AUTH_PASS, or listen with --host 127.0.0.1",
-                self.port
-            );
+        if has_password && !self.has_token && model.can_learn {
+            warnings.push(Warning {
+                what: "a password and no webhook token: annotations train nothing, since Label Studio sends \
+                       no password with its events"
+                    .into(),
+                remedy: activity::WEBHOOK_TOKEN_REMEDY.into(),
+            });
         }
+        warnings
     }
 
     /// The block for a terminal.
@@ -130,36 +207,31 @@ impl NextSteps {
         let style = |style: Style| if has_colour { style } else { Style::new() };
         let bold = style(Style::new().effects(Effects::BOLD));
         let yellow = style(AnsiColor::Yellow.on_default());
-        let trained = match model.trained.as_slice() {
-            [] => "no trained version yet".to_owned(),
-            [project] => format!("trained for project {project}"),
-            projects => format!("trained for projects {}", projects.join(", ")),
-        };
         let LoadedModel { class, seconds, model_dir, .. } = model;
+        let product = concat!("label-studio-ml ", env!("CARGO_PKG_VERSION"));
+        let name = self.name.as_ref().map(|name| format!("{name} · ")).unwrap_or_default();
         let mut text = format!(
-            "\nModel                   {class}, loaded in {seconds:.1} s\n\
-             Models are kept in      {model_dir} ({trained})\n\n\
-             Paste into Label Studio (Settings → Model → Connect model):\n"
+            "{bold}{product:24}{bold:#}{name}{class}\n\
+             Models are kept in      {model_dir} ({})\n\
+             Loading the model …     ready in {seconds:.1} s\n\n\
+             Paste into Label Studio (Settings → Model → Connect model):\n",
+            model.trained()
         );
         let width =
             self.addresses.iter().map(|address| address.url.len()).max().unwrap_or_default();
         for Address { url, place } in &self.addresses {
             let _ = writeln!(text, "    {bold}{url:width$}{bold:#}   Label Studio {place}");
         }
+        if let Some(note) = &self.note {
+            let _ = writeln!(text, "    Note: {note}.");
+        }
         text.push('\n');
         if let Some(app) = &model.app {
             let _ = writeln!(text, "Requests pass through the app of _wsgi.py, which adds {app}.");
         }
-        if self.is_open_to_all && !model.has_password {
-            let _ = writeln!(
-                text,
-                "{yellow}! No password: anyone who can reach port {} can use and train the model.{yellow:#}\n  \
-                 Set BASIC_AUTH_USER and BASIC_AUTH_PASS, or listen with --host 127.0.0.1.",
-                self.port
-            );
-        }
-        if let Some(note) = &self.note {
-            let _ = writeln!(text, "Note: {note}.");
+        for Warning { what, remedy } in self.warnings(model) {
+            let (what, remedy) = (capitalised(&what), capitalised(&remedy));
+            let _ = writeln!(text, "{yellow}! {what}.{yellow:#}\n  {remedy}.");
         }
         let _ = writeln!(
             text,
@@ -170,9 +242,15 @@ impl NextSteps {
     }
 }
 
-/// Whether other machines than this one may use the server as they like.
-fn is_open_to_all(options: &HttpOptions, bound: IpAddr) -> bool {
-    !bound.is_loopback() && options.credentials.is_none()
+/// Something about the way in which the server was started that the user should change.
+struct Warning {
+    what: String,
+    remedy: String,
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// The command that looks into what does not work with this server.
@@ -194,7 +272,7 @@ fn doctor_command(args: &StartArgs, port: u16) -> String {
 mod tests {
     use super::*;
 
-    fn steps(is_open_to_all: bool) -> NextSteps {
+    fn steps(is_reachable: bool) -> NextSteps {
         let address = |url: &str, place| Address { url: url.into(), place };
         NextSteps {
             addresses: vec![
@@ -202,50 +280,66 @@ mod tests {
                 address("http://192.168.1.5:9090", "on another machine"),
             ],
             port: 9090,
-            is_open_to_all,
+            name: Some("my_backend".into()),
+            is_reachable,
+            has_password: false,
+            has_token: false,
             note: None,
             doctor: "label-studio-ml doctor my_backend".into(),
         }
     }
 
-    fn model(trained: &[&str]) -> LoadedModel {
+    fn model() -> LoadedModel {
         LoadedModel {
             class: "SentimentModel (API v2)".into(),
             seconds: 1.44,
-            model_dir: "/home/me/models".into(),
-            trained: trained.iter().map(|&project| project.into()).collect(),
+            model_dir: "my_backend/models".into(),
+            newest: None,
             has_password: false,
+            can_learn: true,
             app: None,
         }
     }
 
     #[test]
     fn a_terminal_shows_the_addresses_in_lines_of_their_own() {
-        insta::assert_snapshot!(steps(true).block(&model(&[]), false));
+        insta::assert_snapshot!(steps(true).block(&model(), false));
     }
 
     #[test]
-    fn a_password_a_note_and_trained_projects_change_the_block() {
+    fn a_note_and_a_trained_version_change_the_block() {
         let steps = NextSteps { note: Some("this is a container".into()), ..steps(false) };
-        let block = steps.block(&model(&["1.7", "2"]), false);
+        let newest = NewestVersion { name: "0.0.1+4".into(), project: "7.17".into() };
+        let block = steps.block(&LoadedModel { newest: Some(newest), ..model() }, false);
         assert!(!block.contains("password"), "{block}");
-        assert!(block.contains("\nNote: this is a container.\n"), "{block}");
-        assert!(block.contains("/home/me/models (trained for projects 1.7, 2)\n"), "{block}");
+        assert!(block.contains("\n    Note: this is a container.\n"), "{block}");
+        let trained = "my_backend/models (newest version: 0.0.1+4, of project 7)\n";
+        assert!(block.contains(trained), "{block}");
     }
 
     #[test]
     fn what_the_program_says_is_told() {
         let app = Some("2 routes, before_request".to_owned());
-        let block =
-            steps(true).block(&LoadedModel { has_password: true, app, ..model(&[]) }, false);
+        let block = steps(true).block(&LoadedModel { has_password: true, app, ..model() }, false);
         assert!(!block.contains("No password"), "{block}");
         assert!(block.contains("the app of _wsgi.py, which adds 2 routes, before_request.\n"));
     }
 
     #[test]
+    fn a_password_needs_a_webhook_token_if_the_model_learns() {
+        let warned = |has_password, has_token, can_learn| {
+            let steps = NextSteps { has_password, has_token, ..steps(false) };
+            steps.block(&LoadedModel { can_learn, ..model() }, false).contains("no webhook token")
+        };
+        assert!(warned(true, false, true));
+        assert!(!warned(true, true, true) && !warned(true, false, false));
+        assert!(!warned(false, false, true));
+    }
+
+    #[test]
     fn only_colours_differ_where_colours_are_shown() {
         let (plain, coloured) =
-            (steps(true).block(&model(&["1"]), false), steps(true).block(&model(&["1"]), true));
+            (steps(true).block(&model(), false), steps(true).block(&model(), true));
         assert!(coloured.contains("\x1b[1mhttp://localhost:9090"), "{coloured}");
         let without: String = coloured.replace("\x1b[0m", "");
         let without = without.replace("\x1b[1m", "").replace("\x1b[33m", "");

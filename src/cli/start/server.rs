@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use super::network_args::NetworkArgs;
 use super::{StartArgs, next_steps};
+use crate::activity::ActivityLog;
 use crate::cli::model_stack::{ModelStack, StackOptions};
 use crate::cli::signals::Signals;
 use crate::cli::{listen, offline, terminal};
@@ -73,6 +74,7 @@ struct RunningServer {
     stop: watch::Sender<bool>,
     /// What `/readyz` looks at.
     stopping: Arc<AtomicBool>,
+    activity: Arc<ActivityLog>,
     /// How long running predictions may take once the server stops.
     drain_timeout: Duration,
 }
@@ -108,6 +110,7 @@ impl RunningServer {
         });
         let queue = Arc::new(Queue::new(args.training.policy()));
         let stopping = Arc::new(AtomicBool::new(false));
+        let activity = Arc::<ActivityLog>::default();
         let app = Arc::new(AppState {
             serving: Arc::clone(&stack.serving),
             access: Access::new(Arc::clone(&stack.serving), options.credentials.clone()),
@@ -117,6 +120,7 @@ impl RunningServer {
             options,
             metrics,
             request_metrics: RequestMetrics::default(),
+            activity: Arc::clone(&activity),
             stopping: Arc::clone(&stopping),
         });
         tokio::spawn(keep_up(app.metrics.clone()));
@@ -154,6 +158,7 @@ impl RunningServer {
             training: tokio::spawn(training),
             stop,
             stopping,
+            activity,
             drain_timeout,
         })
     }
@@ -196,6 +201,7 @@ impl RunningServer {
             }
         };
         let _ = tokio::join!(trained, self.http);
+        self.activity.predictions.flush();
         self.stack.stop().await;
     }
 }

@@ -1,21 +1,40 @@
 //! A line of the log for a person at a terminal: `14:03:58 WARN cannot be loaded project="1"`.
 //!
 //! No date and no module path; the level only where it is not `info`; `model:` before what user code printed
-//! or logged. Elsewhere the log has the usual format of `tracing`, for collectors.
+//! or logged. A line of [`activity`] begins with its first word in a column, `14:03:58 predicted  1 task, 12 ms`,
+//! and has no fields. Elsewhere the log has the usual format of `tracing`, for collectors.
 
 use std::fmt;
 
 use clap::builder::styling::{AnsiColor, Effects, Style};
 use jiff::ZonedDateTime;
+use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::activity;
+
 /// The target of what user code printed and logged.
 const MODEL: &str = "model";
 
+/// Width of the first word of a line of activity.
+const WORD_WIDTH: usize = 9;
+
 pub(super) struct TerminalLine;
+
+/// The text of an event without its fields.
+#[derive(Default)]
+struct EventText(String);
+
+impl Visit for EventText {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
 
 impl<S, N> FormatEvent<S, N> for TerminalLine
 where
@@ -37,6 +56,13 @@ where
         styled(&now, Style::new().effects(Effects::DIMMED))?;
         let metadata = event.metadata();
         let level = *metadata.level();
+        if metadata.target().starts_with(activity::TARGET) {
+            let mut text = EventText::default();
+            event.record(&mut text);
+            let (word, rest) = text.0.split_once(' ').unwrap_or((&text.0, ""));
+            styled(&format!("{word:WORD_WIDTH$}"), event_colour(level))?;
+            return writeln!(writer, " {rest}");
+        }
         if level != Level::INFO {
             styled(level.as_str(), colour(level))?;
         }
@@ -46,6 +72,11 @@ where
         context.format_fields(writer.by_ref(), event)?;
         writeln!(writer)
     }
+}
+
+/// The colour of what happened: green unless something is wrong.
+fn event_colour(level: Level) -> Style {
+    if level == Level::INFO { AnsiColor::Green.on_default() } else { colour(level) }
 }
 
 fn colour(level: Level) -> Style {
@@ -64,6 +95,7 @@ mod tests {
     use tracing::{debug, info, warn};
 
     use super::*;
+    use crate::ids::JobId;
 
     #[derive(Clone, Default)]
     struct LogBuffer(Arc<Mutex<Vec<u8>>>);
@@ -78,8 +110,7 @@ mod tests {
         }
     }
 
-    /// The lines of a log, each without its time.
-    fn lines(has_colour: bool, work: impl FnOnce()) -> Vec<String> {
+    fn written(has_colour: bool, work: impl FnOnce()) -> String {
         let written = LogBuffer::default();
         let writer = written.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -89,14 +120,19 @@ mod tests {
             .with_writer(move || writer.clone())
             .finish();
         tracing::subscriber::with_default(subscriber, work);
-        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        String::from_utf8(written.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// The lines of a log, each without its time.
+    fn lines(has_colour: bool, work: impl FnOnce()) -> Vec<String> {
+        let text = written(has_colour, work);
         let escapes = if has_colour { ("\x1b[2m".len(), "\x1b[0m ".len()) } else { (0, 1) };
         let timeless = |line: &str| {
             let time = &line[escapes.0..][.."14:03:58".len()];
             assert_eq!(time.bytes().filter(|&byte| byte == b':').count(), 2, "{line}");
             line[escapes.0 + time.len() + escapes.1..].to_owned()
         };
-        text.lines().map(timeless).collect()
+        text.lines().take_while(|line| line.contains(':')).map(timeless).collect()
     }
 
     fn log() {
@@ -112,6 +148,18 @@ mod tests {
             lines(false, log),
             ["ready worker=\"a\"", "WARN slow", "DEBUG retried", "model: epoch 1"]
         );
+    }
+
+    #[test]
+    fn what_happened_stands_in_a_column_without_fields() {
+        let happen = || {
+            activity::activated(&"1.17".into(), "0.0.1+1");
+            activity::training_failed(&"1.17".into(), JobId(7), "Odd: no", Some("  line\nOdd: no"));
+        };
+        assert_eq!(lines(false, happen)[0], "activated  version 0.0.1+1 of project 1",);
+        let coloured = written(true, happen);
+        assert!(coloured.contains("\x1b[32mactivated\x1b[0m  version"), "{coloured}");
+        assert!(coloured.ends_with("training project 1\n  line\nOdd: no\n"), "{coloured}");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! and the worker's answer to the client as it is. A header counts what Label Studio would drop or hide of
 //! it; with `--strict` that is an error.
 
+use std::time::Instant;
+
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue};
@@ -11,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, RequestSubject};
 use crate::http::extract::fields::Fields;
 use crate::http::extract::json_body::JsonBody;
 use crate::http::state::App;
@@ -39,15 +41,20 @@ pub(in crate::http) async fn predict(
             params: params.map(|params| params.get().to_owned()).unwrap_or_default(),
         });
     }
+    let project = fields.project()?;
     let predict = PredictRequest {
-        project: fields.project()?,
+        project: project.clone(),
         label_config: fields.config("label_config")?.filter(|config| !config.is_empty()),
         priority,
         force_reload,
         try_fetch: fields.flag("try_fetch", true)?,
         http,
     };
-    let PredictAnswer { body, checked } = app.serving.predict(predict).await?;
+    let asked = Instant::now();
+    let failed = |error| ApiError::from(error).about(RequestSubject::prediction(&project, tasks));
+    let answered = app.serving.predict(predict).await.map_err(failed)?;
+    let PredictAnswer { body, tasks, checked } = answered;
+    app.activity.predictions.note(&project, tasks, asked.elapsed());
     if checked.total == 0 {
         return Ok(([(CONTENT_TYPE, "application/json")], body).into_response());
     }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, RequestSubject};
 use crate::http::extract::json_body::JsonBody;
 use crate::http::state::App;
 use crate::ids::ProjectKey;
@@ -48,7 +48,11 @@ pub(in crate::http) async fn setup(
     let force_reload = fields.flag("force_reload", false)?;
     let wait = app.options.setup_wait;
     let request = request.forwarded_request();
-    let model_version = app.serving.setup(&project, setup, request, force_reload, wait).await?;
+    let (config, address) = (setup.label_config.clone(), setup.connection.hostname.clone());
+    let set_up = app.serving.setup(&project, setup, request, force_reload, wait).await;
+    let model_version =
+        set_up.map_err(|error| ApiError::from(error).about(RequestSubject::setup(&project)))?;
+    app.activity.connections.note(&project, config.as_deref(), &address);
     app.early_names.note_set_up(&project, &model_version).await;
     Ok(Json(SetupAnswer { model_version }))
 }

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{OptionalFromRequest, Request, State};
 use serde::Serialize;
 
+use crate::activity;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::extract::json_body::JsonBody;
 use crate::http::extract::path_name::PathName;
@@ -109,6 +110,7 @@ pub(in crate::http) async fn activate(
         None => only_project_with(&app, id).await?.ok_or_else(unknown)?,
     };
     app.publisher.activate(&project, id).await?;
+    activity::activated(&project, &version);
     Ok(Json(Activated { project, model_version: version }))
 }
 

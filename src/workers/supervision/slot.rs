@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 
 pub(super) use self::orders::{SlotOrder, SlotOrders};
 use self::phase::{SlotAction, SlotEvent, SlotPhase};
+use crate::activity;
 use crate::wire::api_version::verdict;
 use crate::wire::protocol::{ImportFailure, ImportFailureKind};
 use crate::workers::STOP_GRACE;
@@ -259,11 +260,7 @@ impl WorkerSlot {
 
     fn report_failure(&self, failure: StartError) {
         let (name, reason) = (self.number + 1, failure.to_string());
-        let traceback = match &failure {
-            StartError::Import(import) => import.traceback.as_deref().unwrap_or_default(),
-            _ => "",
-        };
-        error!(worker = name, "the worker could not start: {reason}\n{traceback}");
+        self.log_failure(&failure, &reason);
         // A script that raises will raise again; a process that ended may have been unlucky.
         let state = match failure {
             StartError::Import(_) => SlotState::Failed { reason: reason.clone() },
@@ -283,6 +280,29 @@ impl WorkerSlot {
             }
             first
         });
+    }
+
+    /// Logs why a worker did not start, once for all workers that fail in the same way.
+    fn log_failure(&self, failure: &StartError, reason: &str) {
+        let name = self.number + 1;
+        let traceback = match failure {
+            StartError::Import(import) => import.traceback.as_deref().unwrap_or_default(),
+            _ => "",
+        };
+        match &*self.class.borrow() {
+            ClassState::Failed(known) if known.message == reason => {}
+            // The command ends with the message.
+            ClassState::Unknown => {
+                let frames = activity::frames(traceback, reason);
+                if !frames.is_empty() {
+                    error!("the script cannot be imported\n{frames}");
+                }
+            }
+            _ if traceback.is_empty() => {
+                error!(worker = name, "the worker could not start: {reason}")
+            }
+            _ => error!(worker = name, "the worker could not start\n{}", traceback.trim_end()),
+        }
     }
 }
 

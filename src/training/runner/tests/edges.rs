@@ -187,7 +187,7 @@ fn jobs_are_counted_by_how_they_end_and_only_when_they_do() {
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let counts = recorder.handle();
         metrics::with_local_recorder(&recorder, || {
-            tell(&PROJECT, JobId(7), &outcome, Instant::now());
+            tell(&PROJECT, JobId(7), &outcome, Instant::now(), None);
         });
         let counted = counts.render();
         let expected =
