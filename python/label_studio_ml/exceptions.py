@@ -3,10 +3,10 @@
 import copyreg
 import functools
 import logging
-import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from label_studio_ml import _traceback
 from label_studio_ml._original import names as _names
 
 if not TYPE_CHECKING:
@@ -84,7 +84,7 @@ def exception_handler(f: _F) -> _F:
         try:
             return f(*args, **kwargs)
         except AnswerException as error:
-            text = traceback.format_exc()
+            text = _traceback.text(error)
             logger.error(text)
             result = {} if error.result is None else error.result
             if isinstance(result, dict):
@@ -93,7 +93,7 @@ def exception_handler(f: _F) -> _F:
                     result["request_id"] = wrapped.request_id
             return answer(error.status, error.msg, result)
         except Exception as error:
-            text = traceback.format_exc()
+            text = _traceback.text(error)
             logger.error(text)
             print(text)
             result = {"traceback": text}

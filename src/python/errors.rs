@@ -5,7 +5,7 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyTraceback, PyType};
+use pyo3::types::PyType;
 use pythonize::depythonize;
 
 use crate::labelling::config::{LabelConfigError, LabelConfigErrorKind};
@@ -73,40 +73,12 @@ pub(super) fn message(py: Python<'_>, error: &PyErr) -> String {
 /// The formatted traceback, without the frames of the import machinery and of this package, which tell
 /// users nothing about their own code.
 pub(super) fn traceback(py: Python<'_>, error: &PyErr) -> String {
-    let shortened = skip_foreign_frames(py, error);
-    let formatted = format(py, error, shortened.as_ref());
-    formatted.unwrap_or_else(|_| message(py, error))
-}
-
-fn format(py: Python<'_>, error: &PyErr, frames: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
-    let lines = py
-        .import("traceback")?
-        .call_method1("format_exception", (error.get_type(py), error.value(py), frames))?;
-    let lines: Vec<String> = lines.extract()?;
-    Ok(lines.concat().trim_end().to_owned())
-}
-
-/// The first frame of user code, if there is one.
-fn skip_foreign_frames<'py>(py: Python<'py>, error: &PyErr) -> Option<Bound<'py, PyAny>> {
-    let all: Bound<'py, PyTraceback> = error.traceback(py)?;
-    let mut frame = all.into_any();
-    loop {
-        let file: Option<String> = frame
-            .getattr("tb_frame")
-            .and_then(|frame| frame.getattr("f_code")?.getattr("co_filename")?.extract())
-            .ok();
-        let foreign = file.is_some_and(|file| {
-            file.starts_with("<frozen importlib") || file.contains("/label_studio_ml/_")
-        });
-        if !foreign {
-            return Some(frame);
-        }
-        frame = match frame.getattr("tb_next") {
-            Ok(next) if !next.is_none() => next,
-            // No user code ran: the message of a syntax error names its own place.
-            _ => return None,
-        };
-    }
+    let format = || {
+        let value = error.value(py);
+        value.setattr("__traceback__", error.traceback(py))?;
+        py.import("label_studio_ml._traceback")?.call_method1("text", (value,))?.extract()
+    };
+    format().unwrap_or_else(|_: PyErr| message(py, error))
 }
 
 /// The answer that an `AnswerException` carries. A result that is not a dict of plain values is left out.

@@ -16,6 +16,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from label_studio_ml import _log_records
 from label_studio_ml._inprocess import script
 from label_studio_ml._inspect import missing_package
 
@@ -44,9 +45,8 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     level = os.environ.get("LOG_LEVEL") or "DEBUG"
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # Their lines about every connection would hide those of the model.
-    for name in ("urllib3", "asyncio", "faker", "PIL", "matplotlib"):
-        logging.getLogger(name).setLevel("INFO")
+    for handler in logging.root.handlers:
+        handler.addFilter(_log_records.LibraryFilter())
     # SystemExit lets user code clean up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     busy = threading.Lock()

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import traceback
 from typing import Any
 
 from flask import Flask, Response, request
@@ -10,7 +9,7 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound
 from werkzeug.routing import Map
 
-from label_studio_ml import _native, api
+from label_studio_ml import _native, _traceback, api
 from label_studio_ml._inprocess import password, served
 from label_studio_ml.exceptions import answer
 
@@ -79,7 +78,7 @@ def _described(error: HTTPException) -> tuple[str, dict[str, str]]:
     """Return what an error says, and the traceback of an exception of the model."""
     raised = error.original_exception if isinstance(error, InternalServerError) else None
     if raised is not None:
-        text = "".join(traceback.format_exception(raised))
+        text = _traceback.text(raised)
         return f"{type(raised).__name__}: {raised}", {"traceback": text}
     if isinstance(error, MethodNotAllowed):
         return f"{request.method} is not allowed for {request.path}", {}

@@ -9,7 +9,7 @@ import logging
 import sys
 from typing import TextIO, cast
 
-from label_studio_ml import _native
+from label_studio_ml import _log_records, _native
 
 
 class ProjectStream(io.TextIOBase):
@@ -75,6 +75,8 @@ def install() -> None:
     root = logging.getLogger()
     if not root.handlers:
         handler = ServerLogHandler()
-        handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+        handler.setFormatter(_log_records.Formatter("%(name)s: %(message)s"))
+        handler.addFilter(_log_records.LibraryFilter())
         root.addHandler(handler)
     root.setLevel(logging.INFO)
+    _log_records.show_exceptions_of_threads()
