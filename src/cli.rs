@@ -3,9 +3,9 @@
 mod activate;
 mod addresses;
 mod arguments;
+mod bad_value;
 mod cancel;
 mod doctor;
-mod environment;
 mod init;
 mod inspect;
 mod jobs;
@@ -88,7 +88,7 @@ pub fn run(argv: &[String], launch: &Launch) -> i32 {
     let command = match parse(program.clone(), &argv) {
         Ok(command) => command,
         Err(error) => {
-            if let Some(sentence) = environment::complaint(&error, &argv, &program) {
+            if let Some(sentence) = bad_value::complaint(&error, &argv, &program) {
                 note(&format!("error: {sentence}"));
                 return USAGE;
             }

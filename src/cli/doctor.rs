@@ -25,7 +25,7 @@ use self::server::ServerAtPort;
 use super::addresses::Surroundings;
 use super::probe::Prober;
 use super::start::DEFAULT_PORT;
-use super::values::whole;
+use super::values;
 use super::{password, terminal};
 use crate::label_studio::LabelStudio;
 use crate::label_studio::ids::ProjectId;
@@ -53,7 +53,7 @@ pub(super) struct DoctorArgs {
     #[arg(long, value_name = "DIR", default_value = ".", hide_short_help = true)]
     root_dir: PathBuf,
     /// Port of the server
-    #[arg(short, long, env = "PORT", default_value_t = DEFAULT_PORT, value_parser = whole::<u16>(0..=65_535), help_heading = SERVER)]
+    #[arg(short, long, env = "PORT", default_value_t = DEFAULT_PORT, value_parser = values::port, help_heading = SERVER)]
     port: u16,
     /// User name for the server [default: `$BASIC_AUTH_USER`, `$ML_SERVER_BASIC_AUTH_USER`]
     #[arg(long, value_name = "USER", help_heading = SERVER)]
@@ -77,7 +77,7 @@ pub(super) struct DoctorArgs {
     #[arg(long, env = "LABEL_STUDIO_API_KEY", value_name = "TOKEN", hide_env_values = true, help_heading = LABEL_STUDIO)]
     api_key: Option<String>,
     /// Project of Label Studio whose ML backends, webhooks and files are checked
-    #[arg(long, value_name = "ID", value_parser = whole::<ProjectId>(0..=u64::MAX), help_heading = LABEL_STUDIO)]
+    #[arg(long, value_name = "ID", value_parser = values::whole::<ProjectId>(0..=u64::MAX), help_heading = LABEL_STUDIO)]
     project: Option<ProjectId>,
     /// Create and complete the webhooks of the project
     #[arg(long, requires = "project", help_heading = LABEL_STUDIO)]

@@ -1,9 +1,10 @@
 //! What `-h` and `--help` print for the program and for every command. Users read it first, so every change
 //! of it must be looked at.
 
-use clap::{Command, CommandFactory as _, Parser as _};
+use clap::error::ErrorKind;
+use clap::{Command, CommandFactory as _};
 
-use super::CommandLine;
+use super::{CommandLine, bad_value};
 
 /// Width of the lines, in columns, instead of that of the terminal in which the tests run.
 const WIDTH: usize = 100;
@@ -45,20 +46,50 @@ fn the_short_help_shows_about_a_dozen_options_and_says_where_the_others_are() {
     }
 }
 
+/// What the user is told about a command line with a wrong value.
+fn complaint(argv: &[&str]) -> Option<String> {
+    let argv: Vec<String> = argv.iter().map(|&word| word.to_owned()).collect();
+    let mut program = CommandLine::command();
+    program.build();
+    let error = super::parse(program.clone(), &argv).err()?;
+    bad_value::complaint(&error, &argv, &program)
+}
+
 #[test]
-fn a_value_that_is_not_a_number_is_told_what_is_expected() {
+fn a_wrong_value_is_told_what_is_expected() {
     for (option, expected) in [
-        ("--port", "must be a whole number from 0 to 65535"),
-        ("--max-queue", "must be a whole number, 1 or more"),
-        ("--queue-timeout", "must be a number of seconds, more than 0"),
-        ("--workers", "must be a whole number from 1 to 256, or auto"),
-        ("--train-nice", "must be a whole number from 0 to 19, or idle"),
+        ("--port", "is not a port number (1 to 65535)"),
+        ("--max-queue", "is not a whole number (1 or more)"),
+        ("--queue-timeout", "is not a number of seconds (more than 0)"),
+        ("--workers", "is not a whole number from 1 to 256 or auto"),
+        ("--train-nice", "is not a whole number from 0 to 19 or idle"),
+        ("--fit-in", "is not one of process, worker"),
     ] {
-        let line = ["label-studio-ml", "start", option, "abc"];
-        let error = CommandLine::try_parse_from(line).unwrap_err().to_string();
-        assert!(error.contains(&format!("invalid value 'abc' for '{option} <")), "{error}");
-        assert!(error.contains(expected), "{error}");
+        let told = complaint(&["label-studio-ml", "start", option, "abc"]);
+        assert_eq!(told.unwrap(), format!("{option}: \"abc\" {expected}"));
     }
+    let told = complaint(&["label-studio-ml", "start", "-pabc"]);
+    assert_eq!(told.unwrap(), "--port: \"abc\" is not a port number (1 to 65535)");
+}
+
+#[test]
+fn every_option_that_refuses_a_value_says_so_in_plain_words() {
+    let mut program = CommandLine::command();
+    program.build();
+    let mut refused = 0;
+    for command in program.get_subcommands() {
+        for long in command.get_arguments().filter_map(clap::Arg::get_long) {
+            let argv = ["label-studio-ml", command.get_name(), &format!("--{long}=\u{a7}")];
+            let line = argv.map(str::to_owned);
+            let Err(error) = super::parse(program.clone(), &line) else { continue };
+            if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
+                let told = complaint(&argv).unwrap();
+                assert!(told.starts_with(&format!("--{long}: \"\u{a7}\" is not ")), "{told}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 25, "{refused}");
 }
 
 #[test]

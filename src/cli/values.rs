@@ -1,5 +1,5 @@
-//! Parsers for the values of options. Their errors say what is expected, as in "must be a whole number from 1
-//! to 256".
+//! Parsers for the values of options. Their errors complete a sentence that begins with the value, as in `"x" is
+//! not a whole number from 1 to 256`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(super) fn log_level(text: &str) -> Result<String, String> {
     if LEVELS.contains(&level.as_str()) {
         return Ok(level);
     }
-    Err("must be DEBUG, INFO, WARNING, ERROR or CRITICAL".into())
+    Err("is not DEBUG, INFO, WARNING, ERROR or CRITICAL".into())
 }
 
 /// A parser for whole numbers within `range`.
@@ -28,11 +28,16 @@ pub(super) fn whole<T: TryFrom<u64>>(
         let number = text.parse().ok().filter(|number| range.contains(number));
         number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| match range.end() {
             most if *most < u32::MAX.into() => {
-                format!("must be a whole number from {} to {most}", range.start())
+                format!("is not a whole number from {} to {most}", range.start())
             }
-            _ => format!("must be a whole number, {} or more", range.start()),
+            _ => format!("is not a whole number ({} or more)", range.start()),
         })
     }
+}
+
+/// A port to listen on or to connect to; 0 stands for one that is free.
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "is not a port number (1 to 65535)".into())
 }
 
 /// Any number of seconds, at most a day.
@@ -41,14 +46,14 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
         Ok(seconds) if seconds >= 0.0 => {
             Ok(Duration::try_from_secs_f64(seconds.min(LONGEST)).unwrap_or_default())
         }
-        _ => Err("must be a number of seconds, 0 or more".into()),
+        _ => Err("is not a number of seconds (0 or more)".into()),
     }
 }
 
 pub(super) fn positive_seconds(text: &str) -> Result<Duration, String> {
     match seconds(text) {
         Ok(time) if time > Duration::ZERO => Ok(time),
-        _ => Err("must be a number of seconds, more than 0".into()),
+        _ => Err("is not a number of seconds (more than 0)".into()),
     }
 }
 
@@ -58,17 +63,17 @@ mod tests {
 
     #[test]
     fn a_number_that_is_refused_is_told_which_are_taken() {
-        let (port, many) = (whole::<u16>(0..=65_535), whole::<u64>(1..=u64::MAX));
-        assert_eq!(port("9090"), Ok(9090));
+        let (few, many) = (whole::<u16>(1..=256), whole::<u64>(1..=u64::MAX));
+        assert_eq!(few("256"), Ok(256));
+        for wrong in ["abc", "0", "257", "-1", "1.5", ""] {
+            assert_eq!(few(wrong).unwrap_err(), "is not a whole number from 1 to 256", "{wrong}");
+        }
+        assert_eq!((port("0"), port("65535")), (Ok(0), Ok(65_535)));
         for wrong in ["abc", "65536", "-1", "1.5", ""] {
-            assert_eq!(
-                port(wrong).unwrap_err(),
-                "must be a whole number from 0 to 65535",
-                "{wrong}"
-            );
+            assert_eq!(port(wrong).unwrap_err(), "is not a port number (1 to 65535)", "{wrong}");
         }
         assert_eq!(many("18446744073709551615"), Ok(u64::MAX));
-        assert_eq!(many("0").unwrap_err(), "must be a whole number, 1 or more");
+        assert_eq!(many("0").unwrap_err(), "is not a whole number (1 or more)");
     }
 
     #[test]

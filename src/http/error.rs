@@ -67,7 +67,7 @@ impl ApiError {
 
     /// Predictions that Label Studio would drop or hide.
     pub(super) fn findings(checked: &Checked) -> Self {
-        let first = checked.findings.first().map(Finding::sentence).unwrap_or_default();
+        let first = checked.findings.first().map(Finding::sentence_with_task).unwrap_or_default();
         let others = match checked.total {
             0 | 1 => String::new(),
             total => format!(" (and {} more)", total - 1),

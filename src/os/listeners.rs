@@ -3,24 +3,48 @@
 //! Linux lists them in /proc. Elsewhere none are found.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{fs, io};
 
 /// Addresses on which a process listens on this port, as far as the system tells.
 pub fn on(port: u16) -> Vec<SocketAddr> {
-    let mut holders: Vec<SocketAddr> = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .into_iter()
-        .filter_map(|table| std::fs::read_to_string(table).ok())
-        .flat_map(|table| table.lines().skip(1).filter_map(listening).collect::<Vec<_>>())
-        .filter(|address| address.port() == port)
-        .collect();
-    holders.sort();
-    holders.dedup();
-    holders
+    let mut addresses: Vec<_> = sockets(port).into_iter().map(|(address, _)| address).collect();
+    addresses.sort();
+    addresses.dedup();
+    addresses
 }
 
-/// The local address of a row of Linux's socket table, if that socket listens.
-fn listening(row: &str) -> Option<SocketAddr> {
+/// A process that listens on this port; none where the system does not tell, as about processes of other users.
+pub fn process(port: u16) -> Option<u32> {
+    let links: Vec<_> =
+        sockets(port).into_iter().map(|(_, inode)| format!("socket:[{inode}]")).collect();
+    let holds = |pid: &u32| {
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd"))?.flatten();
+        let mut targets = descriptors.filter_map(|entry| fs::read_link(entry.path()).ok());
+        Ok::<_, io::Error>(
+            targets.any(|target| links.iter().any(|link| target.as_os_str() == link.as_str())),
+        )
+    };
+    let entries = fs::read_dir("/proc").ok().filter(|_| !links.is_empty())?.flatten();
+    let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.find(|pid| holds(pid).unwrap_or_default())
+}
+
+/// Addresses and inodes of the sockets that listen on a port.
+fn sockets(port: u16) -> Vec<(SocketAddr, u64)> {
+    ["/proc/net/tcp", "/proc/net/tcp6"]
+        .into_iter()
+        .filter_map(|table| fs::read_to_string(table).ok())
+        .flat_map(|table| table.lines().skip(1).filter_map(listening).collect::<Vec<_>>())
+        .filter(|(address, _)| address.port() == port)
+        .collect()
+}
+
+/// The local address and the inode of a row of Linux's socket table, if that socket listens.
+fn listening(row: &str) -> Option<(SocketAddr, u64)> {
     let mut columns = row.split_ascii_whitespace().skip(1);
     let (local, _remote, state) = (columns.next()?, columns.next()?, columns.next()?);
+    // Queues, timer, retransmissions, user and timeout stand between.
+    let inode = columns.nth(5)?.parse().ok()?;
     if state != "0A" {
         return None;
     }
@@ -32,10 +56,10 @@ fn listening(row: &str) -> Option<SocketAddr> {
         .collect::<Result<_, _>>()
         .ok()?;
     match words.as_slice() {
-        [word] => Some((Ipv4Addr::from(*word), port).into()),
+        [word] => Some(((Ipv4Addr::from(*word), port).into(), inode)),
         [a, b, c, d] => {
             let bytes: [u8; 16] = [*a, *b, *c, *d].concat().try_into().ok()?;
-            Some((Ipv6Addr::from(bytes), port).into())
+            Some(((Ipv6Addr::from(bytes), port).into(), inode))
         }
         _ => None,
     }
@@ -53,6 +77,7 @@ mod tests {
             let Ok(listener) = std::net::TcpListener::bind(host) else { continue };
             let address = listener.local_addr().unwrap();
             assert!(on(address.port()).contains(&address), "{address}");
+            assert_eq!(process(address.port()), Some(std::process::id()), "{address}");
         }
     }
 

@@ -26,6 +26,22 @@ pub fn own_environment() -> Vec<u8> {
     fs::read("/proc/self/environ").unwrap_or_default()
 }
 
+/// The command line of another process; empty where the system does not tell.
+pub fn command_line(pid: u32) -> Vec<String> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words =
+        line.split(|&byte| byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+    let mut words: Vec<_> = words.collect();
+    // A zero byte ends each of them.
+    words.pop();
+    words
+}
+
+/// The working folder of another process, where the system tells.
+pub fn working_folder(pid: u32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/cwd")).ok()
+}
+
 /// Kills the processes that are in a group, or were started with an entry in their environment, except for
 /// this process and those whose command line contains `spared`. Returns their number; none where the system
 /// does not list processes.

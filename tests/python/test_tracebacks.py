@@ -171,7 +171,7 @@ MODEL = """
 def test_a_server_logs_no_frames_and_no_chatter_of_others(serve: Callable[..., Server]) -> None:
     server = serve(MODEL)
     assert server.predict([{"id": 7, "data": {}}]).status_code == 500
-    server.wait_logged("→ 500 ValueError: done (predicting task 7 of project 1)")
+    server.wait_logged("→ 500 ValueError: done (predicting task 7 of project 2)")
     log = server.log()
     assert "mine: no file" in log and "in predict" in log
     assert "label_studio_ml/_media" not in log

@@ -19,7 +19,7 @@ pub(in crate::cli) const DEFAULT_PORT: u16 = 9090;
 #[command(next_help_heading = "Network and access")]
 pub(super) struct NetworkArgs {
     /// Port to listen on
-    #[arg(short, long, env = "PORT", default_value_t = DEFAULT_PORT, value_parser = values::whole::<u16>(0..=65_535))]
+    #[arg(short, long, env = "PORT", default_value_t = DEFAULT_PORT, value_parser = values::port)]
     pub(super) port: u16,
     /// Address to listen on; 127.0.0.1 admits only this machine
     #[arg(long, default_value = "0.0.0.0")]

@@ -47,7 +47,7 @@ fn niceness(given: &str) -> Result<Niceness, String> {
     match given.parse() {
         _ if given == "idle" => Ok(Niceness::Idle),
         Ok(nice @ 0..=19) => Ok(Niceness::Of(nice)),
-        _ => Err("must be a whole number from 0 to 19, or idle".into()),
+        _ => Err("is not a whole number from 0 to 19 or idle".into()),
     }
 }
 

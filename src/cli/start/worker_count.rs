@@ -24,7 +24,7 @@ pub(super) fn parse(text: &str) -> Result<WorkerCount, String> {
         Ok(number) if (1..=MAX_WORKERS).contains(&number) => {
             Ok(WorkerCount { number, because: None })
         }
-        _ => Err(format!("must be a whole number from 1 to {MAX_WORKERS}, or auto")),
+        _ => Err(format!("is not a whole number from 1 to {MAX_WORKERS} or auto")),
     }
 }
 

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use jiter::{Jiter, JiterResult, JsonValue, Peek};
 
+use super::display::quote;
 use super::json::JsonMembers;
 use super::rules::Rules;
 
@@ -113,7 +114,7 @@ fn id_of(jiter: &mut Jiter<'_>) -> JiterResult<Option<String>> {
             id = match jiter.next_value()? {
                 JsonValue::Int(id) => Some(id.to_string()),
                 JsonValue::BigInt(id) => Some(id.to_string()),
-                JsonValue::Str(id) => Some(id.into_owned()),
+                JsonValue::Str(id) => Some(quote(&id)),
                 _ => None,
             };
         } else {
