@@ -5,6 +5,7 @@
 //! none of them.
 
 pub mod container;
+pub mod cpu_time;
 pub mod descendants;
 pub mod descriptor_passing;
 pub mod fork;

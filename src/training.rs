@@ -9,4 +9,5 @@ pub mod ownership;
 pub mod queue;
 pub mod report;
 pub mod runner;
+mod starvation;
 mod trainer;

@@ -58,7 +58,9 @@ async fn keep_notes(store: Arc<JobStore>, id: JobId, epoch: u32, output: Arc<Job
             .as_ref()
             .is_none_or(|(when, last)| when.elapsed() >= LOG_PAUSE && *last != progress);
         if due {
-            info!(project = output.project.as_str(), job = %id, "training {}", in_words(&progress));
+            let (key, project) = (output.project.as_str(), output.project.id());
+            let said = in_words(&progress);
+            info!(project = key, job = %id, "training project {project}: {said}");
             logged = Some((Instant::now(), progress));
         }
     }

@@ -227,13 +227,13 @@ def test_bars_of_tqdm_are_recognised(serve: Serve) -> None:
         if now["progress"]:
             seen.add(message := now["progress"]["message"])
             for done in (2, 4):
-                if message == f"epochs {done}/4":
+                if message == f"epochs: {done} of 4 steps":
                     (server.project / f"seen {done}").touch()
         return bool(now["ended_at"])
 
     wait_for(all_seen, "training ends")
-    assert {"epochs 2/4", "epochs 4/4"} <= seen
-    assert len([text for text in seen if text.startswith("in a child ")]) >= 3
+    assert {"epochs: 2 of 4 steps", "epochs: 4 of 4 steps"} <= seen
+    assert len([text for text in seen if text.startswith("in a child: ")]) >= 3
     log = server.get(f"/jobs/{number}/log").text
     assert "epochs: 100%" in log
     assert "epochs:  25%" not in log

@@ -13,6 +13,7 @@ use tracing::warn;
 use super::{INTERRUPT_GRACE, LAST_WORDS, Trainer};
 use crate::serving::served_model::ServedModel;
 use crate::training::error::TrainingError;
+use crate::training::starvation::StarvationWatch;
 use crate::wire::protocol::{ClassInfo, Configure, FitJob, WorkerRole};
 use crate::workers::handle::WorkerHandle;
 use crate::workers::orphan_process;
@@ -86,6 +87,10 @@ impl Trainer for ProcessTrainer {
         let Some((process, worker)) = &mut self.live else {
             return Err(TrainingError::Died("is gone".into()));
         };
+        let id = job.id.parse().unwrap_or_default();
+        let is_idle_only = self.configure.train_nice.is_none();
+        let project = &model.model.spec.project;
+        let _watch = is_idle_only.then(|| StarvationWatch::begin(process.pid, project.clone(), id));
         let fitted = worker.fit(&model.model, job, body);
         tokio::pin!(fitted);
         let output = tokio::select! {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::super::{Cause, Rules};
 use super::regions::{IMAGE, region};
-use super::{check_regions, found_in};
+use super::{AnswerContext, Mended, asked, check, check_regions, found_in};
 
 const IMAGES: &str = r#"<View><Image name="many" valueList="$images"/><Image name="one" value="$image"/>
 <RectangleLabels name="box" toName="many"><Label value="Cat"/></RectangleLabels>
@@ -134,4 +134,19 @@ fn a_request_that_cannot_be_read_tells_nothing() {
         let checked = super::check(body.as_bytes(), asked, Some(&rules));
         assert_eq!(checked.total, total, "{request}");
     }
+}
+
+#[test]
+fn a_finding_names_its_task() {
+    let request = br#"{"project": "1.2", "tasks": [{"id": 16}, {"data": {}, "id": 17}, {"id": "a\"b"}, 5, {}]}"#;
+    let results = json!([{"result": []}, {"result": null}, {"result": null}, {}, {}, {}]);
+    let body = json!({"results": results}).to_string();
+    let mended = Mended::default();
+    let asked = AnswerContext { request, ..asked(6, &mended) };
+    let checked = check(body.as_bytes(), asked, None);
+    let tasks: Vec<_> = checked.findings.iter().map(|finding| finding.task.as_deref()).collect();
+    assert_eq!(tasks, [Some("17"), Some(r#""a\"b""#), None, None, None]);
+    let sentence = checked.findings[0].sentence_with_task();
+    assert!(sentence.starts_with("task 17: results[1].result is None"), "{sentence}");
+    assert!(checked.findings[4].sentence_with_task().starts_with("results[5] "));
 }
