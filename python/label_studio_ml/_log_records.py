@@ -20,7 +20,8 @@ class Formatter(logging.Formatter):
 
     def formatException(  # noqa: N802
         self,
-        ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None],
+        ei: tuple[type[BaseException], BaseException, TracebackType | None]
+        | tuple[None, None, None],
     ) -> str:
         error = ei[1]
         return super().formatException(ei) if error is None else _traceback.text(error)

@@ -65,4 +65,3 @@ def _is_told(whole: traceback.TracebackException) -> bool:
     return kind is not None and (
         issubclass(kind, SyntaxError) or (kind.__module__ or "").startswith("label_studio_ml.")
     )
-

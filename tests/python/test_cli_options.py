@@ -110,7 +110,7 @@ def test_user_and_password_of_the_command_line_are_there_during_the_import(
         (PLAIN, ["--basic", "x"], "ambiguous option: --basic could match --basic-auth-user, "),
         (PLAIN, ["--p", "x"], '--port: "x" is not a port number (1 to 65535)'),
         (PLAIN, ["-p", "-1"], '--port: "-1" is not a port number (1 to 65535)'),
-        (PLAIN, ["--log", "loud"], '--log-level: "LOUD" is not DEBUG, INFO, '),
+        (PLAIN, ["--log", "loud"], '--log-level: "loud" is not DEBUG, INFO, '),
     ],
 )
 def test_an_option_that_nobody_reads_is_an_error(

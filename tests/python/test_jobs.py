@@ -186,7 +186,9 @@ def test_progress_is_seen_while_training_runs(serve: Serve) -> None:
     seen = wait_for(lambda: job(server, number)["progress"], "progress is reported")
     assert seen == {"fraction": 0.25, "message": "epoch 1", "metrics": {"loss": 0.5}}
     assert server.get(f"/jobs/{number}/log").text == "fit begins report\n"
-    wait_for(lambda: "training 25 %, epoch 1, loss 0.5000" in server.log(), "it is logged")
+    wait_for(
+        lambda: "training project 2: 25 %, epoch 1, loss 0.5000" in server.log(), "it is logged"
+    )
     (server.project / "go").touch()
     assert ended(server, number)["progress"]["fraction"] == 1
 

@@ -54,6 +54,18 @@ def mistakes_of(server: Server, project: str) -> list[dict[str, Any]]:
     return [entry for entry in answer.json()["mistakes"] if entry["project"] == project]
 
 
+def sentence(mistake: str) -> str:
+    """What is said of a mistake in the first task, with its id if one answer was judged by itself."""
+    told = TOLD[mistake]
+    # What was mended while the answer was written is counted over all tasks.
+    is_of_all = (
+        not re.match(r"results\[0\]", told)
+        or "instead of a text" in told
+        or "empty for none" in told
+    )
+    return told if is_of_all else f"task 0: {told}"
+
+
 @pytest.mark.parametrize("mistake", TOLD)
 def test_the_user_is_told_in_one_sentence(server: Server, mistake: str) -> None:
     project = f"{1000 + list(TOLD).index(mistake)}.1"
@@ -62,8 +74,8 @@ def test_the_user_is_told_in_one_sentence(server: Server, mistake: str) -> None:
     assert answer.status_code == 200
     assert int(answer.headers["X-Prediction-Warnings"]) >= 1
     told = [entry["message"] for entry in mistakes_of(server, project)]
-    assert TOLD[mistake] in told
-    wait_for(lambda: TOLD[mistake] in server.log(), "the log says it")
+    assert sentence(mistake) in told
+    wait_for(lambda: sentence(mistake) in server.log(), "the log says it")
 
 
 @pytest.mark.parametrize("mistake", TOLD)
@@ -72,12 +84,12 @@ def test_strict_answers_with_the_places(strict: Server, mistake: str) -> None:
     answer = ask(strict, *tasks)
     assert answer.status_code == 500
     body = answer.json()
-    assert body["detail"].startswith(TOLD[mistake])
+    assert body["detail"].startswith(sentence(mistake))
     findings = body["result"]["findings"]
     assert findings[0]["path"] == TOLD[mistake].split(" ")[0]
     assert body["result"]["total"] == len(findings)
     # Label Studio shows the reason phrase to its user.
-    assert answer.reason == TOLD[mistake][:120].rstrip()
+    assert answer.reason == sentence(mistake)[:120].rstrip()
 
 
 @pytest.mark.parametrize("item", ["right", "empty", "several"])

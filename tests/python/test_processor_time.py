@@ -42,7 +42,7 @@ def test_a_training_without_processor_time_says_so(
 ) -> None:
     cpu = min(os.sched_getaffinity(0))
     seen = tmp_path / "seen"
-    server = serve(SOURCE, ONLY_CPU=str(cpu), SEEN=str(seen))
+    server = serve(SOURCE, "--train-nice", "idle", env={"ONLY_CPU": str(cpu), "SEEN": str(seen)})
     hog = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
     busy = subprocess.Popen([sys.executable, "-c", hog, str(cpu)])
     try:

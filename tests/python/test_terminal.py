@@ -333,9 +333,7 @@ def test_training_shows_a_bar_below_the_log(tmp_path: Path) -> None:
         server.process.terminate()
         server.end()
     text = server.text()
-    bars = re.findall(
-        r"training project 2 (\S+) \d\S* +(\d+ %, epoch \d, loss [\d.]+)", text
-    )
+    bars = re.findall(r"training project 2 (\S+) \d\S* +(\d+ %, epoch \d, loss [\d.]+)", text)
     said = [words for _, words in bars]
     assert "25 %, epoch 1, loss 0.5000" in said
     assert "75 %, epoch 3, loss 0.2500" in said
