@@ -5,20 +5,20 @@ import os
 import sys
 import sysconfig
 import threading
+from pathlib import Path
 from types import TracebackType
 
 from label_studio_ml import _traceback
 
 #: Folders in which packages are installed, wherever an environment lies.
 _INSTALLED = {"site-packages", "dist-packages"}
-_STANDARD_LIBRARY = sysconfig.get_path("stdlib")
-_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+_STANDARD_LIBRARY = f"{sysconfig.get_path('stdlib')}{os.sep}"
 
 
 class Formatter(logging.Formatter):
     """Formats records whose exceptions have tracebacks without the frames of this package."""
 
-    def formatException(  # noqa: N802
+    def formatException(
         self,
         ei: tuple[type[BaseException], BaseException, TracebackType | None]
         | tuple[None, None, None],
@@ -43,11 +43,9 @@ class LibraryFilter(logging.Filter):
 
 
 def _is_of_library(path: str) -> bool:
-    if path.startswith(os.path.join(_PACKAGE, "")):
-        return False
-    return not _INSTALLED.isdisjoint(path.split(os.sep)) or path.startswith(
-        (os.path.join(_STANDARD_LIBRARY, ""), "<frozen ")
-    )
+    is_installed = not _INSTALLED.isdisjoint(Path(path).parts)
+    is_standard = path.startswith((_STANDARD_LIBRARY, "<frozen "))
+    return (is_installed or is_standard) and not _traceback.is_ours(path)
 
 
 def _is_asked_for(name: str) -> bool:

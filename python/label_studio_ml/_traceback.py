@@ -6,9 +6,10 @@ Used wherever a traceback is shown: answers, the server's log, the logs of jobs,
 import logging
 import os
 import traceback
+from pathlib import Path
 
 #: Where this package lies; its frames say nothing about the code of a model.
-_PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+_PACKAGE = f"{Path(__file__).absolute().parent}{os.sep}"
 _IMPORTLIB = "<frozen importlib"
 
 
@@ -28,11 +29,11 @@ def text(error: BaseException, everything: bool | None = None) -> str:
 def _shorten(whole: traceback.TracebackException) -> None:
     """Take our frames out, unless no others are there: then something is wrong in this package."""
     parts = _parts(whole)
-    kept = [[frame for frame in part.stack if not _is_ours(frame.filename)] for part in parts]
+    kept = [[frame for frame in part.stack if not is_ours(frame.filename)] for part in parts]
     # A syntax error names its own place.
     if not any(kept) and not _is_told(whole):
         return
-    for part, frames in zip(parts, kept):
+    for part, frames in zip(parts, kept, strict=True):
         if not frames:
             # Without frames Python leaves out the line that announces them.
             part.stack = None  # type: ignore[assignment]
@@ -55,7 +56,8 @@ def _parts(whole: traceback.TracebackException) -> list[traceback.TracebackExcep
     return found
 
 
-def _is_ours(filename: str) -> bool:
+def is_ours(filename: str) -> bool:
+    """Tell whether a file belongs to this package, or to the import machinery that is in between."""
     return filename.startswith((_PACKAGE, _IMPORTLIB))
 
 

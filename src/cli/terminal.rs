@@ -35,7 +35,11 @@ pub(super) fn init_log(level: &str) {
         "ERROR" | "CRITICAL" | "FATAL" => "error",
         _ => "info",
     };
-    let filter = EnvFilter::new(directives(level, is_watched()));
+    let ours = directives(level, is_watched());
+    // For developers: what other crates log.
+    let more = std::env::var("RUST_LOG").ok().filter(|more| !more.is_empty());
+    let with_more = more.and_then(|more| EnvFilter::try_new(format!("{ours},{more}")).ok());
+    let filter = with_more.unwrap_or_else(|| EnvFilter::new(&ours));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| Unfailing)
@@ -146,5 +150,38 @@ async fn follow(output: &JobOutput, bar: &ProgressBar) {
         if reports.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What of three kinds of lines is shown: of a request that failed in a file and in a terminal, and of the
+    /// server itself.
+    fn shown(level: &str, is_watched: bool) -> [bool; 3] {
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new(directives(level, is_watched)))
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            [
+                tracing::enabled!(target: REQUESTS, tracing::Level::ERROR),
+                tracing::enabled!(target: activity::FAILURES_TARGET, tracing::Level::ERROR),
+                tracing::enabled!(target: "label_studio_ml::workers::supervision::slot", tracing::Level::INFO),
+            ]
+        })
+    }
+
+    #[test]
+    fn a_failed_request_is_shown_once_everywhere() {
+        for level in ["debug", "info", "warn", "error"] {
+            for is_watched in [true, false] {
+                let [in_file, in_terminal, _] = shown(level, is_watched);
+                assert!(in_file != in_terminal, "{level} {is_watched}");
+            }
+        }
+        assert_eq!(shown("info", true), [false, true, false]);
+        assert_eq!(shown("info", false), [true, false, true]);
+        assert_eq!(shown("debug", true), [true, false, true]);
     }
 }

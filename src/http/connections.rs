@@ -44,7 +44,7 @@ pub struct ConnectionLimits {
     pub header_size: usize,
     /// Longest time that a connection without a request is kept.
     pub idle_timeout: Duration,
-    /// Longest time in which a client takes no byte of its answer.
+    /// How long a client may read nothing of its answer.
     pub write_timeout: Duration,
 }
 

@@ -34,7 +34,7 @@ pub(super) struct ApiError {
     /// Id of the task that the model was at.
     pub(super) task: Option<String>,
     /// What failed, where a request says more than its path: `predicting task 17 of project 1`.
-    pub(super) subject: Option<RequestSubject>,
+    pub(super) subject: Option<Box<RequestSubject>>,
     /// More for `result`, from user code.
     pub(super) result: Map<String, Value>,
 }
@@ -61,7 +61,7 @@ impl ApiError {
 
     /// Says which tasks of which project the request was about.
     pub(super) fn about(mut self, subject: RequestSubject) -> Self {
-        self.subject = Some(subject);
+        self.subject = Some(Box::new(subject));
         self
     }
 

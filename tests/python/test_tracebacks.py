@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import label_studio_ml
 import pytest
 from hosting import Server
 
+import label_studio_ml
 from label_studio_ml import _log_records, _traceback
 
 PACKAGE = Path(label_studio_ml.__file__).parent
@@ -34,7 +34,7 @@ exec(
 
 
 def shown(call: Callable[[], Any], everything: bool = False) -> str:
-    with pytest.raises(BaseException) as raised:  # noqa: PT011
+    with pytest.raises(BaseException) as raised:
         call()
     return _traceback.text(raised.value, everything)
 

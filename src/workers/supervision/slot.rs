@@ -299,7 +299,7 @@ impl WorkerSlot {
                 }
             }
             _ if traceback.is_empty() => {
-                error!(worker = name, "the worker could not start: {reason}")
+                error!(worker = name, "the worker could not start: {reason}");
             }
             _ => error!(worker = name, "the worker could not start\n{}", traceback.trim_end()),
         }
