@@ -32,7 +32,7 @@ pub(super) struct ApiError {
     pub(super) internal: Option<String>,
     pub(super) traceback: Option<String>,
     /// Id of the task that the model was at.
-    pub(super) task: Option<String>,
+    pub(super) task: Option<Box<str>>,
     /// What failed, where a request says more than its path: `predicting task 17 of project 1`.
     pub(super) subject: Option<Box<RequestSubject>>,
     /// More for `result`, from user code.
@@ -67,7 +67,7 @@ impl ApiError {
 
     /// Predictions that Label Studio would drop or hide.
     pub(super) fn findings(checked: &Checked) -> Self {
-        let first = checked.findings.first().map(Finding::sentence_with_task).unwrap_or_default();
+        let first = checked.findings.first().map(Finding::sentence).unwrap_or_default();
         let others = match checked.total {
             0 | 1 => String::new(),
             total => format!(" (and {} more)", total - 1),

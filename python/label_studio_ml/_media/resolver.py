@@ -287,8 +287,6 @@ def _fetch(wanted: _Wanted, remotes: tuple[str, ...], file: BinaryIO) -> None:
             file.seek(0)
             file.truncate()
     advice = next((failure.advice for failure in failures if failure.advice), "")
-    if advice and not failures[0].status:
-        advice = _or_local(wanted.reference, advice)
     advice = advice or _advice(wanted.reference, failures[0])
     message = wanted.message(*(failure.clause for failure in failures), advice)
     raise failures[0].raised(message) from None

@@ -118,7 +118,7 @@ impl From<ModelError> for ApiError {
                 format!("the labelling config cannot be read: {}", error.message),
             ),
         };
-        let (traceback, task) = (error.traceback, error.task);
+        let (traceback, task) = (error.traceback, error.task.map(String::into_boxed_str));
         match error.answer {
             None => Self { traceback, task, ..Self::new(code, detail) },
             Some(answer) => Self {

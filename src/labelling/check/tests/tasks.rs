@@ -146,7 +146,7 @@ fn a_finding_names_its_task() {
     let checked = check(body.as_bytes(), asked, None);
     let tasks: Vec<_> = checked.findings.iter().map(|finding| finding.task.as_deref()).collect();
     assert_eq!(tasks, [Some("17"), Some(r#""a\"b""#), None, None, None]);
-    let sentence = checked.findings[0].sentence_with_task();
+    let sentence = checked.findings[0].sentence();
     assert!(sentence.starts_with("task 17: results[1].result is None"), "{sentence}");
-    assert!(checked.findings[4].sentence_with_task().starts_with("results[5] "));
+    assert!(checked.findings[4].sentence().starts_with("results[5] "));
 }
