@@ -126,6 +126,9 @@ fn debug(
     if let Some(model_dir) = &configure.model_dir {
         command.env("MODEL_DIR", model_dir);
     }
+    if args.project.take_over {
+        command.env("LABEL_STUDIO_ML_TAKE_OVER", "1");
+    }
     if let Some(hosts) = &configure.allow_hosts {
         command.env("LABEL_STUDIO_ML_ALLOW_HOSTS", hosts);
     }

@@ -9,7 +9,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -31,7 +31,7 @@ const MAX_SCRIPT: u64 = 8 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Maker {
     pub class: String,
-    /// In a note it is relative to MODEL_DIR if one of both folders contains the other.
+    /// In a note it is relative to MODEL_DIR where both lie in one folder.
     pub script: Option<PathBuf>,
 }
 
@@ -78,17 +78,24 @@ fn is_same_file(a: &Path, b: &Path) -> bool {
     a == b || fs::canonicalize(a).ok().zip(fs::canonicalize(b).ok()).is_some_and(|(a, b)| a == b)
 }
 
-/// Whether a script is there and defines a class of this name.
+/// Whether a script is there and defines a class of this name. A `_wsgi.py` stands for the class of a package,
+/// which it names.
 fn defines(script: &Path, class: &str) -> bool {
     let mut source = Vec::new();
     let read = File::open(script).and_then(|file| file.take(MAX_SCRIPT).read_to_end(&mut source));
+    if read.is_err() {
+        return false;
+    }
     let source = String::from_utf8_lossy(&source);
-    read.is_ok()
-        && source.lines().any(|line| {
-            let name = line.trim_start().strip_prefix("class ").map(str::trim_start);
-            let after = name.and_then(|name| name.strip_prefix(class));
-            after.is_some_and(|after| !after.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
-        })
+    let is_in_name = |c: char| c.is_alphanumeric() || c == '_';
+    if script.file_name().is_some_and(|name| name == "_wsgi.py") {
+        return source.split(|c| !is_in_name(c)).any(|word| word == class);
+    }
+    source.lines().any(|line| {
+        let name = line.trim_start().strip_prefix("class ").map(str::trim_start);
+        let after = name.and_then(|name| name.strip_prefix(class));
+        after.is_some_and(|after| !after.starts_with(is_in_name))
+    })
 }
 
 /// Fails if what lies in a model folder belongs to another model than `asking`.
@@ -137,7 +144,12 @@ pub fn of_folder(model_dir: &Path) -> Option<Maker> {
 
 /// Whether something was learned that is in a model folder.
 pub fn holds_anything(model_dir: &Path) -> bool {
-    Versions::open(model_dir).has_any() || keys::holds_learned(model_dir)
+    holds_anything_outside_of(model_dir, None)
+}
+
+/// The same without what is in another model folder below it.
+pub fn holds_anything_outside_of(model_dir: &Path, other: Option<&Path>) -> bool {
+    Versions::open(model_dir).has_any_outside_of(other) || keys::holds_learned(model_dir)
 }
 
 fn read(path: &Path) -> Option<String> {
@@ -154,25 +166,23 @@ fn write(model_dir: &Path, maker: &Maker) -> io::Result<()> {
     durable_fs::write_note(&own, &own.join(FILE), &serde_json::to_vec(&note)?)
 }
 
-/// The path of a script from a model folder, where both move together; else as it is.
+/// The path of a script from a model folder, so that both may move together. As it is if they share no folder.
 fn relative(script: &Path, model_dir: &Path) -> PathBuf {
-    if let Ok(below) = script.strip_prefix(model_dir) {
-        return below.to_owned();
-    }
-    let (Some(folder), Some(name)) = (script.parent(), script.file_name()) else {
+    let shared =
+        script.components().zip(model_dir.components()).take_while(|(a, b)| a == b).count();
+    // The root alone is nothing that moves.
+    if shared < 2 {
         return script.to_owned();
-    };
-    match model_dir.strip_prefix(folder) {
-        Ok(below) => below.components().map(|_| "..").collect::<PathBuf>().join(name),
-        Err(_) => script.to_owned(),
     }
+    let up = model_dir.components().skip(shared).map(|_| Component::ParentDir);
+    up.chain(script.components().skip(shared)).collect()
 }
 
 /// A path without `..`: the folders in it may be gone.
 fn plain(path: &Path) -> PathBuf {
     let mut found = PathBuf::new();
     for part in path.components() {
-        if part == std::path::Component::ParentDir {
+        if part == Component::ParentDir {
             found.pop();
         } else {
             found.push(part);

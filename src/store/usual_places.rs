@@ -32,7 +32,7 @@ pub fn others(model_dir: &Path, project: &Path, cwd: &Path, model: &Maker) -> Ve
             continue;
         }
         seen.push(path);
-        if is_of(&place, model, place.starts_with(project)) {
+        if is_of(&place, model_dir, model, place.starts_with(project)) {
             found.push(place);
         }
     }
@@ -41,13 +41,13 @@ pub fn others(model_dir: &Path, project: &Path, cwd: &Path, model: &Maker) -> Ve
 
 /// Whether a folder holds what this model learned. Of a maker that is not known only the project's own
 /// folders are: the original kept models of API v1 there.
-fn is_of(place: &Path, model: &Maker, is_own: bool) -> bool {
+fn is_of(place: &Path, model_dir: &Path, model: &Maker, is_own: bool) -> bool {
     let known = maker::of_folder(place);
     let is_theirs = match &known {
         Some(_) => !maker::is_used_by_other(place, model),
         None => is_own,
     };
-    is_theirs && maker::holds_anything(place)
+    is_theirs && maker::holds_anything_outside_of(place, Some(model_dir))
 }
 
 #[cfg(test)]
@@ -73,6 +73,9 @@ mod tests {
         let found = || others(&models, &project, &cwd, &cats);
         assert!(found().is_empty());
         train(&models);
+        // For requests without a project: from the project this looks like a project of its own.
+        fs::create_dir(models.join("1700000000")).unwrap();
+        fs::write(models.join("1700000000/job_result.json"), "{}").unwrap();
         train(&cwd);
         assert!(found().is_empty(), "nobody knows whose those in the working folder are");
         maker::claim(&cwd, &Maker::new("Dogs", None));

@@ -124,15 +124,18 @@ impl Versions {
         keys
     }
 
-    /// Whether any project has a version here, of API v1 or v2.
-    pub fn has_any(&self) -> bool {
+    /// Whether any project has a version here, of API v1 or v2; a folder in it that is a model folder itself
+    /// may be left out.
+    pub fn has_any_outside_of(&self, model_dir: Option<&Path>) -> bool {
         let has_folder = |dir: &Path| {
             let ids = layout::job_folders(dir).into_iter();
             ids.map(|id| dir.join(id.to_string())).any(|dir| layout::is_published(&dir))
         };
         let has_record = |key: &ProjectKey| self.record_ids(key).is_ok_and(|ids| !ids.is_empty());
-        let is_trained =
-            |key: &ProjectKey| has_record(key) || has_folder(&self.model_dir.join(key.as_str()));
+        let is_trained = |key: &ProjectKey| {
+            let folder = self.model_dir.join(key.as_str());
+            has_record(key) || (model_dir != Some(folder.as_path()) && has_folder(&folder))
+        };
         has_folder(&self.model_dir)
             || has_record(&ProjectKey::default())
             || self.projects().iter().any(is_trained)

@@ -10,8 +10,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 from hosting import (
     CHOICES,
     CONSOLE_SCRIPT,
@@ -162,6 +164,32 @@ def test_a_folder_is_claimed_in_process_too(tmp_path: Path, api: int) -> None:
     assert [status for status, _ in taken] == [200, 200]
     assert [status for status, _ in in_process(cats, "Cats", models)] == [503, 503]
     assert (models / ".label-studio-ml").stat().st_mode & 0o777 == 0o700
+
+
+def test_debugging_refuses_and_takes_over(serve: Serve, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    cats, dogs = (project_of(tmp_path, name, 2) for name in ("Cats", "Dogs"))
+    server = serve(cats, "--model-dir", str(models))
+    train(server, 2)
+    assert server.stop() == 0
+    for more, expected in (((), 503), (("--take-over",), 200)):
+        port = free_port()
+        command = [CONSOLE_SCRIPT, "start", dogs, "--debug", "-p", port, "--host", "127.0.0.1"]
+        command += ["--model-dir", models, *more]
+        process = subprocess.Popen([*map(str, command)], env=environment())
+        body = {"tasks": [{}], "project": PROJECT, "label_config": CHOICES}
+
+        def status(port: int = port, body: dict[str, Any] = body) -> int | None:
+            try:
+                url = f"http://127.0.0.1:{port}/predict"
+                return requests.post(url, json=body, timeout=60).status_code
+            except requests.ConnectionError:
+                return None
+
+        found = wait_for(status, "it answers")
+        process.terminate()
+        process.wait(30)
+        assert found == expected
 
 
 def test_two_projects_with_a_class_of_the_same_name(serve: Serve, tmp_path: Path) -> None:

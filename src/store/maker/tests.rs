@@ -101,9 +101,12 @@ fn a_script_that_moved_takes_its_models_along() {
 #[test]
 fn a_copy_of_a_project_with_its_models_is_the_same_model() {
     let root = tempfile::tempdir().unwrap();
-    for (models, script) in
-        [("p/models", "p/model.py"), ("p", "p/model.py"), ("p", "p/in/model.py")]
-    {
+    for (models, script) in [
+        ("p/models", "p/model.py"),
+        ("p/models", "p/package/model.py"),
+        ("p", "p/model.py"),
+        ("p", "p/in/model.py"),
+    ] {
         let home = tempfile::tempdir_in(root.path()).unwrap();
         let (models, script) = (home.path().join(models), home.path().join(script));
         fs::create_dir_all(models.join("7.1/5")).unwrap();
@@ -124,6 +127,33 @@ fn a_copy_of_a_project_with_its_models_is_the_same_model() {
         assert!(check(&copied, &Maker::new("Cats", Some(&of_copy))).is_ok());
         assert!(check(&copied, &Maker::new("Cats", Some(&script))).is_err());
         fs::remove_dir_all(to).unwrap();
+    }
+}
+
+#[test]
+fn the_class_of_a_package_belongs_to_the_project_that_serves_it() {
+    let bench = Bench::new();
+    let served_by = |project: &str| {
+        let wsgi = bench.dir.path().join(project).join("_wsgi.py");
+        fs::create_dir_all(wsgi.parent().unwrap()).unwrap();
+        fs::write(&wsgi, "from package import Cats\napp = init_app(model_class=Cats)\n").unwrap();
+        Maker::new("Cats", Some(&wsgi))
+    };
+    bench.train(&served_by("a"));
+    assert!(bench.may_serve(&served_by("a")) && !bench.may_serve(&served_by("b")));
+    fs::write(bench.dir.path().join("a/_wsgi.py"), "from package import CatsToo\n").unwrap();
+    assert!(bench.may_serve(&served_by("b")));
+}
+
+#[test]
+fn a_script_far_from_its_models_is_noted_as_it_is() {
+    for (script, models, noted) in [
+        ("/app/model.py", "/data/models", "/app/model.py"),
+        ("/home/me/p/model.py", "/home/me/models", "../p/model.py"),
+        ("/p/model.py", "/p/models", "../model.py"),
+    ] {
+        assert_eq!(relative(Path::new(script), Path::new(models)), Path::new(noted));
+        assert_eq!(plain(&Path::new(models).join(noted)), Path::new(script));
     }
 }
 
