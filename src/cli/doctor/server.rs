@@ -53,7 +53,7 @@ pub(super) async fn check(
     match prober.health(&url).await {
         ProbeResult::Backend(health) => {
             report_health(group, &health, port);
-            troubles::report(group, &prober.diagnostics(&url).await);
+            troubles::report(group, &prober.diagnostics(&url).await, port);
             let open = prober.authorization().is_none()
                 || matches!(prober.health_with(&url, None).await, ProbeResult::Backend(_));
             server.locked = !open;

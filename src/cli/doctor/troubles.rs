@@ -4,8 +4,11 @@
 use super::report::CheckGroup;
 use crate::cli::probe::{NotedFailure, NotedMistake, NotedTroubles};
 use crate::cli::remote::table::{local_time, one_line, text};
+use crate::cli::start::DEFAULT_PORT;
 
-pub(super) fn report(group: &mut CheckGroup, troubles: &NotedTroubles) {
+/// `port`: that of the server.
+pub(super) fn report(group: &mut CheckGroup, troubles: &NotedTroubles, port: u16) {
+    let of_server = if port == DEFAULT_PORT { String::new() } else { format!(" --port {port}") };
     for NotedMistake { project, message, answers } in &troubles.mistakes {
         let many = if *answers == 1 { "answer" } else { "answers" };
         group.problem(
@@ -40,7 +43,8 @@ pub(super) fn report(group: &mut CheckGroup, troubles: &NotedTroubles) {
         group.problem(
             format!("the last training of project {project} failed at {at} (job {job}): {error}"),
             format!(
-                "`label-studio-ml jobs {job}` shows the traceback, and `label-studio-ml jobs log {job}` what the job \
+                "`label-studio-ml jobs {job}{of_server}` shows the traceback, and `label-studio-ml jobs log \
+                 {job}{of_server}` what the job \
                  printed; correct the model's `fit`"
             ),
         );
@@ -84,12 +88,14 @@ mod tests {
             }))
             .unwrap();
             let mut group = CheckGroup::new("Server");
-            report(&mut group, &troubles);
+            report(&mut group, &troubles, 9091);
             let expected = if succeeded { CheckLevel::Ok } else { CheckLevel::Problem };
             assert!(group.checks.iter().all(|check| check.level == expected), "{group:?}");
             let [prediction, job] = group.checks.try_into().unwrap();
             assert!(prediction.text.contains("3 tasks (4, b, …)"), "{}", prediction.text);
             assert!(prediction.text.contains("KeyError: 'x'") && !prediction.text.contains("more"));
+            let advice = job.advice.unwrap_or_default();
+            assert!(succeeded || advice.contains("jobs log 17 --port 9091`"), "{advice}");
             assert!(job.text.contains("job") && job.text.contains("17"), "{}", job.text);
         }
     }
