@@ -22,7 +22,7 @@ pub(super) fn model_error(py: Python<'_>, error: &PyErr, kind: ModelErrorKind) -
         message: cut(message(py, error)),
         traceback: Some(cut(traceback(py, error))),
         task: None,
-        answer: answer(py, error),
+        answer: answer(py, error).map(Box::new),
     }
 }
 

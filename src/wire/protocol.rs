@@ -383,7 +383,7 @@ pub struct ModelError {
     pub task: Option<String>,
     /// The error answer that user code asked for by raising `AnswerException`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answer: Option<ErrorAnswer>,
+    pub answer: Option<Box<ErrorAnswer>>,
 }
 
 /// The answer that an `AnswerException` describes.

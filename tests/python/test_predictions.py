@@ -55,15 +55,8 @@ def mistakes_of(server: Server, project: str) -> list[dict[str, Any]]:
 
 
 def sentence(mistake: str) -> str:
-    """What is said of a mistake in the first task, with its id if one answer was judged by itself."""
-    told = TOLD[mistake]
-    # What was mended while the answer was written is counted over all tasks.
-    is_of_all = (
-        not re.match(r"results\[0\]", told)
-        or "instead of a text" in told
-        or "empty for none" in told
-    )
-    return told if is_of_all else f"task 0: {told}"
+    """Return what is told of a mistake, which begins with the task unless it is about all of them."""
+    return TOLD[mistake] if mistake in ABOUT_ALL else f"task 0: {TOLD[mistake]}"
 
 
 @pytest.mark.parametrize("mistake", TOLD)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 #: Exceptions whose handler lets a script go on without a package.
 _CAUGHT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
@@ -94,7 +95,7 @@ def _of_statement(node: ast.stmt, is_optional: bool) -> Iterator[Import]:
     elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         yield from _of_body(node.body, True)
     elif isinstance(node, ast.Try) or type(node).__name__ == "TryStar":
-        yield from _of_try(node, is_optional)
+        yield from _of_try(cast(ast.Try, node), is_optional)
     elif isinstance(node, ast.If):
         if not _is_for_type_checkers(node.test):
             is_main = isinstance(node.test, ast.Compare) and "__main__" in ast.dump(node.test)
@@ -156,9 +157,9 @@ def _of_calls(statement: ast.stmt, is_optional: bool) -> Iterator[Import]:
             ):
                 continue
             name = node.args[0]
-            is_text = isinstance(name, ast.Constant) and isinstance(name.value, str)
-            if is_text and name.value and not name.value.startswith("."):
-                yield Import((name.value,), is_optional)
+            module = name.value if isinstance(name, ast.Constant) else None
+            if isinstance(module, str) and module and not module.startswith("."):
+                yield Import((module,), is_optional)
 
 
 def _last_name(node: ast.AST) -> str:

@@ -152,7 +152,7 @@ mod tests {
             message: "short and stout".into(),
             traceback: None,
             task: None,
-            answer,
+            answer: answer.map(Box::new),
         })
     }
 

@@ -187,7 +187,7 @@ fn messages_from_a_worker() {
                 message: "'sentiment'".into(),
                 traceback: None,
                 task: None,
-                answer: Some(ErrorAnswer { status: 418, result: serde_json::Map::new() }),
+                answer: Some(Box::new(ErrorAnswer { status: 418, result: serde_json::Map::new() })),
             },
         },
         FromWorker::Key {
