@@ -49,7 +49,18 @@ def test_a_taken_port_is_explained(tmp_path: Path) -> None:
         port = holder.getsockname()[1]
         done = run("start", project, "-p", str(port))
     assert done.returncode == 2
-    assert f"port {port} is already in use: a program listens on 127.0.0.1:{port};" in done.stderr
+    # Linux tells which process it is.
+    by = f"python\\S* \\(process {os.getpid()}\\)" if sys.platform == "linux" else "a program"
+    said = f"port {port} is already in use: {by} listens on 127.0.0.1:{port};"
+    assert re.search(said, done.stderr), done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell which process it is")
+def test_a_port_taken_by_our_own_server_names_its_project(echo: Server) -> None:
+    done = run("start", echo.project, "-p", str(echo.port), "--host", "127.0.0.1")
+    assert done.returncode == 2
+    said = f"in use: `label-studio-ml start {echo.project}` in "
+    assert said in done.stderr, done.stderr
 
 
 def test_a_failing_import_ends_the_start(tmp_path: Path) -> None:
