@@ -17,7 +17,7 @@ pub(super) struct ActivateArgs {
     version: String,
     /// Project folder or model script whose server is asked [default: this folder, `my_ml_backend`, or the only project in this folder, if there is one]
     name: Option<String>,
-    /// Project of Label Studio, if several have the version: its id, or its key as listed
+    /// Project of Label Studio: its id, or its key as listed [default: the only one that has the version]
     #[arg(long, value_name = "ID")]
     project: Option<String>,
     #[command(flatten)]

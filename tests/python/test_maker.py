@@ -142,6 +142,7 @@ def test_what_one_class_learned_is_not_served_by_another(
     assert server.stop() == 0
     taken = serve(dogs, "--model-dir", str(models), "--take-over")
     assert taken.setup().status_code == 200
+    wait_for(lambda: taken.get("/jobs").ok, "it owns the folder")
     assert taken.stop() == 0
     assert "the class Dogs" in refused(cats, models)
 
