@@ -14,7 +14,7 @@ use crate::workers::start::{StartError, StartedWorker, start_worker};
 
 /// The script cannot be imported; the first line says why.
 #[derive(Debug, Error)]
-#[error("{}{}", .0.message, .0.traceback.iter().map(|text| format!("\n{text}")).collect::<String>())]
+#[error("{}\n{}", .0.message, .0.traceback.as_deref().unwrap_or_default())]
 pub(super) struct NotImported(pub(super) ImportFailure);
 
 /// Imports what `source` names; returns the class in it. `who` names the process in the log.

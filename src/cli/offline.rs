@@ -126,15 +126,17 @@ impl Offline {
         let loaded = self.stack.serving.setup(project, setup, request, false, LOAD_TIMEOUT).await;
         let version = match loaded {
             Ok(version) => version,
-            Err(ServingError::Model(error)) => return Err(self.not_loaded(&error, label_config)),
+            Err(ServingError::Model(error)) => {
+                return Err(self.not_loaded(&error, label_config.as_deref()));
+            }
             Err(error) => return Err(error).context("the model cannot be loaded"),
         };
         Ok(Opened { project: project.to_owned(), label_config, version })
     }
 
     /// Why a model cannot be loaded; the traceback is printed.
-    fn not_loaded(&self, error: &ModelError, label_config: Option<String>) -> anyhow::Error {
-        if let Some(advice) = self.without_config(label_config.as_deref()) {
+    fn not_loaded(&self, error: &ModelError, label_config: Option<&str>) -> anyhow::Error {
+        if let Some(advice) = self.without_config(label_config) {
             if !is_about_config(error) {
                 tell_traceback(error);
                 note(&format!("error: {}: {}", error.class, error.message));
@@ -235,9 +237,9 @@ pub(super) fn place(error: &ModelError) -> Option<String> {
         let number = rest.split(',').next()?;
         Some((file, number))
     });
-    let own =
+    let mut own =
         frames.filter(|(file, _)| !file.contains("/site-packages/") && !file.starts_with('<'));
-    own.last().map(|(file, number)| format!("{file}, line {number}"))
+    own.next_back().map(|(file, number)| format!("{file}, line {number}"))
 }
 
 /// The error of a command whose class cannot be imported, in one line: it is the last one, and messages of

@@ -21,6 +21,9 @@ use serde_json::{Map, Value};
 use super::webhook_token::WebhookToken;
 use crate::labelling::check::{Checked, Finding};
 
+/// The member of `result` with the id of the task that the model was at.
+pub(super) const TASK: &str = "task";
+
 #[derive(Debug, Clone)]
 pub(super) struct ApiError {
     pub(super) code: ErrorCode,
@@ -31,8 +34,6 @@ pub(super) struct ApiError {
     /// What only the log is told besides.
     pub(super) internal: Option<String>,
     pub(super) traceback: Option<String>,
-    /// Id of the task that the model was at.
-    pub(super) task: Option<Box<str>>,
     /// What failed, where a request says more than its path: `predicting task 17 of project 1`.
     pub(super) subject: Option<Box<RequestSubject>>,
     /// More for `result`, from user code.
@@ -47,7 +48,6 @@ impl ApiError {
             detail: detail.into(),
             internal: None,
             traceback: None,
-            task: None,
             subject: None,
             result: Map::new(),
         }

@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
 
 use super::auth::WEBHOOK;
-use super::error::{ApiError, ErrorBody, reason_phrase};
+use super::error::{ApiError, ErrorBody, TASK, reason_phrase};
 use super::extract::query;
 use super::state::HttpOptions;
 use super::webhook_token::{self, WebhookToken};
@@ -97,7 +97,8 @@ fn log(options: &HttpOptions, activity: &ActivityLog, request: &RequestSummary, 
     let path = webhook_token::shown(options.webhook_token.as_ref(), uri, *by_token);
     let (status, detail) = (error.status.as_u16(), &error.detail);
     let internal = error.internal.as_ref().map(|said| format!(" ({said})")).unwrap_or_default();
-    let task = error.task.as_ref().map(|task| format!("task {task}: ")).unwrap_or_default();
+    let task = error.result.get(TASK).and_then(|task| task.as_str());
+    let task = task.map(|task| format!("task {task}: ")).unwrap_or_default();
     let is_refusal = !error.status.is_server_error();
     let about = error.subject.as_ref();
     if *is_quiet && is_refusal {
@@ -136,9 +137,6 @@ fn describe(
     let traceback = error.traceback.as_deref().filter(|_| !options.hide_tracebacks);
     let mut result = error.result.clone();
     result.entry("request_id").or_insert_with(|| request.id.as_str().into());
-    if let Some(task) = &error.task {
-        result.entry("task").or_insert_with(|| task.as_str().into());
-    }
     if let Some(traceback) = traceback {
         result.entry("traceback").or_insert_with(|| traceback.into());
     }

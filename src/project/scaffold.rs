@@ -122,15 +122,15 @@ fn fill(plan: &ScaffoldPlan, into: &Path) -> Result<ScaffoldReport, ScaffoldErro
     write(&into.join("Dockerfile"), DOCKERFILE)?;
     write(&into.join("docker-compose.yml"), COMPOSE)?;
     // A package of this name is the model's own, and models that are there already stay where they are.
-    if !plan.companions.iter().any(|companion| companion.starts_with(MODELS)) {
+    if plan.companions.iter().any(|companion| companion.starts_with(MODELS)) {
+        write(&into.join(".dockerignore"), DOCKERIGNORE)?;
+    } else {
         write(&into.join(".dockerignore"), &format!("{DOCKERIGNORE}{MODELS}/\n"))?;
         if !holds_models {
             let models = into.join(MODELS);
             fs::create_dir_all(&models).map_err(at(&models))?;
             write_new(&models.join(".gitignore"), MODELS_GITIGNORE)?;
         }
-    } else {
-        write(&into.join(".dockerignore"), DOCKERIGNORE)?;
     }
     write_new(&into.join(".gitignore"), GITIGNORE)?;
     write_new(&into.join("requirements.txt"), &plan.requirements)?;

@@ -221,6 +221,7 @@ pub struct Batchable {
 
 /// What a worker found out about the user's class.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct ClassInfo {
     pub class: String,
     #[serde(rename = "generation")]

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 from label_studio_ml import _native
@@ -119,13 +119,20 @@ def reads_label_config(cls: type) -> bool:
     owners += [sys.modules.get(one.__module__) for one in [*owners] if one is not object]
     for owner in owners:
         for value in list(vars(owner).values()) if owner is not None else ():
-            function = getattr(value, "__func__", None) or getattr(value, "fget", None) or value
-            code = (
-                getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
-            )
-            if isinstance(code, CodeType) and not _LABEL_CONFIG.isdisjoint(_names(code)):
+            code = _code_of(value)
+            if code is not None and not _LABEL_CONFIG.isdisjoint(_names(code)):
                 return True
     return False
+
+
+def _code_of(value: Any) -> CodeType | None:
+    """Return the code of a function, method or property. Asks nothing else: it may be a proxy without an object."""
+    kind = type(value)
+    if issubclass(kind, staticmethod | classmethod):
+        value = value.__func__
+    elif issubclass(kind, property):
+        value = value.fget
+    return getattr(inspect.unwrap(value), "__code__", None) if type(value) is FunctionType else None
 
 
 def _names(code: CodeType) -> Iterator[str]:

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use axum::http::StatusCode;
 use tokio::task::JoinError;
 
-use super::{ApiError, ErrorCode};
+use super::{ApiError, ErrorCode, TASK};
 use crate::serving::ServingError;
 use crate::store::db::DbError;
 use crate::store::versions::StoreError;
@@ -118,14 +118,17 @@ impl From<ModelError> for ApiError {
                 format!("the labelling config cannot be read: {}", error.message),
             ),
         };
-        let (traceback, task) = (error.traceback, error.task.map(String::into_boxed_str));
+        let traceback = error.traceback;
+        // Clients compare `detail` with the original's, so the task stands beside it.
+        let task = error.task.map(|task| (TASK.to_owned(), task.into()));
         match error.answer {
-            None => Self { traceback, task, ..Self::new(code, detail) },
+            None => {
+                Self { traceback, result: task.into_iter().collect(), ..Self::new(code, detail) }
+            }
             Some(answer) => Self {
                 status: StatusCode::from_u16(answer.status).unwrap_or(code.status()),
                 traceback,
-                task,
-                result: answer.result,
+                result: task.into_iter().chain(answer.result).collect(),
                 ..Self::new(ErrorCode::ModelAnswered, error.message)
             },
         }

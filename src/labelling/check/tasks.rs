@@ -114,7 +114,9 @@ fn id_of(jiter: &mut Jiter<'_>) -> JiterResult<Option<String>> {
             id = match jiter.next_value()? {
                 JsonValue::Int(id) => Some(id.to_string()),
                 JsonValue::BigInt(id) => Some(id.to_string()),
-                JsonValue::Str(id) => Some(quote(&id)),
+                // A line of the log stays one line.
+                JsonValue::Str(id) if id.contains(char::is_control) => Some(quote(&id)),
+                JsonValue::Str(id) => Some(id.into_owned()),
                 _ => None,
             };
         } else {

@@ -1,5 +1,7 @@
 //! The README of a project folder. Every command in it works in that folder.
 
+use std::fmt::Write;
+
 use super::ScaffoldPlan;
 
 /// The files that the README may tell of, with what each is for.
@@ -45,11 +47,10 @@ pub(super) fn text(plan: &ScaffoldPlan, content: &Content<'_>) -> String {
         "# {folder}\n\nA Label Studio ML backend around the model `{class}` in `{script}`.{about} All commands are for \
          this folder.\n\n## Run\n\n```bash\nlabel-studio-ml install\nlabel-studio-ml start\n```\n\n"
     );
-    text.push_str(&match content.has("label_config.xml") {
-        true => "Make a project in Label Studio with the labelling config in `label_config.xml`"
-            .to_owned(),
-        false => "Make a project in Label Studio".to_owned(),
-    });
+    text.push_str("Make a project in Label Studio");
+    if content.has("label_config.xml") {
+        text.push_str(" with the labelling config in `label_config.xml`");
+    }
     if content.has("tasks.json") {
         text.push_str(", import `tasks.json`");
     }
@@ -96,7 +97,10 @@ fn check(content: &Content<'_>) -> String {
 }
 
 fn files(content: &Content<'_>) -> String {
-    let known = FILES.iter().filter(|(name, _)| content.has(name));
-    let rows: String = known.map(|(name, what)| format!("| `{name}` | {what} |\n")).collect();
-    format!("## Files\n\n| File | |\n|---|---|\n{rows}\n")
+    let mut text = "## Files\n\n| File | |\n|---|---|\n".to_owned();
+    for (name, what) in FILES.iter().filter(|(name, _)| content.has(name)) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "| `{name}` | {what} |");
+    }
+    text + "\n"
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::super::{Cause, Rules};
 use super::regions::{IMAGE, region};
-use super::{AnswerContext, Mended, asked, check, check_regions, found_in};
+use super::{AnswerContext, Mended, check, check_regions, found_in};
 
 const IMAGES: &str = r#"<View><Image name="many" valueList="$images"/><Image name="one" value="$image"/>
 <RectangleLabels name="box" toName="many"><Label value="Cat"/></RectangleLabels>
@@ -137,16 +137,29 @@ fn a_request_that_cannot_be_read_tells_nothing() {
 }
 
 #[test]
-fn a_finding_names_its_task() {
-    let request = br#"{"project": "1.2", "tasks": [{"id": 16}, {"data": {}, "id": 17}, {"id": "a\"b"}, 5, {}]}"#;
-    let results = json!([{"result": []}, {"result": null}, {"result": null}, {}, {}, {}]);
-    let body = json!({"results": results}).to_string();
-    let mended = Mended::default();
-    let asked = AnswerContext { request, ..asked(6, &mended) };
-    let checked = check(body.as_bytes(), asked, None);
-    let tasks: Vec<_> = checked.findings.iter().map(|finding| finding.task.as_deref()).collect();
-    assert_eq!(tasks, [Some("17"), Some(r#""a\"b""#), None, None, None]);
-    let sentence = checked.findings[0].sentence();
-    assert!(sentence.starts_with("task 17: results[1].result is None"), "{sentence}");
-    assert!(checked.findings[4].sentence().starts_with("results[5] "));
+fn a_finding_begins_with_the_id_of_its_task() {
+    let rules = Rules::parse(CONFIG_OF_ONE).unwrap();
+    let wrong = json!({"result": null});
+    for (ids, expected) in [
+        (json!([16, 17]), Some("17")),
+        (json!(["a", "b-1"]), Some("b-1")),
+        (json!(["a", "b\n1"]), Some(r#""b\n1""#)),
+        (json!([16, null]), None),
+        (json!([16, [1]]), None),
+    ] {
+        let tasks: Vec<_> =
+            ids.as_array().unwrap().iter().map(|id| json!({"data": {}, "id": id})).collect();
+        let request = json!({"project": "1.2", "tasks": tasks}).to_string();
+        let body = json!({"results": [[], wrong]}).to_string();
+        let mended = Mended::default();
+        let asked = AnswerContext { request: request.as_bytes(), ..super::asked(2, &mended) };
+        let checked = check(body.as_bytes(), asked, Some(&rules));
+        let finding = &checked.findings[0];
+        assert_eq!(finding.task.as_deref(), expected);
+        let begin = expected.map(|id| format!("task {id}: results[1]"));
+        assert!(finding.sentence().starts_with(begin.as_deref().unwrap_or("results[1]")));
+        assert!(finding.without_task().starts_with("results[1]"));
+    }
 }
+
+const CONFIG_OF_ONE: &str = r#"<View><Text name="t" value="$t"/><Choices name="c" toName="t"><Choice value="A"/></Choices></View>"#;
