@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "python"))
 
+from browser import SCREENSHOTS, Browser
 from connected import Connected
 from hosting import CONSOLE_SCRIPT, Server, run
 from label_studio import OLDER_VERSION, VERSION, LabelStudio, python_for_older
@@ -37,6 +39,7 @@ def pytest_sessionstart() -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly:
         return
+    shutil.rmtree(SCREENSHOTS, ignore_errors=True)
     # Here, and not in a fixture, since it takes longer than a test may.
     wants_older = any(item.path.name == "test_older_client.py" for item in session.items)
     versions = [VERSION, *([OLDER_VERSION] if wants_older and python_for_older() else [])]
@@ -149,3 +152,10 @@ def connect(api: Api, request: pytest.FixtureRequest) -> Callable[..., Connected
         return Connected(options.pop("api", api), server, *arguments, **options)
 
     return connected
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    browser = Browser()
+    yield browser
+    browser.close()

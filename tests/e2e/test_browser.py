@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from browser import SCREENSHOTS, Browser
+from browser import Browser
 from connected import CHOICES, texts
 from hosting import Server, wait_for
 from label_studio import LabelStudio
@@ -14,14 +13,6 @@ from rest import Api
 
 pytestmark = pytest.mark.browser
 OPTIONS = "//button[@aria-label='Machine learning model options']"
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    shutil.rmtree(SCREENSHOTS, ignore_errors=True)
-    browser = Browser()
-    yield browser
-    browser.close()
 
 
 def test_in_a_browser(
