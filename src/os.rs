@@ -8,6 +8,7 @@ pub mod container;
 pub mod cpu_time;
 pub mod descendants;
 pub mod descriptor_passing;
+pub mod file_copy;
 pub mod fork;
 pub mod inherited;
 pub mod listeners;

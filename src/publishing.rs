@@ -4,13 +4,18 @@
 //! the version before, with the reason. What API v1 and API v2 have in common is here; [`training_run`] has the
 //! two ways to it. The version before answers until the new one is loaded.
 
+pub mod activation;
+mod keeping;
+pub mod listing;
 mod prior_name;
 mod renewal;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod training_run;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -22,13 +27,14 @@ use tracing::{info, warn};
 use prior_name::PriorName;
 use renewal::Renewer;
 
-use crate::ids::{ProjectKey, VersionId};
+use crate::ids::ProjectKey;
 use crate::serving::ServingError;
 use crate::serving::error::on_disk;
 use crate::serving::keys::{Keeper, KeyWatch};
 use crate::serving::models::ProjectModels;
 use crate::serving::registry::Registry;
 use crate::serving::served_model::{Load, ServedModel};
+use crate::store::kept::KeptVersions;
 use crate::store::versions::{StoreError, Version};
 use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::ModelErrorKind;
@@ -38,6 +44,9 @@ use crate::workers::supervision::RolloutOrder;
 
 /// How long a new version may take to load before the one before it stays.
 const SWITCH_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Maximum number of bytes that kept versions take, unless it is said.
+pub const DEFAULT_KEEP_BYTES: u64 = 2048 << 20;
 
 /// Why a training could not be published.
 #[derive(Debug, Error)]
@@ -63,12 +72,29 @@ pub struct Publisher {
     key_watch: Arc<KeyWatch>,
     /// One change of versions at a time.
     switching: Mutex<()>,
+    /// API v2: one training or activation changes files at a time.
+    files: Arc<Mutex<()>>,
+    has_gone_back: AtomicBool,
+    kept: OnceLock<Arc<KeptVersions>>,
+    keep_bytes: parking_lot::Mutex<u64>,
+    /// Reasons for which versions were not kept, and which the log has told.
+    told: parking_lot::Mutex<HashSet<(ProjectKey, String)>>,
 }
 
 impl Publisher {
     pub fn new(registry: Arc<Registry>, rollout: RolloutOrder) -> Self {
         let renewer = Renewer::new(Arc::clone(&registry), rollout);
-        Self { registry, renewer, key_watch: Arc::default(), switching: Mutex::default() }
+        Self {
+            registry,
+            renewer,
+            key_watch: Arc::default(),
+            switching: Mutex::default(),
+            files: Arc::default(),
+            has_gone_back: AtomicBool::default(),
+            kept: OnceLock::new(),
+            keep_bytes: parking_lot::Mutex::new(DEFAULT_KEEP_BYTES),
+            told: parking_lot::Mutex::default(),
+        }
     }
 
     /// Says how further workers are started; once.
@@ -86,29 +112,15 @@ impl Publisher {
         Keeper::shared(&self.registry, trains.then(|| Arc::clone(&self.key_watch)))
     }
 
-    /// Serves another version that is there, until the next one is published.
-    pub async fn activate(&self, project: &ProjectKey, id: VersionId) -> Result<(), ServingError> {
-        let (class, versions) = self.registry.class.ready().await?;
-        if class.api != ApiVersion::V1 {
-            return Err(ServingError::NoWayBack);
-        }
-        let _one = self.switching.lock().await;
-        let (disk, name) = (Arc::clone(&versions), project.to_owned());
-        let version = on_disk(move || disk.find(&name, id))
-            .await?
-            .ok_or_else(|| ServingError::NoVersion { project: project.to_owned(), version: id })?;
-        let model = self.registry.resolve(project, None).await?;
-        let next = self
-            .load_next(project, &version, &model)
-            .await
-            .map_err(|reason| ServingError::Unloadable { version: id, reason })?;
-        let name = project.to_owned();
-        if let Err(error) = on_disk(move || versions.choose(&name, id)).await {
-            self.discard(next.as_ref()).await;
-            return Err(error);
-        }
-        self.take_over(project, version, next).await;
-        Ok(())
+    /// Says how many bytes the kept versions may take; before the first training.
+    pub fn set_keep_bytes(&self, bytes: u64) {
+        *self.keep_bytes.lock() = bytes;
+    }
+
+    /// Whether an earlier version was put back since this was asked last: what a process has read before is out
+    /// of date.
+    pub fn take_gone_back(&self) -> bool {
+        self.has_gone_back.swap(false, Ordering::AcqRel)
     }
 
     /// Serves what another server has published meanwhile.
@@ -154,8 +166,10 @@ impl Publisher {
         let name = project.to_owned();
         let served = self.registry.models.served_version(project);
         let served = served.and_then(|version| version.parse().ok());
+        let Ok(kept) = self.kept().await else { return };
         let pruned = on_disk(move || {
-            versions.prune_records(&name, keep)?;
+            let gone = versions.prune_records(&name, keep)?;
+            kept.forget(&name, &gone)?;
             versions.prune(&name, keep, served)
         });
         match pruned.await {

@@ -5,6 +5,7 @@ pub mod changes;
 pub mod db;
 pub mod durable_fs;
 pub mod jobs;
+pub mod kept;
 pub mod keys;
 pub mod lock;
 pub mod maker;

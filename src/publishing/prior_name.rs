@@ -40,6 +40,11 @@ impl PriorName {
         Ok(Self { project: project.to_owned(), own })
     }
 
+    /// The name, if the model had given one.
+    pub(super) fn own(&self) -> Option<&str> {
+        self.own.as_deref()
+    }
+
     /// Undoes the rename of a training that made no version.
     pub(super) async fn restore(&self, registry: &Registry) {
         let project = &self.project;

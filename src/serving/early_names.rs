@@ -63,7 +63,7 @@ impl EarlyNames {
                     // A killed training may have renamed the version, which is undone after the import.
                     let interrupted = versions.interrupted_trainings();
                     let is_interrupted = interrupted.iter().any(|begun| begun.project == name);
-                    Ok((is_interrupted, versions.newest_record(&name)?))
+                    Ok((is_interrupted, versions.current_record(&name)?))
                 };
                 let (is_interrupted, record) = on_disk(look).await.ok()?;
                 if is_interrupted {

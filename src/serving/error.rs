@@ -55,10 +55,13 @@ pub enum ServingError {
     #[error("project {project:?} has no version {version}")]
     NoVersion { project: ProjectKey, version: VersionId },
     #[error("version {version} cannot be loaded: {reason}")]
-    Unloadable { version: VersionId, reason: String },
-    /// Models of API v2 overwrite what they trained before.
-    #[error("a model of API v2 keeps no earlier version to go back to")]
-    NoWayBack,
+    Unloadable { version: String, reason: String },
+    /// API v2: not everything that it needs was kept.
+    #[error("one cannot go back to version {version:?}: {reason}")]
+    NoWayBack { version: String, reason: String },
+    /// API v2: it changes the files that would be put back.
+    #[error("a training runs, which changes the files of the model; try again when it has ended")]
+    TrainingRuns,
     #[error("model folder: {0}")]
     Store(#[from] StoreError),
     #[error(transparent)]

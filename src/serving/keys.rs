@@ -20,8 +20,8 @@ use crate::workers::key_keeper::KeyKeeper;
 
 /// Where the extra parameters of /setup are kept.
 pub(super) const EXTRA_PARAMS_KEY: &str = "extra_params";
-/// Keys that the base class itself sets.
-const OF_BASE_CLASS: [&str; 3] = ["label_config", "parsed_label_config", EXTRA_PARAMS_KEY];
+/// Keys that the base class itself sets: they belong to the project, not to a version.
+pub const OF_BASE_CLASS: [&str; 3] = ["label_config", "parsed_label_config", EXTRA_PARAMS_KEY];
 
 /// Answers the key requests of workers.
 #[derive(Debug)]

@@ -60,15 +60,15 @@ impl Registry {
         Ok(model)
     }
 
-    /// The newest version of a project of API v2, and the names of its versions.
-    async fn read_names(
+    /// The version of a project of API v2 that is served, and the names of its versions.
+    pub async fn read_names(
         &self,
         project: &ProjectKey,
         versions: Arc<Versions>,
     ) -> Result<(Option<Version>, ProjectNames), ServingError> {
         let own = self.own_name(project).await?.unwrap_or_else(|| UNNAMED.into());
         let name = project.to_owned();
-        let record = on_disk(move || versions.newest_record(&name)).await?;
+        let record = on_disk(move || versions.current_record(&name)).await?;
         let version = record.as_ref().map(|record| Version::recorded(record.id));
         let recorded = record.map(|record| (record.own, record.served));
         Ok((version, ProjectNames::new(own, recorded)))

@@ -5,7 +5,6 @@
 //! training leaves the model's own name as it was, its number is appended to the name. While a training
 //! runs, or workers load its result, the served name stays.
 
-use crate::ids::VersionId;
 use crate::wire::protocol::VersionNames;
 
 /// The key under which a model of API v2 keeps the name of its version.
@@ -61,13 +60,10 @@ impl ProjectNames {
         self.pinned = None;
     }
 
-    /// The name for a version that a training made and that the model calls `own`.
-    pub fn next(&self, own: &str, id: VersionId) -> String {
+    /// Whether a version that a training made must not be served as `own`, the name that the model gives it.
+    pub fn is_taken(&self, own: &str) -> bool {
         let before = self.current();
-        if own == before.served || before.own.first().is_some_and(|known| known == own) {
-            return format!("{own}+{id}");
-        }
-        own.to_owned()
+        own == before.served || before.own.first().is_some_and(|known| known == own)
     }
 
     /// Serves a version from now on.
@@ -92,17 +88,17 @@ mod tests {
         assert_eq!(names.current().served, "0.0.1");
         names.note_own("0.0.2");
         assert_eq!(names.current().served, "0.0.2");
-        assert_eq!(names.next("0.0.3", VersionId(17)), "0.0.3");
+        assert!(!names.is_taken("0.0.3"));
     }
 
     #[test]
-    fn one_that_does_not_has_them_numbered() {
+    fn a_model_that_does_not_needs_other_names() {
         let mut names = names("M-v1");
-        assert_eq!(names.next("M-v1", VersionId(17)), "M-v1+17");
+        assert!(names.is_taken("M-v1"));
         names.publish("M-v1".into(), "M-v1+17".into());
         let current = names.current();
         assert_eq!((current.served.as_str(), current.own), ("M-v1+17", vec!["M-v1".to_owned()]));
-        assert_eq!(names.next("M-v1", VersionId(18)), "M-v1+18");
+        assert!(names.is_taken("M-v1"));
         names.note_own("M-v2");
         assert_eq!(names.current().served, "M-v2");
     }
@@ -115,8 +111,8 @@ mod tests {
         let current = names.current();
         assert_eq!(current.served, "0.0.1");
         assert_eq!(current.own, ["0.0.1", "0.0.2"]);
-        assert_eq!(names.next("0.0.2", VersionId(17)), "0.0.2");
-        assert_eq!(names.next("0.0.1", VersionId(17)), "0.0.1+17", "its setup named it back");
+        assert!(!names.is_taken("0.0.2"));
+        assert!(names.is_taken("0.0.1"), "its setup named it back");
         names.publish("0.0.2".into(), "0.0.2".into());
         assert_eq!(names.current().served, "0.0.2");
     }
@@ -125,19 +121,15 @@ mod tests {
     fn a_name_that_was_served_or_that_the_model_had_before_does_not_name_the_next_version() {
         let mut names = names("M-v1");
         names.publish("M-v1".into(), "M-v1+17".into());
-        for (own, next) in [
-            ("M-v1", "M-v1+18"),
-            // A model that calls itself as it is served.
-            ("M-v1+17", "M-v1+17+18"),
-            ("M-v2", "M-v2"),
-            ("M-v1+1", "M-v1+1"),
-        ] {
-            assert_eq!(names.next(own, VersionId(18)), next, "{own}");
+        // A model may call itself as it is served.
+        let names_of = [("M-v1", true), ("M-v1+17", true), ("M-v2", false), ("M-v1+1", false)];
+        for (own, is_taken) in names_of {
+            assert_eq!(names.is_taken(own), is_taken, "{own}");
         }
         names.pin();
         names.note_own("M-v2");
-        for (own, next) in [("M-v1", "M-v1+18"), ("M-v1+17", "M-v1+17+18"), ("M-v2", "M-v2")] {
-            assert_eq!(names.next(own, VersionId(18)), next, "{own}, while a training runs");
+        for (own, is_taken) in names_of {
+            assert_eq!(names.is_taken(own), is_taken, "{own}, while a training runs");
         }
     }
 

@@ -4,11 +4,13 @@
 //! modification time. Files that are not part of a model are ignored: our own folder, caches, logs, hidden
 //! files, virtual environments. A folder that is too large to scan counts as changed.
 
-use std::collections::HashMap;
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 /// Maximum number of entries that are scanned.
 const MAX_ENTRIES: usize = 20_000;
@@ -17,11 +19,61 @@ const MAX_DURATION: Duration = Duration::from_secs(1);
 /// Maximum number of paths in a record.
 const MAX_PATHS: usize = 20;
 
+/// What a path below a folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EntryKind {
+    File,
+    Folder,
+    Link,
+}
+
+/// What tells one state of a file from another without reading it. Times are seconds and nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileStamp {
+    pub kind: EntryKind,
+    pub size: u64,
+    pub mode: u32,
+    pub modified: (i64, i64),
+    pub changed: (i64, i64),
+    pub inode: u64,
+}
+
+impl FileStamp {
+    /// None for what is neither a file, nor a folder, nor a symbolic link: reading it may wait for ever.
+    pub fn of(about: &Metadata) -> Option<Self> {
+        let kind = about.file_type();
+        let kind = match () {
+            () if kind.is_file() => EntryKind::File,
+            () if kind.is_dir() => EntryKind::Folder,
+            () if kind.is_symlink() => EntryKind::Link,
+            () => return None,
+        };
+        Some(Self {
+            kind,
+            size: about.len(),
+            mode: about.mode() & 0o7777,
+            modified: (about.mtime(), about.mtime_nsec()),
+            changed: (about.ctime(), about.ctime_nsec()),
+            inode: about.ino(),
+        })
+    }
+
+    /// Whether a path with these stamps was given another content, kind or permissions in between.
+    pub fn differs(&self, other: &Self) -> bool {
+        if self.kind == EntryKind::Folder && other.kind == EntryKind::Folder {
+            return self.mode != other.mode;
+        }
+        let told = |of: &Self| (of.kind, of.size, of.mode, of.modified, of.inode);
+        told(self) != told(other)
+    }
+}
+
 /// The files below a folder at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Size, and modification time in seconds and nanoseconds. None: there were too many.
-    files: Option<HashMap<PathBuf, (u64, i64, i64)>>,
+    /// By their paths below the folder. None: there were too many.
+    entries: Option<BTreeMap<PathBuf, FileStamp>>,
 }
 
 impl Snapshot {
@@ -29,49 +81,59 @@ impl Snapshot {
         Self::within(folder, MAX_ENTRIES, MAX_DURATION)
     }
 
-    fn within(folder: &Path, most: usize, longest: Duration) -> Self {
+    /// The entries by their paths below the folder; none if there were too many.
+    pub fn entries(&self) -> Option<&BTreeMap<PathBuf, FileStamp>> {
+        self.entries.as_ref()
+    }
+
+    fn within(root: &Path, most: usize, longest: Duration) -> Self {
         let (began, mut seen) = (Instant::now(), 0);
-        let mut files = HashMap::new();
-        let mut folders = vec![folder.to_owned()];
+        let mut found = BTreeMap::new();
+        let mut folders = vec![PathBuf::new()];
         while let Some(folder) = folders.pop() {
             // A folder that cannot be read cannot be written either.
-            let Ok(entries) = fs::read_dir(&folder) else { continue };
+            let Ok(entries) = fs::read_dir(root.join(&folder)) else { continue };
             for entry in entries.flatten() {
                 seen += 1;
                 if seen > most || began.elapsed() > longest {
-                    return Self { files: None };
+                    return Self { entries: None };
                 }
-                let (path, name) = (entry.path(), entry.file_name());
-                let (name, Ok(kind)) = (name.to_string_lossy(), entry.file_type()) else {
+                let (path, name) = (folder.join(entry.file_name()), entry.file_name());
+                let (name, Ok(about)) = (name.to_string_lossy(), entry.metadata()) else {
                     continue;
                 };
-                if kind.is_dir() {
-                    if !is_ignored_folder(&name) && !path.join("pyvenv.cfg").exists() {
-                        folders.push(path);
+                let Some(stamp) = FileStamp::of(&about) else { continue };
+                if stamp.kind == EntryKind::Folder {
+                    if is_ignored_folder(&name) || entry.path().join("pyvenv.cfg").exists() {
+                        continue;
                     }
-                } else if !is_ignored_file(&name)
-                    && let Ok(about) = entry.metadata()
-                {
-                    files.insert(path, (about.len(), about.mtime(), about.mtime_nsec()));
+                    folders.push(path.clone());
+                } else if is_ignored_file(&name) {
+                    continue;
                 }
+                found.insert(path, stamp);
             }
         }
-        Self { files: Some(files) }
+        Self { entries: Some(found) }
     }
 
-    /// Paths that are new, gone or different in `after`, at most `MAX_PATHS`; none if nothing changed.
-    pub fn changes(&self, after: &Self, folder: &Path) -> Option<Vec<String>> {
-        let (Some(before), Some(after)) = (&self.files, &after.files) else {
+    /// Paths of files that are new, gone or different in `after`, at most `MAX_PATHS`; none if nothing changed.
+    pub fn changes(&self, after: &Self) -> Option<Vec<String>> {
+        let (Some(before), Some(after)) = (&self.entries, &after.entries) else {
             return Some(Vec::new());
         };
-        let written = after.iter().filter(|(path, about)| before.get(*path) != Some(about));
-        let gone = before.keys().filter(|path| !after.contains_key(*path));
-        let mut changed: Vec<String> = written
-            .map(|(path, _)| path)
-            .chain(gone)
-            .map(|path| path.strip_prefix(folder).unwrap_or(path).display().to_string())
+        let file = |of: &BTreeMap<PathBuf, FileStamp>, path: &Path| {
+            let stamp = of.get(path).filter(|stamp| stamp.kind != EntryKind::Folder);
+            stamp.map(|stamp| (stamp.size, stamp.modified))
+        };
+        let mut changed: Vec<String> = before
+            .keys()
+            .chain(after.keys())
+            .filter(|path| file(before, path) != file(after, path))
+            .map(|path| path.display().to_string())
             .collect();
         changed.sort();
+        changed.dedup();
         changed.truncate(MAX_PATHS);
         (!changed.is_empty()).then_some(changed)
     }
@@ -101,13 +163,14 @@ mod tests {
         {
             fs::write(root.join(file), "x").unwrap();
         }
-        assert_eq!(before.changes(&Snapshot::take(root), root), None);
+        assert_eq!(before.changes(&Snapshot::take(root)), None);
         fs::create_dir(root.join("7")).unwrap();
+        assert_eq!(before.changes(&Snapshot::take(root)), None, "a folder alone is no model");
         fs::write(root.join("7/model.pkl"), "weights").unwrap();
         let trained = Snapshot::take(root);
-        assert_eq!(before.changes(&trained, root), Some(vec!["7/model.pkl".into()]));
+        assert_eq!(before.changes(&trained), Some(vec!["7/model.pkl".into()]));
         fs::remove_file(root.join("7/model.pkl")).unwrap();
-        let gone = trained.changes(&Snapshot::take(root), root);
+        let gone = trained.changes(&Snapshot::take(root));
         assert_eq!(gone, Some(vec!["7/model.pkl".into()]));
     }
 
@@ -118,6 +181,7 @@ mod tests {
             fs::write(dir.path().join(number.to_string()), "").unwrap();
         }
         let few = Snapshot::within(dir.path(), 3, MAX_DURATION);
-        assert_eq!(few.changes(&few, dir.path()), Some(Vec::new()));
+        assert_eq!(few.changes(&few), Some(Vec::new()));
+        assert!(few.entries().is_none());
     }
 }

@@ -5,6 +5,7 @@
 
 mod file;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
@@ -127,6 +128,46 @@ impl KeyStore {
             .await
     }
 
+    /// All values of a project.
+    pub async fn all(&self, project: &str) -> Result<BTreeMap<String, String>, DbError> {
+        let project = project.to_owned();
+        self.db
+            .run(move |db| {
+                db.prepare_cached("SELECT key, value FROM cache WHERE project_id = ?1")?
+                    .query_map([&project], |row| Ok((row.get(0)?, row.get(1)?)))?
+                    .collect()
+            })
+            .await
+    }
+
+    /// Makes these the values of a project, all at once; keys in `untouched` stay as they are.
+    pub async fn replace(
+        &self,
+        project: &str,
+        values: BTreeMap<String, String>,
+        untouched: &'static [&'static str],
+    ) -> Result<(), DbError> {
+        let project = project.to_owned();
+        self.db
+            .run(move |db| {
+                let mut known =
+                    db.prepare_cached("SELECT key FROM cache WHERE project_id = ?1")?;
+                let known: Vec<String> =
+                    known.query_map([&project], |row| row.get(0))?.collect::<Result<_, _>>()?;
+                let is_untouched = |key: &str| untouched.contains(&key);
+                for key in known.iter().filter(|key| !is_untouched(key)) {
+                    if !values.contains_key(key) {
+                        delete(db, &project, key)?;
+                    }
+                }
+                for (key, value) in values.iter().filter(|(key, _)| !is_untouched(key)) {
+                    put(db, &project, key, value)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
     /// Deletes a value; returns the value before.
     pub async fn delete(&self, project: &str, key: &str) -> Result<Option<String>, DbError> {
         let (project, key) = (project.to_owned(), key.to_owned());
@@ -201,6 +242,22 @@ mod tests {
             })
             .unwrap();
         assert_eq!(row, ("7".into(), "model_version".into(), "0.0.2".into()));
+    }
+
+    #[tokio::test]
+    async fn all_values_of_a_project_are_replaced_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = KeyStore::open(dir.path()).unwrap();
+        for (project, key) in [("7", "a"), ("7", "b"), ("7", "extra_params"), ("77", "a")] {
+            keys.set(project, key, "old".into()).await.unwrap();
+        }
+        let wanted: BTreeMap<_, _> =
+            ["b", "c", "extra_params"].map(|key| (key.to_owned(), "new".to_owned())).into();
+        keys.replace("7", wanted, &["extra_params"]).await.unwrap();
+        let expected = [("b", "new"), ("c", "new"), ("extra_params", "old")];
+        let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(keys.all("7").await.unwrap(), expected.into());
+        assert_eq!(keys.get("77", "a").await.unwrap().as_deref(), Some("old"));
     }
 
     #[tokio::test]

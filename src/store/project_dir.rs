@@ -37,6 +37,21 @@ pub fn name(project: &ProjectKey) -> Result<String, TooLong> {
     Ok(name)
 }
 
+/// The project of a folder; none if no project has a folder of that name.
+pub fn key(folder: &str) -> Option<ProjectKey> {
+    let mut bytes = Vec::with_capacity(folder.len());
+    let mut rest = folder.bytes();
+    while let Some(byte) = rest.next() {
+        let digits = |rest: &mut std::str::Bytes<'_>| -> Option<u8> {
+            let code = [rest.next()?, rest.next()?];
+            u8::from_str_radix(std::str::from_utf8(&code).ok()?, 16).ok()
+        };
+        bytes.push(if byte == b'%' { digits(&mut rest)? } else { byte });
+    }
+    let key = ProjectKey::from(String::from_utf8(bytes).ok()?);
+    (name(&key).as_deref() == Ok(folder)).then_some(key)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -47,6 +62,13 @@ mod tests {
     fn keys_of_label_studio_stay_as_they_are() {
         for key in ["2.1795430965", "7", "", "my_project-1"] {
             assert_eq!(name(&key.into()).unwrap(), key);
+        }
+    }
+
+    #[test]
+    fn a_folder_that_no_project_has_names_none() {
+        for folder in [".default", "%", "%2", "%zz", "%2e", "a b", "%ff"] {
+            assert_eq!(key(folder), None, "{folder}");
         }
     }
 
@@ -65,6 +87,7 @@ mod tests {
             if let Ok(name) = name(&key.as_str().into()) {
                 prop_assert!(!name.contains('/') && !name.starts_with('.') && !name.contains('\0'));
                 prop_assert_eq!(name.is_empty(), key.is_empty());
+                prop_assert_eq!(super::key(&name), Some(key.as_str().into()));
             }
         }
 

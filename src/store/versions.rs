@@ -7,7 +7,9 @@
 //! [`choice`] names another. [`layout`] reads the folders, also those of the original.
 
 mod choice;
+mod details;
 mod layout;
+mod names;
 mod prune;
 mod publish;
 mod record;
@@ -30,6 +32,7 @@ use super::own_folder;
 use super::project_dir::{self, TooLong};
 use crate::ids::{JobId, ProjectKey, VersionId};
 use layout::{EVENT, TASKS, TASKS_INFO};
+pub use choice::Choice;
 pub use record::{Begun, Record};
 pub use without_server::{job_times, publish_result, write_event, write_tasks};
 
@@ -47,7 +50,7 @@ pub enum StoreError {
 }
 
 /// Adds the path to an I/O error.
-fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
+pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
     |reason| StoreError::Io { path: path.to_owned(), reason }
 }
 
@@ -107,14 +110,12 @@ impl Versions {
             // A folder that does not exist, or cannot be read, holds none.
             let entries = fs::read_dir(dir).into_iter().flatten().flatten();
             let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-            names.map(ProjectKey::from).collect::<Vec<_>>()
+            names.filter_map(|name| Self::project_of(&name)).collect::<Vec<_>>()
         };
         let has_versions = |key: &ProjectKey| {
-            let name = key.as_str();
-            let is_key = !name.starts_with('.') && !name.contains('%');
-            is_key
-                && (!layout::job_folders(&self.model_dir.join(name)).is_empty()
-                    || self.record_ids(key).is_ok_and(|ids| !ids.is_empty()))
+            let jobs = |dir: PathBuf| !layout::job_folders(&dir).is_empty();
+            (!key.as_str().is_empty() && self.project_dir(key).is_ok_and(jobs))
+                || self.record_ids(key).is_ok_and(|ids| !ids.is_empty())
         };
         let mut keys = folders(&self.model_dir);
         keys.extend(folders(&self.own_dir().join("versions")));

@@ -89,6 +89,7 @@ pub async fn own(
                 // The server before may have been that of another model.
                 served.check_folder(&class).map_err(ServingError::OthersModels)?;
                 maker::claim(versions.model_dir(), &made_by(&class));
+                publisher.undo_activation().await?;
                 publisher.give_up_interrupted().await?;
                 if waited {
                     info!("this server owns the model folder now");

@@ -47,6 +47,8 @@ pub struct TrainingOptions {
     pub drain: Duration,
     /// Maximum number of versions of a project that are kept; none for all.
     pub keep_versions: Option<usize>,
+    /// Maximum size of the files that are kept to go back to, in bytes.
+    pub keep_bytes: u64,
     /// Whether `fit` runs inside the worker that predicts.
     pub in_worker: bool,
     /// The port that this server listens on, for a second server on the same folder.
@@ -73,6 +75,7 @@ pub async fn train(
     options: TrainingOptions,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), OwnershipError> {
+    publisher.set_keep_bytes(options.keep_bytes);
     let unserved = other_places::warn(Arc::clone(&publisher), configure.clone());
     tokio::spawn(unserved);
     let owner = tokio::select! {
@@ -214,6 +217,9 @@ impl<T: Trainer> Runner<T> {
         run: &TrainingRun,
     ) -> Result<Fitted, TrainingError> {
         let (class, _) = self.publisher.registry().class.imported().await?;
+        if self.publisher.take_gone_back() {
+            self.trainer.retire().await;
+        }
         let worker = self.trainer.prepare(&class, Arc::clone(&running.output)).await?;
         if let Some(worker) = worker {
             let (id, epoch) = (job.id, job.epoch);

@@ -88,6 +88,19 @@ impl Permit {
     }
 }
 
+/// Keeps calls from beginning; when the last one is dropped, those that wait begin.
+#[derive(Debug)]
+pub struct Pause {
+    pool: Arc<Pool>,
+}
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        self.pool.state().pauses -= 1;
+        self.pool.admit();
+    }
+}
+
 /// A place in the queue; dropping it gives up the place.
 struct QueueSpot<'a> {
     pool: &'a Pool,
@@ -214,6 +227,28 @@ impl Pool {
                 return;
             }
             // A request of the app that ends, and a call that turns out not to end, do not notify this task.
+            let _ = timeout(DRAIN_CHECK, changed).await;
+        }
+    }
+
+    /// Lets no call begin until the pause is dropped: requests wait in the queue.
+    pub fn pause(self: &Arc<Self>) -> Pause {
+        self.state().pauses += 1;
+        Pause { pool: Arc::clone(self) }
+    }
+
+    /// Waits until no worker runs a call, except for those that do not end. Only useful during a pause.
+    pub async fn idle(&self) {
+        let is_busy = |seat: &Seat| seat.in_flight > seat.worker.stuck_calls();
+        loop {
+            let changed = self.left.notified();
+            {
+                let state = self.state();
+                if !state.ready.iter().chain(&state.leaving).any(is_busy) {
+                    return;
+                }
+            }
+            // A call that turns out not to end does not notify this task.
             let _ = timeout(DRAIN_CHECK, changed).await;
         }
     }

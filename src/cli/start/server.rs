@@ -1,6 +1,7 @@
 //! The server as a whole: HTTP and training on top of a model's workers, from the first request until
 //! everything has ended in order.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::http::request_metrics::{RequestMetrics, keep_up};
 use crate::http::router::HttpService;
 use crate::http::state::{AppState, HttpOptions};
 use crate::project::digest;
+use crate::publishing::activation::undo_before_start;
 use crate::serving::Serving;
 use crate::serving::early_names::EarlyNames;
 use crate::store::models_folder;
@@ -52,6 +54,7 @@ pub(super) async fn run(args: &StartArgs, configure: Configure, launch: &Launch)
         args.http_limits.body()?,
         args.waiting.setup_timeout,
     )?);
+    undo_before_start(&model_folders(&configure)).await;
     let mut server = RunningServer::start(args, Arc::clone(&options), configure, launch, listener)?;
     next_steps::show(args, &options, address, &server.stack.serving);
 
@@ -206,22 +209,30 @@ impl RunningServer {
     }
 }
 
-/// Names of versions for the time of the import. MODEL_DIR is the user's choice, else the project's folder
-/// for models, else the project folder or the working folder, by the API of the class.
-fn early_names(serving: &Arc<Serving>, configure: &Configure) -> EarlyNames {
+fn project_folder(configure: &Configure) -> &Path {
     let (ClassSource::Wsgi { path } | ClassSource::Script { path, .. }) = &configure.source;
-    let folder = path.parent().unwrap_or(&configure.cwd);
-    let folders = match &configure.model_dir {
+    path.parent().unwrap_or(&configure.cwd)
+}
+
+/// The folders that may be MODEL_DIR: the user's choice, else the project's folder for models, else the project
+/// folder or the working folder, by the API of the class.
+fn model_folders(configure: &Configure) -> Vec<PathBuf> {
+    match &configure.model_dir {
         Some(model_dir) => vec![model_dir.clone()],
-        None => match models_folder::of_project(folder) {
+        None => match models_folder::of_project(project_folder(configure)) {
             Some(own) => vec![own],
-            None => vec![folder.to_owned(), configure.cwd.clone()],
+            None => vec![project_folder(configure).to_owned(), configure.cwd.clone()],
         },
-    };
+    }
+}
+
+/// Names of versions for the time of the import.
+fn early_names(serving: &Arc<Serving>, configure: &Configure) -> EarlyNames {
+    let folder = project_folder(configure);
     let mut options = configure.arguments.clone();
     options.push(serde_json::Value::from(configure.init_kwargs.clone()).to_string());
     options.push(format!("{:?}", configure.source));
-    EarlyNames::open(Arc::clone(serving.registry()), digest::of(folder, &options), &folders)
+    EarlyNames::open(Arc::clone(serving.registry()), digest::of(folder, &options), &model_folders(configure))
 }
 
 /// Resolves if the first import fails: nothing has been served then, and the user is still at the

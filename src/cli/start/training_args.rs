@@ -14,6 +14,9 @@ pub(super) struct TrainingArgs {
     /// Number of versions to keep for each project [default: all]
     #[arg(long, value_name = "N", value_parser = whole::<usize>(1..=u32::MAX.into()))]
     keep_versions: Option<usize>,
+    /// MiB on the disk for files of earlier versions (API v2), so that one can go back to them; the oldest give way
+    #[arg(long, value_name = "MIB", default_value_t = 2048, value_parser = whole::<u64>(0..=1 << 32), hide_short_help = true)]
+    keep_versions_mib: u64,
     /// Which webhook events are trained where several of a project wait: `latest` trains once, with the newest,
     /// `all` with each in order [default: latest for API v1, all for API v2]
     #[arg(long, value_enum, value_name = "WHICH", hide_short_help = true)]
@@ -91,6 +94,7 @@ impl TrainingArgs {
             linger: self.train_linger,
             drain: self.train_drain_timeout,
             keep_versions: self.keep_versions,
+            keep_bytes: self.keep_versions_mib << 20,
             in_worker: self.is_in_worker(),
             port: None,
         }

@@ -146,8 +146,10 @@ error_codes! {
     UnknownVersion "unknown_version" NOT_FOUND,
     /// The version exists, and cannot be loaded
     VersionNotLoadable "version_not_loadable" CONFLICT,
-    /// Models of API v2 keep no earlier version to go back to
+    /// The version exists, and what it needs was not kept (API v2)
     NoEarlierVersion "no_earlier_version" CONFLICT,
+    /// A training runs, so no other version can be put back now (API v2)
+    TrainingRuns "training_runs" CONFLICT,
     /// The disk is full, where that is known
     StorageFull "storage_full" INSUFFICIENT_STORAGE,
     /// The job store or the stored keys cannot be written: read-only

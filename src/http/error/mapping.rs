@@ -29,7 +29,8 @@ impl From<ServingError> for ApiError {
             ServingError::NoModel(_) => ErrorCode::ModelNotLoaded,
             ServingError::NoVersion { .. } => ErrorCode::UnknownVersion,
             ServingError::Unloadable { .. } => ErrorCode::VersionNotLoadable,
-            ServingError::NoWayBack => ErrorCode::NoEarlierVersion,
+            ServingError::NoWayBack { .. } => ErrorCode::NoEarlierVersion,
+            ServingError::TrainingRuns => ErrorCode::TrainingRuns,
             ServingError::Died { .. } => ErrorCode::WorkerDied,
             ServingError::Frame(FrameError::HeaderTooLong(_) | FrameError::BodyTooLong(_)) => {
                 ErrorCode::BodyTooLarge

@@ -10,13 +10,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{MutexGuard, watch};
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 use super::{Fitted, Publication};
-use crate::ids::{JobId, ProjectKey};
+use crate::failpoint;
+use crate::ids::{JobId, ProjectKey, VersionId};
+use crate::publishing::keeping::{FilesGuard, Scans, elsewhere};
 use crate::publishing::prior_name::PriorName;
 use crate::publishing::renewal::{Followers, Renewal};
 use crate::publishing::{Publisher, PublishingError, stopped};
@@ -27,8 +30,9 @@ use crate::serving::served_model::ServedModel;
 use crate::serving::version_gate::GateGuard;
 use crate::serving::version_names::UNNAMED;
 use crate::store::changes::Snapshot;
-use crate::store::jobs::Claimed;
-use crate::store::versions::{Record, Version};
+use crate::store::jobs::{Claimed, now};
+use crate::store::kept::manifest::Manifest;
+use crate::store::versions::{Record, StoreError, Version};
 use crate::wire::protocol::VersionNames;
 use crate::workers::handle::WorkerHandle;
 
@@ -43,6 +47,12 @@ pub struct V2Run {
     prior: PriorName,
     /// The files below MODEL_DIR before it.
     files: Snapshot,
+    /// The version that it started from.
+    from: VersionId,
+    /// Number of annotations of the project, as far as the event tells it.
+    annotations: Option<u64>,
+    /// Nobody else changes files meanwhile.
+    _files: FilesGuard,
     began: Instant,
 }
 
@@ -53,6 +63,8 @@ struct FitReport {
     result: Bytes,
     /// Files below MODEL_DIR that it changed, if any.
     files: Option<Vec<String>>,
+    /// All files after it.
+    after: Snapshot,
     took: Duration,
     /// Whether it ran inside the worker that predicts, whose globals are then up to date.
     in_worker: bool,
@@ -72,6 +84,8 @@ struct StagedVersion<'a> {
     switching: MutexGuard<'a, ()>,
     report: FitReport,
     keys: Vec<String>,
+    /// What was kept of its files.
+    kept: Manifest,
     version: Version,
     next: Option<Arc<ServedModel>>,
     renewal: Option<Renewal<'a>>,
@@ -91,7 +105,10 @@ impl V2Run {
         model: Arc<ServedModel>,
         model_dir: &Path,
     ) -> Result<Self, PublishingError> {
+        let guard = Arc::clone(&publisher.files).lock_owned().await;
         let files = snapshot(model_dir).await?;
+        let (from, files, guard) = publisher.keep_before(&job.project, files, guard).await?;
+        failpoint::reached("keep-sealed");
         let prior = PriorName::hold(&publisher.registry, &job.project, job.id).await?;
         publisher.key_watch.begin(job.project.id());
         Ok(Self {
@@ -102,6 +119,9 @@ impl V2Run {
             model_dir: model_dir.to_owned(),
             prior,
             files,
+            from,
+            annotations: annotations_of(&job.payload),
+            _files: guard,
             began: Instant::now(),
         })
     }
@@ -109,6 +129,10 @@ impl V2Run {
     /// Gives the model its name back, since the training made no version.
     pub(super) async fn abandon(&self, publisher: &Publisher) {
         self.prior.restore(&publisher.registry).await;
+        let noted = publisher.note_failed(&self.project, self.from, self.files.clone());
+        if let Err(error) = noted.await {
+            warn!(project = self.project.as_str(), "what it changed is not noted: {error}");
+        }
     }
 
     pub(super) async fn publish(
@@ -151,7 +175,8 @@ impl V2Run {
         let after = snapshot(&self.model_dir).await?;
         Ok(FitReport {
             result: fitted.output,
-            files: self.files.changes(&after, &self.model_dir),
+            files: self.files.changes(&after),
+            after,
             took: self.began.elapsed(),
             in_worker: fitted.in_worker,
         })
@@ -171,6 +196,12 @@ impl V2Run {
             self.abandon(publisher).await;
             return Ok(Staging::Unchanged);
         }
+        let elsewhere =
+            elsewhere(report.in_worker, report.files.is_some() || !keys.is_empty());
+        let scans = Scans { before: self.files.clone(), after: report.after.clone() };
+        let kept =
+            publisher.keep_after(project, self.from, self.id.into(), scans, elsewhere).await?;
+        failpoint::reached("keep-taken");
         let gate = report.files.is_some().then(|| models.gate.close(project));
         let version = Version::recorded(self.id.into());
         let loaded = if !report.in_worker && (report.files.is_some() || !is_empty) {
@@ -184,6 +215,7 @@ impl V2Run {
                 switching,
                 report,
                 keys,
+                kept,
                 version,
                 next,
                 renewal,
@@ -210,8 +242,8 @@ impl V2Run {
         staged: StagedVersion<'a>,
     ) -> Result<PartlyServed<'a>, PublishingError> {
         let (project, registry) = (&self.project, &publisher.registry);
-        let StagedVersion { switching, report, keys, version, next, renewal, gate } = staged;
-        let (own, served) = match self.record(publisher, report, keys).await {
+        let StagedVersion { switching, report, keys, kept, version, next, renewal, gate } = staged;
+        let (own, served) = match self.record(publisher, report, keys, kept).await {
             Ok(names) => names,
             Err(error) => {
                 if renewal.is_none() {
@@ -252,28 +284,54 @@ impl V2Run {
         publisher: &Publisher,
         report: FitReport,
         keys: Vec<String>,
+        kept: Manifest,
     ) -> Result<(String, String), ServingError> {
         let (project, registry) = (&self.project, &publisher.registry);
         // Not earlier: the constructor may have named it.
         let own = registry.own_name(project).await?.unwrap_or_else(|| UNNAMED.into());
-        let served = registry.models.known(project, |known| known.next_name(&own, self.id.into()));
-        let served = served.unwrap_or_else(|| own.clone());
+        publisher.note_kept(project, self.id.into(), kept).await?;
+        failpoint::reached("keep-noted");
+        let (before, is_taken) = registry.models.entry(project, |known| {
+            (known.served_name().unwrap_or_else(|| UNNAMED.into()), known.is_name_taken(&own))
+        });
         let result = serde_json::from_slice::<Box<RawValue>>(&report.result)
             .map_err(|error| ServingError::Store(error.into()))?;
-        let record = Record {
+        let mut record = Record {
             id: self.id.into(),
             own: own.clone(),
-            served: served.clone(),
+            served: String::new(),
             event: self.event.clone(),
             result,
             keys,
             files: report.files.unwrap_or_default(),
             time: report.took.as_secs_f64(),
+            at: Some(now()),
+            annotations: self.annotations,
         };
         let (_, versions) = registry.class.ready().await?;
-        let name = project.to_owned();
-        on_disk(move || versions.write_record(&name, &record)).await?;
-        Ok((own, served))
+        let (name, from, prior) =
+            (project.to_owned(), self.from, self.prior.own().map(str::to_owned));
+        let kept = publisher.kept().await?;
+        let served = on_disk(move || {
+            let record_before = versions.record(&name, from)?;
+            let is_kept = || Ok::<_, StoreError>(kept.obstacle(&name, from)?.is_none());
+            match record_before {
+                // Its model has renamed it since.
+                Some(of) if of.served != before => {
+                    let of = Record { served: before.clone(), ..of };
+                    versions.write_record(&name, &of)?;
+                }
+                None if from == VersionId::default() && is_kept()? => {
+                    let own = prior.unwrap_or_else(|| UNNAMED.into());
+                    versions.write_record(&name, &Record::untrained(own, before.clone()))?;
+                }
+                _ => {}
+            }
+            record.served = versions.new_name(&name, &own, &before, is_taken)?;
+            versions.write_record(&name, &record)?;
+            Ok((own, record.served))
+        });
+        served.await
     }
 }
 
@@ -303,6 +361,19 @@ async fn rename(
 /// Whether `fit` returned an empty value.
 fn is_empty(result: &[u8]) -> bool {
     matches!(result.trim_ascii(), b"" | b"null" | b"{}" | b"[]" | b"\"\"")
+}
+
+/// Number of annotations of a project, as the event of Label Studio tells it.
+fn annotations_of(payload: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Event {
+        project: Option<Counted>,
+    }
+    #[derive(Deserialize)]
+    struct Counted {
+        total_annotations_number: Option<u64>,
+    }
+    serde_json::from_slice::<Event>(payload).ok()?.project?.total_annotations_number
 }
 
 async fn snapshot(model_dir: &Path) -> Result<Snapshot, PublishingError> {

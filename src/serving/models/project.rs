@@ -226,9 +226,14 @@ impl ProjectModels {
         self.models.iter().filter(|model| model.model.rename(now.clone())).map(Arc::clone).collect()
     }
 
-    /// The name for a version that a training made and that the model calls `own`.
-    pub fn next_name(&self, own: &str, id: VersionId) -> Option<String> {
-        self.names.as_ref().map(|names| names.next(own, id))
+    /// Whether a version that a training made must not be served as `own`, the name that the model gives it.
+    pub fn is_name_taken(&self, own: &str) -> bool {
+        self.names.as_ref().is_some_and(|names| names.is_taken(own))
+    }
+
+    /// API v2: the name that predictions carry now.
+    pub fn served_name(&self) -> Option<String> {
+        self.names.as_ref().map(|names| names.current().served)
     }
 
     /// The version that predictions carry; none while no model is in use.

@@ -129,7 +129,7 @@ impl Versions {
         Ok(self.folder(project, id)?.unwrap_or(own).join(name))
     }
 
-    pub(super) fn staging(&self) -> PathBuf {
+    pub(in crate::store) fn staging(&self) -> PathBuf {
         self.own_dir().join("staging")
     }
 }

@@ -34,6 +34,30 @@ pub struct Record {
     pub files: Vec<String>,
     /// Duration of the training in seconds.
     pub time: f64,
+    /// When it became a version, in milliseconds since 1970; older servers noted nothing.
+    #[serde(default)]
+    pub at: Option<i64>,
+    /// Number of annotations that its project had, as far as the event told it.
+    #[serde(default)]
+    pub annotations: Option<u64>,
+}
+
+impl Record {
+    /// The state before all trainings, whose number is zero.
+    pub fn untrained(own: String, served: String) -> Self {
+        Self {
+            id: VersionId::default(),
+            own,
+            served,
+            event: String::new(),
+            result: RawValue::NULL.to_owned(),
+            keys: Vec::new(),
+            files: Vec::new(),
+            time: 0.0,
+            at: None,
+            annotations: None,
+        }
+    }
 }
 
 /// A training that has begun; the next server finds it if this one ends first.
@@ -112,7 +136,7 @@ impl Versions {
         project: &ProjectKey,
         id: VersionId,
     ) -> Result<Option<Record>, StoreError> {
-        let path = self.records_dir(project)?.join(format!("{id}.json"));
+        let path = self.record_path(project, id)?;
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -132,25 +156,32 @@ impl Versions {
         Ok(ids)
     }
 
-    /// Removes all but the newest `keep` records of a project.
+    /// Removes all but the newest `keep` records of a project, and the one that is served.
     pub fn prune_records(
         &self,
         project: &ProjectKey,
         keep: usize,
     ) -> Result<Vec<VersionId>, StoreError> {
-        let old: Vec<VersionId> = self.record_ids(project)?.into_iter().skip(keep).collect();
+        let served = self.current_record(project)?.map(|record| record.id);
+        let mut old: Vec<VersionId> = self.record_ids(project)?.into_iter().skip(keep).collect();
+        old.retain(|id| Some(*id) != served);
         for id in &old {
-            let path = self.records_dir(project)?.join(format!("{id}.json"));
+            let path = self.record_path(project, *id)?;
             fs::remove_file(&path).map_err(at(&path))?;
         }
         Ok(old)
     }
 
+    pub(super) fn record_path(
+        &self,
+        project: &ProjectKey,
+        id: VersionId,
+    ) -> Result<PathBuf, StoreError> {
+        Ok(self.records_dir(project)?.join(format!("{id}.json")))
+    }
+
     fn records_dir(&self, project: &ProjectKey) -> Result<PathBuf, StoreError> {
-        let name = project_dir::name(project)?;
-        // The default project has a name of its own here: other keys never begin with a dot.
-        let name = if name.is_empty() { ".default".to_owned() } else { name };
-        Ok(self.own_dir().join("versions").join(name))
+        Ok(self.own_dir().join("versions").join(Self::own_name_of(project)?))
     }
 }
 
@@ -168,6 +199,8 @@ mod tests {
             keys: vec!["prompt".into()],
             files: Vec::new(),
             time: 0.5,
+            at: Some(1),
+            annotations: None,
         }
     }
 
@@ -185,7 +218,11 @@ mod tests {
         fs::write(dir.path().join(".label-studio-ml/versions/7.1/12.json"), "{").unwrap();
         assert_eq!(versions.newest_record(&"7.1".into()).unwrap().unwrap().id, VersionId(9));
         assert!(versions.newest_record(&"8.1".into()).unwrap().is_none());
-        assert_eq!(versions.prune_records(&"7.1".into(), 1).unwrap(), [9, 5].map(VersionId));
+        assert_eq!(
+            versions.prune_records(&"7.1".into(), 1).unwrap(),
+            [VersionId(5)],
+            "9 is served"
+        );
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(super) struct PoolState {
     pub(super) batch: FairQueue<oneshot::Sender<Permit>>,
     pub(super) slots: Vec<SlotState>,
     pub(super) restarts: u64,
+    /// Number of pauses; during one, no call may begin.
+    pub(super) pauses: usize,
 }
 
 #[derive(Debug)]
@@ -39,6 +41,7 @@ impl PoolState {
             batch: FairQueue::default(),
             slots: vec![SlotState::Starting; slots],
             restarts: 0,
+            pauses: 0,
         }
     }
 
@@ -80,6 +83,7 @@ impl PoolState {
     }
 
     pub(super) fn free(&self) -> impl Iterator<Item = (usize, &Seat)> {
-        self.ready.iter().enumerate().filter(|(_, seat)| seat.in_flight < seat.limit)
+        let seats = if self.pauses > 0 { &[] } else { self.ready.as_slice() };
+        seats.iter().enumerate().filter(|(_, seat)| seat.in_flight < seat.limit)
     }
 }

@@ -165,19 +165,11 @@ fn a_version_without_a_model_in_use_is_found_by_the_next_request() {
         (model.origin.version, model.model.names().served.as_str()),
         (Some(VersionId(7)), "0.0.1+7")
     );
-    assert_eq!(
-        models.entry(&KEY, |known| known.next_name("0.0.1", VersionId(8))).as_deref(),
-        Some("0.0.1+8")
-    );
-    assert_eq!(
-        models.entry(&KEY, |known| known.next_name("0.0.1+7", VersionId(8))).as_deref(),
-        Some("0.0.1+7+8")
-    );
-    assert_eq!(
-        models.entry(&"3.1".into(), |known| known.next_name("0.0.1", VersionId(8))),
-        None,
-        "nothing is known of it"
-    );
+    for (own, is_taken) in [("0.0.1", true), ("0.0.1+7", true), ("0.0.2", false)] {
+        assert_eq!(models.entry(&KEY, |known| known.is_name_taken(own)), is_taken, "{own}");
+    }
+    let is_taken = models.entry(&"3.1".into(), |known| known.is_name_taken("0.0.1"));
+    assert!(!is_taken, "nothing is known of it");
 }
 
 #[test]

@@ -120,6 +120,8 @@ fn a_record_and_a_choice_are_on_the_disk_when_they_are_made() {
         keys: Vec::new(),
         files: Vec::new(),
         time: 0.0,
+        at: None,
+        annotations: None,
     };
     versions.write_record(&PROJECT, &record).unwrap();
     let synced = watch.take();

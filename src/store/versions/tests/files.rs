@@ -27,6 +27,8 @@ fn record(id: u64) -> Record {
         keys: Vec::new(),
         files: Vec::new(),
         time: 0.0,
+        at: None,
+        annotations: None,
     }
 }
 
@@ -172,7 +174,7 @@ fn projects_are_known_by_folders_with_jobs_and_by_records() {
         versions.write_record(&project.into(), &record(4)).unwrap();
     }
     fs::create_dir_all(dir.path().join(".label-studio-ml/versions/none")).unwrap();
-    assert_eq!(versions.projects(), ["7.1", "9.1", "b"].map(ProjectKey::from));
+    assert_eq!(versions.projects(), [".odd", "7.1", "9.1", "b"].map(ProjectKey::from));
 }
 
 #[test]

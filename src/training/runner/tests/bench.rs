@@ -30,6 +30,7 @@ pub(super) const OPTIONS: TrainingOptions = TrainingOptions {
     linger: Duration::from_secs(600),
     drain: Duration::ZERO,
     keep_versions: None,
+    keep_bytes: 1 << 30,
     in_worker: false,
     port: None,
 };
