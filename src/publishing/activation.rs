@@ -24,15 +24,16 @@ use crate::serving::keys::OF_BASE_CLASS;
 use crate::serving::models::ProjectModels;
 use crate::serving::served_model::ServedModel;
 use crate::serving::version_names::{UNNAMED, VERSION_KEY};
-use crate::store::keys::KeyStore;
 use crate::store::kept::KeptVersions;
 use crate::store::kept::journal::Journal;
 use crate::store::kept::manifest::{KeptKeys, Manifest, RawPath};
+use crate::store::keys::KeyStore;
 use crate::store::lock::{self, LockAttempt};
 use crate::store::own_folder::lock_file;
 use crate::store::versions::{Record, StoreError, Version, Versions};
 use crate::wire::api_version::ApiVersion;
 use crate::wire::protocol::VersionNames;
+use crate::workers::pool::SlotState;
 
 /// How long predictions that run may take before files can be put back.
 const LONGEST_CALL: Duration = Duration::from_secs(60);
@@ -93,7 +94,9 @@ impl Publisher {
         let kept = self.kept().await?;
         let target = match target(&versions, &kept, project, id).await {
             // It is served already.
-            Err(ServingError::NoWayBack { .. }) if served(&versions, project).await? == Some(id) => {
+            Err(ServingError::NoWayBack { .. })
+                if served(&versions, project).await? == Some(id) =>
+            {
                 return Ok(());
             }
             target => target?,
@@ -103,6 +106,7 @@ impl Publisher {
         let model = self.registry.resolve(project, None).await?;
         let pool = &self.registry.workers.pool;
         let pause = pool.pause();
+        let workers = pool.slots();
         if timeout(LONGEST_CALL, pool.idle()).await.is_err() {
             let seconds = LONGEST_CALL.as_secs();
             let said = format!("predictions still run after {seconds} s; nothing was changed");
@@ -119,7 +123,7 @@ impl Publisher {
         let followers = match switched {
             Ok(followers) => followers,
             Err(error) => {
-                self.return_to_prior(project).await;
+                self.return_to_prior(project, &workers).await;
                 return Err(error);
             }
         };
@@ -154,8 +158,7 @@ impl Publisher {
     ) -> Result<(), ServingError> {
         let keys = self.keys(project).await?;
         let (disk, kept, name) = (Arc::clone(versions), Arc::clone(kept), project.to_owned());
-        let (to, wanted, paths) =
-            (target.record.id, target.kept.clone(), target.paths.clone());
+        let (to, wanted, paths) = (target.record.id, target.kept.clone(), target.paths.clone());
         let placed = on_disk(move || {
             let others = kept.also_of(&name, &wanted, &paths)?;
             let served = disk.current_record(&name)?.map(|record| record.id).unwrap_or_default();
@@ -199,10 +202,8 @@ impl Publisher {
         let id = target.record.id;
         let version = Version::recorded(id);
         let next = self.registry.models.prepare_switch(project, &version, &model.model.spec);
-        let unloadable = |reason| ServingError::Unloadable {
-            version: target.record.served.clone(),
-            reason,
-        };
+        let unloadable =
+            |reason| ServingError::Unloadable { version: target.record.served.clone(), reason };
         let renewal = self.renewer.start(next.as_ref()).await.map_err(unloadable)?;
         failpoint::reached("restore-loaded");
         // Its constructor may have named it.
@@ -213,7 +214,7 @@ impl Publisher {
             (Arc::clone(versions), project.to_owned(), own != target.record.own);
         on_disk(move || {
             if has_other_name {
-                disk.write_record(&name, &record)?;
+                disk.rewrite_record(&name, &record)?;
             }
             disk.choose_record(&name, id)?;
             failpoint::reached("restore-chosen");
@@ -228,34 +229,51 @@ impl Publisher {
         Ok(self.renewer.finish(renewal, || drop(models.entry(project, switch))))
     }
 
-    /// Serves what was served before an activation that failed.
-    async fn return_to_prior(&self, project: &ProjectKey) {
-        if let Err(error) = self.undo_activation().await {
-            error!(
+    /// Serves what was served before an activation that failed. `workers` ran before it.
+    async fn return_to_prior(&self, project: &ProjectKey, workers: &[SlotState]) {
+        match self.undo_files().await {
+            Err(error) => error!(
                 project = project.as_str(),
                 "what was there before cannot be put back now, the next start tries again: {error}"
-            );
+            ),
+            // One that was started meanwhile may have read files of either version.
+            Ok(Some(_)) if self.registry.workers.pool.slots() != workers => {
+                self.renew_all(project).await;
+            }
+            Ok(_) => {}
         }
         let renamed = self.registry.models.known(project, ProjectModels::unpin_name);
         self.registry.workers.rename(&renamed).await;
     }
 
-    /// Undoes an activation that a killed server, or an error, left halfway. Workers that were started meanwhile
-    /// may have read files of either version, so all are replaced.
+    /// Undoes an activation that a killed server left halfway, and replaces all workers, which may have read files
+    /// of either version.
     pub async fn undo_activation(&self) -> Result<(), ServingError> {
+        let _pause = self.registry.workers.pool.pause();
+        if let Some(project) = self.undo_files().await? {
+            self.renew_all(&project).await;
+        }
+        Ok(())
+    }
+
+    /// Puts back what the journal says was there, if there is one; returns its project.
+    async fn undo_files(&self) -> Result<Option<ProjectKey>, ServingError> {
         let (class, versions) = self.registry.class.imported().await?;
         if class.api == ApiVersion::V1 {
-            return Ok(());
+            return Ok(None);
         }
         let disk = Arc::clone(&versions);
-        let Some(journal) = on_disk(move || Journal::read(&disk)).await? else { return Ok(()) };
+        let Some(journal) = on_disk(move || Journal::read(&disk)).await? else { return Ok(None) };
         let project = journal.project.clone();
-        warn!(project = project.as_str(), "an activation did not end; it is undone");
-        let _pause = self.registry.workers.pool.pause();
         let kept = self.kept().await?;
         self.set_keys(&project, journal.prior.keys.clone()).await?;
         on_disk(move || undo(&versions, &kept, &journal)).await?;
-        let old = self.registry.models.entry(&project, ProjectModels::forget_version);
+        warn!(project = project.as_str(), "an activation did not end, and was undone");
+        Ok(Some(project))
+    }
+
+    async fn renew_all(&self, project: &ProjectKey) {
+        let old = self.registry.models.entry(project, ProjectModels::forget_version);
         self.registry.workers.unload(&old).await;
         match self.renewer.start(None).await {
             Ok(renewal) => {
@@ -264,7 +282,6 @@ impl Publisher {
             }
             Err(reason) => warn!(project = project.as_str(), "workers stay as they are: {reason}"),
         }
-        Ok(())
     }
 }
 
@@ -296,11 +313,7 @@ async fn target(
 }
 
 /// Puts back what a journal says, but for the keys.
-fn undo(
-    versions: &Versions,
-    kept: &KeptVersions,
-    journal: &Journal,
-) -> Result<(), StoreError> {
+fn undo(versions: &Versions, kept: &KeptVersions, journal: &Journal) -> Result<(), StoreError> {
     kept.prepare(&journal.prior, &journal.paths)?.apply()?;
     versions.restore_choice(&journal.project, journal.choice)?;
     failpoint::reached("restore-undone");
@@ -316,7 +329,10 @@ pub async fn undo_before_start(folders: &[PathBuf]) {
         // Without it another server is at work here.
         let Ok(LockAttempt::Taken(_lock)) = lock::take(&lock_file(folder)) else { continue };
         let project = journal.project.clone();
-        warn!(project = project.as_str(), "the last server ended during an activation; it is undone");
+        warn!(
+            project = project.as_str(),
+            "the server before ended during an activation, which is undone"
+        );
         if let Err(error) = undo_with_keys(&versions, journal).await {
             error!(project = project.as_str(), "the activation cannot be undone: {error}");
         }

@@ -45,9 +45,10 @@ impl Publisher {
                 on_disk(move || of_v2(&versions, &kept, &name, current.as_ref(), &served)).await?
             }
         };
-        let is_seen = self.registry.models.known(project, |known: &mut ProjectModels| {
-            known.knows_version() || known.is_in_use()
-        });
+        let is_seen = self
+            .registry
+            .models
+            .known(project, |known: &mut ProjectModels| known.knows_version() || known.is_in_use());
         if listed.is_empty() && is_seen {
             let name = match class.api {
                 ApiVersion::V1 => INITIAL.to_owned(),

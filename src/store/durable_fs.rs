@@ -20,7 +20,13 @@ pub fn write_atomic(staging: &Path, target: &Path, bytes: &[u8]) -> io::Result<(
     sync_parent(target)
 }
 
-/// The same without the last step: the content is on the disk, but its name may not be yet.
+/// The same for what is written beside a version: fault tests end the server while it writes versions.
+pub fn write_beside(staging: &Path, target: &Path, bytes: &[u8]) -> io::Result<()> {
+    stage(staging, bytes)?.persist(target)?;
+    sync_parent(target)
+}
+
+/// The same as [`write_atomic`] without the last step: the content is on the disk, but its name may not be yet.
 pub fn replace(staging: &Path, target: &Path, bytes: &[u8]) -> io::Result<()> {
     let staged = stage(staging, bytes)?;
     failpoint::reached("write-staged");

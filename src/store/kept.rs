@@ -137,8 +137,7 @@ impl KeptVersions {
         let newest = self.newest(project)?.filter(|(id, _)| *id >= change.from);
         let newest = newest.map(|(_, newest)| newest);
         let since = newest.as_ref().map_or(change.to, |newest| newest.since);
-        let mut trained =
-            newest.as_ref().map(|newest| newest.trained.clone()).unwrap_or_default();
+        let mut trained = newest.as_ref().map(|newest| newest.trained.clone()).unwrap_or_default();
         let beyond = VersionId(change.to.0 + 1);
         let Some(after) = change.after.entries() else {
             return Ok(Manifest::lacking(beyond, trained, TOO_MANY));
@@ -203,7 +202,9 @@ impl KeptVersions {
             _ => return Ok(Err(CUT_OFF.into())),
         };
         let served = self.versions.current_record(project)?.map(|of| of.id).unwrap_or_default();
-        paths.extend(self.manifest(project, served)?.map(|served| served.trained).unwrap_or_default());
+        paths.extend(
+            self.manifest(project, served)?.map(|served| served.trained).unwrap_or_default(),
+        );
         for path in &paths {
             let Some(file) = kept.files.get(path) else { continue };
             let said = |reason: &str| Ok(Err(format!("{}: {reason}", path.as_path().display())));
@@ -252,9 +253,9 @@ impl KeptVersions {
         keys: KeptKeys,
     ) -> Result<Manifest, StoreError> {
         let base = self.manifest(project, served)?.unwrap_or_default();
-        let found = paths.iter().filter_map(|path| {
-            self.live(path).map(|stamp| (path.as_path().to_owned(), stamp))
-        });
+        let found = paths
+            .iter()
+            .filter_map(|path| self.live(path).map(|stamp| (path.as_path().to_owned(), stamp)));
         let files = self.capture(paths, &[&base]).without_limit().take(&found.collect())?;
         Ok(Manifest { files, keys, ..Manifest::default() })
     }
@@ -299,7 +300,7 @@ impl KeptVersions {
         durable_fs::create_dirs(&dir).map_err(at(&dir))?;
         let path = dir.join(format!("{id}.json"));
         let bytes = serde_json::to_vec(manifest)?;
-        durable_fs::write_atomic(&self.versions.own_dir(), &path, &bytes).map_err(at(&path))
+        durable_fs::write_beside(&self.versions.own_dir(), &path, &bytes).map_err(at(&path))
     }
 
     fn newest(&self, project: &ProjectKey) -> Result<Option<(VersionId, Manifest)>, StoreError> {

@@ -150,8 +150,7 @@ impl KeyStore {
         let project = project.to_owned();
         self.db
             .run(move |db| {
-                let mut known =
-                    db.prepare_cached("SELECT key FROM cache WHERE project_id = ?1")?;
+                let mut known = db.prepare_cached("SELECT key FROM cache WHERE project_id = ?1")?;
                 let known: Vec<String> =
                     known.query_map([&project], |row| row.get(0))?.collect::<Result<_, _>>()?;
                 let is_untouched = |key: &str| untouched.contains(&key);

@@ -31,8 +31,8 @@ use thiserror::Error;
 use super::own_folder;
 use super::project_dir::{self, TooLong};
 use crate::ids::{JobId, ProjectKey, VersionId};
-use layout::{EVENT, TASKS, TASKS_INFO};
 pub use choice::Choice;
+use layout::{EVENT, TASKS, TASKS_INFO};
 pub use record::{Begun, Record};
 pub use without_server::{job_times, publish_result, write_event, write_tasks};
 

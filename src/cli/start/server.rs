@@ -232,7 +232,11 @@ fn early_names(serving: &Arc<Serving>, configure: &Configure) -> EarlyNames {
     let mut options = configure.arguments.clone();
     options.push(serde_json::Value::from(configure.init_kwargs.clone()).to_string());
     options.push(format!("{:?}", configure.source));
-    EarlyNames::open(Arc::clone(serving.registry()), digest::of(folder, &options), &model_folders(configure))
+    EarlyNames::open(
+        Arc::clone(serving.registry()),
+        digest::of(folder, &options),
+        &model_folders(configure),
+    )
 }
 
 /// Resolves if the first import fails: nothing has been served then, and the user is still at the

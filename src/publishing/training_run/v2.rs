@@ -196,8 +196,7 @@ impl V2Run {
             self.abandon(publisher).await;
             return Ok(Staging::Unchanged);
         }
-        let elsewhere =
-            elsewhere(report.in_worker, report.files.is_some() || !keys.is_empty());
+        let elsewhere = elsewhere(report.in_worker, report.files.is_some() || !keys.is_empty());
         let scans = Scans { before: self.files.clone(), after: report.after.clone() };
         let kept =
             publisher.keep_after(project, self.from, self.id.into(), scans, elsewhere).await?;
@@ -319,11 +318,11 @@ impl V2Run {
                 // Its model has renamed it since.
                 Some(of) if of.served != before => {
                     let of = Record { served: before.clone(), ..of };
-                    versions.write_record(&name, &of)?;
+                    versions.rewrite_record(&name, &of)?;
                 }
                 None if from == VersionId::default() && is_kept()? => {
                     let own = prior.unwrap_or_else(|| UNNAMED.into());
-                    versions.write_record(&name, &Record::untrained(own, before.clone()))?;
+                    versions.rewrite_record(&name, &Record::untrained(own, before.clone()))?;
                 }
                 _ => {}
             }

@@ -54,11 +54,8 @@ impl<'a> Capture<'a> {
         // Those that matter first, then the small ones.
         missing.sort_by_key(|(path, stamp)| (!self.trained.contains(path), stamp.size));
         let size = missing.iter().map(|(_, stamp)| stamp.size).sum();
-        let mut room = if self.has_limit {
-            self.kept.make_room(size, self.bases)?
-        } else {
-            u64::MAX
-        };
+        let mut room =
+            if self.has_limit { self.kept.make_room(size, self.bases)? } else { u64::MAX };
         let mut for_untrained =
             if self.has_limit { self.kept.limit / PART_OF_UNTRAINED } else { u64::MAX };
         for (path, stamp) in missing {

@@ -45,7 +45,7 @@ impl Journal {
     pub fn write(&self, versions: &Versions) -> Result<(), StoreError> {
         let path = path(versions);
         let bytes = serde_json::to_vec(self)?;
-        durable_fs::write_atomic(&versions.own_dir(), &path, &bytes).map_err(at(&path))
+        durable_fs::write_beside(&versions.own_dir(), &path, &bytes).map_err(at(&path))
     }
 
     /// What was done counts from now on.

@@ -58,7 +58,11 @@ pub enum KeptContent {
 
 impl Manifest {
     /// A version of which nothing was kept.
-    pub fn lacking(since: VersionId, trained: BTreeSet<RawPath>, reason: impl Into<String>) -> Self {
+    pub fn lacking(
+        since: VersionId,
+        trained: BTreeSet<RawPath>,
+        reason: impl Into<String>,
+    ) -> Self {
         Self { since, trained, lacks: Some(reason.into()), ..Self::default() }
     }
 

@@ -138,7 +138,9 @@ fn clear(path: &Path, wanted: Option<EntryKind>) -> io::Result<()> {
         (false, _) => fs::remove_file(path),
     };
     match removed {
-        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && wanted.is_none() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && wanted.is_none() => {
+            Ok(())
+        }
         Err(error) if !is_absence(&error) => Err(error),
         _ => Ok(()),
     }
@@ -182,7 +184,8 @@ fn place(draft: TempPath, path: &Path) -> io::Result<()> {
             let near = if about.is_symlink() {
                 link(folder, &fs::read_link(&draft)?)?
             } else {
-                let near = tempfile::Builder::new().prefix(".label-studio-ml-").tempfile_in(folder)?;
+                let near =
+                    tempfile::Builder::new().prefix(".label-studio-ml-").tempfile_in(folder)?;
                 file_copy::copy(&fs::File::open(&draft)?, near.as_file())?;
                 near.as_file().set_permissions(about.permissions())?;
                 near.as_file().set_times(FileTimes::new().set_modified(about.modified()?))?;

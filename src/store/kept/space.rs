@@ -93,7 +93,8 @@ impl KeptVersions {
     /// Versions of a project of which something is kept.
     pub(super) fn ids(&self, project: &ProjectKey) -> Result<Vec<VersionId>, StoreError> {
         let entries = fs::read_dir(self.dir(project)?).into_iter().flatten().flatten();
-        let id = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_suffix(".json")?.parse().ok();
+        let id =
+            |entry: fs::DirEntry| entry.file_name().to_str()?.strip_suffix(".json")?.parse().ok();
         Ok(entries.filter_map(id).collect())
     }
 

@@ -290,11 +290,17 @@ fn what_a_training_left_elsewhere_cuts_off_older_versions() {
     stage.kept.write(&project(), to, &taken).unwrap();
     assert_eq!(stage.go(2).unwrap_err(), "it lies elsewhere");
     assert_eq!(stage.go(1).unwrap_err(), CUT_OFF);
-    stage.versions.write_record(&project(), &Record {
-        id: to,
-        result: RawValue::NULL.to_owned(),
-        ..Record::untrained("a".into(), "a".into())
-    }).unwrap();
+    stage
+        .versions
+        .write_record(
+            &project(),
+            &Record {
+                id: to,
+                result: RawValue::NULL.to_owned(),
+                ..Record::untrained("a".into(), "a".into())
+            },
+        )
+        .unwrap();
     stage.train(3, |root| write(root, "a.pt", "three"));
     stage.train(4, |root| write(root, "a.pt", "four"));
     stage.go(3).unwrap();

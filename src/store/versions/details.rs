@@ -44,9 +44,9 @@ impl Versions {
     /// Whether a version of API v1 was made by a job of its project. Those of the original's webhooks lie
     /// directly in MODEL_DIR.
     pub fn is_of_own_job(&self, project: &ProjectKey, id: VersionId) -> bool {
-        self.project_dir(project)
-            .is_ok_and(|own| own != self.model_dir && own.join(id.to_string()).join(RESULT).is_file())
-            || project.as_str().is_empty()
+        self.project_dir(project).is_ok_and(|own| {
+            own != self.model_dir && own.join(id.to_string()).join(RESULT).is_file()
+        }) || project.as_str().is_empty()
     }
 
     /// Number of annotated tasks that /train brought, or of annotations that the project of the event had.

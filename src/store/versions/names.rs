@@ -61,11 +61,14 @@ impl Versions {
         durable_fs::create_dirs(&dir).map_err(at(&dir))?;
         let path = dir.join(format!("{}.json", Self::own_name_of(project)?));
         let bytes = serde_json::to_vec(&used)?;
-        durable_fs::write_atomic(&self.own_dir(), &path, &bytes).map_err(at(&path))?;
+        durable_fs::write_beside(&self.own_dir(), &path, &bytes).map_err(at(&path))?;
         Ok(name)
     }
 
-    fn used_names(&self, project: &ProjectKey) -> Result<(UsedNames, BTreeSet<String>), StoreError> {
+    fn used_names(
+        &self,
+        project: &ProjectKey,
+    ) -> Result<(UsedNames, BTreeSet<String>), StoreError> {
         let path = self.own_dir().join("names");
         let path = path.join(format!("{}.json", Self::own_name_of(project)?));
         let mut used: UsedNames = match fs::read(&path) {

@@ -117,6 +117,15 @@ impl Versions {
         durable_fs::write_atomic(&staging, &target, &bytes).map_err(at(&target))
     }
 
+    /// Writes a record that does not become the newest one.
+    pub fn rewrite_record(&self, project: &ProjectKey, record: &Record) -> Result<(), StoreError> {
+        let path = self.record_path(project, record.id)?;
+        let dir = self.records_dir(project)?;
+        durable_fs::create_dirs(&dir).map_err(at(&dir))?;
+        let bytes = serde_json::to_vec_pretty(record)?;
+        durable_fs::write_beside(&self.own_dir(), &path, &bytes).map_err(at(&path))
+    }
+
     /// The newest record of a project that can be read.
     pub fn newest_record(&self, project: &ProjectKey) -> Result<Option<Record>, StoreError> {
         for id in self.record_ids(project)? {
