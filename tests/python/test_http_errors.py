@@ -64,7 +64,10 @@ V2 = """
             return [{"result": []} for _ in tasks]
 
         def fit(self, event, data, **kwargs):
-            pass
+            import os, time
+            while data.get("hold") and os.path.exists(data["hold"]):
+                time.sleep(0.01)
+            return data.get("learned")
 """
 TOKEN = "0123456789abcdef"
 
@@ -220,6 +223,38 @@ def version_not_loadable(stage: Stage) -> requests.Response:
     return server.post(f"/versions/{job}/activate", {"project": PROJECT})
 
 
+def v2_event(**more: Any) -> dict[str, Any]:
+    created = "2026-11-23T10:49:25Z"
+    project = {"id": 2, "created_at": created, "label_config": CHOICES}
+    return {"action": "ANNOTATION_CREATED", "project": project, **more}
+
+
+def no_earlier_version(stage: Stage) -> requests.Response:
+    server = stage.server(source=V2)
+    # It returns where it keeps what it learned, so the server has nothing of it.
+    names = [
+        server.post("/webhook", v2_event(learned=path), headers={"Prefer": "wait=100"}).json()
+        for path in ("a", "b")
+    ]
+    name = names[0]["model_version"]
+    return server.post(f"/versions/{name}/activate", {"project": PROJECT})
+
+
+def training_runs(stage: Stage) -> requests.Response:
+    server = stage.server(source=V2)
+    no_earlier_version(stage)
+    hold = stage.root / "hold"
+    hold.touch()
+    job = server.post("/webhook", v2_event(hold=str(hold))).json()["job"]
+    started = lambda: server.get(f"/jobs/{job}").json()["job_status"] == "started"  # noqa: E731
+    wait_for(started, "it trains")
+    name = server.get("/versions").json()["versions"][0]
+    try:
+        return until(409, lambda: server.post(f"/versions/{name}/activate", {"project": PROJECT}))
+    finally:
+        hold.unlink()
+
+
 def job_not_cancellable(stage: Stage) -> requests.Response:
     server = stage.plain()
     return server.post(f"/jobs/{train(server, 'nothing')}/cancel")
@@ -318,7 +353,8 @@ CASES: dict[str, Case] = {
     "model_folder_in_use": model_folder_in_use,
     "unknown_version": posting("/versions/1/activate", {"project": PROJECT}),
     "version_not_loadable": version_not_loadable,
-    "no_earlier_version": posting("/versions/1/activate", {"project": PROJECT}, V2),
+    "no_earlier_version": no_earlier_version,
+    "training_runs": training_runs,
 }
 #: Errors that a test can hardly cause from outside; the file makes them and looks at their codes.
 ELSEWHERE = {

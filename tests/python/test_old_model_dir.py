@@ -43,6 +43,12 @@ def jobs(server: Server, project: str) -> list[dict[str, Any]]:
     return list(reversed(wait_for(look, f"jobs of {project} end")))
 
 
+def details(server: Server) -> list[dict[str, Any]]:
+    listed = server.get("/versions", params={"project": PROJECT}).json()
+    found: list[dict[str, Any]] = listed["details"]
+    return found
+
+
 def answer(server: Server, project: str) -> dict[str, Any]:
     found: dict[str, Any] = server.predict(project=project).json()
     return found
@@ -63,9 +69,13 @@ def test_versions_of_v1_are_kept_and_open_jobs_are_run(server: Server) -> None:
     # The version that was activated no longer counts, since a newer one came.
     assert answer(server, PROJECT)["model_version"] == again["model_version"]
     assert answer(server, OTHER)["results"][0]["trained"] == 2
+    listed = details(server)
+    assert [one["annotations"] for one in listed][1:] == [3, 2, 1]
+    assert all(one["can_be_activated"] and one["trained_at"] for one in listed)
     body = {"project": PROJECT}
-    assert server.post(f"/versions/{V1[1]}/activate", body).json()["model_version"] == V1[1]
-    assert answer(server, PROJECT)["results"][0]["trained"] == 2
+    for count, name in enumerate(V1, start=1):
+        assert server.post(f"/versions/{name}/activate", body).json()["model_version"] == name
+        assert answer(server, PROJECT)["results"][0]["trained"] == count
 
 
 @pytest.mark.parametrize("server", ["v2"], indirect=True)
@@ -85,3 +95,20 @@ def test_records_and_keys_of_v2_are_kept_and_open_jobs_are_run(server: Server) -
         "wait",
     )
     assert answer(server, OTHER)["results"][0]["learned"] == "after"
+    assert again["model_version"] == "0.0.1+1"
+    reason = "its files and keys were not kept"
+    assert [(one["version"], one["reason"]) for one in details(server)] == [
+        ("0.0.1+1", None),
+        # It was served when the first training of this server began.
+        (V2[2], None),
+        (V2[1], reason),
+        (V2[0], reason),
+    ]
+    body = {"project": PROJECT}
+    refused = server.post(f"/versions/{V2[0]}/activate", body)
+    assert (refused.status_code, refused.json()["error_code"]) == (409, "no_earlier_version")
+    assert reason in refused.json()["detail"]
+    for name, learned in ((V2[2], "three"), ("0.0.1+1", "wait"), (V2[2], "three")):
+        assert server.post(f"/versions/{name}/activate", body).json()["model_version"] == name
+        found = answer(server, PROJECT)
+        assert (found["model_version"], found["results"][0]["learned"]) == (name, learned)

@@ -90,6 +90,7 @@ impl Restore {
     /// Puts everything into place. After an error some files may be as wanted and others not.
     pub fn apply(self) -> Result<(), StoreError> {
         let mut touched = BTreeSet::new();
+        let mut folders = Vec::new();
         // Deepest first: what is in the way of other kinds, and what was not there.
         for step in self.steps.iter().rev() {
             let wanted = step.wanted.as_ref().map(|file| file.stamp.kind);
@@ -102,11 +103,17 @@ impl Restore {
             touched.insert(parent.to_owned());
             let Some(wanted) = wanted else { continue };
             make_folders(&self.root, parent).map_err(at(&path))?;
-            match draft {
-                Some(draft) => place(draft, &path).map_err(at(&path))?,
-                None => make_folder(&path, wanted.stamp.mode).map_err(at(&path))?,
+            if let Some(draft) = draft {
+                place(&draft, &path).map_err(at(&path))?;
+            } else {
+                make_folder(&path).map_err(at(&path))?;
+                folders.push((path, wanted.stamp.mode));
             }
             failpoint::reached("restore-one");
+        }
+        // Last, since nothing can be put into a folder that is read-only.
+        for (folder, mode) in folders {
+            fs::set_permissions(&folder, Permissions::from_mode(mode)).map_err(at(&folder))?;
         }
         for folder in touched {
             // One that was removed needs no sync.
@@ -131,10 +138,11 @@ fn clear(path: &Path, wanted: Option<EntryKind>) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     let removed = match (about.is_dir(), wanted) {
-        (true, Some(EntryKind::Folder)) => return Ok(()),
+        // A file or link is replaced in one step.
+        (true, Some(EntryKind::Folder)) | (false, Some(EntryKind::File | EntryKind::Link)) => {
+            return Ok(());
+        }
         (true, _) => fs::remove_dir(path),
-        // Replaced in one step.
-        (false, Some(EntryKind::File | EntryKind::Link)) => return Ok(()),
         (false, _) => fs::remove_file(path),
     };
     match removed {
@@ -167,26 +175,25 @@ fn make_folders(root: &Path, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+fn make_folder(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        made => made?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        done => done,
     }
-    fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
 /// Moves a draft to its place, on another disk too.
-fn place(draft: TempPath, path: &Path) -> io::Result<()> {
-    match fs::rename(&draft, path) {
+fn place(draft: &TempPath, path: &Path) -> io::Result<()> {
+    match fs::rename(draft, path) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
             let folder = path.parent().unwrap_or(path);
-            let about = fs::symlink_metadata(&draft)?;
+            let about = fs::symlink_metadata(draft)?;
             let near = if about.is_symlink() {
-                link(folder, &fs::read_link(&draft)?)?
+                link(folder, &fs::read_link(draft)?)?
             } else {
                 let near =
                     tempfile::Builder::new().prefix(".label-studio-ml-").tempfile_in(folder)?;
-                file_copy::copy(&fs::File::open(&draft)?, near.as_file())?;
+                file_copy::copy(&fs::File::open(draft)?, near.as_file())?;
                 near.as_file().set_permissions(about.permissions())?;
                 near.as_file().set_times(FileTimes::new().set_modified(about.modified()?))?;
                 near.as_file().sync_all()?;

@@ -88,10 +88,10 @@ def test_a_job_cancelled_before_what_it_learned_is_brought_in_changes_no_version
     served(server)
     good = train(server, "one")
     host.ended(good)
-    assert served(server) == ("one", f"0.0.1+{good}")
+    assert served(server) == ("one", "0.0.1+1")
     job = train(server, "two")
     cancel_at_the_gate(host, gate, job)
-    assert server.setup().json() == {"model_version": f"0.0.1+{good}"}
+    assert server.setup().json() == {"model_version": "0.0.1+1"}
     assert host.job(job)["model_version"] is None
 
 

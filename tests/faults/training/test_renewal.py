@@ -55,7 +55,7 @@ def test_a_new_worker_that_is_killed_is_started_again(make_host: MakeHost, rollo
     job = train(server, "one")
     record = host.ended(job)
     assert (record["job_status"], record["error"]) == ("finished", None)
-    assert served(server) == ("one", f"0.0.1+{job}")
+    assert served(server) == ("one", "0.0.1+1")
 
 
 @pytest.mark.parametrize("rollout", ["start-first", "stop-first"])
@@ -89,7 +89,7 @@ def test_a_worker_that_reads_late_does_not_serve_the_next_version_early(
         asked = clients.submit(server.first)
         (host.models / "hold").unlink()
         said = asked.result()
-    assert (said["learned"], said["model_version"]) == ("one", f"0.0.1+{job}")
+    assert (said["learned"], said["model_version"]) == ("one", "0.0.1+1")
     host.ended(job)
 
 
