@@ -16,7 +16,7 @@ use crate::serving::error::on_disk;
 use crate::serving::keys::OF_BASE_CLASS;
 use crate::store::changes::Snapshot;
 use crate::store::kept::manifest::{KeptKeys, Manifest};
-use crate::store::kept::{Change, KeptVersions};
+use crate::store::kept::{FitChange, KeptVersions};
 
 /// Said of versions that a model keeps in memory.
 const IN_MEMORY: &str =
@@ -116,7 +116,7 @@ impl Publisher {
         let (kept, name) = (self.kept().await?, project.to_owned());
         let taken = spawn_blocking(move || {
             let Scans { before, after } = &scans;
-            kept.take(&name, &Change { from, to, before, after, elsewhere })
+            kept.take(&name, &FitChange { from, to, before, after, elsewhere })
         });
         Ok(taken.await?.unwrap_or_else(|error| {
             // Whether older versions can be told from this one is not known.

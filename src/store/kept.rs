@@ -45,7 +45,7 @@ pub struct KeptVersions {
 
 /// What a training did, for [`KeptVersions::take`].
 #[derive(Debug)]
-pub struct Change<'a> {
+pub struct FitChange<'a> {
     /// The version that it started from.
     pub from: VersionId,
     pub to: VersionId,
@@ -133,7 +133,11 @@ impl KeptVersions {
 
     /// Keeps what a training has left, for the version that it makes; its keys are still to be added. What
     /// cannot be kept is told in what is returned.
-    pub fn take(&self, project: &ProjectKey, change: &Change<'_>) -> Result<Manifest, StoreError> {
+    pub fn take(
+        &self,
+        project: &ProjectKey,
+        change: &FitChange<'_>,
+    ) -> Result<Manifest, StoreError> {
         let newest = self.newest(project)?.filter(|(id, _)| *id >= change.from);
         let newest = newest.map(|(_, newest)| newest);
         let since = newest.as_ref().map_or(change.to, |newest| newest.since);

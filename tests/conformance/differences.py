@@ -162,11 +162,15 @@ def _add(scenario: str, step: str, row: Difference) -> None:
     DIFFERENCES[scenario, step] = row
 
 
+#: What is known of each version.
+DETAILS = lambda value: isinstance(value, list)  # noqa: E731
+
+
 def versions(scenario: str, count: int, step: str = "versions") -> None:
     """Add a row for the list of versions."""
     listed = [VERSION] * count
     old = {"model_dir": "<model_dir>", "v2": "", "versions": listed}
-    new = {"model_dir": "<model_dir>", "versions": listed}
+    new = exactly(model_dir="<model_dir>", versions=listed, details=DETAILS)
     differ(scenario, step, ok(old), ok(new), SWITCH)
 
 
@@ -209,7 +213,7 @@ for _path, _method in ROUTES.items():
                 JSON_ERRORS,
                 allow=_GET_TOO if _path == "/versions" else None,
             )
-_LIST = ok(exactly(model_dir="<model_dir>", versions=lambda value: isinstance(value, list)))
+_LIST = ok(exactly(model_dir="<model_dir>", versions=DETAILS, details=DETAILS))
 differ("service", "GET /versions", html(405), _LIST, VERSIONS_GET, allow=())
 differ("service", "HEAD /versions", Expect(405, ""), ok(""), VERSIONS_GET, allow=())
 differ("service", "OPTIONS /versions", ok(""), ok(""), VERSIONS_GET, allow=_GET_TOO)
@@ -637,6 +641,6 @@ for _step, _count in (("versions", 0), ("versions after it", 1)):
         "events design",
         _step,
         ok({"model_dir": "<model_dir>", "v2": "1", "versions": []}),
-        ok({"model_dir": "<model_dir>", "versions": [VERSION] * _count}),
+        ok(exactly(model_dir="<model_dir>", versions=[VERSION] * _count, details=DETAILS)),
         SWITCH if not _count else BOTH_DESIGNS,
     )

@@ -134,6 +134,12 @@ def asking(server: Server, clients: int = 4) -> Iterator[list[tuple[str, tuple[i
     assert not failures, failures[0]
 
 
+def more(seen: list[Any], number: int) -> None:
+    """Wait for further answers. Those of each client that were under way are among them."""
+    start = len(seen)
+    wait_for(lambda: len(seen) > start + number, "predictions")
+
+
 def check(seen: list[tuple[str, tuple[int, ...]]], expected: dict[str, int]) -> None:
     """Each answer carries one version and knows what that one learned."""
     for name, known in seen:
@@ -147,19 +153,18 @@ def test_twenty_times_back_and_forth_with_files_and_keys(serve: Serve, threads: 
     expected = {"0.0.1": 0}
     with asking(server) as seen:
         for number in (1, 2):
-            wait_for(lambda start=len(seen): len(seen) > start + 10, "predictions")
+            more(seen, 10)
             expected[learn(server, number)] = number
         names = list(expected)
         assert names == ["0.0.1", "0.0.1+1", "0.0.1+2"]
         # While a training writes, a model that reads at each prediction sees the new files; from here on not.
-        wait_for(lambda start=len(seen): len(seen) > start + 20, "predictions")
+        more(seen, 20)
         del seen[:]
         for turn in range(20):
             name = names[turn % 3]
             activate(server, name)
-            start = len(seen)
             assert server.setup().json()["model_version"] == name
-            wait_for(lambda start=start: len(seen) > start + 8, "predictions")
+            more(seen, 8)
             assert seen[-1] == (name, (expected[name],) * 5)
     check(seen, expected)
     assert {name for name, _ in seen} == set(names)
@@ -182,8 +187,7 @@ def test_twenty_times_back_and_forth_with_api_v1(serve: Serve) -> None:
         for turn in range(20):
             name = names[turn % 3]
             activate(server, name)
-            start = len(seen)
-            wait_for(lambda start=start: len(seen) > start + 8, "predictions")
+            more(seen, 8)
             assert seen[-1] == (name, (expected[name],) * 2)
     check(seen, expected)
     counts = [detail["annotations"] for detail in details(server)]

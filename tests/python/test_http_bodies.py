@@ -80,6 +80,7 @@ def steady(text: str, server: Server) -> str:
     text = re.sub(r'"request_id":\s*"[0-9a-f-]+"', '"request_id":"ID"', text)
     text = re.sub(r'"time":\s*[0-9.e-]+', '"time":"SECONDS"', text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", text)
+    text = re.sub(r":\s*\d{10}\b", ':"VERSION"', text)
     return re.sub(r"\b\d{10}\b(?<!1795430965)", "VERSION", text)
 
 

@@ -115,7 +115,7 @@ def test_a_change_of_keys_refreshes_instances_and_no_processes(serve: Serve) -> 
     server = serve(TELLER)
     assert version(server) == "0.0.1"
     before = server.first()
-    job = train(server, set={"prompt": "new"})
+    train(server, set={"prompt": "new"})
     said = server.first()
     assert said["instance"] != before["instance"]
     assert said["pid"] == before["pid"]

@@ -55,7 +55,7 @@ impl Stage {
             return self.kept.note_failed(project, from, &before, &after).unwrap();
         }
         let to = VersionId(id);
-        let change = Change { from, to, before: &before, after: &after, elsewhere: None };
+        let change = FitChange { from, to, before: &before, after: &after, elsewhere: None };
         let mut taken = self.kept.take(project, &change).unwrap();
         taken.keys = [("version".to_owned(), id.to_string())].into();
         self.kept.write(project, to, &taken).unwrap();
@@ -285,7 +285,7 @@ fn what_a_training_left_elsewhere_cuts_off_older_versions() {
     let (before, after) = (Snapshot::take(stage.root()), Snapshot::take(stage.root()));
     let elsewhere = Some("it lies elsewhere");
     let (from, to) = (VersionId(1), VersionId(2));
-    let change = Change { from, to, before: &before, after: &after, elsewhere };
+    let change = FitChange { from, to, before: &before, after: &after, elsewhere };
     let taken = stage.kept.take(&project(), &change).unwrap();
     stage.kept.write(&project(), to, &taken).unwrap();
     assert_eq!(stage.go(2).unwrap_err(), "it lies elsewhere");
