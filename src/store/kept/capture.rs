@@ -53,15 +53,19 @@ impl<'a> Capture<'a> {
         }
         // Those that matter first, then the small ones.
         missing.sort_by_key(|(path, stamp)| (!self.trained.contains(path), stamp.size));
-        let size = missing.iter().map(|(_, stamp)| stamp.size).sum();
-        let mut room =
-            if self.has_limit { self.kept.make_room(size, self.bases)? } else { u64::MAX };
-        let mut for_untrained =
-            if self.has_limit { self.kept.limit / PART_OF_UNTRAINED } else { u64::MAX };
+        // Without one of those that matter the others are of no use.
+        let trained = missing.iter().filter(|(path, _)| self.trained.contains(path));
+        let size = trained.map(|(_, stamp)| stamp.size).sum();
+        let (mut room, mut for_untrained) = if self.has_limit {
+            (self.kept.make_room(size, self.bases)?, self.kept.limit / PART_OF_UNTRAINED)
+        } else {
+            (u64::MAX, u64::MAX)
+        };
+        let has_room = size <= room;
         for (path, stamp) in missing {
             let is_trained = self.trained.contains(&path);
-            let space = if is_trained { room } else { room.min(for_untrained) };
-            if stamp.size > space {
+            let fits = if is_trained { has_room } else { stamp.size <= room.min(for_untrained) };
+            if !fits {
                 let reason = "its size is beyond what may be kept (--keep-versions-mib)";
                 let content = KeptContent::Lacks(reason.into());
                 files.insert(path, KeptFile { stamp, content });

@@ -17,14 +17,18 @@ const GAVE_WAY: &str = "its files gave way to those of newer versions (--keep-ve
 
 impl KeptVersions {
     /// Removes old versions until there is room for `size` bytes; returns the room that there is. Served
-    /// versions stay, and the contents that `used` shares.
+    /// versions stay, and the contents that `used` shares; if those leave too little room, all versions stay.
     pub(super) fn make_room(&self, size: u64, used: &[&Manifest]) -> Result<u64, StoreError> {
         let room = |kept: &Self| kept.limit.saturating_sub(kept.blobs.size());
         let mut free = room(self);
         if free >= size {
             return Ok(free);
         }
-        for (project, id) in self.oldest_first()? {
+        let old = self.oldest_first()?;
+        if self.limit.saturating_sub(self.size_but(&old, used)?) < size {
+            return Ok(free);
+        }
+        for (project, id) in old {
             let Some(manifest) = self.manifest(&project, id)? else { continue };
             if manifest.lacks.is_some() || used.contains(&&manifest) {
                 continue;
@@ -96,6 +100,25 @@ impl KeptVersions {
         let id =
             |entry: fs::DirEntry| entry.file_name().to_str()?.strip_suffix(".json")?.parse().ok();
         Ok(entries.filter_map(id).collect())
+    }
+
+    /// The size of all contents, without those that only `old` versions need.
+    fn size_but(
+        &self,
+        old: &[(ProjectKey, VersionId)],
+        used: &[&Manifest],
+    ) -> Result<u64, StoreError> {
+        let mut staying: HashSet<String> =
+            used.iter().flat_map(|manifest| manifest.blobs()).map(str::to_owned).collect();
+        for project in self.projects() {
+            for id in self.ids(&project)? {
+                let is_old = old.iter().any(|(of, old)| (of, *old) == (&project, id));
+                if !is_old && let Some(kept) = self.manifest(&project, id)? {
+                    staying.extend(kept.blobs().map(str::to_owned));
+                }
+            }
+        }
+        Ok(staying.iter().map(|name| self.blobs.size_of(name)).sum())
     }
 
     /// All versions that may give way.
