@@ -15,6 +15,7 @@ import requests
 from backend import answer
 from host import EarlyServer, Host
 from hosting import CHOICES, PROJECT, Server, wait_for
+from small_disk import SmallDisk
 
 MakeHost = Callable[..., Host]
 
@@ -42,6 +43,8 @@ READER = """
             for file in FILES:
                 file.parent.mkdir(exist_ok=True)
                 file.write_text(data["token"])
+            if data["big"]:
+                (FOLDER / "big.bin").write_bytes(os.urandom(data["big"]))
             self.set("learned", data["token"])
 """
 
@@ -64,10 +67,10 @@ def host(make_host: MakeHost) -> Host:
     return make_host(READER)
 
 
-def train(server: Server, token: str) -> str:
+def train(server: Server, token: str, big: int = 0) -> str:
     created = "2026-11-23T10:49:25Z"
     project = {"id": 2, "created_at": created, "label_config": CHOICES}
-    body = {"action": "ANNOTATION_CREATED", "project": project, "token": token}
+    body = {"action": "ANNOTATION_CREATED", "project": project, "token": token, "big": big}
     job = server.post("/webhook", body, headers={"Prefer": "wait=60"}).json()
     assert job["error"] is None, job
     name: str = job["model_version"]
@@ -255,3 +258,31 @@ def test_a_kill_again_and_again_while_versions_change(host: Host) -> None:
     assert expected[name] == known
     left = Path(host.models) / ".label-studio-ml/going-back.json"
     assert not left.exists()
+
+
+def test_a_disk_that_is_full_costs_the_way_back_and_not_the_training(
+    small_disk: SmallDisk, make_host: MakeHost
+) -> None:
+    host = make_host(READER, model_dir=small_disk.models)
+    server = host.start()
+    server.setup()
+    first = train(server, "one")
+    # A second copy finds no room.
+    large = train(server, "large", 15 << 20)
+    assert served(server) == (large, "large")
+    second = train(server, "two", 1)
+    reason = "its files could not be kept: the disk was full"
+    assert (large, False, reason) in listed(server)
+    assert reason in server.log()
+    assert activate(server, first)
+    assert served(server) == (first, "one")
+    assert not (small_disk.models / "big.bin").exists()
+    # Where the files of the other version find no room, nothing changes.
+    small_disk.fill()
+    refused = server.post(f"/versions/{quote(second)}/activate", {"project": PROJECT})
+    assert (refused.status_code, refused.json()["error_code"]) == (507, "storage_full")
+    assert served(server) == (first, "one")
+    small_disk.free()
+    assert activate(server, second)
+    assert served(server) == (second, "two")
+    host.check_processes()
