@@ -1,4 +1,4 @@
-"""The server or its workers are killed while a version of API v2 is put back."""
+"""The server or its workers are killed while a version is put back."""
 
 from __future__ import annotations
 
@@ -48,6 +48,25 @@ READER = """
             self.set("learned", data["token"])
 """
 
+#: API v1: the same, from what `fit` returned and from the folder of the version.
+V1 = """
+    import pathlib
+    from label_studio_ml.model import LabelStudioMLBase
+
+    class Model(LabelStudioMLBase):
+        def predict(self, tasks, **kwargs):
+            learned = self.train_output or {"number": 0}
+            folder = learned.get("folder")
+            read = int(pathlib.Path(folder, "weights").read_text()) if folder else 0
+            known = [learned["number"], read]
+            return [{"result": [], "score": 0.5, "known": known} for _ in tasks]
+
+        def fit(self, tasks, workdir=None, **kwargs):
+            number = len(list(tasks))
+            pathlib.Path(workdir, "weights").write_text(str(number))
+            return {"number": number, "folder": workdir}
+"""
+
 #: In the order in which an activation passes them.
 KILL_POINTS = [
     "restore-journaled",
@@ -88,7 +107,7 @@ def activate(server: Server, name: str) -> bool:
     return True
 
 
-def served(server: Server) -> tuple[str, str]:
+def served(server: Server) -> tuple[str, Any]:
     """Return the version and what it knows, which must be of one piece."""
     told = server.setup(PROJECT).json()["model_version"]
     said = server.predict().json()
@@ -286,3 +305,29 @@ def test_a_disk_that_is_full_costs_the_way_back_and_not_the_training(
     assert activate(server, second)
     assert served(server) == (second, "two")
     host.check_processes()
+
+
+@pytest.mark.parametrize("point", ["write-staged", "write-renamed"])
+def test_a_kill_while_a_version_of_api_v1_is_activated(make_host: MakeHost, point: str) -> None:
+    host = make_host(V1)
+    server = host.start()
+    server.setup()
+    names = []
+    for number in (1, 2):
+        body = {
+            "annotations": [{"id": task} for task in range(number)],
+            "project": PROJECT,
+            "label_config": CHOICES,
+        }
+        job = server.post("/train", body, headers={"Prefer": "wait=60"}).json()
+        names.append(job["model_version"])
+    assert server.stop() == 0
+    server = host.start(failpoints=f"{point}=return")
+    assert served(server) == (names[1], 2)
+    assert not activate(server, names[0])
+    host.died()
+    server = host.start()
+    assert served(server) == ((names[0], 1) if point == "write-renamed" else (names[1], 2))
+    for turn in range(4):
+        assert activate(server, names[turn % 2])
+        assert served(server) == (names[turn % 2], turn % 2 + 1)
