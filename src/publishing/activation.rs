@@ -327,7 +327,7 @@ pub async fn undo_before_start(folders: &[PathBuf]) {
         let versions = Arc::new(Versions::open(folder));
         let Ok(Some(journal)) = Journal::read(&versions) else { continue };
         // Without it another server is at work here.
-        let Ok(LockAttempt::Taken(_lock)) = lock::take(&lock_file(folder)) else { continue };
+        let Ok(LockAttempt::Taken(_lock)) = lock::take(&lock_file(folder), None) else { continue };
         let project = journal.project.clone();
         warn!(
             project = project.as_str(),

@@ -136,7 +136,7 @@ mod tests {
         let failures = FailedPredictions::default();
         for project in 0..=MAX_PROJECTS {
             let long = ServingError::Unloadable {
-                version: crate::ids::VersionId(1),
+                version: "1".into(),
                 reason: "é".repeat(9999),
             };
             failures.note_failure(&project.to_string().as_str().into(), b"", &long);
