@@ -9,7 +9,7 @@ from typing import Any
 
 from backends import ID, VERSION, Answer
 from comparison import Change, Difference, Table
-from differences import IGNORED, METRICS, QUEUED, health_of
+from differences import DETAILS, IGNORED, METRICS, QUEUED, health_of
 from patterns import Expect, exactly, failed, has, ok, refused, saying
 from reasons import (
     ASYNC,
@@ -81,7 +81,13 @@ for _step in ("health", "root"):
 _everywhere("metrics", METRICS, PROMETHEUS)
 _everywhere(
     "versions",
-    ok(exactly(model_dir="<model_dir>", versions=lambda found: set(found) <= {VERSION})),
+    ok(
+        exactly(
+            model_dir="<model_dir>",
+            versions=lambda found: set(found) <= {VERSION},
+            details=DETAILS,
+        )
+    ),
     NO_VERSIONS_YET,
 )
 

@@ -9,7 +9,6 @@ use super::KeptVersions;
 use super::journal::Journal;
 use super::manifest::Manifest;
 use crate::ids::{ProjectKey, VersionId};
-use crate::store::project_dir;
 use crate::store::versions::{StoreError, Versions, at};
 
 /// Said of versions that gave way to newer ones.
@@ -131,19 +130,5 @@ impl KeptVersions {
         }
         found.sort_by_key(|(_, id)| *id);
         Ok(found)
-    }
-}
-
-impl Versions {
-    /// The name of a project's folders below the own folder.
-    pub(in crate::store) fn own_name_of(project: &ProjectKey) -> Result<String, StoreError> {
-        let name = project_dir::name(project)?;
-        // The default project has a name of its own here: other keys never begin with a dot.
-        Ok(if name.is_empty() { ".default".to_owned() } else { name })
-    }
-
-    /// The project that has such a folder.
-    pub(in crate::store) fn project_of(name: &str) -> Option<ProjectKey> {
-        if name == ".default" { Some(ProjectKey::default()) } else { project_dir::key(name) }
     }
 }

@@ -181,6 +181,18 @@ impl Versions {
         Ok(old)
     }
 
+    /// The name of a project's folders below the own folder.
+    pub(in crate::store) fn own_name_of(project: &ProjectKey) -> Result<String, StoreError> {
+        let name = project_dir::name(project)?;
+        // The default project has a name of its own here: other keys never begin with a dot.
+        Ok(if name.is_empty() { ".default".to_owned() } else { name })
+    }
+
+    /// The project that has such a folder.
+    pub(in crate::store) fn project_of(name: &str) -> Option<ProjectKey> {
+        if name == ".default" { Some(ProjectKey::default()) } else { project_dir::key(name) }
+    }
+
     pub(super) fn record_path(
         &self,
         project: &ProjectKey,

@@ -44,6 +44,31 @@ async fn must_wait(future: impl Future<Output = Result<Permit, QueueFull>>) {
 }
 
 #[test]
+fn during_a_pause_calls_end_and_none_begins() {
+    run_in_time(|| async {
+        let pool = Pool::new(1, WorkerCapacity::of_threads(2), BOUNDS);
+        pool.add(0, worker(1, true));
+        let running = pool.acquire(Priority::Batch, &"p".into()).await.unwrap();
+        let (pause, other) = (pool.pause(), pool.pause());
+        must_wait(pool.acquire(Priority::Interactive, &"p".into())).await;
+        assert!(timeout(Duration::from_millis(20), pool.idle()).await.is_err());
+        drop(running);
+        pool.idle().await;
+        let waiting = tokio::spawn({
+            let pool = Arc::clone(&pool);
+            async move { pool.acquire(Priority::Batch, &"p".into()).await }
+        });
+        until(|| pool.waiting() == 1).await;
+        pool.replace_all(&[(0, worker(2, true))], || ());
+        drop(pause);
+        assert_eq!(pool.waiting(), 1, "the other pause goes on");
+        drop(other);
+        let permit = waiting.await.unwrap().unwrap();
+        assert_eq!(permit.worker().incarnation, Incarnation(2));
+    });
+}
+
+#[test]
 fn calls_spread_over_workers_and_are_bounded() {
     run_in_time(|| async {
         let pool = Pool::new(2, WorkerCapacity::of_threads(1), BOUNDS);

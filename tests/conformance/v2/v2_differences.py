@@ -204,6 +204,8 @@ ELSEWHERE = {
     "a class with an attribute or a property `model_version` of its own": "tests/python/test_own_version.py::test_setup_and_predictions_name_it",
     "`model_version` in the answer of /predict": "tests/python/test_serving_v2.py::test_what_predict_may_return",
     "an instance of the model": "tests/python/test_serving_v2.py::test_an_instance_is_used_again_by_the_thread_that_made_it",
+    "files that `fit` overwrites": "tests/python/test_going_back.py::"
+    "test_twenty_times_back_and_forth_with_files_and_keys",
     "version after a training that leaves its name": "tests/python/test_versions_v2.py::test_a_training_changes_model_and_version_in_every_worker_at_once",
     "`self.get` in several processes": "tests/python/test_keys.py::test_a_value_is_seen_by_every_worker_at_once",
     "a training that changed no file below MODEL_DIR and no key, and returned nothing": "tests/python/test_api_verdict.py::test_a_training_that_changed_nothing_names_the_model_folder",
