@@ -45,7 +45,7 @@ pub(super) fn run(args: &ActivateArgs) -> Result<i32> {
                 Ok(0)
             }
             Err(refusal) if refusal.error_code == "unknown_version" => {
-                Ok(RemoteServer::refuse(&unknown(&refusal.detail, &names(&listed))))
+                Ok(RemoteServer::refuse(&unknown(&args.version, "", &names(&listed))))
             }
             Err(refusal) => Ok(RemoteServer::refuse(&refusal.detail)),
         }
@@ -70,7 +70,7 @@ fn project(listed: &Value, version: &str, asked: Option<&str>) -> Result<Option<
             if asked.is_none() && !names.is_empty() {
                 return Ok(None);
             }
-            Err(unknown(&format!("there is no version {version}{of}"), &names))
+            Err(unknown(version, &of, &names))
         }
         1 => Ok(projects.into_iter().next()),
         _ => {
@@ -86,10 +86,10 @@ fn names(listed: &Value) -> Vec<String> {
     listed["versions"].as_array().into_iter().flatten().map(text).collect()
 }
 
-fn unknown(what: &str, names: &[String]) -> String {
+fn unknown(version: &str, of: &str, names: &[String]) -> String {
     match names {
-        [] => format!("{what}: nothing was trained yet"),
-        names => format!("{what}; there are {}", names.join(", ")),
+        [] => format!("there is no version {version:?}{of}: nothing was trained yet"),
+        names => format!("there is no version {version:?}{of}; there are {}", names.join(", ")),
     }
 }
 
@@ -109,10 +109,10 @@ mod tests {
         let several = found("1", None).unwrap_err();
         assert!(several.ends_with("2.17, 3.9; name one with --project"), "{several}");
         let other = found("2", Some("3")).unwrap_err();
-        assert_eq!(other, "there is no version 2 of project 3; there are 1");
+        assert_eq!(other, r#"there is no version "2" of project 3; there are 1"#);
         assert_eq!(found("9", None), Ok(None), "the server decides");
         let none = project(&json!({"versions": [], "details": []}), "9", None).unwrap_err();
-        assert_eq!(none, "there is no version 9: nothing was trained yet");
+        assert_eq!(none, r#"there is no version "9": nothing was trained yet"#);
         assert_eq!(project(&json!({"versions": ["9"]}), "9", Some("3")), Ok(Some("3".into())));
     }
 }

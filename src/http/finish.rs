@@ -97,10 +97,14 @@ fn log(options: &HttpOptions, activity: &ActivityLog, request: &RequestSummary, 
     let path = webhook_token::shown(options.webhook_token.as_ref(), uri, *by_token);
     let (status, detail) = (error.status.as_u16(), &error.detail);
     let internal = error.internal.as_ref().map(|said| format!(" ({said})")).unwrap_or_default();
-    let task = error.result.get(TASK).and_then(|task| task.as_str());
-    let task = task.map(|task| format!("task {task}: ")).unwrap_or_default();
     let is_refusal = !error.status.is_server_error();
     let about = error.subject.as_ref();
+    let task = error.result.get(TASK).and_then(|task| task.as_str());
+    let named = |task: &str| {
+        about.is_some_and(|subject| !is_refusal && subject.what.contains(&format!(" task {task} ")))
+    };
+    let task = task.filter(|task| !named(task));
+    let task = task.map(|task| format!("task {task}: ")).unwrap_or_default();
     if *is_quiet && is_refusal {
         tracing::debug!(request = id, "{method} {path} → {status} {task}{detail}{internal}");
         return;

@@ -3,6 +3,8 @@
 //! Nothing here may cost a training: what cannot be kept is logged, and the version is published without a way
 //! back, which `/versions` says too.
 
+use std::env::current_dir;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::OwnedMutexGuard;
@@ -14,9 +16,10 @@ use crate::ids::{ProjectKey, VersionId};
 use crate::serving::ServingError;
 use crate::serving::error::on_disk;
 use crate::serving::keys::OF_BASE_CLASS;
-use crate::store::changes::Snapshot;
+use crate::store::changes::{FilesOutside, Snapshot};
 use crate::store::kept::manifest::{KeptKeys, Manifest};
 use crate::store::kept::{FitChange, KeptVersions};
+use crate::store::models_folder;
 
 /// Said of versions that a model keeps in memory.
 const IN_MEMORY: &str =
@@ -56,6 +59,25 @@ impl Publisher {
         let mut keys = self.registry.class.key_store().await?.all(project.id()).await?;
         keys.retain(|key, _| !OF_BASE_CLASS.contains(&key.as_str()));
         Ok(keys)
+    }
+
+    /// The files in which a training may keep something outside MODEL_DIR, if that is the project's folder for
+    /// models: relative paths and paths beside the script are what many models write to.
+    pub(super) async fn files_outside(
+        &self,
+        model_dir: &Path,
+    ) -> Result<FilesOutside, PublishingError> {
+        let (class, _) = self.registry.class.imported().await?;
+        let project = class.script.as_deref().and_then(Path::parent).map(Path::to_owned);
+        let model_dir = model_dir.to_owned();
+        let take = move || {
+            let own = project
+                .filter(|project| models_folder::of_project(project).as_ref() == Some(&model_dir));
+            let folders: Vec<_> =
+                own.into_iter().flat_map(|own| [Some(own), current_dir().ok()]).flatten().collect();
+            FilesOutside::take(&model_dir, &folders)
+        };
+        Ok(spawn_blocking(take).await?)
     }
 
     /// Keeps the version that a training starts from; returns its id.

@@ -135,10 +135,7 @@ mod tests {
     fn a_bounded_number_of_projects_and_letters_is_kept() {
         let failures = FailedPredictions::default();
         for project in 0..=MAX_PROJECTS {
-            let long = ServingError::Unloadable {
-                version: "1".into(),
-                reason: "é".repeat(9999),
-            };
+            let long = ServingError::Unloadable { version: "1".into(), reason: "é".repeat(9999) };
             failures.note_failure(&project.to_string().as_str().into(), b"", &long);
         }
         let list = failures.list();

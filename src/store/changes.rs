@@ -4,7 +4,7 @@
 //! modification time. Files that are not part of a model are ignored: our own folder, caches, logs, hidden
 //! files, virtual environments. A folder that is too large to scan counts as changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -119,21 +119,57 @@ impl Snapshot {
 
     /// Paths of files that are new, gone or different in `after`, at most `MAX_PATHS`; none if nothing changed.
     pub fn changes(&self, after: &Self) -> Option<Vec<String>> {
-        let (Some(before), Some(after)) = (&self.entries, &after.entries) else {
-            return Some(Vec::new());
-        };
+        let Some(paths) = self.changed_paths(after) else { return Some(Vec::new()) };
+        let mut changed: Vec<String> =
+            paths.into_iter().map(|path| path.display().to_string()).collect();
+        changed.sort();
+        changed.truncate(MAX_PATHS);
+        (!changed.is_empty()).then_some(changed)
+    }
+
+    /// Paths of files that are new, gone or different in `after`; none if one of both is not known.
+    fn changed_paths<'a>(&'a self, after: &'a Self) -> Option<BTreeSet<&'a Path>> {
+        let (before, after) = (self.entries.as_ref()?, after.entries.as_ref()?);
         let file = |of: &BTreeMap<PathBuf, FileStamp>, path: &Path| {
             let stamp = of.get(path).filter(|stamp| stamp.kind != EntryKind::Folder);
             stamp.map(|stamp| (stamp.size, stamp.modified))
         };
-        let mut changed: Vec<String> = before
-            .keys()
-            .chain(after.keys())
-            .filter(|path| file(before, path) != file(after, path))
-            .map(|path| path.display().to_string())
-            .collect();
-        changed.sort();
-        changed.dedup();
+        let paths = before.keys().chain(after.keys()).map(PathBuf::as_path);
+        Some(paths.filter(|path| file(before, path) != file(after, path)).collect())
+    }
+}
+
+/// The files of folders outside MODEL_DIR in which a model may keep what it learned as well: that of its script,
+/// and the working folder.
+#[derive(Debug)]
+pub struct FilesOutside {
+    model_dir: PathBuf,
+    folders: Vec<(PathBuf, Snapshot)>,
+}
+
+impl FilesOutside {
+    /// Folders below others of `folders` are scanned with those.
+    pub fn take(model_dir: &Path, folders: &[PathBuf]) -> Self {
+        let is_outermost = |folder: &&PathBuf| {
+            !folders.iter().any(|other| other != *folder && folder.starts_with(other))
+        };
+        let outermost: BTreeSet<&PathBuf> = folders.iter().filter(is_outermost).collect();
+        let folders =
+            outermost.into_iter().map(|folder| (folder.clone(), Snapshot::take(folder))).collect();
+        Self { model_dir: model_dir.to_owned(), folders }
+    }
+
+    /// Paths of files that have changed since, at most `MAX_PATHS`; of a folder that is too large to scan none
+    /// are known.
+    pub fn changes(&self) -> Option<Vec<String>> {
+        let mut changed = Vec::new();
+        for (folder, before) in &self.folders {
+            let after = Snapshot::take(folder);
+            let paths = before.changed_paths(&after).unwrap_or_default();
+            let paths = paths.into_iter().map(|path| folder.join(path));
+            let outside = paths.filter(|path| !path.starts_with(&self.model_dir));
+            changed.extend(outside.map(|path| path.display().to_string()));
+        }
         changed.truncate(MAX_PATHS);
         (!changed.is_empty()).then_some(changed)
     }
@@ -183,5 +219,23 @@ mod tests {
         let few = Snapshot::within(dir.path(), 3, MAX_DURATION);
         assert_eq!(few.changes(&few), Some(Vec::new()));
         assert!(few.entries().is_none());
+    }
+
+    #[test]
+    fn files_outside_the_model_folder_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, project) = (dir.path().to_owned(), dir.path().join("backend"));
+        let models = project.join("models");
+        fs::create_dir_all(&models).unwrap();
+        let outside = FilesOutside::take(&models, &[root.clone(), project.clone()]);
+        assert_eq!(outside.folders.len(), 1, "one contains the other");
+        for number in 0..2 * MAX_PATHS {
+            fs::write(models.join(number.to_string()), "x").unwrap();
+        }
+        assert_eq!(outside.changes(), None, "what lies in the model folder is not outside");
+        fs::write(project.join("weights.bin"), "x").unwrap();
+        fs::write(root.join("model.pkl"), "x").unwrap();
+        let paths = [project.join("weights.bin"), root.join("model.pkl")];
+        assert_eq!(outside.changes(), Some(paths.map(|path| path.display().to_string()).to_vec()));
     }
 }

@@ -115,9 +115,15 @@ WHERE = """
 """
 
 
+def without_models_folder(project: Path) -> Path:
+    """Make a project like those of the original."""
+    shutil.rmtree(project / "models")
+    return project
+
+
 def test_a_model_of_api_v1_lives_in_its_project(tmp_path: Path, serve: Serve) -> None:
     source = WHERE.format(more="def fit(self, tasks, workdir=None, **kwargs): return {}")
-    project = make_project(tmp_path, source)
+    project = without_models_folder(make_project(tmp_path, source))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     seen = serve(project, cwd=elsewhere).first()
@@ -130,7 +136,7 @@ def test_a_model_of_api_v1_lives_in_its_project(tmp_path: Path, serve: Serve) ->
 
 def test_a_model_of_api_v2_lives_in_the_working_folder(tmp_path: Path, serve: Serve) -> None:
     source = WHERE.format(more="def setup(self): ...")
-    project = make_project(tmp_path, source)
+    project = without_models_folder(make_project(tmp_path, source))
     # A Hugging Face config beside the model is none of its arguments.
     (project / "config.json").write_text('{"architectures": ["BertModel"], "hidden_size": 768}')
     seen = serve(project, cwd=tmp_path).first()

@@ -93,7 +93,7 @@ def test_a_server_that_works_has_no_problems(echo: Server) -> None:
     assert told.document["status"] in ("ok", "warning")
     told.one("ok", "serves Echo; 1 of 1 workers ready")
     told.one("ok", "the script loads: Echo (API v1)")
-    told.one("ok", f"MODEL_DIR is {echo.project}, and is writable")
+    told.one("ok", f"MODEL_DIR is {echo.models}, and is writable")
     told.one("ok", f"http://localhost:{echo.port} for a Label Studio")
     # It was started for loopback alone.
     assert "--host 0.0.0.0" in told.one("warning", "only this machine can reach the server")["text"]

@@ -137,8 +137,8 @@ def test_a_version_that_may_not_be_loadable_is_not_told(
     server.train(3)
     version = server.wait_trained()
     server.stop()
-    newer = project / PROJECT / str(int(version) + 5)
-    shutil.copytree(project / PROJECT / version, newer)
+    newer = project / "models" / PROJECT / str(int(version) + 5)
+    shutil.copytree(project / "models" / PROJECT / version, newer)
     (newer / "untried").write_text("no worker has loaded this version yet\n")
     result = json.loads((newer / "job_result.json").read_text())
     # Written by the server: the output itself. Written by others: with more around it.

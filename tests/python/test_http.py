@@ -52,7 +52,7 @@ def test_health_says_what_is_served(echo: Server) -> None:
         body = answer.json()
         assert body["status"] == "UP"
         assert body["model_class"] == "Echo"
-        assert body["model_dir"] == str(echo.project)
+        assert body["model_dir"] == str(echo.models)
         assert body["workers"] == {"ready": 1, "total": 1, "restarts": 0}
 
 
@@ -204,7 +204,7 @@ def test_a_project_key_writes_nothing_outside_the_model_folder(
         assert server.train(project=key).status_code == 201, key
         server.wait_trained(key)
     assert {path for path in tmp_path.parent.iterdir()} == before
-    names = sorted(path.name for path in server.project.iterdir() if path.is_dir())
+    names = sorted(path.name for path in server.models.iterdir() if path.is_dir())
     assert "%2E.%2F..%2Fetc%2Fx" in names
     assert server.predict(project="x" * 400).status_code == 422
 

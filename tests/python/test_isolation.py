@@ -85,7 +85,7 @@ def test_a_hanging_constructor_holds_up_nobody_else(serve: Serve) -> None:
     hang = {"project": "2.2", "schema": CHOICES.replace("Positive", "HANG")}
     with ThreadPoolExecutor(1) as clients:
         hanging = clients.submit(requests.post, f"{server.url}/setup", json=hang, timeout=100)
-        wait_for((server.project / "hangs").exists, "the constructor hangs")
+        wait_for((server.models / "hangs").exists, "the constructor hangs")
         assert server.setup("3.3").status_code == 200
         assert not hanging.done(), "another project loads at once"
         assert hanging.result().status_code == 200

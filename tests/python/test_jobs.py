@@ -189,7 +189,7 @@ def test_progress_is_seen_while_training_runs(serve: Serve) -> None:
     wait_for(
         lambda: "training project 2: 25 %, epoch 1, loss 0.5000" in server.log(), "it is logged"
     )
-    (server.project / "go").touch()
+    (server.models / "go").touch()
     assert ended(server, number)["progress"]["fraction"] == 1
 
 
@@ -230,7 +230,7 @@ def test_bars_of_tqdm_are_recognised(serve: Serve) -> None:
             seen.add(message := now["progress"]["message"])
             for done in (2, 4):
                 if message == f"epochs: {done} of 4 steps":
-                    (server.project / f"seen {done}").touch()
+                    (server.models / f"seen {done}").touch()
         return bool(now["ended_at"])
 
     wait_for(all_seen, "training ends")
@@ -360,7 +360,7 @@ def test_old_versions_are_removed(serve: Serve) -> None:
     versions = [train(server, "x", Prefer="wait=100")["job"] for _ in range(4)]
     kept = server.get("/versions").json()["versions"]
     assert kept == versions[:1:-1]
-    folders = sorted(path.name for path in (server.project / PROJECT).iterdir())
+    folders = sorted(path.name for path in (server.models / PROJECT).iterdir())
     assert folders == versions[2:]
     assert job(server, versions[0])["job_status"] == "finished"
 
@@ -438,10 +438,10 @@ def test_a_version_that_was_loaded_once_is_not_rejected(serve: Serve) -> None:
     version = train(server, "a", Prefer="wait=100")["job"]
     assert server.predict().json()["model_version"] == version
     server.stop()
-    (server.project / "down").touch()
+    (server.models / "down").touch()
     again = serve(server.project)
     assert again.predict().status_code == 500
-    (again.project / "down").unlink()
+    (again.models / "down").unlink()
     assert again.predict().json()["model_version"] == version
 
 

@@ -50,7 +50,7 @@ def sent(server: Server, path: str, project: int, returns: str) -> dict[str, Any
 
 
 def stored(server: Server, job: dict[str, Any]) -> Any:
-    path = server.project / job["project"] / job["job"] / "job_result.json"
+    path = server.models / job["project"] / job["job"] / "job_result.json"
     return json.loads(path.read_text()) if path.exists() else None
 
 

@@ -320,7 +320,7 @@ def test_training_shows_a_bar_below_the_log(tmp_path: Path) -> None:
     def note_epochs(shown: bytes) -> None:
         for number in range(5):
             if f"%, epoch {number}, loss".encode() in shown:
-                (project / f"seen {number}").touch()
+                (project / "models" / f"seen {number}").touch()
 
     port = free_port()
     server = started(project, port, watch=note_epochs)

@@ -35,7 +35,7 @@ def test_the_result_of_fit_is_the_train_output_afterwards(serve: Serve) -> None:
     assert server.setup().json() == {"model_version": version}
     prediction = server.first()
     assert prediction["model_version"] == version
-    workdir = server.project / PROJECT / version
+    workdir = server.models / PROJECT / version
     assert prediction["train_output"] == {
         "tasks": 3,
         "workdir": str(workdir),
@@ -60,7 +60,7 @@ def test_an_event_trains_by_way_of_process_event(serve: Serve) -> None:
     assert output["event"] == "ANNOTATION_CREATED"
     assert output["job_id"] == version
     assert output["tasks"] == 0
-    stored = json.loads((server.project / PROJECT / version / "event.json").read_text())
+    stored = json.loads((server.models / PROJECT / version / "event.json").read_text())
     assert stored["event"] == "ANNOTATION_CREATED"
     assert stored["data"]["annotation"] == {"id": 1}
 
@@ -169,7 +169,7 @@ def test_a_failed_training_keeps_the_version_and_says_why(serve: Serve) -> None:
     assert server.wait_trained() == version
     assert server.first()["model_version"] == version
     server.wait_logged("ZeroDivisionError", "1 / 0 if")
-    folder = server.project / PROJECT / failed
+    folder = server.models / PROJECT / failed
     assert not (folder / "job_result.json").exists()
     server.train(3)
     server.wait_trained()
@@ -220,7 +220,7 @@ def test_events_that_wait_are_merged_and_trains_are_not(serve: Serve) -> None:
     server = serve(HELD)
     server.setup()
     running = server.post("/webhook", event(number=0)).json()
-    wait_for((server.project / "begun").exists, "training begins")
+    wait_for((server.models / "begun").exists, "training begins")
     waiting = [server.post("/webhook", event(number=number)).json() for number in (1, 2, 3)]
     trains = [server.train(number).json() for number in (5, 6)]
     ids = {answer["job"] for answer in waiting}
@@ -234,10 +234,10 @@ def test_events_that_wait_are_merged_and_trains_are_not(serve: Serve) -> None:
         "job_id": running["job"],
         "model_version": "INITIAL",
     }
-    (server.project / "go").touch()
+    (server.models / "go").touch()
     assert server.wait_trained() == trains[-1]["job"]
     assert server.first()["train_output"]["tasks"] == 6
-    merged = server.project / PROJECT / ids.pop() / "event.json"
+    merged = server.models / PROJECT / ids.pop() / "event.json"
     assert json.loads(merged.read_text())["data"]["number"] == 3
 
 
@@ -246,7 +246,7 @@ def test_predictions_go_on_from_the_old_version_while_training_runs(serve: Serve
     server = serve(busy)
     server.setup()
     assert server.train(1).status_code == 201, "it is answered while fit is held up"
-    wait_for((server.project / "begun").exists, "training begins")
+    wait_for((server.models / "begun").exists, "training begins")
     seen: list[str] = []
     statuses: set[int] = set()
     stop = threading.Event()
@@ -262,7 +262,7 @@ def test_predictions_go_on_from_the_old_version_while_training_runs(serve: Serve
     wait_for(lambda: len(seen) > 20, "predictions go on")
     assert server.get("/health").json()["jobs"] == 1
     assert set(seen) == {"INITIAL"}
-    (server.project / "go").touch()
+    (server.models / "go").touch()
     version = server.wait_trained()
     wait_for(lambda: version in seen, "the new version answers")
     stop.set()
@@ -316,7 +316,7 @@ def test_training_ends_with_a_killed_server(serve: Serve) -> None:
     server = serve(HELD)
     server.setup()
     server.train()
-    wait_for((server.project / "begun").exists, "training begins")
+    wait_for((server.models / "begun").exists, "training begins")
     pids = server.workers()
     assert len(pids) == 2
     os.kill(server.process.pid, signal.SIGKILL)
@@ -328,7 +328,7 @@ def test_a_stop_does_not_wait_for_training(serve: Serve) -> None:
     server = serve(HELD)
     server.setup()
     server.train()
-    wait_for((server.project / "begun").exists, "training begins")
+    wait_for((server.models / "begun").exists, "training begins")
     pids = server.workers()
     assert server.stop() == 0
     assert not [pid for pid in pids if is_running(pid)]

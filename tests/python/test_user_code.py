@@ -286,7 +286,7 @@ def test_setup_does_not_wait_for_a_slow_load_and_loads_once(serve: Serve) -> Non
     # Other programs may delay one of them, but hardly all.
     assert min(setup) < 2
     assert min(health) < 1
-    (server.project / "go").touch()
+    (server.models / "go").touch()
     assert server.first()["made"] == 1
     assert server.setup(force_reload=True).status_code == 200
     assert server.first()["made"] == 2

@@ -29,7 +29,7 @@ use crate::serving::models::ProjectModels;
 use crate::serving::served_model::ServedModel;
 use crate::serving::version_gate::GateGuard;
 use crate::serving::version_names::UNNAMED;
-use crate::store::changes::Snapshot;
+use crate::store::changes::{FilesOutside, Snapshot};
 use crate::store::jobs::{Claimed, now};
 use crate::store::kept::manifest::Manifest;
 use crate::store::versions::{Record, StoreError, Version};
@@ -47,6 +47,8 @@ pub struct V2Run {
     prior: PriorName,
     /// The files below MODEL_DIR before it.
     files: Snapshot,
+    /// Those of other folders in which it may write.
+    outside: Arc<FilesOutside>,
     /// The version that it started from.
     from: VersionId,
     /// Number of annotations of the project, as far as the event tells it.
@@ -109,6 +111,7 @@ impl V2Run {
         let files = snapshot(model_dir).await?;
         let (from, files, guard) = publisher.keep_before(&job.project, files, guard).await?;
         failpoint::reached("keep-sealed");
+        let outside = publisher.files_outside(model_dir).await?;
         let prior = PriorName::hold(&publisher.registry, &job.project, job.id).await?;
         publisher.key_watch.begin(job.project.id());
         Ok(Self {
@@ -119,6 +122,7 @@ impl V2Run {
             model_dir: model_dir.to_owned(),
             prior,
             files,
+            outside: Arc::new(outside),
             from,
             annotations: annotations_of(&job.payload),
             _files: guard,
@@ -186,17 +190,22 @@ impl V2Run {
     async fn stage<'a>(
         &self,
         publisher: &'a Publisher,
-        report: FitReport,
+        mut report: FitReport,
     ) -> Result<Staging<'a>, PublishingError> {
         let (project, models) = (&self.project, &publisher.registry.models);
         let switching = publisher.switching.lock().await;
         let keys = publisher.key_watch.take();
         let is_empty = is_empty(&report.result);
-        if keys.is_empty() && report.files.is_none() && is_empty {
-            self.abandon(publisher).await;
-            return Ok(Staging::Unchanged);
+        let is_kept = report.files.is_some() || !keys.is_empty();
+        if !is_kept && is_empty {
+            let outside = Arc::clone(&self.outside);
+            report.files = spawn_blocking(move || outside.changes()).await?;
+            if report.files.is_none() {
+                self.abandon(publisher).await;
+                return Ok(Staging::Unchanged);
+            }
         }
-        let elsewhere = elsewhere(report.in_worker, report.files.is_some() || !keys.is_empty());
+        let elsewhere = elsewhere(report.in_worker, is_kept);
         let scans = Scans { before: self.files.clone(), after: report.after.clone() };
         let kept =
             publisher.keep_after(project, self.from, self.id.into(), scans, elsewhere).await?;
