@@ -161,7 +161,7 @@ def test_the_test_fails_where_label_studio_would_show_nothing(tmp_path: Path) ->
     project = made(scripts / "model.py", tmp_path)
     assert shell("python -m pytest", project).returncode == 0
     script = project / "model.py"
-    script.write_text(script.read_text().replace('"Positive"', '"positiv"'))
+    script.write_text(script.read_text().replace('"Positive"', '"unlisted"'))
     done = shell("python -m pytest", project)
     assert done.returncode == 1
     assert "task 17: results[0].result[0].value.choices[0] is" in done.stdout

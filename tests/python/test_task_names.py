@@ -65,7 +65,7 @@ def test_the_server_names_the_task(tmp_path: Path, serve: Serve, api: int) -> No
     answer = server.predict(tasks("after"), config=CHOICES)
     assert answer.json()["result"]["task"] == "16"
 
-    answer = server.predict(tasks("Positive", "Positiv"), config=CHOICES)
+    answer = server.predict(tasks("Positive", "Unlisted"), config=CHOICES)
     assert answer.headers["X-Prediction-Warnings"] == "1"
     server.wait_logged("task 17: results[1].result[0].value.choices[0] is")
     (mistake,) = server.get("/diagnostics").json()["mistakes"]
@@ -75,7 +75,7 @@ def test_the_server_names_the_task(tmp_path: Path, serve: Serve, api: int) -> No
 
 def test_strict_refuses_with_the_task(tmp_path: Path, serve: Serve) -> None:
     server = serve(make_project(tmp_path, MODEL.format(api=2)), "--strict")
-    answer = server.predict(tasks("Positive", "Positiv"), config=CHOICES)
+    answer = server.predict(tasks("Positive", "Unlisted"), config=CHOICES)
     assert answer.status_code == 422 or answer.status_code >= 500
     assert answer.json()["detail"].startswith("task 17: results[1]")
     assert answer.json()["result"]["findings"][0]["task"] == "17"
@@ -108,7 +108,7 @@ def post(path, **body):
     return client.post(path, json={{"project": {PROJECT!r}, **body}})
 post("/setup", schema={CHOICES!r}, hostname="", access_token="")
 config = {CHOICES!r}
-said = post("/predict", label_config=config, tasks={tasks("Positive", "Positiv")!r})
+said = post("/predict", label_config=config, tasks={tasks("Positive", "Unlisted")!r})
 print(said.status_code, said.headers["X-Prediction-Warnings"])
 fine = post("/predict", label_config=config, tasks={tasks("Positive")!r})
 print(fine.headers.get("X-Prediction-Warnings"))
