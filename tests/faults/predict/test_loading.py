@@ -115,7 +115,7 @@ def test_a_script_may_do_this_when_it_is_imported(make_backend: MakeBackend, wha
 
 BROKEN = {
     "a syntax error": ("def", "SyntaxError"),
-    "an import that fails": ("import no_such_package", "No module named 'no_such_package'"),
+    "an import that fails": ("import no_such_package", 'Package "no_such_package" is missing'),
     "an exception": ("1 / 0", "ZeroDivisionError"),
     "sys.exit": ("import sys; sys.exit(3)", "exit status 3"),
     "a crash": ("import ctypes; ctypes.string_at(0)", "signal 11"),
