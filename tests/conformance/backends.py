@@ -186,7 +186,8 @@ def _reduced(value: Any, model_dir: Path | None, key: str = "") -> Any:
         return {
             name: _reduced(item, model_dir, name)
             for name, item in value.items()
-            if name != "request_id"
+            # In an error the task stands beside the request id.
+            if name != "request_id" and not (name == "task" and "request_id" in value)
         }
     if isinstance(value, list):
         return [_reduced(item, model_dir, key) for item in value]

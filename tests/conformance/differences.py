@@ -12,7 +12,7 @@ made it, even when a new one is published between its /setup and its /predict. A
 What is never compared, because it differs between any two runs or is free by design: the value
 of a version (upstream names an untrained model by the clock in one mode and INITIAL in the other,
 ours is INITIAL until trained, then digits) and whether it is a number or a string; job ids;
-`request_id` in an error; all but the last line of a traceback; the order of keys and the white
+`request_id` and `task` in an error; all but the last line of a traceback; the order of keys and the white
 space of JSON.
 """
 

@@ -67,9 +67,13 @@ def _only(step: str, name: str, ours: Expect | Change, reason: Reason) -> None:
 
 # What `init` and `start` do.
 for _run in _RUNS.values():
-    _listed = [".dockerignore", "Dockerfile", "README.md", "_wsgi.py", "docker-compose.yml"]
-    _beside = _run.script.parent / "requirements.txt"
-    _listed += [_run.script.name, *([_beside.name] if _beside.exists() else [])]
+    _listed = [".dockerignore", ".gitignore", "Dockerfile", "README.md", "_wsgi.py"]
+    _listed += ["docker-compose.yml", "models", "requirements.txt", "requirements-test.txt"]
+    _listed += ["test_backend.py", _run.script.name]
+    _beside = _run.script.parent
+    for _name in ("label_config.xml", "tasks.json", "annotations.json"):
+        _listed += [_name] if (_beside / _name).exists() else []
+    _listed += ["ABOUT.md"] if (_beside / "README.md").exists() else []
     _only("init", _run.name, Expect(0, {"files": sorted(_listed)}), FOLDER)
 _everywhere("start-failed", Expect(0, {"log": ""}), CHECK)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium.common.exceptions import TimeoutException
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -62,7 +62,9 @@ class Browser:
     def wait(self, condition: Callable[[Any], Any], what: str) -> Any:
         """Wait for a condition of Selenium; where it never comes, take a screenshot and fail."""
         try:
-            return WebDriverWait(self._driver, self._seconds, 0.1).until(condition)
+            # The page may draw an element again between two questions about it.
+            again = [StaleElementReferenceException]
+            return WebDriverWait(self._driver, self._seconds, 0.1, again).until(condition)
         except TimeoutException:
             self.shot("failed")
             text = self._driver.find_element(By.TAG_NAME, "body").text

@@ -76,7 +76,9 @@ def test_the_first_minutes(
         assert [row["version"] for row in rows if row["is_served"]] == ["0.0.1+2"]
         command("activate", server, "0.0.1+1")
         await_version(api, project, "0.0.1+1")
-        sees(browser, studio, project, tasks[2], second)
+        # A task that Label Studio has no prediction for yet: it keeps those of other versions.
+        sees(browser, studio, project, tasks[3], second)
+        browser.see_text("0.0.1+1")
         browser.shot("gone-back")
         told("that of the first training is seen again")
     finally:

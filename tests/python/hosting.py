@@ -129,7 +129,7 @@ class Server:
     ) -> None:
         self.project = project
         #: MODEL_DIR of a project that `init` made, unless a test chooses another.
-        self.models = project / "models"
+        self.models = Path(str(project)) / "models"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = project.parent / f"server-{self.port}.log"

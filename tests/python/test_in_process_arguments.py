@@ -258,7 +258,7 @@ def test_versions_of_api_v1(run: Callable[..., Program], tmp_path: Path, mode: s
     def get(query: str) -> Any:
         return requests.get(f"{program.url}/versions{query}", timeout=30).json()
 
-    assert get(f"?project={PROJECT}") == listed
+    assert get(f"?project={PROJECT}")["versions"] == listed["versions"]
     program.first()
     assert get("")["versions"][-2:] == listed["versions"]
 

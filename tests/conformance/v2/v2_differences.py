@@ -220,6 +220,9 @@ ELSEWHERE = {
     "`ML_SERVER_BASIC_AUTH_USER`, `ML_SERVER_BASIC_AUTH_PASS` under a WSGI server": "tests/python/test_in_process_passwords.py::test_they_come_from_arguments_or_the_environment",
     "`model_dir`, `redis_…` and arguments of the class in `init_app`, in API v2": "tests/python/test_in_process_arguments.py::test_a_class_of_api_v2_takes_the_arguments_of_api_v1",
     "a constructor with other parameters, or in another order": "tests/python/test_in_process_arguments.py::test_instances_get_only_what_their_constructor_takes",
+    "an answer with predictions that Label Studio would not show": "tests/python/test_task_names.py::test_a_server_of_the_user_names_the_task",
+    "`GET /diagnostics`": "tests/python/test_task_names.py::test_a_server_of_the_user_names_the_task",
+    "`self.parsed_label_config` of API v2 without a labelling config": "tests/python/test_without_config.py::test_the_config_that_is_missing_is_asked_for",
     "`TRAIN_EVENTS` of a class of API v2": "tests/python/test_in_process_errors.py::test_a_class_decides_which_actions_train",
 }
 

@@ -73,7 +73,8 @@ def comparable(status: int | None, media_type: str, text: str) -> Answer:
         body = json.loads(whole(text, status))
         result = body.get("result") if isinstance(body, dict) else None
         if isinstance(result, dict):
-            result.pop("request_id", None)
+            if result.pop("request_id", None):
+                result.pop("task", None)
             if "traceback" in result:
                 result["traceback"] = "<traceback>"
         if isinstance(body, dict) and isinstance(body.get("detail"), str):

@@ -21,7 +21,10 @@ def test_a_taken_port_is_refused_with_the_one_who_has_it(backend: Backend) -> No
         command, env={**environment(), **backend.env}, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 2, done.stdout + done.stderr
-    assert f"port {port} is already in use: `label-studio-ml start {backend.project}` in " in done.stderr
+    assert (
+        f"port {port} is already in use: `label-studio-ml start {backend.project}` in "
+        in done.stderr
+    )
     assert f"(process {backend.server.process.pid}) listens on 127.0.0.1:{port};" in done.stderr
 
 
