@@ -1,6 +1,6 @@
 //! Puts the files of a version back.
 //!
-//! In two steps: [`Restore::prepare`] writes all contents beside the live files and changes none of them, so a
+//! In two steps: [`KeptVersions::prepare`] writes all contents beside the live files and changes none of them, so a
 //! disk that fills does no harm; [`Restore::apply`] moves them into place. A live file is never written into,
 //! since a running worker may have it mapped. After a kill `apply` of what was there before makes it whole again.
 
