@@ -59,39 +59,39 @@ impl ActivityLog {
 
 /// A training made a version, which is served now.
 pub fn trained(project: &ProjectKey, job: JobId, seconds: f64, version: &str) {
-    let (key, id) = (project.as_str(), project.id());
+    let (key, id) = (project.as_str(), project.shown_id());
     info!(project = key, job = %job, model_version = version,
         "trained project {id} in {seconds:.1} s → version {version}");
 }
 
 /// A training went well, and predictions are made as before.
 pub fn trained_in_vain(project: &ProjectKey, job: JobId, seconds: f64, reason: &str) {
-    let (key, id) = (project.as_str(), project.id());
+    let (key, id) = (project.as_str(), project.shown_id());
     warn!(project = key, job = %job, "trained project {id} in {seconds:.1} s; {reason}");
 }
 
 /// A training failed, for good or until it is tried again.
 pub fn training_failed(project: &ProjectKey, job: JobId, why: &str, traceback: Option<&str>) {
-    let (key, id) = (project.as_str(), project.id());
+    let (key, id) = (project.as_str(), project.shown_id());
     let why = after_what(why, traceback);
     error!(project = key, job = %job, "failed training project {id}{why}");
 }
 
 /// A worker ended with a training, which runs again.
 pub fn training_repeated(project: &ProjectKey, job: JobId, why: &str) {
-    let (key, id) = (project.as_str(), project.id());
+    let (key, id) = (project.as_str(), project.shown_id());
     warn!(project = key, job = %job, "failed training project {id}, which is tried again: {why}");
 }
 
 /// A training was cancelled, or was not worth beginning.
 pub fn training_ended(project: &ProjectKey, job: JobId, why: &str) {
-    let (key, id) = (project.as_str(), project.id());
+    let (key, id) = (project.as_str(), project.shown_id());
     info!(project = key, job = %job, "cancelled training of project {id}: {why}");
 }
 
 /// A training is runnable and gets almost no processor time.
 pub fn training_starves(project: &ProjectKey, job: JobId) {
-    let (key, id) = (project.as_str(), project.id());
+    let (key, id) = (project.as_str(), project.shown_id());
     info!(project = key, job = %job,
         "waiting for processor time to train project {id}: training runs only when the CPU is otherwise idle \
          (--train-nice changes that)");
@@ -99,7 +99,7 @@ pub fn training_starves(project: &ProjectKey, job: JobId) {
 
 /// A person chose the version that is served.
 pub fn activated(project: &ProjectKey, version: &str) {
-    let (key, id) = (project.as_str(), project.id());
+    let (key, id) = (project.as_str(), project.shown_id());
     info!(project = key, model_version = version, "activated version {version} of project {id}");
 }
 

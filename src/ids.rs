@@ -76,6 +76,9 @@ number!(VersionId);
 #[serde(transparent)]
 pub struct ProjectKey(String);
 
+/// Maximum length of an id that is shown, in characters.
+const LONGEST_SHOWN: usize = 60;
+
 impl ProjectKey {
     pub fn as_str(&self) -> &str {
         &self.0
@@ -84,6 +87,11 @@ impl ProjectKey {
     /// The id of the project as user code of API v2 knows it: without its time of creation.
     pub fn id(&self) -> &str {
         self.0.split('.').next().unwrap_or_default()
+    }
+
+    /// The id for a line of a log or a terminal: a client may have sent anything.
+    pub fn shown_id(&self) -> String {
+        self.id().chars().filter(|letter| !letter.is_control()).take(LONGEST_SHOWN).collect()
     }
 }
 
@@ -147,5 +155,11 @@ mod tests {
         for (key, id) in [("2.17", "2"), ("2", "2"), ("a.b.c", "a"), (".17", ""), ("", "")] {
             assert_eq!(ProjectKey::from(key).id(), id, "{key}");
         }
+    }
+
+    #[test]
+    fn a_shown_id_is_a_short_line() {
+        assert_eq!(ProjectKey::from("1\n2\u{1b}[2J\r.17").shown_id(), "12[2J");
+        assert_eq!(ProjectKey::from("x".repeat(1000)).shown_id(), "x".repeat(60));
     }
 }

@@ -32,7 +32,7 @@ struct Connected {
 impl ConnectionLog {
     /// Takes note of a /setup, which Label Studio at the address `label_studio` sent.
     pub fn note(&self, project: &ProjectKey, label_config: Option<&str>, label_studio: &str) {
-        let (key, id) = (project.as_str(), project.id());
+        let (key, id) = (project.as_str(), project.shown_id());
         if let Some(what) = self.news(project, label_config, label_studio) {
             info!(project = key, "connected project {id}{what}");
         }

@@ -114,7 +114,7 @@ pub(super) fn show_progress(mut running: watch::Receiver<Option<Arc<Running>>>) 
             if let Ok(style) = ProgressStyle::with_template(BAR) {
                 bar.set_style(style);
             }
-            bar.set_prefix(job.output.project.id().to_owned());
+            bar.set_prefix(job.output.project.shown_id());
             bar.enable_steady_tick(TICK);
             tokio::select! {
                 () = follow(&job.output, &bar) => {}

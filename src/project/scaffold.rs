@@ -6,6 +6,7 @@
 
 mod readme;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -241,6 +242,11 @@ fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 /// Copies a file or a folder; does nothing if both paths are the same.
+/// Hidden files are secrets and settings of tools, such as `.env` and `.git`.
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
 fn copy(from: &Path, to: &Path) -> Result<(), ScaffoldError> {
     if is_same(from, to) {
         return Ok(());
@@ -251,11 +257,15 @@ fn copy(from: &Path, to: &Path) -> Result<(), ScaffoldError> {
             let entry = entry.map_err(at(from))?;
             let (path, name) = (entry.path(), entry.file_name());
             // The project may lie inside the package that is copied.
-            if name == "__pycache__" || to.starts_with(&path) {
+            if name == "__pycache__" || is_hidden(&name) || to.starts_with(&path) {
                 continue;
             }
             if path.is_symlink() {
                 let target = fs::read_link(&path).map_err(at(&path))?;
+                // Elsewhere it would lead to a file of this machine.
+                if target.is_absolute() {
+                    continue;
+                }
                 let link = to.join(name);
                 if !link.is_symlink() {
                     std::os::unix::fs::symlink(target, &link).map_err(at(&link))?;

@@ -14,6 +14,10 @@ use crate::ids::ProjectKey;
 
 /// Maximum number of projects whose failure is kept; the one that failed longest ago is forgotten first.
 const MAX_PROJECTS: usize = 100;
+/// Maximum length of a text that is the id of a task, in characters.
+const MAX_ID: usize = 40;
+/// Maximum length of the key of a project in bytes; a longer one has no folder either.
+const MAX_KEY: usize = 200;
 /// Maximum number of tasks that are named.
 const MAX_TASKS: usize = 3;
 /// Maximum length of an error, in characters.
@@ -56,7 +60,7 @@ struct AskedTask {
 impl FailedPredictions {
     /// Notes that a request with this body failed.
     pub fn note_failure(&self, project: &ProjectKey, body: &[u8], error: &ServingError) {
-        if !is_failure(error) {
+        if !is_failure(error) || project.as_str().len() > MAX_KEY {
             return;
         }
         let asked = serde_json::from_slice::<AskedTasks>(body).map(|body| body.tasks);
@@ -70,7 +74,7 @@ impl FailedPredictions {
         let failed = FailedPrediction {
             project: project.clone(),
             at: Timestamp::now(),
-            tasks: named.take(MAX_TASKS).map(|task| task.id.clone()).collect(),
+            tasks: named.take(MAX_TASKS).map(|task| shortened(&task.id)).collect(),
             task_count: asked.len(),
             error: error.to_string().chars().take(MAX_ERROR).collect(),
             failures,
@@ -92,6 +96,13 @@ impl FailedPredictions {
     /// The last failure of each project, newest first.
     pub fn list(&self) -> Vec<FailedPrediction> {
         self.last.lock().values().rev().cloned().collect()
+    }
+}
+
+fn shortened(id: &Value) -> Value {
+    match id {
+        Value::String(text) => text.chars().take(MAX_ID).collect::<String>().into(),
+        id => id.clone(),
     }
 }
 

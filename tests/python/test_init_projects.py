@@ -196,7 +196,7 @@ def test_requirements_are_suggested_from_the_imports(tmp_path: Path) -> None:
     write_script(scripts, "import pytest\nimport label_studio_ml.utils\n", "helpers.py")
     write_script(scripts / "nets", "", "__init__.py")
     write_script(scripts / "nets", "from . import other\nfrom .other import x\n", "small.py")
-    write_script(scripts / "nets", "import spacy\nx = 1\n", "other.py")
+    write_script(scripts / "nets", "import spacy\nimport internal_lib\nx = 1\n", "other.py")
     text = (made(scripts / "model.py", tmp_path) / "requirements.txt").read_text()
     required = [line for line in text.splitlines() if line and not line.startswith("#")]
     names = {re.split("[>=]", line)[0].lower() for line in required}
@@ -206,6 +206,8 @@ def test_requirements_are_suggested_from_the_imports(tmp_path: Path) -> None:
     assert f"numpy>={version('numpy')}" in required
     comments = {line for line in text.splitlines() if line.startswith("#")}
     assert "# torch" in comments
+    # An index may have the package of a stranger under this name.
+    assert "# internal_lib: not installed, check its name" in comments
     assert any(re.match(r"# requests>=\d", line) for line in comments)
     assert any(line.startswith("# opencv-python") for line in comments)
     assert "never" not in text
@@ -227,6 +229,8 @@ def test_what_is_large_or_private_or_elsewhere_is_not_brought(tmp_path: Path) ->
     (scripts / "link.txt").symlink_to(tmp_path / "secret.txt")
     (scripts / "images").mkdir()
     (scripts / "images" / "a.txt").write_text("a")
+    (scripts / "images" / ".env").write_text("PASSWORD=1")
+    (scripts / "images" / "link").symlink_to(tmp_path / "secret.txt")
     (scripts / "huge").mkdir()
     with (scripts / "huge" / "weights.bin").open("wb") as file:
         file.truncate(65 << 20)
@@ -239,7 +243,7 @@ def test_what_is_large_or_private_or_elsewhere_is_not_brought(tmp_path: Path) ->
     project = tmp_path / "backend"
     assert (project / "images" / "a.txt").is_file()
     assert (project / "docs.txt").is_file()
-    for name in (".env", "link.txt", "secret.txt", "huge"):
+    for name in (".env", "link.txt", "secret.txt", "huge", "images/.env", "images/link"):
         assert not (project / name).exists(), name
 
 

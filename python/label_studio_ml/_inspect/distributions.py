@@ -23,6 +23,10 @@ WELL_KNOWN: dict[str, str] = {
     "faiss": "faiss-cpu",
     "fitz": "PyMuPDF",
     "git": "GitPython",
+    "google.api_core": "google-api-core",
+    "google.auth": "google-auth",
+    "google.generativeai": "google-generativeai",
+    "google.oauth2": "google-auth",
     "google.protobuf": "protobuf",
     "imblearn": "imbalanced-learn",
     "jose": "python-jose",
@@ -47,8 +51,19 @@ WELL_KNOWN: dict[str, str] = {
     "zmq": "pyzmq",
 }
 
+#: Packages that are often missing and are distributed under the name that is imported.
+SAME_NAME = frozenset(
+    "accelerate anthropic boto3 catboost datasets easyocr einops fastapi fasttext flask gensim httpx huggingface_hub "
+    "jax joblib keras langchain librosa lightgbm lightning matplotlib mlflow nltk numpy onnx onnxruntime openai pandas "
+    "peft polars pyarrow pydantic pytesseract pytorch_lightning redis requests rq safetensors scipy seaborn "
+    "sentence_transformers sentencepiece shapely soundfile spacy statsmodels tensorflow tiktoken timm tokenizers "
+    "torch torchaudio torchmetrics torchvision tqdm transformers ultralytics xgboost".split()
+)
+
 #: Names that many distributions have in common.
 _SHARED = {"azure", "google"}
+#: From how many parts on a name of these is that of a distribution.
+_SHARED_PARTS = {"azure": 2, "google": 3}
 
 
 def of_module(names: tuple[str, ...]) -> metadata.Distribution | None:
@@ -75,8 +90,17 @@ def name_for(names: tuple[str, ...]) -> str:
     for length in range(len(longest), 0, -1):
         if known := WELL_KNOWN.get(".".join(longest[:length])):
             return known
-    # `google.cloud.storage` is in google-cloud-storage.
-    return "-".join(longest[:3]) if longest[0] in _SHARED else longest[0]
+    if longest[0] not in _SHARED:
+        return longest[0]
+    # `google.cloud.storage` is in google-cloud-storage; what is imported from a module is not a part of its name.
+    module = names[0].split(".")
+    return "-".join((longest if len(module) < _SHARED_PARTS[longest[0]] else module)[:3])
+
+
+def is_known(names: tuple[str, ...]) -> bool:
+    """Tell whether the distribution of a module that is not installed is certain."""
+    longest = max(names, key=len).split(".")
+    return longest[0] in SAME_NAME or any(".".join(longest[:end]) in WELL_KNOWN for end in range(1, len(longest) + 1))
 
 
 def canonical(name: str) -> str:

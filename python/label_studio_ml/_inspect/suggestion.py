@@ -40,9 +40,11 @@ def _line(top: str, one: Import) -> tuple[str, str]:
     if found is None:
         # A name that is installed and belongs to no distribution, or one that is not installed.
         name = distributions.name_for(one.names)
-        return distributions.canonical(name), name if _is_missing(
-            top
-        ) else f"# {top}: not from a package"
+        if not _is_missing(top):
+            return distributions.canonical(name), f"# {top}: not from a package"
+        # An index may have another package, of a stranger, under the name of a module.
+        line = name if distributions.is_known(one.names) else f"# {name}: not installed, check its name"
+        return distributions.canonical(name), line
     name = found.metadata["Name"]
     line = distributions.requirement(found)
     return distributions.canonical(name), line or f"# {name} {found.version}: not from an index"

@@ -45,7 +45,12 @@ pub(super) fn find(args: &ServerArgs, name: Option<&str>) -> Result<ServerPlace>
 /// The address of a server, checked.
 fn address(given: &str) -> Result<String> {
     let text = if given.contains("://") { given.to_owned() } else { format!("http://{given}") };
-    let url: Url = text.parse().with_context(|| format!("--url {given:?} is not an address"))?;
+    let url: Url = text.parse().context("--url is not an address")?;
+    if !url.username().is_empty() || url.password().is_some() {
+        bail!(
+            "--url has a user or a password in it: give --basic-auth-user and --basic-auth-pass instead"
+        );
+    }
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         bail!("--url {given:?} is not an address: write it like http://localhost:9090");
     }
@@ -91,7 +96,16 @@ mod tests {
         }
         for wrong in ["ftp://h", "http://", "http://h/?a=1", "http://h/#x", "http://h:x"] {
             let error = format!("{:#}", address(wrong).unwrap_err());
-            assert!(error.starts_with("--url \""), "{error}");
+            assert!(error.starts_with("--url "), "{error}");
+        }
+        for secret in [
+            "http://user:geheim@h",
+            "https://geheim@h/base",
+            "u:geheim@h:9090",
+            "http://u:geheim@h:x",
+        ] {
+            let error = format!("{:#}", address(secret).unwrap_err());
+            assert!(error.starts_with("--url ") && !error.contains("geheim"), "{error}");
         }
     }
 }

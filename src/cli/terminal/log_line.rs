@@ -61,7 +61,7 @@ where
             event.record(&mut text);
             let (word, rest) = text.0.split_once(' ').unwrap_or((&text.0, ""));
             styled(&format!("{word:WORD_WIDTH$}"), event_colour(level))?;
-            return writeln!(writer, " {rest}");
+            return writeln!(writer, " {}", printable(rest));
         }
         if level != Level::INFO {
             styled(level.as_str(), colour(level))?;
@@ -72,6 +72,12 @@ where
         context.format_fields(writer.by_ref(), event)?;
         writeln!(writer)
     }
+}
+
+/// A text in which nothing moves the cursor or changes the terminal: clients and models wrote parts of it.
+fn printable(text: &str) -> String {
+    let is_printable = |letter: char| !letter.is_control() || matches!(letter, '\n' | '\t');
+    text.chars().map(|letter| if is_printable(letter) { letter } else { '\u{fffd}' }).collect()
 }
 
 /// The colour of what happened: green unless something is wrong.
@@ -160,6 +166,22 @@ mod tests {
         let coloured = written(true, happen);
         assert!(coloured.contains("\x1b[32mactivated\x1b[0m  version"), "{coloured}");
         assert!(coloured.ends_with("training project 1\n  line\nOdd: no\n"), "{coloured}");
+    }
+
+    #[test]
+    fn what_a_client_sent_does_not_command_the_terminal() {
+        let project = "1\u{1b}]0;x\u{7}\n2026 INFO forged\u{1b}[2J.17".into();
+        let shown = written(false, || {
+            activity::activated(&project, "1\u{1b}[2J");
+            activity::training_failed(
+                &project,
+                JobId(7),
+                "Odd: \u{1b}[2J",
+                Some("  line\nOdd: \u{1b}[2J"),
+            );
+        });
+        assert!(!shown.contains(['\u{1b}', '\u{7}']), "{shown:?}");
+        assert!(shown.lines().all(|line| !line.starts_with("2026")), "{shown}");
     }
 
     #[test]

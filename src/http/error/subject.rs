@@ -29,7 +29,7 @@ struct IdOfTask {
 impl RequestSubject {
     /// A prediction for `tasks`, a JSON list.
     pub(in crate::http) fn prediction(project: &ProjectKey, tasks: &RawValue) -> Self {
-        let of_project = match project.id() {
+        let of_project = match project.shown_id().as_str() {
             "" => String::new(),
             id => format!(" project {id}"),
         };
@@ -43,7 +43,7 @@ impl RequestSubject {
 
     /// A /setup of a project.
     pub(in crate::http) fn setup(project: &ProjectKey) -> Self {
-        let kind = format!("setting up project {}", project.id());
+        let kind = format!("setting up project {}", project.shown_id());
         Self { what: kind.clone(), kind }
     }
 }

@@ -21,7 +21,7 @@ fuzz_target!(|data: &[u8]| {
     let rules = Rules::parse(&config).ok();
     let asked = AnswerContext {
         tasks: usize::from(*tasks % 4),
-        version: "7",
+        version: Some("7"),
         mended: &Mended::default(),
         request,
         is_interactive: *tasks & 4 != 0,
