@@ -196,7 +196,8 @@ def test_requirements_are_suggested_from_the_imports(tmp_path: Path) -> None:
     write_script(scripts, "import pytest\nimport label_studio_ml.utils\n", "helpers.py")
     write_script(scripts / "nets", "", "__init__.py")
     write_script(scripts / "nets", "from . import other\nfrom .other import x\n", "small.py")
-    write_script(scripts / "nets", "import spacy\nimport internal_lib\nx = 1\n", "other.py")
+    write_script(scripts / "nets", "import spacy\nx = 1\n", "other.py")
+    write_script(scripts / "nets", "import internal_lib\n", "train.py")
     text = (made(scripts / "model.py", tmp_path) / "requirements.txt").read_text()
     required = [line for line in text.splitlines() if line and not line.startswith("#")]
     names = {re.split("[>=]", line)[0].lower() for line in required}
