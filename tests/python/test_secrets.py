@@ -69,6 +69,8 @@ def test_no_secret_gets_out(tmp_path: Path) -> None:
     server = Guarded(project, env=names)
     told: list[str] = []
     try:
+        # The address is printed a moment after the first worker is ready.
+        server.wait_logged(f"/{TOKEN}")
         pasted = server.log().count(TOKEN)
         assert pasted == 1, "it is printed once, to be pasted"
         authorization = f"Authorization: Basic {BASIC}"

@@ -53,11 +53,66 @@ WELL_KNOWN: dict[str, str] = {
 
 #: Packages that are often missing and are distributed under the name that is imported.
 SAME_NAME = frozenset(
-    "accelerate anthropic boto3 catboost datasets easyocr einops fastapi fasttext flask gensim httpx huggingface_hub "
-    "jax joblib keras langchain librosa lightgbm lightning matplotlib mlflow nltk numpy onnx onnxruntime openai pandas "
-    "peft polars pyarrow pydantic pytesseract pytorch_lightning redis requests rq safetensors scipy seaborn "
-    "sentence_transformers sentencepiece shapely soundfile spacy statsmodels tensorflow tiktoken timm tokenizers "
-    "torch torchaudio torchmetrics torchvision tqdm transformers ultralytics xgboost".split()
+    [
+        "accelerate",
+        "anthropic",
+        "boto3",
+        "catboost",
+        "datasets",
+        "easyocr",
+        "einops",
+        "fastapi",
+        "fasttext",
+        "flask",
+        "gensim",
+        "httpx",
+        "huggingface_hub",
+        "jax",
+        "joblib",
+        "keras",
+        "langchain",
+        "librosa",
+        "lightgbm",
+        "lightning",
+        "matplotlib",
+        "mlflow",
+        "nltk",
+        "numpy",
+        "onnx",
+        "onnxruntime",
+        "openai",
+        "pandas",
+        "peft",
+        "polars",
+        "pyarrow",
+        "pydantic",
+        "pytesseract",
+        "pytorch_lightning",
+        "redis",
+        "requests",
+        "rq",
+        "safetensors",
+        "scipy",
+        "seaborn",
+        "sentence_transformers",
+        "sentencepiece",
+        "shapely",
+        "soundfile",
+        "spacy",
+        "statsmodels",
+        "tensorflow",
+        "tiktoken",
+        "timm",
+        "tokenizers",
+        "torch",
+        "torchaudio",
+        "torchmetrics",
+        "torchvision",
+        "tqdm",
+        "transformers",
+        "ultralytics",
+        "xgboost",
+    ]
 )
 
 #: Names that many distributions have in common.
@@ -100,7 +155,9 @@ def name_for(names: tuple[str, ...]) -> str:
 def is_known(names: tuple[str, ...]) -> bool:
     """Tell whether the distribution of a module that is not installed is certain."""
     longest = max(names, key=len).split(".")
-    return longest[0] in SAME_NAME or any(".".join(longest[:end]) in WELL_KNOWN for end in range(1, len(longest) + 1))
+    return longest[0] in SAME_NAME or any(
+        ".".join(longest[:end]) in WELL_KNOWN for end in range(1, len(longest) + 1)
+    )
 
 
 def canonical(name: str) -> str:

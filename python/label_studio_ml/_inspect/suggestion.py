@@ -43,8 +43,8 @@ def _line(top: str, one: Import) -> tuple[str, str]:
         if not _is_missing(top):
             return distributions.canonical(name), f"# {top}: not from a package"
         # An index may have another package, of a stranger, under the name of a module.
-        line = name if distributions.is_known(one.names) else f"# {name}: not installed, check its name"
-        return distributions.canonical(name), line
+        unknown = "" if distributions.is_known(one.names) else ": not installed, check its name"
+        return distributions.canonical(name), f"# {name}{unknown}" if unknown else name
     name = found.metadata["Name"]
     line = distributions.requirement(found)
     return distributions.canonical(name), line or f"# {name} {found.version}: not from an index"
