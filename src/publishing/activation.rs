@@ -163,6 +163,7 @@ impl Publisher {
             let others = kept.also_of(&name, &wanted, &paths)?;
             let served = disk.current_record(&name)?.map(|record| record.id).unwrap_or_default();
             let prior = kept.present(&name, served, &paths, keys)?;
+            kept.check_saved(&prior, &wanted, &paths)?;
             let ready = kept.prepare(&wanted, &paths)?;
             let choice = disk.choice(&name);
             Journal { project: name, to, paths, prior, choice }.write(&disk)?;

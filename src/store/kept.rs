@@ -312,8 +312,13 @@ impl KeptVersions {
         Ok(self.manifest(project, id)?.map(|manifest| (id, manifest)))
     }
 
+    /// What is at a path now. What a link above it leads to is not in MODEL_DIR.
     fn live(&self, path: &RawPath) -> Option<FileStamp> {
-        let about = fs::symlink_metadata(self.versions.model_dir().join(path.as_path())).ok()?;
+        let root = self.versions.model_dir();
+        if restore::links_above(root, path.as_path()).next().is_some() {
+            return None;
+        }
+        let about = fs::symlink_metadata(root.join(path.as_path())).ok()?;
         FileStamp::of(&about)
     }
 

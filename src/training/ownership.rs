@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::queue::{Ownership, Queue};
 use crate::publishing::Publisher;
@@ -89,7 +89,10 @@ pub async fn own(
                 // The server before may have been that of another model.
                 served.check_folder(&class).map_err(ServingError::OthersModels)?;
                 maker::claim(versions.model_dir(), &made_by(&class));
-                publisher.undo_activation().await?;
+                if let Err(error) = publisher.undo_activation().await {
+                    // Predictions go on; the next training and the next activation try it again.
+                    error!("an activation that was interrupted cannot be undone now: {error}");
+                }
                 publisher.give_up_interrupted().await?;
                 if waited {
                     info!("this server owns the model folder now");

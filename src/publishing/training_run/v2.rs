@@ -108,6 +108,8 @@ impl V2Run {
         model_dir: &Path,
     ) -> Result<Self, PublishingError> {
         let guard = Arc::clone(&publisher.files).lock_owned().await;
+        // What is undone later would replace what this training makes.
+        publisher.undo_activation().await?;
         let files = snapshot(model_dir).await?;
         let (from, files, guard) = publisher.keep_before(&job.project, files, guard).await?;
         failpoint::reached("keep-sealed");

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, FileTimes, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempPath;
@@ -52,6 +52,9 @@ impl KeptVersions {
         for raw in paths {
             let wanted = kept.files.get(raw).cloned();
             let path = root.join(raw.as_path());
+            if let Some(problem) = outside(&root, raw.as_path(), paths) {
+                return Err(at(&path)(io::Error::other(problem)));
+            }
             if wanted.as_ref().map(|file| file.stamp) == self.live(raw) {
                 continue;
             }
@@ -71,6 +74,25 @@ impl KeptVersions {
         Ok(Restore { root, steps })
     }
 
+    /// Fails if a file of `prior` could not be copied and is about to be replaced by one of `wanted`.
+    pub fn check_saved(
+        &self,
+        prior: &Manifest,
+        wanted: &Manifest,
+        paths: &BTreeSet<RawPath>,
+    ) -> Result<(), StoreError> {
+        for raw in paths {
+            let Some(before) = prior.files.get(raw) else { continue };
+            let is_saved = !matches!(before.content, KeptContent::Lacks(_));
+            if !is_saved && wanted.files.get(raw).map(|file| file.stamp) != Some(before.stamp) {
+                let path = self.versions.model_dir().join(raw.as_path());
+                let why = "it cannot be copied now, so that going back could not be undone";
+                return Err(at(&path)(io::Error::other(why)));
+            }
+        }
+        Ok(())
+    }
+
     /// A copy of a content that may become a live file.
     fn draft(&self, staging: &Path, name: &str, stamp: &FileStamp) -> io::Result<TempPath> {
         let draft = tempfile::NamedTempFile::new_in(staging)?;
@@ -84,6 +106,24 @@ impl KeptVersions {
         file.sync_all()?;
         Ok(draft.into_temp_path())
     }
+}
+
+/// Why a path does not lie in the folder itself: a list that was damaged, or a link that leads elsewhere.
+fn outside(root: &Path, path: &Path, replaced: &BTreeSet<RawPath>) -> Option<&'static str> {
+    if !path.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Some("the list of files names a path outside MODEL_DIR");
+    }
+    // A link that a training made is replaced itself.
+    let is_replaced = |link: &Path| replaced.iter().any(|raw| raw.as_path() == link);
+    links_above(root, path)
+        .any(|link| !is_replaced(link))
+        .then_some("it is below a symbolic link now, and nothing is put back through links")
+}
+
+/// The folders above a path that are symbolic links.
+pub(super) fn links_above<'a>(root: &'a Path, path: &'a Path) -> impl Iterator<Item = &'a Path> {
+    let parents = path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
+    parents.filter(|parent| root.join(parent).is_symlink())
 }
 
 impl Restore {

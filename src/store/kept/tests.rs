@@ -220,6 +220,38 @@ fn links_permissions_and_times_come_back() {
 }
 
 #[test]
+fn nothing_is_put_back_or_removed_through_a_link_that_somebody_made() {
+    let stage = Stage::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::create_dir(stage.root().join("runs")).unwrap();
+    stage.train(1, |root| write(root, "runs/a.pt", "one"));
+    stage.train(2, |root| write(root, "runs/a.pt", "two"));
+    fs::remove_file(stage.root().join("runs/a.pt")).unwrap();
+    fs::remove_dir(stage.root().join("runs")).unwrap();
+    fs::write(elsewhere.path().join("a.pt"), "moved").unwrap();
+    symlink(elsewhere.path(), stage.root().join("runs")).unwrap();
+    let (kept, paths) = stage.kept.way_back(&project(), VersionId(1)).unwrap().unwrap();
+    let refused = stage.kept.prepare(&kept, &paths).unwrap_err().to_string();
+    assert!(refused.contains("runs/a.pt") && refused.contains("symbolic link"), "{refused}");
+    assert_eq!(fs::read_to_string(elsewhere.path().join("a.pt")).unwrap(), "moved");
+}
+
+#[test]
+fn what_cannot_be_copied_is_not_replaced() {
+    let stage = Stage::new();
+    stage.train(1, |root| write(root, "a.pt", "one"));
+    stage.train(2, |root| write(root, "a.pt", "two"));
+    let (kept, paths) = stage.kept.way_back(&project(), VersionId(1)).unwrap().unwrap();
+    let served = stage.current(&project());
+    let mut prior = stage.kept.present(&project(), served, &paths, KeptKeys::new()).unwrap();
+    stage.kept.check_saved(&prior, &kept, &paths).unwrap();
+    for file in prior.files.values_mut() {
+        file.content = KeptContent::Lacks("it is locked".into());
+    }
+    assert!(stage.kept.check_saved(&prior, &kept, &paths).is_err());
+}
+
+#[test]
 fn a_live_file_is_never_written_into_and_shares_nothing_with_a_kept_one() {
     let stage = Stage::new();
     stage.train(1, |root| write(root, "a.pt", "one"));
