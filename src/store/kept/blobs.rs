@@ -25,7 +25,7 @@ pub struct Blobs {
 /// Why a file was not copied.
 #[derive(Debug)]
 pub enum NotCopied {
-    /// It is gone, or is no file any more.
+    /// It is gone, or is not a file any more.
     Gone,
     Unreadable(String),
     /// The folder of contents cannot be written.

@@ -26,11 +26,11 @@ use crate::store::versions::{StoreError, at};
 pub struct Restore {
     root: PathBuf,
     /// Paths that are not as they should be, parents first.
-    steps: Vec<Step>,
+    steps: Vec<RestoreStep>,
 }
 
 #[derive(Debug)]
-struct Step {
+struct RestoreStep {
     path: PathBuf,
     /// What it should be; none: nothing.
     wanted: Option<KeptFile>,
@@ -69,7 +69,7 @@ impl KeptVersions {
                 Some((KeptContent::Lacks(_), _)) => continue,
                 Some((KeptContent::Folder, _)) | None => None,
             };
-            steps.push(Step { path, wanted, draft });
+            steps.push(RestoreStep { path, wanted, draft });
         }
         Ok(Restore { root, steps })
     }
@@ -138,7 +138,7 @@ impl Restore {
         }
         failpoint::reached("restore-cleared");
         for step in self.steps {
-            let Step { path, wanted, draft } = step;
+            let RestoreStep { path, wanted, draft } = step;
             let parent = path.parent().unwrap_or(&self.root);
             touched.insert(parent.to_owned());
             let Some(wanted) = wanted else { continue };

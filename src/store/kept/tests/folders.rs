@@ -82,18 +82,18 @@ fn tree(root: &Path) -> Tree {
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+enum FolderStep {
     Train(Vec<Act>),
     Fail(Vec<Act>),
     Go(usize),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = FolderStep> {
     let acts = || prop::collection::vec(act(), 1..6);
     prop_oneof![
-        4 => acts().prop_map(Step::Train),
-        1 => acts().prop_map(Step::Fail),
-        3 => any::<usize>().prop_map(Step::Go),
+        4 => acts().prop_map(FolderStep::Train),
+        1 => acts().prop_map(FolderStep::Fail),
+        3 => any::<usize>().prop_map(FolderStep::Go),
     ]
 }
 
@@ -112,19 +112,19 @@ proptest! {
         let mut states = BTreeMap::from([(0, tree(stage.root()))]);
         for (id, step) in (1..).zip(&steps) {
             match step {
-                Step::Train(acts) => {
+                FolderStep::Train(acts) => {
                     stage.train(id, |root| acts.iter().for_each(|act| perform(root, act)));
                     states.insert(id, tree(stage.root()));
                 }
-                Step::Fail(acts) => {
+                FolderStep::Fail(acts) => {
                     let fit = |root: &Path| acts.iter().for_each(|act| perform(root, act));
                     stage.run(&project(), id, true, fit);
                 }
-                Step::Go(choice) if states.len() > 1 => {
+                FolderStep::Go(choice) if states.len() > 1 => {
                     let to = *states.keys().nth(choice % states.len()).unwrap();
                     stage.go(to).unwrap();
                 }
-                Step::Go(_) => {}
+                FolderStep::Go(_) => {}
             }
         }
         // After the last training nothing is left of a failed one that is not known.
