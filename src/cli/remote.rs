@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::probe::{ProbeResult, Prober};
+use super::terminal::printable;
 use super::values::whole;
 use super::{note, password};
 use crate::label_studio::{self, LabelStudioError};
@@ -189,13 +190,13 @@ impl RemoteServer {
     /// Prints an answer as JSON if the user wants that; else as `show` says.
     pub(super) fn print(&self, answer: &Value, show: impl FnOnce() -> String) -> Result<()> {
         let text = if self.as_json { serde_json::to_string_pretty(answer)? } else { show() };
-        super::say(text.trim_end());
+        super::say(&printable(text.trim_end()));
         Ok(())
     }
 
     /// Ends a command that the server refused.
     pub(super) fn refuse(sentence: &str) -> i32 {
-        note(&format!("error: {sentence}"));
+        note(&printable(&format!("error: {sentence}")));
         REFUSED
     }
 }

@@ -153,6 +153,12 @@ async fn follow(output: &JobOutput, bar: &ProgressBar) {
     }
 }
 
+/// A text in which nothing moves the cursor or changes the terminal: clients and models wrote parts of it.
+pub(super) fn printable(text: &str) -> String {
+    let is_printable = |letter: char| !letter.is_control() || matches!(letter, '\n' | '\t');
+    text.chars().map(|letter| if is_printable(letter) { letter } else { '\u{fffd}' }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

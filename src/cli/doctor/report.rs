@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::say;
+use crate::cli::terminal::printable;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -123,7 +124,7 @@ fn in_words(group: &CheckGroup) -> String {
         lines.push(format!("  {level:<8} {}", check.text));
         lines.extend(check.advice.iter().map(|advice| format!("           → {advice}")));
     }
-    lines.join("\n")
+    printable(&lines.join("\n"))
 }
 
 #[cfg(test)]
@@ -136,6 +137,13 @@ mod tests {
         group.warning("slow", "wait");
         group.problem("wrong", "correct it");
         group
+    }
+
+    #[test]
+    fn what_a_client_sent_does_not_command_the_terminal() {
+        let mut group = CheckGroup::new("Server");
+        group.problem("the last prediction for project 1\u{1b}[2J failed", "correct it\u{7}");
+        assert!(!in_words(&group).contains(['\u{1b}', '\u{7}']));
     }
 
     #[test]

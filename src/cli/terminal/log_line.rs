@@ -14,6 +14,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::printable;
 use crate::activity;
 
 /// The target of what user code printed and logged.
@@ -72,12 +73,6 @@ where
         context.format_fields(writer.by_ref(), event)?;
         writeln!(writer)
     }
-}
-
-/// A text in which nothing moves the cursor or changes the terminal: clients and models wrote parts of it.
-fn printable(text: &str) -> String {
-    let is_printable = |letter: char| !letter.is_control() || matches!(letter, '\n' | '\t');
-    text.chars().map(|letter| if is_printable(letter) { letter } else { '\u{fffd}' }).collect()
 }
 
 /// The colour of what happened: green unless something is wrong.
