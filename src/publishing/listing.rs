@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tracing::error;
+
 use super::Publisher;
 use crate::ids::{JobId, ProjectKey, VersionId};
 use crate::serving::ServingError;
@@ -120,11 +122,23 @@ fn of_v2(
     let choice = versions.choice(project);
     let mut listed = Vec::new();
     for id in versions.record_ids(project)? {
-        let Some(record) = versions.record(project, id)? else { continue };
+        let record = match versions.record(project, id) {
+            Ok(Some(record)) => record,
+            Ok(None) => continue,
+            Err(error) => {
+                // The others are not the worse for it.
+                error!(project = project.as_str(), version = %id, "record: {error}");
+                continue;
+            }
+        };
         let is_served = current.is_some_and(|current| current.id == id);
         let is_trained = id != VersionId::default();
         let trained_at = if is_trained { versions.recorded_at(project, &record) } else { None };
-        let obstacle = if is_served { None } else { kept.obstacle(project, id)? };
+        let obstacle = if is_served {
+            None
+        } else {
+            kept.obstacle(project, id).unwrap_or_else(|error| Some(error.to_string()))
+        };
         listed.push(VersionDetail {
             id: Some(id),
             // Its model may have renamed it since it was published.

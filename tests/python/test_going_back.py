@@ -359,3 +359,20 @@ def test_a_training_starts_from_what_was_put_back(serve: Serve) -> None:
     assert server.first()["score"] == 1
     learn(server, 100)
     assert server.first()["score"] == 101
+
+
+def test_a_damaged_list_of_one_version_is_the_reason_of_that_version(
+    serve: Serve, tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    server = serve(READER, "--model-dir", str(models))
+    server.setup()
+    first, second, _ = learn(server, 1), learn(server, 2), learn(server, 3)
+    by_name = {row["version"]: row for row in details(server)}
+    kept = models / ".label-studio-ml" / "kept" / PROJECT / f"{by_name[first]['job']}.json"
+    assert kept.is_file()
+    kept.write_text("{")
+    by_name = {row["version"]: row for row in details(server)}
+    assert by_name[first]["can_be_activated"] is False
+    assert by_name[first]["reason"]
+    assert set(by_name) >= {first, second}
